@@ -1,0 +1,136 @@
+"""App Registry as spoken to an upstream: what to ask, and what the answer means. No I/O.
+
+An authoritative *no* is a JSON error with a code, flat (appr, cnr) or wrapped in ``error`` (Quay); HTML is an outage.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import orjson
+
+from apprproxy.appregistry import shapes
+from apprproxy.appregistry.paths import Blob, Channels, Package, Packages, Path, Release, Version, write_path
+from apprproxy.appregistry.shapes import NotTheShape, PackageManifest
+from apprproxy.core.digest import Digest
+from apprproxy.core.errors import Lied, NotThere, Outage, UpstreamFault
+from apprproxy.core.model import BlobWant, Descriptor, Found, Kind, NameWant
+from apprproxy.core.ports import Plan, Reply, Request
+
+_JSON = "application/json"
+
+
+class AppRegistryDialect:
+    """``prefix`` is what stands between the upstream's URL and ``/api/v1``."""
+
+    def __init__(self, upstream: str, prefix: str = "/cnr") -> None:
+        self._upstream = upstream
+        self._prefix = prefix
+
+    def lookup(self, want: NameWant) -> Plan[Found]:
+        match want.kind:
+            case Kind.VERSION:
+                return self._document(Version(want.place), want, shapes.check_object)
+            case Kind.PACKAGES:
+                return self._packages(want)
+            case Kind.PACKAGE:
+                return self._manifests(Package(want.place, want.repository, want.name), want)
+            case Kind.RELEASE:
+                release, _, media_type = want.name.partition("/")
+                path = Release(want.place, want.repository, release, media_type)
+                return self._manifest(path, want) if media_type else self._manifests(path, want)
+            case Kind.CHANNELS:
+                return self._document(Channels(want.place, want.repository), want, shapes.check_channels)
+            case Kind.CHANNEL:
+                return self._document(Channels(want.place, want.repository, want.name), want, shapes.check_channel)
+            case _:
+                raise ValueError(f"{want.kind} is not asked of an App Registry")
+
+    def source(self, want: BlobWant) -> Request:
+        return self._request(Blob(want.place, want.repository, want.expected.digest), want.kind, bulk=True)
+
+    def judge(self, reply: Reply) -> UpstreamFault | None:
+        if reply.status == 200:
+            return None
+        error = _error(reply.body)
+        if error is not None and 400 <= reply.status < 500:
+            flat = orjson.dumps(error)
+            sentence = str(error.get("message") or error["code"])[:200]
+            return NotThere(
+                self._upstream, f"says {sentence}", reply.status, flat.decode() if len(flat) < 8192 else None
+            )
+        return Outage(self._upstream, f"answered {reply.status} that is no App Registry answer", reply.status)
+
+    def hold(self, want: NameWant, body: bytes, pins: Mapping[str, Digest]) -> bytes:
+        return shapes.hold(body, pins)
+
+    # --- plans
+
+    def _document(self, path: Path, want: NameWant, check: Callable[[bytes], Any]) -> Plan[Found]:
+        """A document that claims nothing that could be verified."""
+        body = yield from self._body(path, want)
+        self._shaped(check, body)
+        return _found(body)
+
+    def _packages(self, want: NameWant) -> Plan[Found]:
+        path = Request("GET", f"{self._prefix}{write_path(Packages(want.place))[0]}", want.name, kind=want.kind.label)
+        reply = yield path
+        if (fault := self.judge(reply)) is not None:
+            raise fault
+        self._shaped(shapes.check_packages, reply.body)
+        return _found(reply.body)
+
+    def _manifests(self, path: Package | Release, want: NameWant) -> Plan[Found]:
+        body = yield from self._body(path, want)
+        manifests: list[PackageManifest] = self._shaped(shapes.read_manifests, body)
+        for manifest in manifests:
+            self._check_echo(path, manifest)
+        return _found(body, {manifest.pin: manifest.digest for manifest in manifests})
+
+    def _manifest(self, path: Release, want: NameWant) -> Plan[Found]:
+        body = yield from self._body(path, want)
+        manifest: PackageManifest = self._shaped(shapes.read_manifest, body)
+        self._check_echo(path, manifest)
+        return _found(body, {manifest.pin: manifest.digest})
+
+    def _body(self, path: Path, want: NameWant) -> Plan[bytes]:
+        reply = yield self._request(path, want.kind)
+        if (fault := self.judge(reply)) is not None:
+            raise fault
+        return reply.body
+
+    def _request(self, path: Path, kind: Kind, *, bulk: bool = False) -> Request:
+        accept = "application/x-gzip, */*" if bulk else _JSON
+        where, query = write_path(path)
+        return Request("GET", f"{self._prefix}{where}", query, headers={"Accept": accept}, kind=kind.label, bulk=bulk)
+
+    def _shaped(self, read: Callable[[bytes], Any], body: bytes) -> Any:
+        try:
+            return read(body)
+        except NotTheShape as error:
+            raise Outage(self._upstream, f"sent a document that is not what was asked for: {error}", 200) from None
+
+    def _check_echo(self, path: Package | Release, manifest: PackageManifest) -> None:
+        """A manifest of something else would pin the wrong name."""
+        if manifest.package != path.package:
+            raise Lied(self._upstream, f"answered for {manifest.package[:80]!r} where {path.package!r} was asked for")
+        if isinstance(path, Release) and not shapes.same_release(path.release, manifest.release):
+            raise Lied(
+                self._upstream, f"answered {manifest.release[:80]!r} where release {path.release!r} was asked for"
+            )
+
+
+def _found(body: bytes, pins: Mapping[str, Digest] | None = None) -> Found:
+    return Found(Descriptor(Digest.of(body), len(body), _JSON), body, pins=pins or {})
+
+
+def _error(body: bytes) -> dict[str, Any] | None:
+    """The error object, flat; None where the body is not one."""
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    if not isinstance(document, dict):
+        return None
+    inner = document.get("error")
+    error = inner if isinstance(inner, dict) else document
+    return error if isinstance(error.get("code"), str) else None

@@ -1,0 +1,209 @@
+"""A path below ``…/api/v1`` <-> what it asks for. The one place that knows both ways of writing it.
+
+Served below ``/cnr/api/v1``, ``/api/v1`` and ``/<upstream or view>/cnr/api/v1``. One trailing slash is tolerated
+everywhere, as the genuine servers do; the genuine client sends one.
+"""
+
+import re
+from dataclasses import dataclass
+from urllib.parse import quote, urlencode
+
+from apprproxy.core.digest import Digest, MalformedDigest
+from apprproxy.core.errors import Malformed, UnknownPlace
+from apprproxy.core.model import Place
+from apprproxy.face.places import Places
+from apprproxy.face.target import Target
+
+_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,254}")
+_RELEASE = re.compile(r"[0-9A-Za-z.+~^<>=!*,_-]{1,128}")
+_FORMAT = re.compile(r"-|[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_CHANNEL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+_MAX_QUERY = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Packages:
+    """``query`` is what to look for, taken literally; it is not sent on."""
+
+    place: Place
+    namespace: str = ""
+    media_type: str = ""
+    query: str = ""
+
+    @property
+    def filters(self) -> str:
+        """What an upstream is asked to filter by, as a query string; equal filters are equal text."""
+        pairs = (("namespace", self.namespace), ("media_type", self.media_type))
+        return urlencode([pair for pair in pairs if pair[1]])
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    place: Place
+    package: str
+    media_type: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """All manifests of a release, or with ``format`` (``-`` for the only one) a single one."""
+
+    place: Place
+    package: str
+    release: str
+    format: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Pull:
+    """``json`` asks for the archive in base64 inside a JSON object."""
+
+    place: Place
+    package: str
+    release: str
+    format: str
+    json: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    place: Place
+    package: str
+    digest: Digest
+    json: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Channels:
+    """All channels, or one."""
+
+    place: Place
+    package: str
+    channel: str = ""
+
+
+Path = Version | Packages | Package | Release | Pull | Blob | Channels
+
+
+def parse_path(target: Target, places: Places) -> Path:
+    """Raises Malformed, or UnknownPlace for what is not served."""
+    place, rest = _placed(target.segments, places)
+    if rest and rest[-1] == "":
+        rest = rest[:-1]
+    match rest:
+        case ("version",):
+            return Version(place)
+        case ("api", "v1", "packages", *below):
+            return _packages(place, tuple(below), target)
+        case _:
+            raise UnknownPlace("there is no such end point here")
+
+
+def _placed(segments: tuple[str, ...], places: Places) -> tuple[Place, tuple[str, ...]]:
+    match segments:
+        case ("api", *_):
+            return places.unnamed(), segments
+        case ("cnr", *rest):
+            return places.unnamed(), tuple(rest)
+        case (name, "cnr", *rest):
+            return places.named(name), tuple(rest)
+        case _:
+            raise UnknownPlace("there is no such end point here")
+
+
+def _packages(place: Place, below: tuple[str, ...], target: Target) -> Path:
+    json = target.get("format") == "json"
+    match below:
+        case ():
+            return _list(place, target)
+        case (namespace, name):
+            return Package(place, _package(namespace, name), _optional(_FORMAT, target.get("media_type"), "media type"))
+        case (namespace, name, "blobs", "sha256", digest):
+            return Blob(place, _package(namespace, name), _digest(digest), json)
+        case (namespace, name, "blobs", "sha256", digest, "json"):
+            return Blob(place, _package(namespace, name), _digest(digest), json=True)
+        case (namespace, name, "channels"):
+            return Channels(place, _package(namespace, name))
+        case (namespace, name, "channels", channel):
+            return Channels(place, _package(namespace, name), _matching(_CHANNEL, channel, "channel"))
+        case (namespace, name, release):
+            return Release(place, _package(namespace, name), _release(release))
+        case (namespace, name, release, media_type):
+            return Release(place, _package(namespace, name), _release(release), _format(media_type))
+        case (namespace, name, release, media_type, "pull"):
+            return Pull(place, _package(namespace, name), _release(release), _format(media_type), json)
+        case (namespace, name, release, media_type, "pull", "json"):
+            return Pull(place, _package(namespace, name), _release(release), _format(media_type), json=True)
+        case _:
+            raise UnknownPlace("there is no such end point here")
+
+
+def _list(place: Place, target: Target) -> Packages:
+    query = target.get("query") or ""
+    if len(query) > _MAX_QUERY or not query.isprintable():
+        raise Malformed(f"the query is longer than {_MAX_QUERY} characters or has control characters")
+    return Packages(
+        place,
+        _optional(_NAME, target.get("namespace"), "namespace"),
+        _optional(_FORMAT, target.get("media_type"), "media type"),
+        query,
+    )
+
+
+def write_path(path: Path) -> tuple[str, str]:
+    """Path and query of a request to an upstream, below its prefix."""
+    base = "/api/v1/packages"
+    match path:
+        case Version():
+            return "/version", ""
+        case Packages():
+            return base, path.filters
+        case Package(_, package, media_type):
+            return f"{base}/{package}", urlencode({"media_type": media_type}) if media_type else ""
+        case Release(_, package, release, ""):
+            return f"{base}/{package}/{quote(release, safe='')}", ""
+        case Release(_, package, release, media_type):
+            return f"{base}/{package}/{quote(release, safe='')}/{media_type}", ""
+        case Pull(_, package, release, media_type, json):
+            return f"{base}/{package}/{quote(release, safe='')}/{media_type}/pull", "format=json" if json else ""
+        case Blob(_, package, digest, json):
+            return f"{base}/{package}/blobs/sha256/{digest.hex}", "format=json" if json else ""
+        case Channels(_, package, ""):
+            return f"{base}/{package}/channels", ""
+        case Channels(_, package, channel):
+            return f"{base}/{package}/channels/{channel}", ""
+
+
+def _matching(pattern: re.Pattern[str], text: str, what: str) -> str:
+    if not pattern.fullmatch(text):
+        raise Malformed(f"not a {what}: {text[:80]!r}")
+    return text
+
+
+def _optional(pattern: re.Pattern[str], text: str | None, what: str) -> str:
+    return _matching(pattern, text, what) if text else ""
+
+
+def _package(namespace: str, name: str) -> str:
+    return f"{_matching(_NAME, namespace, 'package namespace')}/{_matching(_NAME, name, 'package name')}"
+
+
+def _release(text: str) -> str:
+    """``default``, a version or a range; blanks mean nothing in a range."""
+    return _matching(_RELEASE, text.replace(" ", ""), "release")
+
+
+def _format(text: str) -> str:
+    return _matching(_FORMAT, text, "media type")
+
+
+def _digest(text: str) -> Digest:
+    try:
+        return Digest("sha256", text)
+    except MalformedDigest as error:
+        raise Malformed(str(error), "DIGEST_INVALID") from None

@@ -1,0 +1,130 @@
+"""The JSON that App Registry servers send: what is relied on is checked, the rest is passed on as it came. Pure."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Annotated, Any
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from apprproxy.core.digest import Digest
+
+_SHORT = re.compile(r"application/vnd\.[a-z]+\.package-manifest\.(.+)\.v\d+\.json")
+_SEMVER = re.compile(r"\d+\.\d+\.\d+(?:[-+].*)?")
+
+Text = Annotated[str, Field(min_length=1, max_length=512)]
+
+
+class _Shape(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class Content(_Shape):
+    digest: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+class PackageManifest(_Shape):
+    """One format of one release."""
+
+    package: Text
+    release: Text
+    media_type: Annotated[Text, Field(alias="mediaType")]
+    content: Content
+
+    @property
+    def format(self) -> str:
+        """The short form that paths use."""
+        match = _SHORT.fullmatch(self.media_type)
+        return match[1] if match else self.media_type
+
+    @property
+    def pin(self) -> str:
+        return pin_of(self.package, self.release, self.format)
+
+    @property
+    def digest(self) -> Digest:
+        """Of the uncompressed tar."""
+        return Digest("sha256", self.content.digest)
+
+
+class ListedPackage(_Shape):
+    name: Text
+    releases: list[Text] = []
+
+
+class Channel(_Shape):
+    name: Text
+    current: Text | None = None
+
+
+class NotTheShape(ValueError):
+    """The document is not what its end point answers with."""
+
+
+_MANIFEST = TypeAdapter(PackageManifest)
+_MANIFESTS = TypeAdapter(list[PackageManifest])
+_PACKAGES = TypeAdapter(list[ListedPackage])
+_CHANNEL = TypeAdapter(Channel)
+_CHANNELS = TypeAdapter(list[Channel])
+_OBJECT = TypeAdapter(dict[str, Any])
+
+
+def pin_of(package: str, release: str, media_type: str) -> str:
+    """A release as ``apprproxy names`` writes it; no part contains a blank."""
+    return f"{package}@{release}/{media_type}".replace(" ", "_")
+
+
+def _read(adapter: TypeAdapter[Any], body: bytes) -> Any:
+    try:
+        return adapter.validate_json(body)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        where = ".".join(map(str, first["loc"])) or "document"
+        raise NotTheShape(f"{where}: {first['msg']}") from None
+
+
+def read_manifest(body: bytes) -> PackageManifest:
+    manifest: PackageManifest = _read(_MANIFEST, body)
+    return manifest
+
+
+def read_manifests(body: bytes) -> list[PackageManifest]:
+    manifests: list[PackageManifest] = _read(_MANIFESTS, body)
+    return manifests
+
+
+def check_packages(body: bytes) -> None:
+    _read(_PACKAGES, body)
+
+
+def check_channels(body: bytes) -> None:
+    _read(_CHANNELS, body)
+
+
+def check_channel(body: bytes) -> None:
+    _read(_CHANNEL, body)
+
+
+def check_object(body: bytes) -> None:
+    _read(_OBJECT, body)
+
+
+def same_release(asked: str, answered: str) -> bool:
+    """An exact version is answered with itself; what is to be resolved may be answered with anything."""
+    return asked == answered or not _SEMVER.fullmatch(asked)
+
+
+def hold(body: bytes, pins: Mapping[str, Digest]) -> bytes:
+    """The document, one manifest or a list of them, with first-seen digests in place of those that moved."""
+    document = orjson.loads(body)
+    for manifest in document if isinstance(document, list) else [document]:
+        shape = PackageManifest.model_validate(manifest)
+        if shape.pin in pins:
+            manifest["content"]["digest"] = pins[shape.pin].hex
+    return orjson.dumps(document)
+
+
+def matching(packages: Iterable[Mapping[str, Any]], query: str) -> Iterator[Mapping[str, Any]]:
+    """The packages whose name contains the text, whatever its case; never a regular expression."""
+    wanted = query.casefold()
+    return (package for package in packages if wanted in str(package["name"]).casefold())

@@ -1,0 +1,154 @@
+"""The commands: parse, build, call. Exit status 0 fine, 1 it went wrong, 2 used wrongly."""
+
+import asyncio
+import json
+import sys
+import time
+from pathlib import Path
+from typing import NoReturn
+
+import click
+
+from apprproxy import __version__
+from apprproxy.app import build
+from apprproxy.core.errors import Failure
+from apprproxy.core.model import FirstSeen
+from apprproxy.ops.logs import configure, plain
+from apprproxy.serving import CannotListen
+from apprproxy.serving import serve as serve_app
+from apprproxy.settings import BadConfiguration, Settings, load
+from apprproxy.settings.show import effective
+from apprproxy.store.names import DiskNames
+from apprproxy.store.place import prepare
+
+_EPILOG = "Documentation: README.md and docs/. The configuration file is explained in config/apprproxy.yaml."
+_CONFIG = click.option(
+    "--config",
+    "path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    envvar="APPRPROXY_CONFIG",
+    show_envvar=True,
+    help="The configuration file (YAML). Without one, defaults and APPRPROXY_… variables hold.",
+)
+
+
+@click.group(epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, "-V", "--version", message="apprproxy %(version)s")
+def main() -> None:
+    """A gateway in front of OCI registries and App Registry servers.
+
+    It verifies the digest of everything it passes on, keeps it on local disk, and goes on serving what it holds when
+    an upstream is slow, broken or gone. `apprproxy demo` shows it at work; `apprproxy serve` runs it.
+    """
+
+
+@main.command()
+@_CONFIG
+@click.option(
+    "--log-format",
+    type=click.Choice(["auto", "json", "console"]),
+    default="auto",
+    show_default=True,
+    help="auto: for people on a terminal, JSON elsewhere.",
+)
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    default="info",
+    show_default=True,
+    help="info has one line for each request.",
+)
+def serve(path: Path | None, log_format: str, log_level: str) -> None:
+    """Run the gateway until SIGTERM or Ctrl-C."""
+    settings = _settings(path)
+    configure(log_format, log_level)
+    if not settings.upstreams:
+        click.echo("warning: the configuration names no upstreams, so there is nothing to serve", err=True)
+    try:
+        asyncio.run(_serve(settings))
+    except BadConfiguration as error:
+        _wrong_use(str(error))
+    except (Failure, CannotListen) as error:
+        _went_wrong(str(error))
+
+
+async def _serve(settings: Settings) -> None:
+    await serve_app(build(settings))
+
+
+@main.command()
+@_CONFIG
+def check(path: Path | None) -> None:
+    """Validate the configuration and print what is in force, secrets masked."""
+    click.echo(effective(_settings(path)), nl=False)
+
+
+@main.group()
+def names() -> None:
+    """The names the cache remembers: what was first seen, and what moved since."""
+
+
+@names.command("list")
+@_CONFIG
+@click.option("--moved", is_flag=True, help="Only names whose upstream now says another digest.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def names_list(path: Path | None, moved: bool, as_json: bool) -> None:
+    """Print each release-like name with its first-seen digest, and what it moved to."""
+    records = _names(_settings(path))
+    for upstream, pin, first in records.all_first_seen():
+        if moved and first.moved_to is None:
+            continue
+        name = plain(f"{upstream}/{pin}")
+        if as_json:
+            now = str(first.moved_to) if first.moved_to else None
+            click.echo(json.dumps({"name": name, "first": str(first.digest), "at": first.at, "moved_to": now}))
+        else:
+            click.echo(f"{name}  {first.digest}" + (f"  MOVED to {first.moved_to}" if first.moved_to else ""))
+    records.close()
+
+
+@names.command("accept")
+@_CONFIG
+@click.argument("name")
+def names_accept(path: Path | None, name: str) -> None:
+    """Take the digest that the release NAME (as `names list` prints it) moved to, here and in running gateways."""
+    records = _names(_settings(path))
+    try:
+        for upstream, pin, first in records.all_first_seen():
+            if f"{upstream}/{pin}" != name:
+                continue
+            if first.moved_to is None:
+                _went_wrong(f"{name} has not moved: it is {first.digest}")
+            records.accept(upstream, pin, FirstSeen(first.moved_to, time.time()))
+            click.echo(f"{name} is now {first.moved_to}")
+            return
+    finally:
+        records.close()
+    _went_wrong(f"nothing is known of {plain(name)}; `apprproxy names list` prints what is")
+
+
+def _names(settings: Settings) -> DiskNames:
+    directory = settings.cache.directory.absolute()
+    try:
+        prepare(directory)
+        return DiskNames(directory / "names")
+    except Failure as error:
+        _went_wrong(str(error))
+
+
+def _settings(path: Path | None) -> Settings:
+    try:
+        return load(path)
+    except BadConfiguration as error:
+        _wrong_use(str(error))
+
+
+def _wrong_use(sentence: str) -> NoReturn:
+    for line in sentence.splitlines():
+        click.echo(f"configuration: {line}", err=True)
+    sys.exit(2)
+
+
+def _went_wrong(sentence: str) -> NoReturn:
+    click.echo(f"error: {sentence}", err=True)
+    sys.exit(1)

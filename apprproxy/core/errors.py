@@ -1,0 +1,161 @@
+"""Failures, by whose fault they are.
+
+Failure
+├── ClientFault             the request is at fault; asking again will not help
+│   ├── Malformed           400: a name, digest or query that cannot be right
+│   ├── UnknownPlace        404: no such upstream or view here
+│   └── NotAllowed          405: not done here; names the key that allows it
+├── UpstreamFault           one source, one attempt
+│   ├── NotThere            the owner's authoritative *no*: the only one that passes a name on
+│   ├── NotOffered          the end point itself is lacking there
+│   ├── Outage              could not answer: refused, broken off, 5xx, an answer that is not the protocol's
+│   │   ├── TooSlow         no answer within its time
+│   │   ├── Throttled       429 or 503 with the time to wait
+│   │   └── Unauthorized    401 or 403: a credential is missing or was not accepted
+│   ├── Lied                bytes or facts that are provably wrong
+│   │   └── DigestMismatch
+│   └── Forbidden           a redirect or token realm that the guard refused
+└── OurFault                this gateway's own state
+    ├── Exhausted           every candidate failed; keeps each one's reason
+    ├── NotHeld             offline, and the cache does not hold it
+    ├── Moved               a release moved and its first bytes are nowhere to be had
+    ├── Loop                the request came from ourselves
+    ├── StoreFailed         the disk said no
+    └── Interrupted         the gateway is stopping, or has a defect: the log has the traceback
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from apprproxy.core.digest import Digest
+
+
+class Failure(Exception):
+    """Anything that is expected to go wrong. ``str`` is a sentence for a person, without secrets."""
+
+
+class ClientFault(Failure):
+    pass
+
+
+class Malformed(ClientFault):
+    """``code`` is the OCI error code that fits best."""
+
+    def __init__(self, sentence: str, code: str = "NAME_INVALID") -> None:
+        super().__init__(sentence)
+        self.code = code
+
+
+class UnknownPlace(ClientFault):
+    pass
+
+
+class NotAllowed(ClientFault):
+    pass
+
+
+class UpstreamFault(Failure):
+    """One source failed one attempt. ``source`` names it (the upstream's name); ``status`` is its HTTP status."""
+
+    def __init__(self, source: str, sentence: str, status: int | None = None) -> None:
+        super().__init__(f"{source}: {sentence}")
+        self.source = source
+        self.sentence = sentence
+        self.status = status
+
+
+class NotThere(UpstreamFault):
+    """``code`` is the upstream's own word for it, where it had one."""
+
+    def __init__(self, source: str, sentence: str, status: int | None = 404, code: str | None = None) -> None:
+        super().__init__(source, sentence, status)
+        self.code = code
+
+
+class NotOffered(UpstreamFault):
+    pass
+
+
+class Outage(UpstreamFault):
+    pass
+
+
+class TooSlow(Outage):
+    pass
+
+
+class Throttled(Outage):
+    """``retry_after`` in seconds, None where the upstream did not say."""
+
+    def __init__(self, source: str, sentence: str, status: int, retry_after: float | None) -> None:
+        super().__init__(source, sentence, status)
+        self.retry_after = retry_after
+
+
+class Unauthorized(Outage):
+    """``presented`` says whether a credential of ours was refused, which is an alarm, or none was at hand."""
+
+    def __init__(self, source: str, sentence: str, status: int, *, presented: bool) -> None:
+        super().__init__(source, sentence, status)
+        self.presented = presented
+
+
+class Lied(UpstreamFault):
+    pass
+
+
+class DigestMismatch(Lied):
+    def __init__(self, source: str, expected: Digest, got: Digest) -> None:
+        super().__init__(source, f"sent bytes with digest {got} where {expected} was asked for")
+        self.expected = expected
+        self.got = got
+
+
+class Forbidden(UpstreamFault):
+    pass
+
+
+class OurFault(Failure):
+    pass
+
+
+class Exhausted(OurFault):
+    """Every candidate failed. ``failures`` are in the order in which the candidates were asked."""
+
+    def __init__(self, failures: Sequence[UpstreamFault]) -> None:
+        super().__init__("; ".join(str(failure) for failure in failures) or "nobody to ask")
+        self.failures = tuple(failures)
+
+
+class NotHeld(OurFault):
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A release and both of its digests; ``name`` is what ``apprproxy names accept`` takes."""
+
+    name: str
+    first: Digest
+    now: Digest
+
+
+class Moved(OurFault):
+    def __init__(self, move: Move) -> None:
+        super().__init__(
+            f"release moved: {move.name} was first seen as {move.first} and its upstream now says {move.now}; the first"
+            f" bytes are nowhere to be had. To take the new ones: apprproxy names accept '{move.name}'"
+        )
+        self.move = move
+
+
+class Loop(OurFault):
+    pass
+
+
+class StoreFailed(OurFault):
+    pass
+
+
+class Interrupted(OurFault):
+    pass

@@ -1,0 +1,200 @@
+"""What is asked, what is known, what is held: the values that travel between faces, gateway, upstreams and store.
+
+- Names come from the trusted, bytes may come from anyone: a value speaks of one or of the other.
+- Sizes are bytes, times are seconds since the epoch, durations are seconds.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from apprproxy.core.digest import Digest
+
+KIB = 1024
+MIB = 1024 * KIB
+
+MAX_DOCUMENT = 8 * MIB
+"""A manifest, list or package document: twice what containerd reads (4.4 MB) and what the specification asks of a
+registry (4 MiB)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What is known of bytes before they arrive. At least one digest, never both.
+
+    ``content`` is the digest of the bytes that travel; ``unpacked`` is the digest of the tar inside the gzip that
+    travels (App Registry). ``size`` is of the bytes that travel.
+    """
+
+    content: Digest | None = None
+    unpacked: Digest | None = None
+    size: int | None = None
+
+    def __post_init__(self) -> None:
+        if (self.content is None) == (self.unpacked is None):
+            raise ValueError("exactly one of the two digests is expected")
+
+    @property
+    def digest(self) -> Digest:
+        """The digest that the bytes will be judged by."""
+        digest = self.content or self.unpacked
+        assert digest is not None
+        return digest
+
+    @property
+    def key(self) -> str:
+        """Equal for wants that the same bytes satisfy."""
+        return str(self.content) if self.content else f"unpacked:{self.unpacked}"
+
+
+class Kind(StrEnum):
+    """What a want is for; also the closed set behind the metrics' ``kind`` label."""
+
+    BLOB = "blob"
+    MANIFEST = "manifest"
+    TAG = "tag"
+    TAGS = "tags"
+    PRESENCE = "presence"
+    PACKAGES = "packages"
+    PACKAGE = "package"
+    RELEASE = "release"
+    CHANNEL = "channel"
+    CHANNELS = "channels"
+    VERSION = "version"
+
+    @property
+    def label(self) -> str:
+        """The name under which metrics count it."""
+        return _LABELS.get(self, self.value)
+
+
+_LABELS = {
+    Kind.TAG: "manifest",
+    Kind.PRESENCE: "blob",
+    Kind.PACKAGES: "package",
+    Kind.CHANNELS: "channel",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Who answers: an upstream, or a view with its members of one protocol, in order."""
+
+    name: str
+    members: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BlobWant:
+    """Immutable bytes, asked of ``place`` for ``repository``.
+
+    ``pin`` is the release-like name that led here, where there was one: if the bytes are nowhere to be had and that
+    name moved, this is why.
+    """
+
+    place: Place
+    repository: str
+    expected: Expected
+    kind: Kind = Kind.BLOB
+    pin: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NameWant:
+    """Something that changes and has an owner.
+
+    ``name`` tells siblings apart (a tag, ``release/format``, a filter); it is empty where the repository says it all.
+    """
+
+    place: Place
+    kind: Kind
+    repository: str = ""
+    name: str = ""
+
+    @property
+    def key(self) -> str:
+        """Equal for equal names whatever the place; words are separated by blanks, which no parsed name contains."""
+        return f"{self.kind} {self.repository or '-'} {self.name or '-'}"
+
+
+@dataclass(frozen=True, slots=True)
+class Descriptor:
+    """What a name points at (OCI image specification, descriptor.md). ``size`` is -1 where it is not known."""
+
+    digest: Digest
+    size: int
+    media_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A name as it is remembered: where it points, who said so, and when that was last confirmed."""
+
+    target: Descriptor
+    origin: str
+    checked: float
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
+class FirstSeen:
+    """The first digest seen for a name that is documented as immutable, and what it was moved to, if it was."""
+
+    digest: Digest
+    at: float
+    moved_to: Digest | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What an upstream said of a name.
+
+    ``body`` is the document, where the answer brought it; ``manifest`` says that the target is a document that is to be
+    fetched by its digest. ``pins`` are the release-like names that the answer
+    mentions, as an operator would write them, and the digest it claims for each.
+    """
+
+    target: Descriptor
+    body: bytes | None = None
+    manifest: bool = False
+    pins: Mapping[str, Digest] = field(default_factory=dict)
+
+
+class Cache(StrEnum):
+    """How an answer came about, as metrics and logs say it."""
+
+    HIT = "hit"
+    MISS = "miss"
+    COLLAPSED = "collapsed"
+    REVALIDATED = "revalidated"
+    STALE = "stale"
+    BYPASS = "bypass"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How an answer came about, in enough detail for Cache-Status (RFC 9211).
+
+    ``ttl`` is what was left of the freshness, negative when it had run out; ``age`` is how long ago the owner last
+    confirmed the name, None for immutable bytes.
+    """
+
+    cache: Cache
+    age: float | None = None
+    ttl: float | None = None
+    status: int | None = None
+    detail: str | None = None
+    stored: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How an upstream's names are treated. Durations in seconds."""
+
+    fresh_for: float = 60.0
+    stale_for: float = 7 * 86400.0
+    missing_for: float = 10.0
+    moved: str = "follow"
+    gone: str = "follow"
+    timeout: float = 10.0
+    revalidate: float = 1.5

@@ -1,0 +1,184 @@
+"""What the use case needs of the world, as small protocols shaped by their callers."""
+
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
+
+from apprproxy.core.digest import Digest
+from apprproxy.core.errors import UpstreamFault
+from apprproxy.core.events import Event
+from apprproxy.core.model import MAX_DOCUMENT, BlobWant, Expected, FirstSeen, Found, NameWant, Record
+
+Clock = Callable[[], float]
+"""Seconds since the epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request to an upstream.
+
+    ``path`` is absolute, percent-encoded, and rebuilt from parsed values; ``query`` likewise, without the ``?``.
+    ``scope`` is the token scope (OCI); ``bulk`` chooses the pool for blobs rather than that for names; ``limit``
+    bounds the body where it is read whole.
+    """
+
+    method: str
+    path: str
+    query: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | None = None
+    scope: str = ""
+    kind: str = "name"
+    bulk: bool = False
+    limit: int = MAX_DOCUMENT
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A whole answer. ``headers`` have lower-case names; a field that came more than once is joined by commas."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = b""
+
+
+class Incoming(Protocol):
+    """An answer whose body has not been read yet."""
+
+    @property
+    def status(self) -> int: ...
+
+    @property
+    def headers(self) -> Mapping[str, str]: ...
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """The body as it arrives; raises Outage when it breaks off or stalls, or is not as long as announced."""
+        ...
+
+
+class Upstream(Protocol):
+    """One remote place. Raises UpstreamFault, and nothing else, for whatever goes wrong on the way."""
+
+    @property
+    def name(self) -> str: ...
+
+    def open(self, request: Request) -> AbstractAsyncContextManager[Incoming]:
+        """Authenticated, redirects followed, body unread; the connection is given back on exit."""
+        ...
+
+    async def send(self, request: Request) -> Reply:
+        """The same, with the body read up to ``request.limit``."""
+        ...
+
+
+T = TypeVar("T")
+Plan = Generator[Request, Reply, T]
+
+
+class Dialect(Protocol):
+    """A protocol as spoken to an upstream. No I/O: it says what to ask and judges what comes back."""
+
+    def lookup(self, want: NameWant) -> Plan[Found]:
+        """Yields requests, is sent replies, returns what was found; raises UpstreamFault."""
+        ...
+
+    def source(self, want: BlobWant) -> Request:
+        """The request whose 200 has the bytes as its body."""
+        ...
+
+    def judge(self, reply: Reply) -> UpstreamFault | None:
+        """What an answer other than the one hoped for means; None for a success."""
+        ...
+
+    def hold(self, want: NameWant, body: bytes, pins: Mapping[str, Digest]) -> bytes:
+        """The document with the digests of ``pins`` in place of those it claims."""
+        ...
+
+
+class Held(Protocol):
+    """Verified bytes. Shared by whoever waited for them: what it holds open goes with the last reference."""
+
+    @property
+    def digest(self) -> Digest:
+        """Of the bytes themselves, even where they were asked for by the tar inside."""
+        ...
+
+    @property
+    def size(self) -> int: ...
+
+    def fileno(self) -> int | None:
+        """A descriptor for ``sendfile`` with explicit offsets, where there is a file."""
+        ...
+
+    def pread(self, offset: int, count: int) -> bytes:
+        """Blocking; fewer bytes only at the end."""
+        ...
+
+    async def read(self) -> bytes:
+        """The whole; only for what is known to be small."""
+        ...
+
+
+class Ingest(Protocol):
+    """Bytes on their way in."""
+
+    async def write(self, chunk: bytes) -> None:
+        """Raises Lied as soon as the bytes cannot be right any more (too long)."""
+        ...
+
+    async def verify(self) -> Held:
+        """Judges the bytes; raises Lied. What it returns can be read at once, and may not be durable yet."""
+        ...
+
+    async def commit(self) -> Held:
+        """Verifies, if that has not been done, and makes the bytes durable and visible."""
+        ...
+
+
+class BlobStore(Protocol):
+    async def find(self, expected: Expected) -> Held | None: ...
+
+    def ingest(self, expected: Expected, source: str) -> AbstractAsyncContextManager[Ingest]:
+        """Leaving without ``commit`` discards. ``source`` is named in the Lied that verification raises."""
+        ...
+
+
+class Names(Protocol):
+    """Names and where they point. Durable when the call returns."""
+
+    async def get(self, upstream: str, key: str) -> Record | None: ...
+
+    async def put(self, upstream: str, key: str, record: Record) -> None: ...
+
+    async def forget(self, upstream: str, key: str) -> None: ...
+
+    async def owner(self, view: str, key: str) -> str | None:
+        """The member of the view that had this name."""
+        ...
+
+    async def set_owner(self, view: str, key: str, upstream: str) -> None: ...
+
+
+class FirstSeens(Protocol):
+    """The first digest seen for each release-like name."""
+
+    async def first_seen(self, upstream: str, pins: Iterable[str]) -> dict[str, FirstSeen]: ...
+
+    async def set_first_seen(self, upstream: str, seen: Mapping[str, FirstSeen]) -> None: ...
+
+
+class Brief(Protocol):
+    """Short-lived answers, bounded in number, lost on restart."""
+
+    async def get(self, key: str) -> str | None: ...
+
+    async def set(self, key: str, value: str, seconds: float) -> None: ...
+
+    async def forget(self, key: str) -> None: ...
+
+
+class Observer(Protocol):
+    def __call__(self, event: Event) -> None:
+        """Must not raise and must not block."""
+        ...

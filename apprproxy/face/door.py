@@ -1,0 +1,113 @@
+"""The one way in: a request is parsed, given to the face that claims it, answered, measured and logged.
+
+A face never sees a malformed path; a client never sees a traceback; every request ends in exactly one report.
+"""
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from aiohttp import web
+
+from apprproxy.core.errors import Failure, Interrupted, Loop
+from apprproxy.face.exchange import Exchange
+from apprproxy.face.send import BrokenOff, ClientLeft
+from apprproxy.face.target import parse_target
+
+log = logging.getLogger(__name__)
+
+
+class Face(Protocol):
+    """One protocol as clients speak it."""
+
+    name: str
+
+    def claims(self, path: str) -> bool:
+        """Is a path of this raw beginning ours? Decides also in whose words a malformed path is refused."""
+        ...
+
+    async def serve(self, exchange: Exchange) -> web.StreamResponse:
+        """Answer, or raise a Failure before anything has been sent."""
+        ...
+
+    async def refuse(self, exchange: Exchange, failure: Failure) -> web.StreamResponse:
+        """Tell a failure in the protocol's own words."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """How a request ended. ``outcome`` is ``done``, ``client-left``, ``broken-off`` or ``crashed``."""
+
+    exchange: Exchange
+    seconds: float
+    outcome: str
+    failure: str = ""
+
+
+Reporter = Callable[[Report], None]
+
+
+class Door:
+    """``instance`` is our own name in Via fields. ``opened`` is told the id of each request, for what is logged on the
+    way. The last face claims everything."""
+
+    def __init__(
+        self, faces: tuple[Face, ...], instance: str, stall: float, report: Reporter, opened: Callable[[str], None]
+    ) -> None:
+        self._faces = faces
+        self._instance = instance
+        self._stall = stall
+        self._report = report
+        self._opened = opened
+
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        began = time.monotonic()
+        exchange = Exchange(request, secrets.token_hex(8), self._stall)
+        self._opened(exchange.id)
+        outcome, reason = "crashed", ""
+        try:
+            response, reason = await self._answer(exchange)
+            outcome = "done"
+        except BrokenOff as broken:
+            outcome, reason = "broken-off", str(broken)
+            raise
+        except (ConnectionError, asyncio.CancelledError) as gone:
+            outcome, reason = "client-left", str(gone) if isinstance(gone, ClientLeft) else "the client left"
+            raise
+        else:
+            return response
+        finally:
+            self._report(Report(exchange, time.monotonic() - began, outcome, reason))
+
+    async def _answer(self, exchange: Exchange) -> tuple[web.StreamResponse, str]:
+        raw = exchange.request.raw_path
+        path = raw.partition("?")[0]
+        face = next(face for face in self._faces if face.claims(path))
+        exchange.face = face.name
+        try:
+            self._refuse_loop(exchange.request)
+            exchange.target = parse_target(raw)
+            return await face.serve(exchange), ""
+        except Failure as failure:
+            return await self._tell(face, exchange, failure), str(failure)
+        except ConnectionError:
+            raise
+        except Exception:
+            log.exception("a request crashed", extra={"path": path[:200]})
+            sorry = Interrupted("this gateway has a defect; its log has the traceback under this request's id")
+            return await self._tell(face, exchange, sorry), str(sorry)
+
+    async def _tell(self, face: Face, exchange: Exchange, failure: Failure) -> web.StreamResponse:
+        if exchange.status:  # headers are out: breaking off is all that is left to say
+            raise BrokenOff(str(failure)) from failure
+        return await face.refuse(exchange, failure)
+
+    def _refuse_loop(self, request: web.BaseRequest) -> None:
+        for field in request.headers.getall("Via", []):
+            if any(hop.split()[-1:] == [f"apprproxy-{self._instance}"] for hop in field.split(",")):
+                raise Loop("this request has been here before: an upstream's url leads back to this gateway")

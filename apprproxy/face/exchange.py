@@ -1,0 +1,46 @@
+"""One request on its way through: what was asked, what is known for the log line, and how it is answered."""
+
+from dataclasses import dataclass, field
+
+from aiohttp import web
+
+from apprproxy.core.model import Kind, Verdict
+from apprproxy.face.headers import again
+from apprproxy.face.target import Target
+
+
+@dataclass(slots=True)
+class Exchange:
+    """``name`` is what was asked for, as a person would write it; ``sent`` counts body bytes."""
+
+    request: web.BaseRequest
+    id: str
+    stall: float
+    target: Target = field(default_factory=lambda: Target(()))
+    face: str = "none"
+    kind: Kind | None = None
+    name: str = ""
+    verdict: Verdict | None = None
+    upstream: str = ""
+    status: int = 0
+    sent: int = 0
+
+    @property
+    def method(self) -> str:
+        return self.request.method
+
+    @property
+    def reading(self) -> bool:
+        return self.request.method in ("GET", "HEAD")
+
+    @property
+    def again(self) -> bool:
+        return again(self.request.headers.get("Cache-Control"), self.request.headers.get("Pragma"))
+
+    @property
+    def old_http(self) -> bool:
+        """HTTP/1.0: a connection that ends early cannot be told from one that ends well."""
+        return self.request.version < (1, 1)
+
+    def found(self, verdict: Verdict, upstream: str) -> None:
+        self.verdict, self.upstream = verdict, upstream

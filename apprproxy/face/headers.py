@@ -1,0 +1,69 @@
+"""The header fields that say how an answer came about, and whether the client has it already."""
+
+import re
+
+from apprproxy.core.digest import Digest
+from apprproxy.core.model import Cache, Verdict
+
+NAMES = "no-cache"
+"""Cache-Control of names: kept by whoever likes, asked about every time."""
+DIGESTS = "private, immutable"
+
+_ENTITY_TAG = re.compile(r'(?:W/)?("[^"]*")')
+
+
+def cache_status(verdict: Verdict) -> str:
+    """Cache-Status (RFC 9211, section 2)."""
+    parts = ["apprproxy", *_parameters(verdict)]
+    if verdict.detail is not None and verdict.detail != "refreshing":
+        parts.append(f"detail={verdict.detail}")
+    return "; ".join(parts)
+
+
+def _parameters(verdict: Verdict) -> list[str]:
+    ttl = [f"ttl={int(verdict.ttl)}"] if verdict.ttl is not None else []
+    status = [f"fwd-status={verdict.status}"] if verdict.status is not None else []
+    match verdict.cache:
+        case Cache.HIT:
+            return ["hit", *ttl]
+        case Cache.MISS:
+            return ["fwd=uri-miss", *(["stored"] if verdict.stored else [])]
+        case Cache.COLLAPSED:
+            return ["fwd=uri-miss", "collapsed"]
+        case Cache.REVALIDATED:
+            return ["fwd=stale", *status, "stored"]
+        case Cache.STALE if verdict.detail in ("refreshing", "upstream-slow"):
+            return ["hit", *ttl]
+        case Cache.STALE:
+            return ["fwd=stale", *status]
+        case Cache.BYPASS:
+            return ["fwd=bypass"]
+
+
+def about(verdict: Verdict, upstream: str, control: str) -> dict[str, str]:
+    """The fields on every answer with content."""
+    fields = {"Cache-Status": cache_status(verdict), "Cache-Control": control}
+    if upstream:
+        fields["Apprproxy-Upstream"] = upstream
+    if verdict.age is not None:
+        fields["Age"] = str(int(verdict.age))
+    return fields
+
+
+def etag(digest: Digest) -> str:
+    return f'"{digest}"'
+
+
+def matches(field: str | None, tag: str) -> bool:
+    """Does If-None-Match name this entity tag? Weak comparison (RFC 9110, section 13.1.2)."""
+    if field is None:
+        return False
+    return field.strip() == "*" or tag in _ENTITY_TAG.findall(field)
+
+
+def again(control: str | None, pragma: str | None) -> bool:
+    """Does the client want names revalidated (RFC 9111, section 5.2.1.4)?"""
+    if control is None:
+        return pragma is not None and "no-cache" in pragma.lower()
+    directives = {directive.strip().lower() for directive in control.split(",")}
+    return bool(directives & {"no-cache", "max-age=0"})

@@ -1,0 +1,41 @@
+"""Byte ranges (RFC 9110, section 14): one range or the whole; what is malformed or multiple is ignored."""
+
+import re
+from dataclasses import dataclass
+
+_ONE = re.compile(r"bytes\s*=\s*(\d{0,18})\s*-\s*(\d{0,18})\s*", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """``start`` up to, and not including, ``stop``."""
+
+    start: int
+    stop: int
+
+    @property
+    def length(self) -> int:
+        return self.stop - self.start
+
+
+class Unsatisfiable(ValueError):
+    """Well formed, and outside the content: 416."""
+
+
+def parse_range(field: str | None, size: int) -> Slice | None:
+    """The part asked for, None for the whole; raises Unsatisfiable."""
+    match = _ONE.fullmatch(field.strip()) if field else None
+    if match is None:
+        return None
+    first, last = match[1], match[2]
+    if not first:
+        if not last:
+            return None
+        if int(last) == 0 or size == 0:
+            raise Unsatisfiable
+        return Slice(max(0, size - int(last)), size)
+    if last and int(last) < int(first):
+        return None
+    if int(first) >= size:
+        raise Unsatisfiable
+    return Slice(int(first), min(int(last) + 1, size) if last else size)

@@ -1,0 +1,99 @@
+"""Connections with limits: aiohttp's own defaults let a silent or dribbling client stay for minutes."""
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.web_protocol import RequestHandler
+
+log = logging.getLogger(__name__)
+
+MAX_LINE = 32 * 1024
+"""Of a request line, so that an overlong name reaches the face and is refused in its words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Seconds; ``connections`` at once, beyond which new ones are closed at once."""
+
+    header: float = 10.0
+    idle: float = 75.0
+    stall: float = 60.0
+    connections: int = 4096
+
+
+class Connection(RequestHandler):
+    """Drops a client that does not finish its header in time."""
+
+    __slots__ = ("_header_timer", "_limits")
+
+    def __init__(self, manager: "Server", limits: Limits, **options: Any) -> None:
+        super().__init__(manager, keepalive_timeout=limits.idle, **options)
+        self._limits = limits
+        self._header_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        manager = self._manager
+        if manager is not None and len(manager.connections) > self._limits.connections:
+            log.warning("too many connections: one was closed at once (server.limits.connections)")
+            self.force_close()
+            return
+        self._await_header()
+
+    def data_received(self, data: bytes) -> None:
+        requests = self._request_count
+        super().data_received(data)
+        if self._request_count > requests:
+            self._stop_timer()
+        elif self._header_timer is None and not self._request_in_progress:
+            self._await_header()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._stop_timer()
+        super().connection_lost(exc)
+
+    def _await_header(self) -> None:
+        self._header_timer = asyncio.get_running_loop().call_later(self._limits.header, self.force_close)
+
+    def _stop_timer(self) -> None:
+        if self._header_timer is not None:
+            self._header_timer.cancel()
+            self._header_timer = None
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """What is not HTTP is refused in one line and logged in one line, without a traceback."""
+        if not isinstance(exc, HttpProcessingError):
+            return super().handle_error(request, status, exc, message)
+        log.info("a malformed request was refused", extra={"client": request.remote, "status": status})
+        response = web.Response(status=status, text="malformed HTTP request\n")
+        response.force_close()
+        return response
+
+
+class Server(web.Server):
+    """``web.Server`` with our connections."""
+
+    def __init__(self, handler: Any, limits: Limits) -> None:
+        super().__init__(handler, handler_cancellation=True)
+        self._limits = limits
+
+    def __call__(self) -> RequestHandler:
+        return Connection(
+            self,
+            self._limits,
+            loop=self._loop,
+            max_line_size=MAX_LINE,
+            access_log=None,  # the door reports each request itself
+            lingering_time=2.0,
+            auto_decompress=False,
+        )

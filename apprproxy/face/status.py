@@ -1,0 +1,78 @@
+"""Which HTTP status a failure is, the same for every protocol."""
+
+from apprproxy.core.errors import (
+    ClientFault,
+    Exhausted,
+    Failure,
+    Interrupted,
+    Loop,
+    Malformed,
+    Moved,
+    NotAllowed,
+    NotHeld,
+    NotOffered,
+    NotThere,
+    StoreFailed,
+    Throttled,
+    TooSlow,
+    UnknownPlace,
+    UpstreamFault,
+)
+
+
+def status_of(failure: Failure) -> int:  # noqa: PLR0912 — one line per failure, in one place
+    match failure:
+        case Malformed():
+            return 400
+        case UnknownPlace():
+            return 404
+        case NotAllowed():
+            return 405
+        case ClientFault():
+            return 400
+        case NotThere(status=status):
+            return status or 404
+        case NotOffered():
+            return 404
+        case Exhausted(failures=failures):
+            return _together(failures)
+        case TooSlow() | NotHeld():
+            return 504
+        case Throttled():
+            return 503
+        case UpstreamFault():
+            return 502
+        case Moved():
+            return 409
+        case Loop():
+            return 508
+        case StoreFailed():
+            return 500
+        case Interrupted():
+            return 503
+        case _:
+            return 500
+
+
+def _together(failures: tuple[UpstreamFault, ...]) -> int:
+    """All say no: no. Otherwise somebody who may have it could not be asked, and the failure is theirs."""
+    if not failures:
+        return 404
+    noes = [failure for failure in failures if isinstance(failure, (NotThere, NotOffered))]
+    if len(noes) == len(failures):
+        return status_of(noes[0])
+    statuses = {status_of(failure) for failure in failures if failure not in noes}
+    return statuses.pop() if len(statuses) == 1 else 502
+
+
+def retry_after(failure: Failure) -> float | None:
+    """Seconds after which asking again makes sense, where an upstream said so."""
+    failures = failure.failures if isinstance(failure, Exhausted) else (failure,)
+    waits = [one.retry_after for one in failures if isinstance(one, Throttled) and one.retry_after is not None]
+    return min(waits) if waits else None
+
+
+def no_of(failure: Failure) -> NotThere | None:
+    """The owner's own words, where they are the reason."""
+    failures = failure.failures if isinstance(failure, Exhausted) else (failure,)
+    return next((one for one in failures if isinstance(one, NotThere)), None)

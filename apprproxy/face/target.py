@@ -1,0 +1,64 @@
+"""A request target parsed from the raw bytes of the request line.
+
+Framework routers decode ``%2F`` before they match, so that one path can mean two things on its way through; here a path
+is split first and decoded after, and whatever could be read in two ways is refused.
+"""
+
+import re
+from dataclasses import dataclass
+from urllib.parse import parse_qsl, unquote_to_bytes
+
+from apprproxy.core.errors import Malformed
+
+_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_FORBIDDEN = re.compile(r"[/\\\x00-\x1f\x7f]")
+_MAX_FIELDS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """``segments`` are decoded; a trailing slash is one empty segment at the end. ``query`` keeps order and repeats."""
+
+    segments: tuple[str, ...]
+    query: tuple[tuple[str, str], ...] = ()
+
+    def get(self, name: str) -> str | None:
+        """The first value of a query field."""
+        return next((value for key, value in self.query if key == name), None)
+
+
+def parse_target(raw: str) -> Target:
+    """Read ``/path?query`` or the absolute form (RFC 9112, section 3.2); raises Malformed."""
+    if not raw.startswith("/"):
+        match = re.match(r"https?://[^/?#]*(/.*)?$", raw, re.IGNORECASE | re.DOTALL)
+        if match is None:
+            raise Malformed("the request target is neither a path nor a URL")
+        raw = match[1] or "/"
+    path, _, query = raw.partition("#")[0].partition("?")
+    return Target(tuple(_decode(segment) for segment in _split(path)), _fields(query))
+
+
+def _split(path: str) -> list[str]:
+    segments = path[1:].split("/")
+    if "" in segments[:-1]:
+        raise Malformed("the path has an empty segment")
+    return segments
+
+
+def _decode(segment: str) -> str:
+    if _ESCAPE.search(segment):
+        raise Malformed("the path has a broken percent escape")
+    try:
+        text = unquote_to_bytes(segment).decode()
+    except UnicodeDecodeError:
+        raise Malformed("the path is not UTF-8") from None
+    if text in (".", "..") or _FORBIDDEN.search(text):
+        raise Malformed("the path has a dot segment, an encoded slash, a backslash or a control character")
+    return text
+
+
+def _fields(query: str) -> tuple[tuple[str, str], ...]:
+    try:
+        return tuple(parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=_MAX_FIELDS))
+    except ValueError:
+        raise Malformed("the query is not UTF-8, or has too many fields") from None

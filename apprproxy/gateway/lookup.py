@@ -1,0 +1,252 @@
+"""A name at one upstream: fresh, revalidated, or stale while its owner cannot be asked.
+
+- At most one question per name is under way; everyone but the first is given the stale answer or waits for the first.
+- A question goes on behind a stale answer and behind a caller that left; it is bounded by the upstream's own time.
+- A failed refresh is not repeated for ``missing_for`` while something stale can be served.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+
+from apprproxy.core.digest import Digest
+from apprproxy.core.errors import (
+    Exhausted,
+    Failure,
+    Interrupted,
+    NotHeld,
+    NotOffered,
+    NotThere,
+    Outage,
+    TooSlow,
+    Unauthorized,
+    UpstreamFault,
+)
+from apprproxy.core.events import CredentialRefused, Trouble
+from apprproxy.core.model import (
+    BlobWant,
+    Cache,
+    Descriptor,
+    Expected,
+    Found,
+    Kind,
+    NameWant,
+    Place,
+    Record,
+    Verdict,
+)
+from apprproxy.core.ports import BlobStore, Brief, Clock, Held, Names, Observer
+from apprproxy.gateway.fresh import AGAIN_AFTER, Serve, decide, stale
+from apprproxy.gateway.member import Member, ask
+from apprproxy.gateway.pins import Pins
+
+log = logging.getLogger(__name__)
+
+FetchManifest = Callable[[BlobWant], Awaitable[Held]]
+"""Bytes by digest, durable when it returns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A name's answer: where it points and how that came about.
+
+    ``held`` is the document it points at; None only for a PRESENCE, which points at bytes that need not be here.
+    """
+
+    record: Record
+    verdict: Verdict
+    held: Held | None
+
+    @property
+    def document(self) -> Held:
+        assert self.held is not None
+        return self.held
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """Where names are kept."""
+
+    names: Names
+    pins: Pins
+    blobs: BlobStore
+    brief: Brief
+
+
+class Lookups:
+    def __init__(self, shelf: Shelf, fetch: FetchManifest, observer: Observer, now: Clock, *, offline: bool) -> None:
+        self._shelf = shelf
+        self._fetch = fetch
+        self._observer = observer
+        self._now = now
+        self._offline = offline
+        self._running: dict[str, asyncio.Task[Named]] = {}
+
+    async def find(self, member: Member, want: NameWant, *, again: bool) -> Named:
+        """Raises NotThere for an authoritative *no*, another UpstreamFault for an outage, NotHeld when offline."""
+        old = await self._remembered(member, want)
+        decision = decide(old.record if old else None, member.terms, self._now(), again=again, offline=self._offline)
+        if isinstance(decision, Serve):
+            assert old is not None
+            return replace(old, verdict=decision.verdict)
+        if self._offline:
+            raise NotHeld(f"{member.name}: offline, and nothing is held for {want.key!r}")
+        if (no := await self._remembered_no(member, want, again=again)) is not None:
+            return self._despite(member, old, no)
+        if old is not None and decision.may_serve:
+            return await self._refreshed(member, want, old, again=again)
+        joined = self._key(member, want) in self._running
+        named = await asyncio.shield(self._question(member, want, old))
+        return replace(named, verdict=replace(named.verdict, cache=Cache.COLLAPSED)) if joined else named
+
+    async def _remembered(self, member: Member, want: NameWant) -> Named | None:
+        """What is held for the name. A record whose document has gone is no record."""
+        record = await self._shelf.names.get(member.name, want.key)
+        if record is None:
+            return None
+        verdict = Verdict(Cache.HIT)
+        if want.kind is Kind.PRESENCE:
+            return Named(record, verdict, None)
+        held = await self._shelf.blobs.find(Expected(record.target.digest))
+        return Named(record, verdict, held) if held is not None else None
+
+    async def _refreshed(self, member: Member, want: NameWant, old: Named, *, again: bool) -> Named:
+        key = self._key(member, want)
+        if not again and (key in self._running or await self._shelf.brief.get(f"trouble {key}") is not None):
+            return self._stale(member, old, "refreshing")
+        task = self._question(member, want, old)
+        done, _ = await asyncio.wait([task], timeout=member.terms.revalidate)
+        if not done:
+            await self._shelf.brief.set(f"trouble {key}", "slow", member.terms.missing_for)
+            return self._stale(member, old, "upstream-slow")
+        try:
+            return replace(
+                task.result(), verdict=Verdict(Cache.REVALIDATED, age=0.0, ttl=member.terms.fresh_for, status=200)
+            )
+        except NotThere as no:
+            return self._despite(member, old, no)
+        except Failure as failure:
+            await self._shelf.brief.set(f"trouble {key}", "failed", member.terms.missing_for)
+            status = failure.status if isinstance(failure, UpstreamFault) else None
+            return self._stale(member, old, "stale-if-error", status)
+
+    def _stale(self, member: Member, old: Named, detail: str, status: int | None = None) -> Named:
+        return replace(old, verdict=stale(old.record, member.terms, self._now(), detail=detail, status=status))
+
+    def _despite(self, member: Member, old: Named | None, no: NotThere) -> Named:
+        """The owner says there is none: what is held is hidden (``gone: follow``) or served on (``keep``)."""
+        if old is None or member.terms.gone == "follow":
+            raise no
+        return self._stale(member, old, "gone-upstream", no.status)
+
+    # --- the question itself, one per name
+
+    @staticmethod
+    def _key(member: Member, want: NameWant) -> str:
+        return f"{member.name} {want.key}"
+
+    def _question(self, member: Member, want: NameWant, old: Named | None) -> asyncio.Task[Named]:
+        key = self._key(member, want)
+        task = self._running.get(key)
+        if task is None:
+            task = asyncio.create_task(self._ask(member, want, old), name=f"lookup {key}")
+            self._running[key] = task
+            task.add_done_callback(lambda done: self._ended(key, done))
+        return task
+
+    def _ended(self, key: str, task: asyncio.Task[Named]) -> None:
+        del self._running[key]
+        if task.cancelled():
+            return
+        failure = task.exception()  # and so it counts as retrieved, also where nobody waits any more
+        if failure is not None and not isinstance(failure, NotThere):
+            self._observer(Trouble("lookup", key.split(maxsplit=1)[0], key, str(failure)))
+
+    async def _ask(self, member: Member, want: NameWant, old: Named | None) -> Named:
+        """The name anew; its record is stored, and what it points at is durable, when this returns."""
+        try:
+            async with asyncio.timeout(member.terms.timeout):
+                found = await ask(member.upstream, member.dialect.lookup(want))
+                found = await self._settled(member, want, found)
+                target, held = await self._landed(member, want, found)
+        except TimeoutError:
+            raise TooSlow(member.name, f"no answer within {member.terms.timeout:g} s") from None
+        except NotThere as no:
+            await self._remember_no(member, want, no)
+            raise
+        except Unauthorized as refusal:
+            if refusal.presented:
+                self._observer(CredentialRefused(member.name, refusal.status or 401))
+            raise
+        except Failure:
+            raise
+        except Exception as crash:
+            log.exception("a lookup crashed", extra={"key": self._key(member, want)})
+            raise Interrupted(f"{member.name}: asking for {want.key!r} failed inside this gateway") from crash
+        now = self._now()
+        since = old.record.since if old is not None and old.record.target.digest == target.digest else now
+        record = Record(target, member.name, checked=now, since=since)
+        await self._shelf.names.put(member.name, want.key, record)
+        await self._shelf.brief.forget(f"no {self._key(member, want)}")
+        return Named(record, Verdict(Cache.MISS, age=0.0, ttl=member.terms.fresh_for, stored=True), held)
+
+    async def _settled(self, member: Member, want: NameWant, found: Found) -> Found:
+        """What was found, with first-seen digests in place of those that moved."""
+        standing = await self._shelf.pins.settle(member, found.pins)
+        if not standing:
+            return found
+        if found.body is not None and not found.manifest:
+            body = member.dialect.hold(want, found.body, standing)
+            return replace(found, body=body, target=_described(body, found.target.media_type))
+        (digest,) = standing.values()
+        return replace(found, body=None, target=replace(found.target, digest=digest, size=-1))
+
+    async def _landed(self, member: Member, want: NameWant, found: Found) -> tuple[Descriptor, Held | None]:
+        """Keep the document under its digest, fetching it by that digest where the answer did not bring it."""
+        if found.body is not None:
+            async with self._shelf.blobs.ingest(Expected(found.target.digest), member.name) as ingest:
+                await ingest.write(found.body)
+                held = await ingest.commit()
+        elif found.manifest:
+            held = await self._manifest(member, want, found.target.digest, next(iter(found.pins), ""))
+        else:
+            return found.target, None
+        return replace(found.target, size=held.size), held
+
+    async def _manifest(self, member: Member, want: NameWant, digest: Digest, pin: str) -> Held:
+        place = Place(member.name, (member.name,))
+        try:
+            return await self._fetch(BlobWant(place, want.repository, Expected(digest), Kind.MANIFEST, pin))
+        except Exhausted as failed:
+            # one member, so one failure; that its tag points at a manifest it does not have is no authoritative *no*
+            failure = failed.failures[0] if failed.failures else None
+            if failure is None or isinstance(failure, (NotThere, NotOffered)):
+                raise Outage(member.name, f"names {digest} for {want.name!r} and does not have it") from failed
+            raise failure from failed
+
+    # --- an authoritative *no*, remembered
+
+    async def _remember_no(self, member: Member, want: NameWant, no: NotThere) -> None:
+        text = f"{self._now():.3f}\n{no.status or ''}\n{no.code or ''}\n{no.sentence}"
+        await self._shelf.brief.set(f"no {self._key(member, want)}", text, member.terms.missing_for)
+
+    async def _remembered_no(self, member: Member, want: NameWant, *, again: bool) -> NotThere | None:
+        text = await self._shelf.brief.get(f"no {self._key(member, want)}")
+        if text is None:
+            return None
+        said, status, code, sentence = text.split("\n", 3)
+        if again and abs(self._now() - float(said)) >= AGAIN_AFTER:
+            return None
+        return NotThere(member.name, sentence, int(status) if status else None, code or None)
+
+    async def close(self) -> None:
+        """Break off what is under way and wait until it has ended."""
+        tasks = list(self._running.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _described(body: bytes, media_type: str) -> Descriptor:
+    return Descriptor(Digest.of(body), len(body), media_type)

@@ -1,0 +1,1 @@
+"""OCI distribution, both directions: towards clients and towards upstreams (OCI distribution specification)."""

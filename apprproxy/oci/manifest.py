@@ -1,0 +1,31 @@
+"""What kind of manifest verified bytes are, told from the bytes: a Content-Type is not covered by a digest."""
+
+import re
+
+import orjson
+
+INDEX = "application/vnd.oci.image.index.v1+json"
+IMAGE = "application/vnd.oci.image.manifest.v1+json"
+DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
+DOCKER_IMAGE = "application/vnd.docker.distribution.manifest.v2+json"
+
+ACCEPT = ", ".join((INDEX, IMAGE, DOCKER_LIST, DOCKER_IMAGE, "application/vnd.oci.artifact.manifest.v1+json", "*/*"))
+"""Always all of them, so that an answer does not depend on who asked first."""
+
+_MEDIA_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,127}/[A-Za-z0-9!#$&^_.+-]{1,127}")
+
+
+def media_type(content: bytes) -> str:
+    """The ``mediaType`` it states, else what its fields imply (image specification, manifest.md and image-index.md)."""
+    try:
+        manifest = orjson.loads(content)
+    except orjson.JSONDecodeError:
+        return "application/octet-stream"
+    if not isinstance(manifest, dict):
+        return "application/octet-stream"
+    stated = manifest.get("mediaType")
+    if isinstance(stated, str) and _MEDIA_TYPE.fullmatch(stated):
+        return stated
+    if manifest.get("schemaVersion") == 1:
+        return "application/vnd.docker.distribution.manifest.v1+prettyjws"
+    return INDEX if "manifests" in manifest else IMAGE

@@ -1,0 +1,111 @@
+"""The OCI face: ``/v2/`` as containerd, docker, helm, oras and the others ask for it."""
+
+from typing import assert_never
+
+from aiohttp import web
+from cachetools import LRUCache
+
+from apprproxy.core.digest import Digest
+from apprproxy.core.errors import Failure, NotAllowed
+from apprproxy.core.model import BlobWant, Expected, Kind, NameWant
+from apprproxy.face.exchange import Exchange
+from apprproxy.face.headers import DIGESTS, NAMES, about, etag
+from apprproxy.face.places import Places
+from apprproxy.face.send import send_body, send_empty, send_named, send_transfer
+from apprproxy.face.status import retry_after, status_of
+from apprproxy.gateway.gateway import Gateway
+from apprproxy.oci.errors import error_body
+from apprproxy.oci.manifest import media_type
+from apprproxy.oci.paths import Blob, Manifest, Ping, Tags, parse_path
+from apprproxy.oci.tags import asked_page, paged
+
+API = {"Docker-Distribution-Api-Version": "registry/2.0"}
+_JSON = {**API, "Content-Type": "application/json"}
+
+
+class OciFace:
+    name = "oci"
+
+    def __init__(self, gateway: Gateway, places: Places) -> None:
+        self._gateway = gateway
+        self._places = places
+        self._media_types: LRUCache[Digest, str] = LRUCache(4096)
+
+    def claims(self, path: str) -> bool:
+        return path == "/v2" or path.startswith("/v2/")
+
+    async def serve(self, exchange: Exchange) -> web.StreamResponse:
+        path = parse_path(exchange.target.segments[1:], self._places)
+        if not exchange.reading:
+            raise NotAllowed("this gateway takes no pushes: push to the upstream registry itself")
+        match path:
+            case Ping():
+                return await send_body(exchange, 200, b"{}", _JSON)
+            case Manifest():
+                return await self._manifest(exchange, path)
+            case Blob():
+                return await self._blob(exchange, path)
+            case Tags():
+                return await self._tags(exchange, path)
+            case _:
+                assert_never(path)
+
+    async def refuse(self, exchange: Exchange, failure: Failure) -> web.StreamResponse:
+        status = status_of(failure)
+        headers = dict(_JSON)
+        if status == 405:
+            headers["Allow"] = "GET, HEAD"
+        if (wait := retry_after(failure)) is not None:
+            headers["Retry-After"] = str(int(wait) + 1)
+        return await send_body(exchange, status, error_body(failure, exchange.kind), headers)
+
+    async def _manifest(self, exchange: Exchange, path: Manifest) -> web.StreamResponse:
+        if isinstance(path.reference, Digest):
+            exchange.kind, exchange.name = Kind.MANIFEST, f"{path.repository}@{path.reference}"
+            want = BlobWant(path.place, path.repository, Expected(path.reference), Kind.MANIFEST)
+            transfer = await self._gateway.blob(want, whole=True)
+            headers = self._manifest_headers(path.reference, await (await transfer.held()).read())
+            return await send_transfer(exchange, transfer, DIGESTS, headers)
+        exchange.kind, exchange.name = Kind.TAG, f"{path.repository}:{path.reference}"
+        name = NameWant(path.place, Kind.TAG, path.repository, path.reference)
+        named = await self._gateway.lookup(name, again=exchange.again)
+        headers = self._manifest_headers(named.document.digest, await named.document.read())
+        return await send_named(exchange, named, NAMES, headers)
+
+    def _manifest_headers(self, digest: Digest, content: bytes) -> dict[str, str]:
+        kind = self._media_types.get(digest)
+        if kind is None:
+            kind = self._media_types[digest] = media_type(content)
+        return {**API, "Content-Type": kind, "Docker-Content-Digest": str(digest)}
+
+    async def _blob(self, exchange: Exchange, path: Blob) -> web.StreamResponse:
+        exchange.kind, exchange.name = Kind.BLOB, f"{path.repository}@{path.digest}"
+        want = BlobWant(path.place, path.repository, Expected(path.digest))
+        headers = {**API, "Content-Type": "application/octet-stream", "Docker-Content-Digest": str(path.digest)}
+        if exchange.method == "HEAD" and not await self._gateway.holds(want):
+            return await self._blob_head(exchange, path, headers)
+        transfer = await self._gateway.blob(want, whole=exchange.old_http)
+        return await send_transfer(exchange, transfer, DIGESTS, headers, tag=etag(path.digest))
+
+    async def _blob_head(self, exchange: Exchange, path: Blob, headers: dict[str, str]) -> web.StreamResponse:
+        """What is not held is not fetched for a HEAD: its owner is asked."""
+        name = NameWant(path.place, Kind.PRESENCE, path.repository, str(path.digest))
+        named = await self._gateway.lookup(name, again=exchange.again)
+        exchange.found(named.verdict, named.record.origin)
+        headers |= {**about(named.verdict, named.record.origin, DIGESTS), "ETag": etag(path.digest)}
+        if named.record.target.size >= 0:
+            headers["Content-Length"] = str(named.record.target.size)
+        return await send_empty(exchange, 200, {**headers, "Accept-Ranges": "bytes"})
+
+    async def _tags(self, exchange: Exchange, path: Tags) -> web.StreamResponse:
+        exchange.kind, exchange.name = Kind.TAGS, path.repository
+        page = asked_page(exchange.target)
+        named = await self._gateway.lookup(NameWant(path.place, Kind.TAGS, path.repository), again=exchange.again)
+        if page is None:
+            return await send_named(exchange, named, NAMES, _JSON)
+        body, more = paged(await named.document.read(), page)
+        exchange.found(named.verdict, named.record.origin)
+        headers = {**about(named.verdict, named.record.origin, NAMES), **_JSON}
+        if more is not None:
+            headers["Link"] = f'<{exchange.request.raw_path.partition("?")[0]}?{more}>; rel="next"'
+        return await send_body(exchange, 200, body, headers)

@@ -1,0 +1,59 @@
+"""What happened, as log lines: one per request, one per event that an operator may have to act on."""
+
+from typing import Any
+
+from apprproxy.core.events import CredentialRefused, Event, LieCaught, NameMoved, Trouble
+from apprproxy.face.door import Report
+from apprproxy.ops.logs import logger
+
+_QUIET = ("/healthz", "/readyz", "/metrics")
+
+
+class Journal:
+    """Implements Observer, and is told of each request by ``report``."""
+
+    def __init__(self) -> None:
+        self._log = logger("apprproxy")
+
+    def report(self, report: Report) -> None:
+        exchange = report.exchange
+        if exchange.face == "ops" and exchange.status < 400 and exchange.name in _QUIET:
+            return
+        fields: dict[str, Any] = {
+            "method": exchange.method,
+            "face": exchange.face,
+            "name": exchange.name or exchange.request.raw_path.partition("?")[0],
+            "status": exchange.status,
+            "bytes": exchange.sent,
+            "cache": exchange.verdict.cache.value if exchange.verdict else None,
+            "upstream": exchange.upstream or None,
+            "seconds": round(report.seconds, 4),
+            "client": exchange.request.remote,
+        }
+        if report.outcome != "done":
+            fields["outcome"] = report.outcome
+        if report.failure:
+            fields["reason"] = report.failure
+        serious = report.outcome in ("broken-off", "crashed") or exchange.status >= 500
+        (self._log.warning if serious else self._log.info)("request", **fields)
+
+    def __call__(self, event: Event) -> None:
+        match event:
+            case LieCaught(upstream, source, expected, got):
+                self._log.warning(
+                    "wrong bytes refused", upstream=upstream, source=source, expected=str(expected), got=str(got)
+                )
+            case NameMoved(upstream, name, first, now, followed):
+                self._log.warning(
+                    "a name moved and was followed" if followed else "a release moved; its first digest stands",
+                    upstream=upstream,
+                    name=name,
+                    first=str(first),
+                    now=str(now),
+                )
+            case CredentialRefused(upstream, status):
+                self._log.error("an upstream refused our credential", upstream=upstream, status=status)
+            case Trouble(what, upstream, name, reason):
+                self._log.warning("upstream trouble", what=what, upstream=upstream, name=name, reason=reason)
+            case _:
+                pass

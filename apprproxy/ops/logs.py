@@ -1,0 +1,73 @@
+"""Logs: one line per request and per thing worth knowing, JSON or for a terminal, constant events with fields.
+
+Text from outside is stripped of control characters, so that nobody can forge a line or paint a terminal.
+"""
+
+import logging
+import re
+import sys
+from typing import Any
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+MAX_TEXT = 2000
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_TRUSTED = {"exception", "stack"}
+"""Tracebacks are ours, and are unreadable on one line."""
+
+
+def plain(text: str) -> str:
+    """Without control characters and bidirectional overrides, and of a bounded length."""
+    return _CONTROL.sub("�", text[:MAX_TEXT])
+
+
+def _strip(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    for key, value in event.items():
+        if isinstance(value, str) and key not in _TRUSTED:
+            event[key] = plain(value)
+    return event
+
+
+def configure(style: str, level: str) -> None:
+    """``style`` is ``json``, ``console`` or ``auto`` (console on a terminal). Everything goes to standard error."""
+    console = style == "console" or (style == "auto" and sys.stderr.isatty())
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.ExtraAdder(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+    ]
+    ending: list[Processor] = (
+        [_strip, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        if console
+        else [structlog.processors.format_exc_info, _strip, structlog.processors.JSONRenderer()]
+    )
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler()
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *ending],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level.upper())
+    logging.getLogger("asyncio").setLevel(max(logging.WARNING, root.level))
+
+
+def bind_request(request_id: str) -> None:
+    """Everything logged on the way of this request carries its id."""
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(request_id=request_id)
+
+
+def logger(name: str) -> Any:
+    return structlog.get_logger(name)

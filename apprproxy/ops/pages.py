@@ -1,0 +1,58 @@
+"""The gateway's own pages: is it alive, can it serve, what does it count; and a word for whoever opens it by hand."""
+
+from collections.abc import Callable
+
+import orjson
+from aiohttp import web
+
+from apprproxy import __version__
+from apprproxy.core.errors import Failure, NotAllowed, UnknownPlace
+from apprproxy.face.exchange import Exchange
+from apprproxy.face.send import send_body
+from apprproxy.face.status import status_of
+
+_TEXT = {"Content-Type": "text/plain; charset=utf-8", "Cache-Control": "no-store"}
+_METRICS = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8", "Cache-Control": "no-store"}
+_JSON = {"Content-Type": "application/json", "Cache-Control": "no-store"}
+
+_WELCOME = f"""apprproxy {__version__}: a verifying cache in front of App Registry and OCI registries
+
+  OCI             /v2/<upstream or view>/<repository>/…     helm, crane, oras, skopeo, containerd
+  App Registry    /<upstream or view>/cnr/api/v1/…          appr
+  operations      /healthz  /readyz  /metrics
+
+Without a prefix the view `default` answers.
+"""
+
+
+class OpsPages:
+    """``ready`` says what is wrong, None for nothing; ``metrics`` is None where they are served on another address."""
+
+    name = "ops"
+
+    def __init__(self, ready: Callable[[], str | None], metrics: Callable[[], bytes] | None) -> None:
+        self._ready = ready
+        self._metrics = metrics
+
+    def claims(self, path: str) -> bool:
+        """The last face: whatever nobody else claims."""
+        return True
+
+    async def serve(self, exchange: Exchange) -> web.StreamResponse:
+        page = "/" + "/".join(exchange.target.segments)
+        known = {"/", "/healthz", "/readyz"} | ({"/metrics"} if self._metrics else set())
+        if page not in known:
+            raise UnknownPlace("there is no such page here; / says what there is")
+        exchange.name = page
+        if not exchange.reading:
+            raise NotAllowed("this page can only be read")
+        if page == "/metrics" and self._metrics is not None:
+            return await send_body(exchange, 200, self._metrics(), _METRICS)
+        if page == "/readyz" and (wrong := self._ready()) is not None:
+            return await send_body(exchange, 503, f"not ready: {wrong}\n".encode(), _TEXT)
+        text = _WELCOME if page == "/" else "ok\n"
+        return await send_body(exchange, 200, text.encode(), _TEXT)
+
+    async def refuse(self, exchange: Exchange, failure: Failure) -> web.StreamResponse:
+        body = orjson.dumps({"error": str(failure)})
+        return await send_body(exchange, status_of(failure), body, _JSON)

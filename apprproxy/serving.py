@@ -1,0 +1,89 @@
+"""A built App on its sockets, until it is told to stop; then what is running is finished, within a bound."""
+
+import asyncio
+import errno
+import signal
+import ssl
+from collections.abc import Callable
+from contextlib import suppress
+
+from apprproxy import __version__
+from apprproxy.app import App, limits_of, server_tls
+from apprproxy.face.door import Door
+from apprproxy.face.server import Server
+from apprproxy.ops.logs import logger
+from apprproxy.settings.model import split_address
+
+GRACE = 30.0
+"""Seconds that running transfers are given on SIGTERM."""
+
+Listening = Callable[[list[str]], None]
+
+
+class CannotListen(Exception):
+    """``str`` says which address, and why."""
+
+
+async def serve(app: App, *, stop: asyncio.Event | None = None, listening: Listening | None = None) -> None:
+    """Until SIGTERM, SIGINT or ``stop``. ``listening`` is told the URLs. Closes the app; raises CannotListen."""
+    stop = stop or asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    log = logger("apprproxy")
+    settings = app.settings.server
+    counting = asyncio.create_task(app.count_held(), name="count what is held")
+    ports: list[tuple[asyncio.Server, Server]] = []
+    try:
+        tls = server_tls(settings.tls)
+        doors: list[tuple[str, Door]] = [(address, app.door) for address in settings.addresses]
+        if settings.ops is not None:
+            doors.append((settings.ops, app.ops_door))
+        for address, door in doors:
+            handler = Server(door, limits_of(app.settings))
+            ports.append((await _listen(address, handler, tls), handler))
+        scheme = "https" if tls else "http"
+        urls = [f"{scheme}://{_written(port)}" for port, _ in ports]
+        log.info(
+            "serving",
+            version=__version__,
+            urls=urls,
+            upstreams=list(app.settings.upstreams),
+            cache=str(app.settings.cache.directory.absolute()),
+            offline=app.settings.offline,
+        )
+        if listening is not None:
+            listening(urls)
+        await stop.wait()
+        log.info("stopping", grace_seconds=GRACE)
+    finally:
+        counting.cancel()
+        with suppress(asyncio.CancelledError):
+            await counting
+        await _finish(ports)
+        await app.close()
+        log.info("stopped")
+
+
+async def _listen(address: str, handler: Server, tls: ssl.SSLContext | None) -> asyncio.Server:
+    host, port = split_address(address)
+    loop = asyncio.get_running_loop()
+    try:
+        return await loop.create_server(handler, host, port, ssl=tls, backlog=1024, reuse_address=True)
+    except OSError as error:
+        reason = "it is in use by another program" if error.errno == errno.EADDRINUSE else error.strerror or error
+        raise CannotListen(f"cannot listen on {address}: {reason}") from None
+
+
+def _written(port: asyncio.Server) -> str:
+    host, number = port.sockets[0].getsockname()[:2]
+    return f"[{host}]:{number}" if ":" in host else f"{host}:{number}"
+
+
+async def _finish(ports: list[tuple[asyncio.Server, Server]]) -> None:
+    for port, _ in ports:
+        port.close()
+    await asyncio.sleep(0)
+    for _, handler in ports:
+        handler.pre_shutdown()
+    await asyncio.gather(*(handler.shutdown(GRACE) for _, handler in ports))

@@ -1,0 +1,1 @@
+"""What is kept here: verified blobs, names that point at them, and short-lived answers."""

@@ -1,0 +1,131 @@
+"""Bytes on their way in: written to a growing file, hashed as they are written, judged, made durable, then visible.
+
+Hashing and writing leave the event loop in pieces of ``PIECE`` bytes.
+"""
+
+import asyncio
+import errno
+import fcntl
+import os
+from pathlib import Path
+
+from apprproxy.core.digest import Check, Digest
+from apprproxy.core.errors import DigestMismatch, Lied, StoreFailed
+from apprproxy.core.model import KIB, Expected
+from apprproxy.core.ports import Held
+from apprproxy.store.held import FileHeld
+from apprproxy.store.unpacked import MAX_PACKED, NotGzip, unpacked_digest
+
+PIECE = 512 * KIB
+
+
+class DiskIngest:
+    """``path`` is the new file's own; ``layout`` says where files of a digest belong."""
+
+    def __init__(self, path: Path, root: Path, expected: Expected, source: str, max_size: int) -> None:
+        self._path = path
+        self._root = root
+        self._expected = expected
+        self._source = source
+        self._max_size = min(max_size, MAX_PACKED) if expected.unpacked else max_size
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        fcntl.flock(self._fd, fcntl.LOCK_EX)  # says that somebody writes here, until the process ends
+        self.new = False
+        self._check = Check(expected.content.algorithm if expected.content else "sha256")
+        self._pending = bytearray()
+        self._size = 0
+        self._held: FileHeld | None = None
+
+    async def write(self, chunk: bytes) -> None:
+        self._size += len(chunk)
+        limit = self._max_size if self._expected.size is None else self._expected.size
+        if self._size > limit:
+            raise Lied(self._source, f"sent more than the {limit} bytes that are due")
+        self._pending += chunk
+        if len(self._pending) >= PIECE:
+            await self._flush()
+
+    async def _flush(self) -> None:
+        pending, self._pending = self._pending, bytearray()
+        await asyncio.to_thread(self._append, bytes(pending))
+
+    def _append(self, piece: bytes) -> None:
+        self._check.update(piece)
+        try:
+            view = memoryview(piece)
+            while view:
+                view = view[os.write(self._fd, view) :]
+        except OSError as error:
+            raise _failed(error) from error
+
+    async def verify(self) -> Held:
+        if self._held is None:
+            if self._pending:
+                await self._flush()
+            if self._expected.unpacked is not None:
+                await asyncio.to_thread(self._judge_unpacked, self._expected.unpacked)
+            else:
+                assert self._expected.content is not None
+                self._judge(self._expected.content, self._check.digest())
+            if self._expected.size is not None and self._size != self._expected.size:
+                raise Lied(self._source, f"sent {self._size} bytes where {self._expected.size} are due")
+            self._held = FileHeld(os.dup(self._fd), self._check.digest())
+        return self._held
+
+    def _judge(self, expected: Digest, got: Digest) -> None:
+        if got != expected:
+            raise DigestMismatch(self._source, expected, got)
+
+    def _judge_unpacked(self, expected: Digest) -> None:
+        try:
+            got = unpacked_digest(lambda offset, count: os.pread(self._fd, count, offset), expected.algorithm)
+        except NotGzip as error:
+            raise Lied(self._source, f"sent what is no package: {error}") from error
+        self._judge(expected, got)
+
+    async def commit(self) -> Held:
+        held = await self.verify()
+        await asyncio.to_thread(self._publish, held.digest)
+        return held
+
+    def _publish(self, digest: Digest) -> None:
+        target = self._root / "blobs" / digest.algorithm / digest.hex
+        try:
+            os.fchmod(self._fd, 0o444)
+            os.fsync(self._fd)
+            self.new = not target.exists()
+            os.replace(self._path, target)
+            sync_directory(target.parent)
+            if self._expected.unpacked is not None:
+                self._link(self._expected.unpacked, target)
+        except OSError as error:
+            raise _failed(error) from error
+
+    def _link(self, unpacked: Digest, target: Path) -> None:
+        """The first content digest seen for a tar is kept, as long as its bytes are."""
+        link = self._root / "unpacked" / unpacked.algorithm / unpacked.hex
+        if link.exists():  # follows the link: False where it dangles
+            return
+        part = self._path.with_suffix(".link")
+        os.symlink(os.path.relpath(target, link.parent), part)
+        os.replace(part, link)
+        sync_directory(link.parent)
+
+    def discard(self) -> None:
+        """Close, and remove what has not been published. Blocking, and quick."""
+        os.close(self._fd)
+        self._path.unlink(missing_ok=True)
+
+
+def sync_directory(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _failed(error: OSError) -> StoreFailed:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return StoreFailed("the cache's disk is full: free space, or move cache.directory")
+    return StoreFailed(f"the cache's disk failed: {error.strerror}")

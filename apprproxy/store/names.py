@@ -1,0 +1,161 @@
+"""Names on disk: name -> digest, freshness and origin; who owns what in a view; and first-seen digests.
+
+One record per name, JSON, under a text key. What is read often is also held in memory, as long as no other process
+has changed anything (``generation``).
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+import orjson
+from cachetools import LRUCache
+
+from apprproxy.core.digest import Digest
+from apprproxy.core.errors import StoreFailed
+from apprproxy.core.model import Descriptor, FirstSeen, Record
+from apprproxy.store.fence import Tampered, open_records
+from apprproxy.store.generation import Generation
+
+REMEMBERED = 20_000
+"""Records in memory, of about half a kilobyte each."""
+
+T = TypeVar("T")
+
+
+class DiskNames:
+    """Implements Names and FirstSeens. ``close`` when done."""
+
+    def __init__(self, directory: Path) -> None:
+        try:
+            self._records = open_records(directory)
+        except Exception as error:
+            raise StoreFailed(f"the names in {directory} cannot be opened: {error}") from error
+        self._generation = Generation(directory / "generation")
+        self._seen_generation = self._generation.read()
+        self._memory: LRUCache[str, bytes] = LRUCache(REMEMBERED)
+        self._threads = ThreadPoolExecutor(2, thread_name_prefix="names")
+
+    # --- names
+
+    async def get(self, upstream: str, key: str) -> Record | None:
+        raw = await self._read(f"name {upstream} {key}")
+        return _record(raw) if raw is not None else None
+
+    async def put(self, upstream: str, key: str, record: Record) -> None:
+        await self._write({f"name {upstream} {key}": _dump(record)})
+
+    async def forget(self, upstream: str, key: str) -> None:
+        await self._run(self._records.delete, f"name {upstream} {key}")
+        self._memory.clear()
+        self._generation.bump()
+
+    async def owner(self, view: str, key: str) -> str | None:
+        raw = await self._read(f"owner {view} {key}")
+        return raw.decode() if raw is not None else None
+
+    async def set_owner(self, view: str, key: str, upstream: str) -> None:
+        await self._write({f"owner {view} {key}": upstream.encode()})
+
+    # --- first-seen digests
+
+    async def first_seen(self, upstream: str, pins: Iterable[str]) -> dict[str, FirstSeen]:
+        return await self._run(self._first_seen, upstream, tuple(pins))
+
+    def _first_seen(self, upstream: str, pins: tuple[str, ...]) -> dict[str, FirstSeen]:
+        found = ((pin, self._records.get(f"first {upstream} {pin}")) for pin in pins)
+        return {pin: _first(raw) for pin, raw in found if raw is not None}
+
+    async def set_first_seen(self, upstream: str, seen: Mapping[str, FirstSeen]) -> None:
+        records = {f"first {upstream} {pin}": _dump_first(first) for pin, first in seen.items()}
+        await self._run(self._set_all, records)
+
+    def all_first_seen(self) -> Iterator[tuple[str, str, FirstSeen]]:
+        """Every ``(upstream, pin, first seen)``, in the order they came. Blocking."""
+        for key in self._records:
+            kind, _, rest = key.partition(" ")
+            raw = self._records.get(key) if kind == "first" else None
+            if raw is not None:
+                upstream, _, pin = rest.partition(" ")
+                yield upstream, pin, _first(raw)
+
+    def accept(self, upstream: str, pin: str, first: FirstSeen) -> None:
+        """Take a new first-seen digest, and ask anew for the names that may show the old one. Blocking."""
+        package = pin.partition("@")[0].rpartition(":")[0] or pin.partition("@")[0]
+        with self._records.transact():
+            self._records.set(f"first {upstream} {pin}", _dump_first(first))
+            for key in list(self._records):
+                words = key.split(" ")
+                if words[:2] == ["name", upstream] and len(words) == 5 and words[3] in (package, "-"):
+                    self._records.delete(key)
+        self._memory.clear()
+        self._generation.bump()
+
+    # --- one way to the disk
+
+    async def _read(self, key: str) -> bytes | None:
+        generation = self._generation.read()
+        if generation != self._seen_generation:
+            self._seen_generation = generation
+            self._memory.clear()
+        raw = self._memory.get(key)
+        if raw is None:
+            raw = await self._run(self._records.get, key)
+            if raw is not None:
+                self._memory[key] = raw
+        return raw
+
+    async def _write(self, records: Mapping[str, bytes]) -> None:
+        await self._run(self._set_all, records)
+        self._memory.update(records)
+
+    def _set_all(self, records: Mapping[str, bytes]) -> None:
+        with self._records.transact():
+            for key, raw in records.items():
+                self._records.set(key, raw)
+
+    async def _run(self, call: Callable[..., T], *args: Any) -> T:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, call, *args)
+        except Tampered:
+            raise
+        except Exception as error:
+            raise StoreFailed(f"the names cannot be read or written: {error}") from error
+
+    def close(self) -> None:
+        self._threads.shutdown()
+        self._records.close()
+        self._generation.close()
+
+
+def _dump(record: Record) -> bytes:
+    target = record.target
+    return orjson.dumps(
+        {
+            "digest": str(target.digest),
+            "size": target.size,
+            "type": target.media_type,
+            "origin": record.origin,
+            "checked": record.checked,
+            "since": record.since,
+        }
+    )
+
+
+def _record(raw: bytes) -> Record:
+    fields = orjson.loads(raw)
+    target = Descriptor(Digest.parse(fields["digest"]), fields["size"], fields["type"])
+    return Record(target, fields["origin"], fields["checked"], fields["since"])
+
+
+def _dump_first(first: FirstSeen) -> bytes:
+    moved_to = str(first.moved_to) if first.moved_to else None
+    return orjson.dumps({"digest": str(first.digest), "at": first.at, "moved_to": moved_to})
+
+
+def _first(raw: bytes) -> FirstSeen:
+    fields = orjson.loads(raw)
+    moved_to = Digest.parse(fields["moved_to"]) if fields["moved_to"] else None
+    return FirstSeen(Digest.parse(fields["digest"]), fields["at"], moved_to)

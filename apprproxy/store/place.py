@@ -1,0 +1,99 @@
+"""A cache directory that can be relied on: local, writable, ours, and of a format that this version knows."""
+
+import os
+import secrets
+from pathlib import Path
+
+from apprproxy.core.errors import StoreFailed
+
+FORMAT = 1
+"""Of the directory as a whole. A higher one was written by a newer apprproxy and is refused."""
+
+_NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "lustre", "fuse.sshfs", "ncpfs"}
+"""Advisory locks, rename and mmap do not hold there as the cache needs them to."""
+
+
+def prepare(directory: Path) -> None:
+    """Make the directory ready for use; raises StoreFailed with what to do about it."""
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for part in ("blobs/sha256", "blobs/sha512", "unpacked/sha256", "ingest", "names"):
+            (directory / part).mkdir(mode=0o700, parents=True, exist_ok=True)
+        _check_format(directory / "format")
+        _check_file_system(directory)
+        _write_once(directory / "oci-layout", '{"imageLayoutVersion":"1.0.0"}')
+        _write_once(directory / "index.json", '{"schemaVersion":2,"manifests":[]}')
+    except OSError as error:
+        raise StoreFailed(f"cache.directory {directory}: {error.strerror}: {error.filename or directory}") from error
+
+
+def instance(directory: Path) -> str:
+    """This cache's own name in ``Via`` fields; made once, so that all its processes know each other."""
+    _write_once(directory / "instance", secrets.token_hex(4))
+    return (directory / "instance").read_text().strip()
+
+
+def writable(directory: Path) -> bool:
+    """Can a file be made where files are made?"""
+    probe = directory / "ingest" / f"probe-{secrets.token_hex(8)}"
+    try:
+        probe.touch(exist_ok=False)
+        probe.unlink()
+    except OSError:
+        return False
+    return True
+
+
+def _check_format(path: Path) -> None:
+    _write_once(path, str(FORMAT))
+    text = path.read_text().strip()
+    if not text.isdecimal() or int(text) > FORMAT:
+        raise StoreFailed(
+            f"{path} says format {text[:20]!r} and this apprproxy knows {FORMAT}: the cache was written by a newer"
+            " version; upgrade, or name another cache.directory"
+        )
+
+
+def _check_file_system(directory: Path) -> None:
+    kind = _file_system(directory)
+    if kind in _NETWORK:
+        raise StoreFailed(
+            f"cache.directory {directory} lies on a network file system ({kind}), where locks and renames cannot be"
+            " relied on; name a directory on a local disk"
+        )
+    devices = {os.stat(directory / part).st_dev for part in ("ingest", "blobs/sha256", "blobs/sha512", "unpacked")}
+    if len(devices) > 1:
+        raise StoreFailed(f"{directory}/ingest and {directory}/blobs must lie on one file system: blobs are renamed")
+
+
+def _file_system(directory: Path) -> str | None:
+    """The file system's type by the longest mount point above the directory; None where the system does not tell."""
+    real = str(directory.resolve())
+    best, kind = "", None
+    try:
+        mounts = Path("/proc/self/mounts").read_text()
+    except OSError:
+        return None
+    for line in mounts.splitlines():
+        fields = line.split(" ")
+        if len(fields) < 3:
+            continue
+        point = fields[1].replace("\\040", " ")
+        inside = real == point or real.startswith(point.rstrip("/") + "/")
+        if inside and len(point) >= len(best):
+            best, kind = point, fields[2]
+    return kind
+
+
+def _write_once(path: Path, text: str) -> None:
+    """Write the file whole, unless it is there: several processes may start at once."""
+    if path.exists():
+        return
+    part = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
+    part.write_text(text + "\n")
+    try:
+        os.link(part, path)
+    except FileExistsError:
+        pass
+    finally:
+        part.unlink()

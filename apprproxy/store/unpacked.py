@@ -1,0 +1,59 @@
+"""The digest of what a gzip file holds, which is how App Registry names packages.
+
+- All members are one stream (RFC 1952, section 2.2), as Python's GzipFile and so the genuine servers read them; zero
+  padding after the last member is ignored, anything else there is an error.
+- Output is bounded while it is produced: a bomb costs at most one piece more than the bound.
+"""
+
+import zlib
+from collections.abc import Callable
+
+from apprproxy.core.digest import Check, Digest
+from apprproxy.core.model import KIB, MIB
+
+MAX_PACKED = 64 * MIB
+MAX_UNPACKED = 512 * MIB
+"""A package is a chart or a few manifests: Quay takes 2 MB."""
+
+_PIECE = 256 * KIB
+
+
+class NotGzip(ValueError):
+    """The bytes are no gzip file, or one that unpacks to more than is taken."""
+
+
+def unpacked_digest(read: Callable[[int, int], bytes], algorithm: str = "sha256") -> Digest:
+    """``read(offset, count)`` gives the packed bytes. Blocking; raises NotGzip."""
+    check = Check(algorithm)
+    offset, pending = 0, b""
+    while True:
+        member = zlib.decompressobj(wbits=31)
+        while not member.eof:
+            if not pending:
+                pending = read(offset, _PIECE)
+                offset += len(pending)
+            try:
+                piece = member.decompress(pending, _PIECE)
+            except zlib.error as error:
+                raise NotGzip(f"not a gzip file: {error}") from None
+            if not (piece or pending or member.eof):  # output may still come when all input has gone in
+                raise NotGzip("the gzip stream is cut off")
+            check.update(piece)
+            pending = member.unconsumed_tail or member.unused_data
+            if check.size > MAX_UNPACKED:
+                raise NotGzip(f"unpacks to more than {MAX_UNPACKED} bytes")
+        pending, offset = _after_padding(read, pending, offset)
+        if not pending:
+            return check.digest()
+
+
+def _after_padding(read: Callable[[int, int], bytes], pending: bytes, offset: int) -> tuple[bytes, int]:
+    """What follows a member: the next one, or nothing."""
+    while True:
+        rest = pending.lstrip(b"\0")
+        if rest:
+            return rest, offset
+        pending = read(offset, _PIECE)
+        offset += len(pending)
+        if not pending:
+            return b"", offset

@@ -1,0 +1,1 @@
+"""One remote place over HTTP: sessions, limits, authentication, redirects by hand."""

@@ -1,0 +1,45 @@
+"""``WWW-Authenticate`` read by its grammar (RFC 9110, section 11.6.1).
+
+Several challenges may share one field or come in several; a comma separates parameters as well as challenges, and real
+servers leave values unquoted. Nothing here raises: what cannot be read is no challenge.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+_WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_PARAMETER = re.compile(rf'\s*({_WORD})\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]*))\s*(?:,|$)')
+_SCHEME = re.compile(rf"[\s,]*({_WORD})(?=\s|,|$)")
+_TOKEN68 = re.compile(r"\s*[A-Za-z0-9._~+/-]+=*\s*(?:,|$)")
+_MAX_FIELD = 16 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """``scheme`` is lower case, as are the names of ``parameters``; the first of equal names counts."""
+
+    scheme: str
+    parameters: tuple[tuple[str, str], ...] = ()
+
+    def get(self, name: str) -> str:
+        return next((value for key, value in self.parameters if key == name), "")
+
+
+def read_challenges(fields: Iterable[str]) -> list[Challenge]:
+    """All challenges of all fields, in order."""
+    return [challenge for field in fields for challenge in _read(field[:_MAX_FIELD])]
+
+
+def _read(field: str) -> Iterable[Challenge]:
+    at = 0
+    while match := _SCHEME.match(field, at):
+        scheme, at = match[1].lower(), match.end()
+        parameters: list[tuple[str, str]] = []
+        while parameter := _PARAMETER.match(field, at):
+            name, quoted, bare = parameter[1].lower(), parameter[2], parameter[3]
+            parameters.append((name, re.sub(r"\\(.)", r"\1", quoted) if quoted is not None else bare))
+            at = parameter.end()
+        if not parameters and not _SCHEME.match(field, at) and (blob := _TOKEN68.match(field, at)):
+            at = blob.end()  # Negotiate and its like have one opaque word instead of parameters
+        yield Challenge(scheme, tuple(parameters))

@@ -1,0 +1,145 @@
+"""Which hosts a redirect or a token realm may name, decided before anything is sent there.
+
+An upstream's answer is foreign text: followed blindly, it makes this gateway a way into the network it stands in
+(cloud metadata, databases on loopback) and hands credentials to whoever asks.
+"""
+
+import ipaddress
+import socket
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
+
+MAX_REDIRECTS = 5
+
+REALMS = {
+    "registry-1.docker.io": "auth.docker.io",
+    "index.docker.io": "auth.docker.io",
+    "docker.io": "auth.docker.io",
+    "registry.gitlab.com": "gitlab.com",
+    "docker.elastic.co": "docker-auth.elastic.co",
+}
+"""Token servers that well-known registries keep on another host."""
+
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+
+
+class Refused(ValueError):
+    """Not followed; the sentence says what and why, without query strings."""
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """The rules for one upstream. ``redirects`` and ``realms`` are the operator's own additions: host or host:port."""
+
+    base: URL
+    redirects: frozenset[str] = frozenset()
+    realms: frozenset[str] = frozenset()
+
+    def redirect(self, source: URL, target: URL) -> bool:
+        """Whether the target may be dialled without a look at its address (our own upstream, or a host the operator
+        named); raises Refused."""
+        self._plain(target, "a redirect")
+        if source.scheme == "https" and target.scheme != "https":
+            raise Refused(f"a redirect from https to {target.scheme}://{target.host} is not followed")
+        if _origin(target) == _origin(self.base) or _named(target, self.redirects):
+            return True
+        refuse_inner_literal(target.host or "", "a redirect", "redirects")
+        return False
+
+    def realm(self, text: str) -> URL:
+        """The realm as a URL; raises Refused."""
+        try:
+            url = URL(text, encoded=True)
+        except ValueError:
+            raise Refused("the token realm is not a URL") from None
+        self._plain(url, "a token realm")
+        if self.base.scheme == "https" and url.scheme != "https":
+            raise Refused(f"a token realm at {url.scheme}://{url.host} would send the credential in the clear")
+        if self.near(url) or url.host == REALMS.get(self.base.host or ""):
+            return url
+        raise Refused(
+            f"the token realm names {url.host}, which is not the upstream's host; if it is right, add it to auth.realms"
+        )
+
+    def near(self, url: URL) -> bool:
+        """Is this a token server whose address needs no look: the upstream's host, or one the operator named?"""
+        return url.host == self.base.host or _named(url, self.realms)
+
+    @staticmethod
+    def _plain(url: URL, what: str) -> None:
+        if url.scheme not in ("http", "https") or not url.host:
+            raise Refused(f"{what} to {url.scheme or 'nowhere'}: is neither http nor https")
+        if url.user is not None or url.password is not None:
+            raise Refused(f"{what} to {url.host} carries a user name")
+
+
+def _origin(url: URL) -> tuple[str, str | None, int | None]:
+    return url.scheme, url.host, url.port
+
+
+def _named(url: URL, hosts: frozenset[str]) -> bool:
+    return url.host in hosts or f"{url.host}:{url.port}" in hosts
+
+
+def inner(address: str) -> bool:
+    """Is this anything but an address of the public internet? Forms that embed an IPv4 address are looked into."""
+    try:
+        ip = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return True
+    if isinstance(ip, ipaddress.IPv6Address):
+        embedded = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
+        if embedded is None and ip in _NAT64:
+            embedded = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+        if embedded is not None:
+            return inner(str(embedded))
+    return not ip.is_global or ip.is_multicast or ip.is_reserved
+
+
+def refuse_inner_literal(host: str, what: str, key: str) -> None:
+    """Connectors do not resolve what is an address already, so that is looked at here; raises Refused."""
+    try:
+        ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return
+    if inner(host):
+        raise Refused(f"{what} to the inner address {host} is not followed; if it is right, add it to {key}")
+
+
+class PublicResolver(AbstractResolver):
+    """Resolves, and gives only public addresses: what was checked is what is dialled."""
+
+    def __init__(self, behind: AbstractResolver) -> None:
+        self._behind = behind
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        found = await self._behind.resolve(host, port, family)
+        public = [result for result in found if not inner(result["host"])]
+        if not public:
+            raise InnerAddress(f"{host} resolves to inner addresses only")
+        return public
+
+    async def close(self) -> None:
+        await self._behind.close()
+
+
+class InnerAddress(OSError):
+    """A foreign host name that leads inside."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(None, sentence)
+        self.sentence = sentence
+
+
+def redact(url: URL | str) -> str:
+    """A URL fit for logs: without user, query and fragment, which hold signatures and tokens."""
+    plain = URL(str(url), encoded=True)
+    return f"{plain.scheme}://{plain.host}{f':{plain.explicit_port}' if plain.explicit_port else ''}{plain.raw_path}"
+
+
+__all__: list[Any] = ["MAX_REDIRECTS", "Guard", "InnerAddress", "PublicResolver", "Refused", "inner", "redact"]

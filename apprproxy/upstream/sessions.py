@@ -1,0 +1,80 @@
+"""Connections to one upstream: separate pools for names and blobs, and one for the public hosts it redirects to."""
+
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.request import getproxies, proxy_bypass
+
+import aiohttp
+from aiohttp.resolver import DefaultResolver
+from yarl import URL
+
+from apprproxy.core.model import KIB
+from apprproxy.upstream.guard import PublicResolver
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """How to reach an upstream. Times in seconds; ``proxy`` None leaves it to HTTPS_PROXY and NO_PROXY."""
+
+    connect: float = 5.0
+    read: float = 30.0
+    connections: int = 32
+    proxy: str | None = None
+    tls: ssl.SSLContext | bool = True
+
+
+class Sessions:
+    """Made on first use, inside the running loop; ``close`` when done."""
+
+    def __init__(self, line: Line, agent: Mapping[str, str]) -> None:
+        self._line = line
+        self._agent = agent
+        self._open: dict[str, aiohttp.ClientSession] = {}
+
+    def own(self, *, bulk: bool) -> aiohttp.ClientSession:
+        """For the upstream itself and the hosts its operator named."""
+        return self._session("blobs" if bulk else "names", tls=self._line.tls, public=False)
+
+    def abroad(self, url: URL) -> aiohttp.ClientSession:
+        """For foreign hosts: public addresses only, certificates always verified, no client certificate.
+
+        Through a forward proxy it is the proxy that resolves, and so it that must refuse inner addresses.
+        """
+        if self.proxy(url) is not None:
+            return self._session("abroad through proxy", tls=True, public=False)
+        return self._session("abroad", tls=True, public=True)
+
+    def _session(self, pool: str, *, tls: ssl.SSLContext | bool, public: bool) -> aiohttp.ClientSession:
+        session = self._open.get(pool)
+        if session is None:
+            resolver = DefaultResolver()
+            connector = aiohttp.TCPConnector(
+                limit=self._line.connections,
+                resolver=PublicResolver(resolver) if public else resolver,
+                ssl=tls,
+            )
+            timeout = aiohttp.ClientTimeout(
+                total=None, connect=None, sock_connect=self._line.connect, sock_read=self._line.read
+            )
+            session = self._open[pool] = aiohttp.ClientSession(
+                connector=connector,
+                timeout=timeout,
+                headers=self._agent,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                auto_decompress=False,
+                trust_env=False,  # it would also read credentials from ~/.netrc
+                read_bufsize=512 * KIB,
+            )
+        return session
+
+    def proxy(self, url: URL) -> str | None:
+        """The forward proxy for this URL."""
+        if self._line.proxy is not None:
+            return self._line.proxy
+        chosen = getproxies().get(url.scheme)
+        return None if chosen is None or proxy_bypass(url.host or "") else chosen
+
+    async def close(self) -> None:
+        for session in self._open.values():
+            await session.close()

@@ -1,0 +1,69 @@
+"""The genuine servers, filled once a session; gateways for each test; what they wrote, in the report of a failure."""
+
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from tests.peers import seeds, servers
+from tests.peers.gateway import Gateways
+from tests.peers.journey import Upstream
+from tests.peers.process import Process
+
+TAIL = 4000  # characters of each log in a failure's report
+
+
+@pytest.fixture(scope="session")
+def upstreams(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Upstream]]:
+    """By name: distribution, olareg, appr, cnr; started and filled when first asked for."""
+    known: dict[str, Upstream] = {}
+    with ExitStack() as running:
+
+        def upstream(name: str) -> Upstream:
+            if name not in known:
+                server: Process = getattr(servers, name)(tmp_path_factory.mktemp(name))
+                fill = seeds.fill_app_registry if name in {"appr", "cnr"} else seeds.fill_oci
+                with ExitStack() as filling:
+                    filling.enter_context(server)
+                    known[name] = Upstream(server, fill(server, tmp_path_factory.mktemp("seed")))
+                    running.push(filling.pop_all())
+            return known[name]
+
+        yield upstream
+
+
+@pytest.fixture
+def upstream(request: pytest.FixtureRequest, upstreams: Callable[[str], Upstream]) -> Upstream:
+    """The one that the test's parameter names."""
+    return upstreams(request.param)
+
+
+@pytest.fixture
+def gateways(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateways]:
+    """All of them end with exit status 0."""
+    several = Gateways(lambda: tmp_path_factory.mktemp("gateway"))
+    try:
+        yield several
+    finally:
+        ended = several.close()
+    assert [0] * len(ended) == ended
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.failed:
+        for process in _involved(item):
+            report.sections.append((f"output of {process.name}", process.output[-TAIL:]))
+    return report
+
+
+def _involved(item: pytest.Item) -> Iterator[Process]:
+    for value in getattr(item, "funcargs", {}).values():
+        match value:
+            case Process():
+                yield value
+            case Upstream():
+                yield value.server
+            case Gateways():
+                yield from value.started
