@@ -153,6 +153,7 @@ def _member(upstream: HttpUpstream, settings: UpstreamSettings) -> Member:
         missing_for=settings.missing_for,
         moved=settings.moves,
         gone=settings.goes,
+        writes=settings.writes,
         timeout=settings.timeouts.name,
         revalidate=settings.timeouts.revalidate,
     )

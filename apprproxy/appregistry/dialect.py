@@ -13,7 +13,7 @@ from apprproxy.appregistry.paths import Blob, Channels, Package, Packages, Path,
 from apprproxy.appregistry.shapes import NotTheShape, PackageManifest
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import Lied, NotThere, Outage, UpstreamFault
-from apprproxy.core.model import BlobWant, Descriptor, Found, Kind, NameWant
+from apprproxy.core.model import BlobWant, Descriptor, Found, Kind, NameWant, Write
 from apprproxy.core.ports import Plan, Reply, Request
 
 _JSON = "application/json"
@@ -59,6 +59,19 @@ class AppRegistryDialect:
                 self._upstream, f"says {sentence}", reply.status, flat.decode() if len(flat) < 8192 else None
             )
         return Outage(self._upstream, f"answered {reply.status} that is no App Registry answer", reply.status)
+
+    def write(self, write: Write) -> Request:
+        headers = {"Accept": _JSON, **({"Content-Type": write.content_type} if write.content_type else {})}
+        return Request(
+            write.method,
+            f"{self._prefix}{write.path}",
+            write.query,
+            headers=headers,
+            body=write.body,
+            kind="write",
+            as_caller=True,
+            authorization=write.authorization,
+        )
 
     def hold(self, want: NameWant, body: bytes, pins: Mapping[str, Digest]) -> bytes:
         return shapes.hold(body, pins)

@@ -92,7 +92,7 @@ Path = Version | Packages | Package | Release | Pull | Blob | Channels
 
 def parse_path(target: Target, places: Places) -> Path:
     """Raises Malformed, or UnknownPlace for what is not served."""
-    place, rest = _placed(target.segments, places)
+    place, rest = placed(target.segments, places)
     if rest and rest[-1] == "":
         rest = rest[:-1]
     match rest:
@@ -104,7 +104,8 @@ def parse_path(target: Target, places: Places) -> Path:
             raise UnknownPlace("there is no such end point here")
 
 
-def _placed(segments: tuple[str, ...], places: Places) -> tuple[Place, tuple[str, ...]]:
+def placed(segments: tuple[str, ...], places: Places) -> tuple[Place, tuple[str, ...]]:
+    """Who is asked, and what follows the prefix; raises UnknownPlace."""
     match segments:
         case ("api", *_):
             return places.unnamed(), segments
@@ -122,23 +123,25 @@ def _packages(place: Place, below: tuple[str, ...], target: Target) -> Path:
         case ():
             return _list(place, target)
         case (namespace, name):
-            return Package(place, _package(namespace, name), _optional(_FORMAT, target.get("media_type"), "media type"))
+            return Package(
+                place, package_name(namespace, name), _optional(_FORMAT, target.get("media_type"), "media type")
+            )
         case (namespace, name, "blobs", "sha256", digest):
-            return Blob(place, _package(namespace, name), _digest(digest), json)
+            return Blob(place, package_name(namespace, name), _digest(digest), json)
         case (namespace, name, "blobs", "sha256", digest, "json"):
-            return Blob(place, _package(namespace, name), _digest(digest), json=True)
+            return Blob(place, package_name(namespace, name), _digest(digest), json=True)
         case (namespace, name, "channels"):
-            return Channels(place, _package(namespace, name))
+            return Channels(place, package_name(namespace, name))
         case (namespace, name, "channels", channel):
-            return Channels(place, _package(namespace, name), _matching(_CHANNEL, channel, "channel"))
+            return Channels(place, package_name(namespace, name), channel_name(channel))
         case (namespace, name, release):
-            return Release(place, _package(namespace, name), _release(release))
+            return Release(place, package_name(namespace, name), release_name(release))
         case (namespace, name, release, media_type):
-            return Release(place, _package(namespace, name), _release(release), _format(media_type))
+            return Release(place, package_name(namespace, name), release_name(release), format_name(media_type))
         case (namespace, name, release, media_type, "pull"):
-            return Pull(place, _package(namespace, name), _release(release), _format(media_type), json)
+            return Pull(place, package_name(namespace, name), release_name(release), format_name(media_type), json)
         case (namespace, name, release, media_type, "pull", "json"):
-            return Pull(place, _package(namespace, name), _release(release), _format(media_type), json=True)
+            return Pull(place, package_name(namespace, name), release_name(release), format_name(media_type), json=True)
         case _:
             raise UnknownPlace("there is no such end point here")
 
@@ -189,17 +192,21 @@ def _optional(pattern: re.Pattern[str], text: str | None, what: str) -> str:
     return _matching(pattern, text, what) if text else ""
 
 
-def _package(namespace: str, name: str) -> str:
+def package_name(namespace: str, name: str) -> str:
     return f"{_matching(_NAME, namespace, 'package namespace')}/{_matching(_NAME, name, 'package name')}"
 
 
-def _release(text: str) -> str:
+def release_name(text: str) -> str:
     """``default``, a version or a range; blanks mean nothing in a range."""
     return _matching(_RELEASE, text.replace(" ", ""), "release")
 
 
-def _format(text: str) -> str:
+def format_name(text: str) -> str:
     return _matching(_FORMAT, text, "media type")
+
+
+def channel_name(text: str) -> str:
+    return _matching(_CHANNEL, text, "channel")
 
 
 def _digest(text: str) -> Digest:

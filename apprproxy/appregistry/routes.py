@@ -1,5 +1,6 @@
 """The App Registry face: ``…/cnr/api/v1`` as appr, the Helm plugin and the operator tools ask for it."""
 
+import asyncio
 import base64
 from collections.abc import Mapping
 from typing import Any, assert_never
@@ -21,7 +22,8 @@ from apprproxy.appregistry.paths import (
     parse_path,
 )
 from apprproxy.appregistry.shapes import PackageManifest
-from apprproxy.core.errors import Exhausted, Failure, NotAllowed, NotOffered, NotThere, UpstreamFault
+from apprproxy.appregistry.writes import MAX_BODY, parse_write
+from apprproxy.core.errors import Exhausted, Failure, NotOffered, NotThere, TooLarge, UpstreamFault
 from apprproxy.core.model import BlobWant, Cache, Expected, Kind, NameWant, Place, Verdict
 from apprproxy.face.exchange import Exchange
 from apprproxy.face.headers import DIGESTS, NAMES, about
@@ -47,9 +49,9 @@ class AppRegistryFace:
         return first in ("cnr", "api") or rest == "cnr" or rest.startswith("cnr/")
 
     async def serve(self, exchange: Exchange) -> web.StreamResponse:
-        path = parse_path(exchange.target, self._places)
         if not exchange.reading:
-            raise NotAllowed("this gateway takes no writes: push to the upstream registry itself")
+            return await self._write(exchange)
+        path = parse_path(exchange.target, self._places)
         match path:
             case Version():
                 return await self._name(exchange, NameWant(path.place, Kind.VERSION), "version")
@@ -64,7 +66,9 @@ class AppRegistryFace:
             case Channels():
                 kind = Kind.CHANNEL if path.channel else Kind.CHANNELS
                 want = NameWant(path.place, kind, path.package, path.channel)
-                return await self._name(exchange, want, f"{path.package}:{path.channel}")
+                return await self._name(
+                    exchange, want, f"{path.package}:{path.channel}" if path.channel else path.package
+                )
             case Pull():
                 return await self._pull(exchange, path)
             case Blob():
@@ -85,6 +89,26 @@ class AppRegistryFace:
         exchange.kind, exchange.name = want.kind, name
         named = await self._gateway.lookup(want, again=exchange.again)
         return await send_named(exchange, named, NAMES, _JSON)
+
+    # --- writes
+
+    async def _write(self, exchange: Exchange) -> web.StreamResponse:
+        change = parse_write(exchange.method, exchange.target, self._places)
+        exchange.name = change.package or change.path
+        self._gateway.may_forward(change.place)
+        body = await _bounded_body(exchange.request)
+        asked = exchange.request.headers
+        write = await asyncio.to_thread(
+            change.with_body, body, asked.get("Content-Type", ""), asked.get("Authorization")
+        )
+        upstream, reply = await self._gateway.forward(write)
+        verdict = Verdict(Cache.BYPASS)
+        exchange.found(verdict, upstream)
+        headers = {
+            **about(verdict, upstream, "no-store"),
+            "Content-Type": reply.headers.get("content-type", "text/plain"),
+        }
+        return await send_body(exchange, reply.status, reply.body, headers)
 
     # --- the list, of all members
 
@@ -146,6 +170,17 @@ class AppRegistryFace:
         exchange.found(transfer.verdict, transfer.origin)
         headers = {**about(transfer.verdict, transfer.origin, control), **_JSON}
         return await send_body(exchange, 200, body, headers)
+
+
+async def _bounded_body(request: web.BaseRequest) -> bytes:
+    if request.content_length is not None and request.content_length > MAX_BODY:
+        raise TooLarge(f"the body is larger than the {MAX_BODY} bytes that are taken")
+    body = bytearray()
+    async for chunk in request.content.iter_any():
+        body += chunk
+        if len(body) > MAX_BODY:
+            raise TooLarge(f"the body is larger than the {MAX_BODY} bytes that are taken")
+    return bytes(body)
 
 
 def _release_want(place: Place, package: str, release: str, media_type: str) -> NameWant:

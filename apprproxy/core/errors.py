@@ -4,6 +4,7 @@ Failure
 ├── ClientFault             the request is at fault; asking again will not help
 │   ├── Malformed           400: a name, digest or query that cannot be right
 │   ├── UnknownPlace        404: no such upstream or view here
+│   ├── TooLarge            413: a body that is larger than is taken
 │   └── NotAllowed          405: not done here; names the key that allows it
 ├── UpstreamFault           one source, one attempt
 │   ├── NotThere            the owner's authoritative *no*: the only one that passes a name on
@@ -51,6 +52,10 @@ class UnknownPlace(ClientFault):
 
 
 class NotAllowed(ClientFault):
+    pass
+
+
+class TooLarge(ClientFault):
     pass
 
 

@@ -118,6 +118,24 @@ class NameWant:
 
 
 @dataclass(frozen=True, slots=True)
+class Write:
+    """A change, as its caller asked for it. ``path`` and ``query`` are as the protocol writes them, below its prefix.
+
+    ``repository`` is whose names change, empty for none; ``pins`` are the release-like names that begin anew.
+    """
+
+    place: Place
+    method: str
+    path: str
+    query: str = ""
+    content_type: str = ""
+    body: bytes = b""
+    authorization: str | None = None
+    repository: str = ""
+    pins: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Descriptor:
     """What a name points at (OCI image specification, descriptor.md). ``size`` is -1 where it is not known."""
 
@@ -196,5 +214,6 @@ class Terms:
     missing_for: float = 10.0
     moved: str = "follow"
     gone: str = "follow"
+    writes: str = "refuse"
     timeout: float = 10.0
     revalidate: float = 1.5

@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import UpstreamFault
 from apprproxy.core.events import Event
-from apprproxy.core.model import MAX_DOCUMENT, BlobWant, Expected, FirstSeen, Found, NameWant, Record
+from apprproxy.core.model import MAX_DOCUMENT, BlobWant, Expected, FirstSeen, Found, NameWant, Record, Write
 
 Clock = Callable[[], float]
 """Seconds since the epoch."""
@@ -20,7 +20,8 @@ class Request:
 
     ``path`` is absolute, percent-encoded, and rebuilt from parsed values; ``query`` likewise, without the ``?``.
     ``scope`` is the token scope (OCI); ``bulk`` chooses the pool for blobs rather than that for names; ``limit``
-    bounds the body where it is read whole.
+    bounds the body where it is read whole. ``as_caller`` sends the caller's own ``authorization`` instead of ours, and
+    takes whatever is answered as the answer.
     """
 
     method: str
@@ -32,6 +33,8 @@ class Request:
     kind: str = "name"
     bulk: bool = False
     limit: int = MAX_DOCUMENT
+    as_caller: bool = False
+    authorization: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,10 @@ class Dialect(Protocol):
 
     def judge(self, reply: Reply) -> UpstreamFault | None:
         """What an answer other than the one hoped for means; None for a success."""
+        ...
+
+    def write(self, write: Write) -> Request:
+        """The request that passes a write on."""
         ...
 
     def hold(self, want: NameWant, body: bytes, pins: Mapping[str, Digest]) -> bytes:
@@ -149,9 +156,18 @@ class Names(Protocol):
 
     async def get(self, upstream: str, key: str) -> Record | None: ...
 
-    async def put(self, upstream: str, key: str, record: Record) -> None: ...
+    async def put(self, upstream: str, key: str, record: Record, as_of: int) -> None:
+        """``as_of`` is the generation in which its owner was asked: what was asked before a ``forget`` is not kept."""
+        ...
 
-    async def forget(self, upstream: str, key: str) -> None: ...
+    async def forget(self, upstream: str, repository: str, pins: Iterable[str] = ()) -> None:
+        """Every name of the repository, the lists it may stand in, and these pins' first-seen digests: in every
+        process, at once."""
+        ...
+
+    def generation(self) -> int:
+        """Another number after every ``forget``, by whichever process."""
+        ...
 
     async def owner(self, view: str, key: str) -> str | None:
         """The member of the view that had this name."""
@@ -165,7 +181,9 @@ class FirstSeens(Protocol):
 
     async def first_seen(self, upstream: str, pins: Iterable[str]) -> dict[str, FirstSeen]: ...
 
-    async def set_first_seen(self, upstream: str, seen: Mapping[str, FirstSeen]) -> None: ...
+    async def set_first_seen(self, upstream: str, seen: Mapping[str, FirstSeen], as_of: int) -> None:
+        """``as_of`` as for ``Names.put``."""
+        ...
 
 
 class Brief(Protocol):

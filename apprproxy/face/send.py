@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from aiohttp import web
 
+from apprproxy import __version__
 from apprproxy.core.errors import Failure
 from apprproxy.core.model import KIB, MIB
 from apprproxy.core.ports import Held
@@ -18,6 +19,7 @@ from apprproxy.face.ranges import Slice, Unsatisfiable, parse_range
 from apprproxy.gateway.gateway import Transfer
 from apprproxy.gateway.lookup import Named
 
+SERVER = f"apprproxy/{__version__}"
 PIECE = 1 * MIB
 _READ = 256 * KIB
 
@@ -32,7 +34,7 @@ class BrokenOff(ConnectionResetError):
 
 async def send_body(exchange: Exchange, status: int, body: bytes, headers: Mapping[str, str]) -> web.StreamResponse:
     """A small body that is in memory, in a protocol's own words."""
-    response = web.StreamResponse(status=status, headers={**headers, "X-Request-Id": exchange.id})
+    response = web.StreamResponse(status=status, headers=_complete(exchange, headers))
     response.content_length = len(body)
     exchange.status = status
     await _prepare(exchange, response)
@@ -45,7 +47,7 @@ async def send_body(exchange: Exchange, status: int, body: bytes, headers: Mappi
 
 async def send_empty(exchange: Exchange, status: int, headers: Mapping[str, str]) -> web.StreamResponse:
     """Headers alone, as they are (an answer to HEAD, 304)."""
-    response = web.StreamResponse(status=status, headers={**headers, "X-Request-Id": exchange.id})
+    response = web.StreamResponse(status=status, headers=_complete(exchange, headers))
     exchange.status = status
     await _prepare(exchange, response)
     await _end(exchange, response)
@@ -88,7 +90,7 @@ async def _send(
         if chosen is not None:
             part, status = chosen, 206
             fields["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{source.size}"
-    response = web.StreamResponse(status=status, headers={**fields, "X-Request-Id": exchange.id})
+    response = web.StreamResponse(status=status, headers=_complete(exchange, fields))
     response.content_length = part.length
     exchange.status = status
     await _prepare(exchange, response)
@@ -96,6 +98,10 @@ async def _send(
         await _pour(exchange, response, await _right(exchange, source), part)
     await _end(exchange, response)
     return response
+
+
+def _complete(exchange: Exchange, headers: Mapping[str, str]) -> dict[str, str]:
+    return {**headers, "X-Request-Id": exchange.id, "Server": SERVER}
 
 
 async def _right(exchange: Exchange, source: Held | Transfer) -> Held:

@@ -71,7 +71,9 @@ class Connection(RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """What is not HTTP is refused in one line and logged in one line, without a traceback."""
+        """What is not HTTP is refused in one line and logged in one line; a client that left has been reported."""
+        if isinstance(exc, ConnectionError):
+            raise ConnectionError from exc
         if not isinstance(exc, HttpProcessingError):
             return super().handle_error(request, status, exc, message)
         log.info("a malformed request was refused", extra={"client": request.remote, "status": status})

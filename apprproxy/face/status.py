@@ -14,6 +14,7 @@ from apprproxy.core.errors import (
     NotThere,
     StoreFailed,
     Throttled,
+    TooLarge,
     TooSlow,
     UnknownPlace,
     UpstreamFault,
@@ -28,6 +29,8 @@ def status_of(failure: Failure) -> int:  # noqa: PLR0912 — one line per failur
             return 404
         case NotAllowed():
             return 405
+        case TooLarge():
+            return 413
         case ClientFault():
             return 400
         case NotThere(status=status):

@@ -6,9 +6,9 @@ Faces turn a request into a want and call one of these; nobody here calls a face
 import asyncio
 from dataclasses import dataclass
 
-from apprproxy.core.errors import Exhausted, Failure, Moved, NotHeld, NotOffered, NotThere, UpstreamFault
-from apprproxy.core.model import BlobWant, Cache, NameWant, Verdict
-from apprproxy.core.ports import Clock, Held, Observer
+from apprproxy.core.errors import Exhausted, Failure, Moved, NotAllowed, NotHeld, NotOffered, NotThere, UpstreamFault
+from apprproxy.core.model import BlobWant, Cache, NameWant, Place, Verdict, Write
+from apprproxy.core.ports import Clock, Held, Observer, Reply
 from apprproxy.gateway.fetch import Fetch
 from apprproxy.gateway.flight import Candidate, Flight, Flights
 from apprproxy.gateway.lookup import Lookups, Named, Shelf
@@ -189,10 +189,40 @@ class Gateway:
         except Failure as failure:
             return Answer(name, failure=failure)
 
+    # --- writes
+
+    async def forward(self, write: Write) -> tuple[str, Reply]:
+        """Pass a write on with the caller's own Authorization, and forget the names that it changed.
+
+        Goes to the only member that takes writes; returns its name and whatever it answered. Raises NotAllowed,
+        or an UpstreamFault.
+        """
+        member = self._members(self.may_forward(write.place))
+        reply = await member.upstream.send(member.dialect.write(write))
+        if write.repository and 200 <= reply.status < 300:
+            await self._shelf.names.forget(member.name, write.repository, write.pins)
+        return member.name, reply
+
+    def may_forward(self, place: Place) -> str:
+        """The member that takes writes for a place, so that a refusal need not wait for a body; raises NotAllowed."""
+        takers = [name for name in place.members if self._members(name).terms.writes == "pass"]
+        if len(takers) != 1 or self._offline:
+            raise NotAllowed(_why_no_write(place, takers, offline=self._offline))
+        return takers[0]
+
     async def close(self) -> None:
         """Break off what is under way."""
         await self._lookups.close()
         await self._flights.close()
+
+
+def _why_no_write(place: Place, takers: list[str], *, offline: bool) -> str:
+    if offline:
+        return "this gateway is offline: no upstream is ever contacted"
+    if takers:
+        return f"several members of {place.name} take writes ({', '.join(takers)}): put one's name first in the path"
+    keys = ", ".join(f"upstreams.{name}.writes: pass" for name in place.members)
+    return f"no upstream takes writes through this gateway; push to it directly, or set {keys}"
 
 
 def _home(repository: str) -> str:

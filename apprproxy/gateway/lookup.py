@@ -165,10 +165,11 @@ class Lookups:
 
     async def _ask(self, member: Member, want: NameWant, old: Named | None) -> Named:
         """The name anew; its record is stored, and what it points at is durable, when this returns."""
+        as_of = self._shelf.names.generation()
         try:
             async with asyncio.timeout(member.terms.timeout):
                 found = await ask(member.upstream, member.dialect.lookup(want))
-                found = await self._settled(member, want, found)
+                found = await self._settled(member, want, found, as_of)
                 target, held = await self._landed(member, want, found)
         except TimeoutError:
             raise TooSlow(member.name, f"no answer within {member.terms.timeout:g} s") from None
@@ -187,13 +188,13 @@ class Lookups:
         now = self._now()
         since = old.record.since if old is not None and old.record.target.digest == target.digest else now
         record = Record(target, member.name, checked=now, since=since)
-        await self._shelf.names.put(member.name, want.key, record)
-        await self._shelf.brief.forget(f"no {self._key(member, want)}")
+        await self._shelf.names.put(member.name, want.key, record, as_of)
+        await self._shelf.brief.forget(self._no_key(member, want))
         return Named(record, Verdict(Cache.MISS, age=0.0, ttl=member.terms.fresh_for, stored=True), held)
 
-    async def _settled(self, member: Member, want: NameWant, found: Found) -> Found:
+    async def _settled(self, member: Member, want: NameWant, found: Found, as_of: int) -> Found:
         """What was found, with first-seen digests in place of those that moved."""
-        standing = await self._shelf.pins.settle(member, found.pins)
+        standing = await self._shelf.pins.settle(member, found.pins, as_of)
         if not standing:
             return found
         if found.body is not None and not found.manifest:
@@ -227,12 +228,16 @@ class Lookups:
 
     # --- an authoritative *no*, remembered
 
+    def _no_key(self, member: Member, want: NameWant) -> str:
+        """A *no* of before a write that passed through here is no longer one."""
+        return f"no {self._shelf.names.generation()} {self._key(member, want)}"
+
     async def _remember_no(self, member: Member, want: NameWant, no: NotThere) -> None:
         text = f"{self._now():.3f}\n{no.status or ''}\n{no.code or ''}\n{no.sentence}"
-        await self._shelf.brief.set(f"no {self._key(member, want)}", text, member.terms.missing_for)
+        await self._shelf.brief.set(self._no_key(member, want), text, member.terms.missing_for)
 
     async def _remembered_no(self, member: Member, want: NameWant, *, again: bool) -> NotThere | None:
-        text = await self._shelf.brief.get(f"no {self._key(member, want)}")
+        text = await self._shelf.brief.get(self._no_key(member, want))
         if text is None:
             return None
         said, status, code, sentence = text.split("\n", 3)

@@ -20,8 +20,11 @@ class Pins:
         self._observer = observer
         self._now = now
 
-    async def settle(self, member: Member, claims: Mapping[str, Digest]) -> dict[str, Digest]:
-        """Remember what is new among the claims; returns the pins whose first digest stands against the claim."""
+    async def settle(self, member: Member, claims: Mapping[str, Digest], as_of: int) -> dict[str, Digest]:
+        """Remember what is new among the claims; returns the pins whose first digest stands against the claim.
+
+        ``as_of`` is the names' generation in which the claims were asked for.
+        """
         known = await self._seen.first_seen(member.name, claims)
         changed: dict[str, FirstSeen] = {}
         standing: dict[str, Digest] = {}
@@ -41,7 +44,7 @@ class Pins:
                     changed[pin] = FirstSeen(first.digest, first.at, moved_to=claim)
                     self._observer(NameMoved(member.name, pin, first.digest, claim, followed=False))
         if changed:
-            await self._seen.set_first_seen(member.name, changed)
+            await self._seen.set_first_seen(member.name, changed, as_of)
         return standing
 
     async def move(self, upstream: str, pin: str) -> Move | None:

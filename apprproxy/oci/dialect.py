@@ -11,8 +11,8 @@ from urllib.parse import urljoin, urlsplit
 import orjson
 
 from apprproxy.core.digest import Digest, MalformedDigest
-from apprproxy.core.errors import DigestMismatch, Lied, NotThere, Outage, UpstreamFault
-from apprproxy.core.model import BlobWant, Descriptor, Found, Kind, NameWant
+from apprproxy.core.errors import DigestMismatch, Lied, NotAllowed, NotThere, Outage, UpstreamFault
+from apprproxy.core.model import BlobWant, Descriptor, Found, Kind, NameWant, Write
 from apprproxy.core.ports import Plan, Reply, Request
 from apprproxy.oci.manifest import ACCEPT, media_type
 from apprproxy.oci.paths import Blob, Manifest, Tags, write_path
@@ -61,6 +61,9 @@ class OciDialect:
         if reply.status in (400, 404) and code:
             return NotThere(self._upstream, f"says {code}: {message}" if message else f"says {code}", 404)
         return Outage(self._upstream, f"answered {reply.status} that is no OCI answer", reply.status)
+
+    def write(self, write: Write) -> Request:
+        raise NotAllowed("pushes to an OCI registry do not pass through this gateway")
 
     def hold(self, want: NameWant, body: bytes, pins: Mapping[str, Digest]) -> bytes:
         raise ValueError("a tag's document is fetched by its digest, never edited")

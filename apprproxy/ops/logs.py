@@ -29,6 +29,14 @@ def _strip(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     return event
 
 
+_FIRST = ("timestamp", "level", "event")
+
+
+def _in_order(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """When, how bad, what; then the rest."""
+    return {**{key: event[key] for key in _FIRST if key in event}, **event}
+
+
 def configure(style: str, level: str) -> None:
     """``style`` is ``json``, ``console`` or ``auto`` (console on a terminal). Everything goes to standard error."""
     console = style == "console" or (style == "auto" and sys.stderr.isatty())
@@ -42,7 +50,7 @@ def configure(style: str, level: str) -> None:
     ending: list[Processor] = (
         [_strip, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
         if console
-        else [structlog.processors.format_exc_info, _strip, structlog.processors.JSONRenderer()]
+        else [structlog.processors.format_exc_info, _strip, _in_order, structlog.processors.JSONRenderer()]
     )
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],

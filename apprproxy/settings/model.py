@@ -147,6 +147,7 @@ class Upstream(Section):
     missing_for: Duration = 10.0
     moved: Follow | None = None
     gone: Gone | None = None
+    writes: Literal["refuse", "pass"] = "refuse"
     timeouts: Timeouts = Timeouts()
     connections: int = Field(32, ge=1, le=10_000)
     proxy: str | None = None
@@ -176,9 +177,11 @@ class Upstream(Section):
         return proxy
 
     @model_validator(mode="after")
-    def _prefix_is_for_appr(self) -> Self:
+    def _keys_fit_the_kind(self) -> Self:
         if self.prefix is not None and self.kind != "appr":
             raise ValueError("prefix is for kind: appr only")
+        if self.writes == "pass" and self.kind != "appr":
+            raise ValueError("writes pass to kind: appr only; push to an OCI registry itself")
         if self.kind == "oci" and URL(self.url).path not in ("", "/"):
             raise ValueError("an OCI registry answers at /v2/ below its host: url has no path")
         return self

@@ -9,7 +9,6 @@ PLANNED = {
     r"upstreams\..+\.mirrors.*": "mirrors; name a mirror as an upstream of its own meanwhile",
     r"upstreams\..+\.ns.*": "choosing an upstream by ?ns=; use its name as the path's prefix meanwhile",
     r"upstreams\..+\.(names|lock_file)": "upstreams that are not trusted for names",
-    r"upstreams\..+\.writes": "passing writes on; push to the upstream itself",
     r"upstreams\..+\.(allow|deny|own).*": "rules on repository names",
     r"upstreams\..+\.auth\.docker_config": "credentials from a Docker config.json; use username and password_file",
 }

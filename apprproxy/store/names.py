@@ -44,13 +44,15 @@ class DiskNames:
         raw = await self._read(f"name {upstream} {key}")
         return _record(raw) if raw is not None else None
 
-    async def put(self, upstream: str, key: str, record: Record) -> None:
-        await self._write({f"name {upstream} {key}": _dump(record)})
+    async def put(self, upstream: str, key: str, record: Record, as_of: int) -> None:
+        await self._write({f"name {upstream} {key}": _dump(record)}, as_of)
 
-    async def forget(self, upstream: str, key: str) -> None:
-        await self._run(self._records.delete, f"name {upstream} {key}")
+    async def forget(self, upstream: str, repository: str, pins: Iterable[str] = ()) -> None:
+        await self._run(self._forget, upstream, repository, {f"first {upstream} {pin}": None for pin in pins})
         self._memory.clear()
-        self._generation.bump()
+
+    def generation(self) -> int:
+        return self._generation.read()
 
     async def owner(self, view: str, key: str) -> str | None:
         raw = await self._read(f"owner {view} {key}")
@@ -68,9 +70,9 @@ class DiskNames:
         found = ((pin, self._records.get(f"first {upstream} {pin}")) for pin in pins)
         return {pin: _first(raw) for pin, raw in found if raw is not None}
 
-    async def set_first_seen(self, upstream: str, seen: Mapping[str, FirstSeen]) -> None:
+    async def set_first_seen(self, upstream: str, seen: Mapping[str, FirstSeen], as_of: int) -> None:
         records = {f"first {upstream} {pin}": _dump_first(first) for pin, first in seen.items()}
-        await self._run(self._set_all, records)
+        await self._run(self._set_all, records, as_of)
 
     def all_first_seen(self) -> Iterator[tuple[str, str, FirstSeen]]:
         """Every ``(upstream, pin, first seen)``, in the order they came. Blocking."""
@@ -83,15 +85,23 @@ class DiskNames:
 
     def accept(self, upstream: str, pin: str, first: FirstSeen) -> None:
         """Take a new first-seen digest, and ask anew for the names that may show the old one. Blocking."""
-        package = pin.partition("@")[0].rpartition(":")[0] or pin.partition("@")[0]
+        repository = pin.partition("@")[0].rpartition(":")[0] or pin.partition("@")[0]
+        self._forget(upstream, repository, {f"first {upstream} {pin}": _dump_first(first)})
+        self._memory.clear()
+
+    def _forget(self, upstream: str, repository: str, firsts: Mapping[str, bytes | None]) -> None:
+        """Walks all names, which takes a moment; writes are rare."""
         with self._records.transact():
-            self._records.set(f"first {upstream} {pin}", _dump_first(first))
             for key in list(self._records):
                 words = key.split(" ")
-                if words[:2] == ["name", upstream] and len(words) == 5 and words[3] in (package, "-"):
+                if words[:2] == ["name", upstream] and len(words) == 5 and words[3] in (repository, "-"):
                     self._records.delete(key)
-        self._memory.clear()
-        self._generation.bump()
+            for key, first in firsts.items():
+                if first is None:
+                    self._records.delete(key)
+                else:
+                    self._records.set(key, first)
+            self._generation.bump()
 
     # --- one way to the disk
 
@@ -107,14 +117,18 @@ class DiskNames:
                 self._memory[key] = raw
         return raw
 
-    async def _write(self, records: Mapping[str, bytes]) -> None:
-        await self._run(self._set_all, records)
-        self._memory.update(records)
+    async def _write(self, records: Mapping[str, bytes], as_of: int | None = None) -> None:
+        if await self._run(self._set_all, records, as_of):
+            self._memory.update(records)
 
-    def _set_all(self, records: Mapping[str, bytes]) -> None:
+    def _set_all(self, records: Mapping[str, bytes], as_of: int | None) -> bool:
+        """Unless something was forgotten since; both happen inside transactions, which follow one another."""
         with self._records.transact():
+            if as_of is not None and as_of != self._generation.read():
+                return False
             for key, raw in records.items():
                 self._records.set(key, raw)
+        return True
 
     async def _run(self, call: Callable[..., T], *args: Any) -> T:
         try:

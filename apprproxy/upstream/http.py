@@ -92,6 +92,8 @@ class HttpUpstream:
     # --- authentication
 
     async def _authenticated(self, request: Request) -> "_Answer":
+        if request.as_caller:
+            return await self._redirected(request, request.authorization)
         account = self._account()
         steps = dance(account, request.scope, self._known, unasked=self._unasked)
         answer: _Answer | None = None

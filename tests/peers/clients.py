@@ -3,6 +3,7 @@
 import hashlib
 import os
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,9 +28,11 @@ class Ran:
         return self
 
 
-def run(name: str, *arguments: str, start: Path | None = None) -> Ran:
-    """Runs a client in a new home and an empty working folder, or in `start`."""
+def run(name: str, *arguments: str, start: Path | None = None, settle: Sequence[str] = ()) -> Ran:
+    """Runs a client in a new home and an empty working folder, or in `start`; before it, `settle` in the same home."""
     with TemporaryDirectory(prefix="client-") as home:
+        if settle:
+            subprocess.run([tool(name), *settle], env=_environment(home), check=True, timeout=PATIENCE)
         work = start or Path(home, "work")
         work.mkdir(exist_ok=True)
         done = subprocess.run(
@@ -47,7 +50,7 @@ def run(name: str, *arguments: str, start: Path | None = None) -> Ran:
 def _environment(home: str) -> dict[str, str]:
     # nothing else: no proxies, credentials or settings of whoever runs the tests
     names = {"XDG_CONFIG_HOME": "config", "XDG_CACHE_HOME": "cache", "XDG_DATA_HOME": "data", "XDG_RUNTIME_DIR": "run"}
-    os.mkdir(f"{home}/tmp")
+    Path(home, "tmp").mkdir(exist_ok=True)
     places = {variable: f"{home}/{folder}" for variable, folder in names.items()}
     return {
         "PATH": os.environ["PATH"],

@@ -1,0 +1,99 @@
+"""What changes an App Registry: push, delete, channels, login; parsed at the door like everything else.
+
+A write goes on with the caller's own Authorization, and its body as it came.
+"""
+
+from dataclasses import dataclass
+from urllib.parse import quote, urlencode
+
+import orjson
+
+from apprproxy.appregistry import paths
+from apprproxy.appregistry.shapes import pin_of
+from apprproxy.core.errors import Malformed, NotAllowed, UnknownPlace
+from apprproxy.core.model import MIB, Place, Write
+from apprproxy.face.places import Places
+from apprproxy.face.target import Target
+
+MAX_BODY = 96 * MIB
+"""A package of 64 MiB in base64, and what stands around it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A write without its body."""
+
+    place: Place
+    method: str
+    path: str
+    query: str = ""
+    package: str = ""
+    pins: tuple[str, ...] = ()
+
+    def with_body(self, body: bytes, content_type: str, authorization: str | None) -> Write:
+        pins = self.pins or _pushed(self.package, body)
+        return Write(
+            self.place, self.method, self.path, self.query, content_type, body, authorization, self.package, pins
+        )
+
+
+def parse_write(method: str, target: Target, places: Places) -> Change:
+    """Raises Malformed, UnknownPlace, or NotAllowed for what can only be read."""
+    place, rest = paths.placed(target.segments, places)
+    if rest and rest[-1] == "":
+        rest = rest[:-1]
+    match method, rest:
+        case "POST", ("api", "v1", "users", "login"):
+            return Change(place, method, "/api/v1/users/login")
+        case _, ("api", "v1", "packages", namespace, name, *below):
+            package = paths.package_name(namespace, name)
+            change = _change(method, place, package, tuple(below), target)
+            _refuse_misread_prefix(method, namespace, name, places)
+            return change
+        case _, ("api", "v1", "packages") | ("version",):
+            raise NotAllowed("this can only be read")
+        case _:
+            raise UnknownPlace("there is no such end point here")
+
+
+def _change(method: str, place: Place, package: str, below: tuple[str, ...], target: Target) -> Change:
+    base = f"/api/v1/packages/{package}"
+    match method, below:
+        case "POST", ():
+            force = target.get("force")
+            query = urlencode({"force": force}) if force in ("true", "false") else ""
+            return Change(place, method, base, query, package)
+        case "DELETE", (release, media_type) if release != "channels":
+            release, media_type = paths.release_name(release), paths.format_name(media_type)
+            path = f"{base}/{quote(release, safe='')}/{media_type}"
+            return Change(place, method, path, package=package, pins=(pin_of(package, release, media_type),))
+        case "POST" | "DELETE", ("channels", channel, release):
+            path = f"{base}/channels/{paths.channel_name(channel)}/{quote(paths.release_name(release), safe='')}"
+            return Change(place, method, path, package=package)
+        case "DELETE", ("channels", channel):
+            return Change(place, method, f"{base}/channels/{paths.channel_name(channel)}", package=package)
+        case _:
+            raise NotAllowed("this can only be read")
+
+
+def _refuse_misread_prefix(method: str, namespace: str, name: str, places: Places) -> None:
+    """``appr push http://gateway/up/alice/nginx`` posts package ``up/alice``: the client reads the URL otherwise than
+    for a pull."""
+    if method == "POST" and places.find(namespace) is not None:
+        raise Malformed(
+            f"{namespace!r} is an upstream here, not a package namespace: the appr client drops the last part of"
+            f" a pushed URL that has a prefix. Make an alias (appr config alias up http://THIS-GATEWAY/{namespace}) and"
+            f" push to up/{name}/PACKAGE"
+        )
+
+
+def _pushed(package: str, body: bytes) -> tuple[str, ...]:
+    """The release that a push body names; its first-seen digest begins anew."""
+    try:
+        fields = orjson.loads(body)
+        release, media_type = fields["release"], fields.get("media_type") or "kpm"
+    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
+        return ()
+    if not isinstance(release, str) or not isinstance(media_type, str):
+        return ()
+    return (pin_of(package, release, media_type),)
