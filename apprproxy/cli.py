@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -13,6 +14,8 @@ from apprproxy import __version__
 from apprproxy.app import build
 from apprproxy.core.errors import Failure
 from apprproxy.core.model import FirstSeen
+from apprproxy.demo.run import demo as run_demo
+from apprproxy.demo.script import console
 from apprproxy.ops.logs import configure, plain
 from apprproxy.serving import CannotListen
 from apprproxy.serving import serve as serve_app
@@ -81,6 +84,20 @@ async def _serve(settings: Settings) -> None:
 def check(path: Path | None) -> None:
     """Validate the configuration and print what is in force, secrets masked."""
     click.echo(effective(_settings(path)), nl=False)
+
+
+@main.command()
+@click.option("--once", is_flag=True, help="Print the table and end: status 0 if all is as it should be, else 1.")
+def demo(once: bool) -> None:
+    """See it at work: a gateway on loopback in front of small upstreams of its own, one of which lies.
+
+    Needs no configuration and no network. Serves until Ctrl-C.
+    """
+    try:
+        status = asyncio.run(run_demo(console(os.environ), once=once))
+    except (Failure, CannotListen, OSError) as error:
+        _went_wrong(str(error))
+    sys.exit(status)
 
 
 @main.group()

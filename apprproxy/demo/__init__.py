@@ -1,1 +1,1 @@
-"""A gateway at work on one machine: embedded upstreams, one of them lying, and a table of what came of it."""
+"""`apprproxy demo`: a real gateway in front of small upstreams of its own, one of which lies, and what came of it."""

@@ -1,5 +1,6 @@
 """The header fields that say how an answer came about, and whether the client has it already."""
 
+import math
 import re
 
 from apprproxy.core.digest import Digest
@@ -21,7 +22,7 @@ def cache_status(verdict: Verdict) -> str:
 
 
 def _parameters(verdict: Verdict) -> list[str]:
-    ttl = [f"ttl={int(verdict.ttl)}"] if verdict.ttl is not None else []
+    ttl = [f"ttl={math.floor(verdict.ttl)}"] if verdict.ttl is not None else []
     status = [f"fwd-status={verdict.status}"] if verdict.status is not None else []
     match verdict.cache:
         case Cache.HIT:

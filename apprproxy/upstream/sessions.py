@@ -73,8 +73,13 @@ class Sessions:
         if self._line.proxy is not None:
             return self._line.proxy
         chosen = getproxies().get(url.scheme)
-        return None if chosen is None or proxy_bypass(url.host or "") else chosen
+        return None if chosen is None or _loopback(url.host) or proxy_bypass(url.host or "") else chosen
 
     async def close(self) -> None:
         for session in self._open.values():
             await session.close()
+
+
+def _loopback(host: str | None) -> bool:
+    """A proxy elsewhere cannot reach what only this machine can."""
+    return host == "localhost" or (host is not None and (host.startswith("127.") or host == "::1"))

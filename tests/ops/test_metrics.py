@@ -1,0 +1,97 @@
+"""Dashboards and alerts rely on the names and labels of the metrics: they are a contract."""
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from apprproxy.core.digest import Digest
+from apprproxy.core.events import (
+    Asked,
+    CredentialRefused,
+    Event,
+    FlightBegan,
+    FlightEnded,
+    Followed,
+    LieCaught,
+    NameMoved,
+    Stored,
+    Trouble,
+)
+from apprproxy.ops.metrics import Metrics
+
+ONE, OTHER = Digest.of(b"one"), Digest.of(b"other")
+
+AVAILABLE = 'apprproxy_upstream_available{source="owner",upstream="hub"}'
+CONTRACT = {
+    "apprproxy_requests": "counter",
+    "apprproxy_request_seconds": "histogram",
+    "apprproxy_client_bytes": "counter",
+    "apprproxy_upstream_requests": "counter",
+    "apprproxy_upstream_bytes": "counter",
+    "apprproxy_upstream_seconds": "histogram",
+    "apprproxy_digest_mismatches": "counter",
+    "apprproxy_moved_names": "counter",
+    "apprproxy_credential_failures": "counter",
+    "apprproxy_upstream_available": "gauge",
+    "apprproxy_flights": "gauge",
+    "apprproxy_flight_followers": "counter",
+    "apprproxy_cache_bytes": "gauge",
+    "apprproxy_cache_blobs": "gauge",
+    "apprproxy_evictions": "counter",
+    "apprproxy_evicted_bytes": "counter",
+}
+
+
+def after(*events: Event) -> dict[str, float]:
+    """Every sample, by its name and labels as the exposition format writes them."""
+    metrics = Metrics(["hub"])
+    for event in events:
+        metrics(event)
+    lines = metrics.text().decode().splitlines()
+    return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines if line[0] != "#")}
+
+
+def test_every_metric_of_the_contract_is_there_from_the_start() -> None:
+    families = {f.name: f.type for f in text_string_to_metric_families(Metrics(["hub"]).text().decode())}
+
+    assert CONTRACT == families
+
+
+def test_an_upstream_shows_at_zero_before_anything_happened() -> None:
+    found = after()
+
+    assert 0 == found['apprproxy_digest_mismatches_total{source="owner",upstream="hub"}']
+    assert 0 == found['apprproxy_moved_names_total{upstream="hub"}']
+    assert 1 == found[AVAILABLE]
+
+
+def test_events_are_counted() -> None:
+    found = after(
+        Asked("hub", "owner", "blob", "200", 0.1, 42),
+        LieCaught("hub", "owner", ONE, OTHER),
+        NameMoved("hub", "x", ONE, OTHER, followed=False),
+        CredentialRefused("hub", 401),
+        Followed("x"),
+        Stored(10),
+        Trouble("lookup", "hub", "x", "slow"),
+    )
+
+    assert 1 == found['apprproxy_upstream_requests_total{kind="blob",source="owner",status="200",upstream="hub"}']
+    assert 42 == found['apprproxy_upstream_bytes_total{source="owner",upstream="hub"}']
+    assert 1 == found['apprproxy_digest_mismatches_total{source="owner",upstream="hub"}']
+    assert 1 == found['apprproxy_moved_names_total{upstream="hub"}']
+    assert 1 == found['apprproxy_credential_failures_total{upstream="hub"}']
+    assert 1 == found["apprproxy_flight_followers_total"]
+    assert (1, 10) == (found["apprproxy_cache_blobs"], found["apprproxy_cache_bytes"])
+
+
+def test_flights_rise_and_fall() -> None:
+    assert 1 == after(FlightBegan("x"), FlightBegan("y"), FlightEnded("x"))["apprproxy_flights"]
+
+
+def test_a_source_that_failed_is_not_available_until_it_answers_again() -> None:
+    failed = Asked("hub", "owner", "blob", "error", 0.1)
+    broken = Asked("hub", "owner", "blob", "502", 0.1)
+    answered = Asked("hub", "owner", "blob", "404", 0.1)
+
+    assert 0 == after(failed)[AVAILABLE]
+    assert 0 == after(broken)[AVAILABLE]
+    assert 1 == after(failed, answered)[AVAILABLE]

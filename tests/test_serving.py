@@ -1,0 +1,208 @@
+"""The process as operators meet it: start, signals, addresses, TLS."""
+
+import asyncio
+import datetime
+import json
+import os
+import signal
+import ssl
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import yaml
+from aiohttp import web
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from apprproxy.core.digest import Digest
+
+CONTENT = b"0123456789" * 1000
+DIGEST = Digest.of(CONTENT)
+
+
+@asynccontextmanager
+async def slow_upstream(go_on: asyncio.Event, asked: asyncio.Event) -> AsyncIterator[str]:
+    """Sends half of a blob, and the rest once it is told to."""
+
+    async def blob(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        response.content_length = len(CONTENT)
+        await response.prepare(request)
+        await response.write(CONTENT[:5000])
+        asked.set()
+        await go_on.wait()
+        await response.write(CONTENT[5000:])
+        return response
+
+    app = web.Application()
+    app.router.add_get("/v2/x/blobs/{digest}", blob)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    host, port = runner.addresses[0][:2]
+    try:
+        yield f"http://{host}:{port}"
+    finally:
+        go_on.set()
+        await runner.cleanup()
+
+
+class Running:
+    def __init__(self, process: asyncio.subprocess.Process, urls: list[str], lines: list[dict[str, Any]]) -> None:
+        self.process = process
+        self.urls = urls
+        self.lines = lines
+
+    async def ended(self) -> int:
+        assert self.process.stderr is not None
+        self.lines += [json.loads(line) for line in (await self.process.stderr.read()).splitlines()]
+        return await self.process.wait()
+
+
+@asynccontextmanager
+async def gateway(folder: Path, **configuration: Any) -> AsyncIterator[Running]:
+    """A real process; its log is JSON since standard error is no terminal."""
+    configuration.setdefault("server", {"listen": "127.0.0.1:0"})
+    config = folder / "config.yaml"
+    config.write_text(yaml.safe_dump({"cache": {"directory": str(folder / "cache")}, **configuration}))
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "apprproxy", "serve", "--config", str(config), stderr=asyncio.subprocess.PIPE
+    )
+    try:
+        assert process.stderr is not None
+        lines: list[dict[str, Any]] = []
+        while not lines or lines[-1]["event"] != "serving":
+            line = await asyncio.wait_for(process.stderr.readline(), 20)
+            if line.startswith(b"{"):
+                lines.append(json.loads(line))
+        yield Running(process, lines[-1]["urls"], lines)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def test_a_running_transfer_is_finished_before_the_process_ends(tmp_path: Path) -> None:
+    go_on, asked = asyncio.Event(), asyncio.Event()
+    async with (
+        slow_upstream(go_on, asked) as url,
+        gateway(tmp_path, upstreams={"hub": {"kind": "oci", "url": url}}) as running,
+        aiohttp.ClientSession() as client,
+    ):
+        pull = asyncio.create_task(_get(client, f"{running.urls[0]}/v2/hub/x/blobs/{DIGEST}"))
+        await asked.wait()
+        running.process.send_signal(signal.SIGTERM)
+        while not any(line["event"] == "stopping" for line in running.lines):
+            assert running.process.stderr is not None
+            running.lines.append(json.loads(await running.process.stderr.readline()))
+        go_on.set()
+        body = await pull
+
+        assert CONTENT == body
+        assert 0 == await running.ended()
+
+
+async def test_ctrl_c_ends_without_a_traceback(tmp_path: Path) -> None:
+    async with gateway(tmp_path) as running:
+        os.kill(running.process.pid, signal.SIGINT)
+
+        assert 0 == await running.ended()
+        assert ["stopping", "stopped"] == [line["event"] for line in running.lines[-2:]]
+
+
+async def test_metrics_move_to_the_address_for_operators(tmp_path: Path) -> None:
+    server = {"listen": "127.0.0.1:0", "ops": "127.0.0.1:0"}
+    async with gateway(tmp_path, server=server) as running, aiohttp.ClientSession() as client:
+        public, ops = running.urls
+        statuses = [
+            await _status(client, url)
+            for url in (f"{public}/metrics", f"{public}/healthz", f"{public}/readyz", f"{ops}/metrics", f"{ops}/readyz")
+        ]
+        metrics = await _get(client, f"{ops}/metrics")
+
+    assert [404, 200, 200, 200, 200] == statuses
+    assert b"apprproxy_requests_total" in metrics
+
+
+async def test_several_addresses_answer(tmp_path: Path) -> None:
+    server = {"listen": ["127.0.0.1:0", "[::1]:0"]}
+    async with gateway(tmp_path, server=server) as running, aiohttp.ClientSession() as client:
+        answers = [await _get(client, f"{url}/healthz") for url in running.urls]
+
+    assert [b"ok\n", b"ok\n"] == answers
+    assert running.urls[1].startswith("http://[::1]:")
+
+
+async def test_a_cache_that_cannot_be_written_is_not_ready(tmp_path: Path) -> None:
+    async with gateway(tmp_path) as running, aiohttp.ClientSession() as client:
+        (tmp_path / "cache" / "ingest").rename(tmp_path / "cache" / "elsewhere")
+        async with client.get(f"{running.urls[0]}/readyz") as answer:
+            text = await answer.text()
+        alive = await _status(client, f"{running.urls[0]}/healthz")
+
+    assert (503, 200) == (answer.status, alive)
+    assert "cannot be written" in text
+
+
+async def test_bytes_come_whole_over_tls(tmp_path: Path) -> None:
+    go_on, asked = asyncio.Event(), asyncio.Event()
+    go_on.set()
+    cert, key = _certificate(tmp_path)
+    server = {"listen": "127.0.0.1:0", "tls": {"cert": str(cert), "key": str(key)}}
+    trust = ssl.create_default_context(cafile=str(cert))
+    async with (
+        slow_upstream(go_on, asked) as url,
+        gateway(tmp_path, server=server, upstreams={"hub": {"kind": "oci", "url": url}}) as running,
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trust)) as client,
+    ):
+        blob = f"{running.urls[0]}/v2/hub/x/blobs/{DIGEST}"
+        cold, warm = await _get(client, blob), await _get(client, blob)
+        part = await _get(client, blob, {"Range": "bytes=10-19"})
+
+    assert running.urls[0].startswith("https://")
+    assert (CONTENT, CONTENT, CONTENT[10:20]) == (cold, warm, part)
+
+
+async def _status(client: aiohttp.ClientSession, url: str) -> int:
+    async with client.get(url) as answer:
+        return answer.status
+
+
+async def _get(client: aiohttp.ClientSession, url: str, headers: dict[str, str] | None = None) -> bytes:
+    async with client.get(url, headers=headers) as answer:
+        assert answer.status < 300, await answer.text()
+        return await answer.read()
+
+
+def _certificate(folder: Path) -> tuple[Path, Path]:
+    """Self-made, for 127.0.0.1."""
+    import ipaddress
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "gateway")])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    cert_file, key_file = folder / "cert.pem", folder / "key.pem"
+    cert_file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    key_file.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return cert_file, key_file
