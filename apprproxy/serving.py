@@ -62,7 +62,8 @@ async def serve(app: App, *, stop: asyncio.Event | None = None, listening: Liste
             await counting
         await _finish(ports)
         await app.close()
-        log.info("stopped")
+        if stop.is_set():
+            log.info("stopped")
 
 
 async def _listen(address: str, handler: Server, tls: ssl.SSLContext | None) -> asyncio.Server:

@@ -4,6 +4,7 @@ Whatever is wrong is told with the path of its key, all of it at once, and never
 """
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,19 @@ import yaml
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings, EnvSettingsSource, InitSettingsSource, PydanticBaseSettingsSource
 from pydantic_settings import SettingsConfigDict as Config
+from pydantic_settings.exceptions import SettingsError
 
+from apprproxy.settings.explain import explain
 from apprproxy.settings.model import Configuration
-from apprproxy.settings.planned import planned
 
 PREFIX = "APPRPROXY_"
 NOT_KEYS = {"APPRPROXY_CONFIG", "APPRPROXY_PEERS"}
 """Variables with the prefix that are no keys of the configuration."""
 MAX_FILE = 1024 * 1024
+MAX_DEPTH = 20
+"""Of brackets within brackets; the deepest key there is stands on the fourth."""
+_LINK = re.compile(r"APPRPROXY_(\w+_)?(SERVICE_(HOST|PORT)|PORT)(_|$)")
+_KUBERNETES = " (Kubernetes sets it for a Service; enableServiceLinks: false in the pod's specification keeps it away)"
 
 
 class BadConfiguration(Exception):
@@ -43,12 +49,12 @@ def load(path: Path | None, environment: Mapping[str, str] | None = None) -> Con
     """Read the file (None for none) and the environment; raises BadConfiguration."""
     content = _read(path) if path is not None else {}
     environment = os.environ if environment is None else environment
-    _refuse_unknown_variables(environment)
+    variables = _variables(environment)
     merged = _merged(content, environment)
     try:
         return Configuration.model_validate(merged)
     except ValidationError as error:
-        raise BadConfiguration("\n".join(_explain(error))) from None
+        raise BadConfiguration("\n".join(explain(error, variables))) from None
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -56,14 +62,16 @@ def _read(path: Path) -> dict[str, Any]:
         if path.stat().st_size > MAX_FILE:
             raise BadConfiguration(f"{path}: larger than {MAX_FILE} bytes")
         text = path.read_text(encoding="utf-8")
-        _refuse_aliases(text)
+        _refuse_bombs(text)
         content = yaml.load(text, Loader=_Loader)  # noqa: S506 — a safe loader, narrowed
     except OSError as error:
         raise BadConfiguration(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise BadConfiguration(f"{path}: not UTF-8") from None
     except yaml.YAMLError as error:
-        raise BadConfiguration(f"{path}: {' '.join(str(error).split())}") from None
+        raise BadConfiguration(f"{path}: {_sentence(error)}") from None
+    except ValueError as error:  # a date that is none, an integer of ten thousand digits
+        raise BadConfiguration(f"{path}: {error}") from None
     if content is None:
         return {}
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
@@ -71,12 +79,22 @@ def _read(path: Path) -> dict[str, Any]:
     return content
 
 
-def _refuse_aliases(text: str) -> None:
-    """With aliases a few hundred bytes expand to gigabytes."""
+def _sentence(error: yaml.YAMLError) -> str:
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        return f"line {error.problem_mark.line + 1}: not YAML: {error.problem}"
+    return " ".join(str(error).split())
+
+
+def _refuse_bombs(text: str) -> None:
+    """With aliases a few hundred bytes expand to gigabytes; brackets by the thousand overrun the loader's stack."""
+    depth = 0
     for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+        line = event.start_mark.line + 1 if event.start_mark else "?"
         if getattr(event, "anchor", None) is not None:
-            line = event.start_mark.line + 1 if event.start_mark else "?"
             raise yaml.YAMLError(f"line {line}: anchors and aliases are not taken")
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            raise yaml.YAMLError(f"line {line}: nested too deeply")
 
 
 def _merged(content: dict[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
@@ -94,8 +112,11 @@ def _merged(content: dict[str, Any], environment: Mapping[str, str]) -> dict[str
             return (_Environment(settings_cls, environment), InitSettingsSource(settings_cls, content))
 
     collected: dict[str, Any] = {}
-    for source in reversed(Sources.settings_customise_sources(Sources)):
-        collected = _laid_over(collected, source())
+    try:
+        for source in reversed(Sources.settings_customise_sources(Sources)):
+            collected = _laid_over(collected, source())
+    except SettingsError:
+        raise BadConfiguration(_not_json(Sources, environment)) from None
     return collected
 
 
@@ -118,31 +139,27 @@ class _Environment(EnvSettingsSource):
         return {key.lower(): value for key, value in self._given.items()}
 
 
-def _refuse_unknown_variables(environment: Mapping[str, str]) -> None:
-    for variable in environment:
+def _variables(environment: Mapping[str, str]) -> dict[str, str]:
+    """Path of the key -> the variable that sets it; raises BadConfiguration for one that sets nothing."""
+    by_path, unknown = {}, []
+    for variable in sorted(environment):
         if not variable.startswith(PREFIX) or variable in NOT_KEYS:
             continue
-        key = variable.removeprefix(PREFIX).lower().split("__")[0]
-        if key not in Configuration.model_fields:
-            raise BadConfiguration(f"{variable}: there is no key {key!r}")
+        path = variable.removeprefix(PREFIX).lower().replace("__", ".")
+        by_path[path] = variable
+        if path.split(".")[0] not in Configuration.model_fields:
+            unknown.append(f"{variable}: there is no key {path!r}{_KUBERNETES if _LINK.match(variable) else ''}")
+    if unknown:
+        raise BadConfiguration("\n".join(unknown))
+    return by_path
 
 
-def _explain(error: ValidationError) -> list[str]:
+def _not_json(source: type[BaseSettings], environment: Mapping[str, str]) -> str:
+    """Which of them it is: the library names only the section."""
     lines = []
-    for fault in error.errors(include_url=False, include_input=False):
-        path = _path(fault["loc"])
-        if fault["type"] == "extra_forbidden":
-            feature = planned(path)
-            known = f"is not built yet: {feature}" if feature else "there is no such key"
-            lines.append(f"{path}: {known}")
-        elif fault["type"] == "missing":
-            lines.append(f"{path}: is missing")
-        else:
-            message = fault["msg"].removeprefix("Value error, ")
-            lines.append(f"{path}: {message}" if path and not message.startswith(path) else message)
-    return list(dict.fromkeys(lines))
-
-
-def _path(location: tuple[int | str, ...]) -> str:
-    """``upstreams.quay.io.fresh_for``; the names of alternatives that pydantic adds are left out."""
-    return ".".join(str(part) for part in location if not str(part).startswith(("function-", "list[", "constrained-")))
+    for variable, value in environment.items():
+        try:
+            _Environment(source, {variable: value})()
+        except SettingsError:
+            lines.append(f'{variable}: a list or a section is written as JSON, such as ["quay.io"]')
+    return "\n".join(lines)

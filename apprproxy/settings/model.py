@@ -5,10 +5,20 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    SecretStr,
+    Tag,
+    field_validator,
+    model_validator,
+)
 from yarl import URL
 
-from apprproxy.settings.units import Duration, Size
+from apprproxy.settings.units import Duration, Size, Wait
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]*")
 RESERVED = {"v2", "cnr", "charts", "api", "metrics", "healthz", "readyz", "ui", "static"}
@@ -44,6 +54,11 @@ def is_loopback(address: str) -> bool:
 
 
 Address = Annotated[str, AfterValidator(_address)]
+Addresses = Annotated[
+    Annotated[Address, Tag("[one]")] | Annotated[list[Address], Field(min_length=1), Tag("[several]")],
+    Discriminator(lambda given: "[several]" if isinstance(given, list) else "[one]"),
+]
+"""Told apart by hand, so that what is wrong with an address is not said to be wrong with a list as well."""
 
 
 def _url(text: str) -> str:
@@ -69,14 +84,14 @@ class ServerTls(Section):
 
 
 class Limits(Section):
-    header: Duration = 10.0
+    header: Wait = 10.0
     idle: Duration = 75.0
-    stall: Duration = 60.0
+    stall: Wait = 60.0
     connections: int = Field(4096, ge=1)
 
 
 class Server(Section):
-    listen: Address | list[Address] = "127.0.0.1:8080"
+    listen: Addresses = "127.0.0.1:8080"
     ops: Address | None = None
     tls: ServerTls | None = None
     limits: Limits = Limits()
@@ -90,6 +105,13 @@ class Cache(Section):
     directory: Path = Path("./.apprproxy")
     memory: Size = 128 * 1024**2
 
+    @field_validator("directory", mode="before")
+    @classmethod
+    def _somewhere(cls, directory: object) -> object:
+        if directory == "":
+            raise ValueError("must not be empty")
+        return directory
+
 
 class Delivery(Section):
     patience: Duration = 10.0
@@ -97,9 +119,9 @@ class Delivery(Section):
 
 
 class Timeouts(Section):
-    connect: Duration = 5.0
-    read: Duration = 30.0
-    name: Duration = 10.0
+    connect: Wait = 5.0
+    read: Wait = 30.0
+    name: Wait = 10.0
     revalidate: Duration = 1.5
 
 
@@ -172,7 +194,7 @@ class Upstream(Section):
     @field_validator("proxy")
     @classmethod
     def _proxy(cls, proxy: str | None) -> str | None:
-        if proxy is not None and URL(proxy).scheme not in ("http", "https"):
+        if proxy is not None and (URL(proxy).scheme not in ("http", "https") or not URL(proxy).host):
             raise ValueError("not an http or https URL")
         return proxy
 

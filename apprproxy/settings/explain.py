@@ -1,0 +1,71 @@
+"""What is wrong with a configuration, in the words of an operator: a line a fault, begun with the path of its key."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from apprproxy.settings.planned import planned
+
+_SECTION = "must be a section of keys and values"
+_WORDS = {
+    "bool_parsing": "must be true or false",
+    "bool_type": "must be true or false",
+    "dict_type": _SECTION,
+    "int_from_float": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_type": "must be a whole number",
+    "list_type": "must be a list, such as [quay.io]",
+    "missing": "is missing",
+    "model_attributes_type": _SECTION,
+    "model_type": _SECTION,
+    "path_type": "must be a path",
+    "string_too_short": "must not be empty",
+    "string_type": "must be text; put a number in quotes",
+    "too_short": "must not be empty",
+}
+
+
+def explain(error: ValidationError, variables: Mapping[str, str]) -> list[str]:
+    """``variables`` are those of the environment by the path of their key, to say which of them to look at."""
+    lines = []
+    for fault in error.errors(include_url=False):
+        path = _path(fault["loc"])
+        message = _message(path, fault)
+        line = f"{path}: {message}" if path and not message.startswith(path) else message
+        lines.append(line + _given_by(path, variables))
+    return list(dict.fromkeys(lines))
+
+
+def _path(location: tuple[int | str, ...]) -> str:
+    """``upstreams.quay.io.fresh_for``; what pydantic adds to it is in brackets, which no key has."""
+    return ".".join(str(part) for part in location if not str(part).startswith("["))
+
+
+def _message(path: str, fault: ErrorDetails) -> str:
+    """Never with the value, which may be a secret, unless the rule that was broken says it."""
+    kind, facts = fault["type"], fault.get("ctx", {})
+    if kind == "extra_forbidden":
+        feature = planned(path)
+        return f"is not built yet: {feature}" if feature else "there is no such key"
+    if _WORDS.get(kind) == _SECTION and fault["input"] is None:
+        return "is empty; give it a key, or leave it out"
+    return _WORDS.get(kind) or _bound(kind, facts) or fault["msg"].removeprefix("Value error, ")
+
+
+def _bound(kind: str, facts: dict[str, Any]) -> str | None:
+    match kind:
+        case "greater_than_equal":
+            return f"must be {facts['ge']} or more"
+        case "less_than_equal":
+            return f"must be {facts['le']} or less"
+        case "literal_error":
+            return f"must be {facts['expected']}"
+        case _:
+            return None
+
+
+def _given_by(path: str, variables: Mapping[str, str]) -> str:
+    given = [variable for key, variable in variables.items() if key == path or key.startswith(f"{path}.")]
+    return f" (in the environment: {', '.join(given)})" if path and given else ""

@@ -1,0 +1,158 @@
+"""The commands as an operator runs them: their exit statuses, and what they say when something is wrong."""
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import yaml
+
+from apprproxy import __version__
+from tests.settings.files import QUAY, SECRET, upstream
+
+PATIENCE = 30  # seconds
+COMMANDS = ["serve", "check"]
+
+
+class Operator:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def configured(self, text: str) -> Path:
+        path = self.folder / "apprproxy.yaml"
+        path.write_text(text)
+        return path
+
+    def runs(self, *arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+        own = {name: value for name, value in os.environ.items() if not name.startswith("APPRPROXY_")}
+        return subprocess.run(
+            [sys.executable, "-m", "apprproxy", *map(str, arguments)],
+            cwd=Path(__file__).parents[2],
+            env=own | environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+        )
+
+
+@pytest.fixture
+def operator(tmp_path: Path) -> Operator:
+    return Operator(tmp_path)
+
+
+@pytest.fixture
+def taken() -> Iterator[str]:
+    """An address that another program listens on."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as other:
+        yield f"127.0.0.1:{other.getsockname()[1]}"
+
+
+def test_the_version_is_told(operator: Operator) -> None:
+    ran = operator.runs("--version")
+
+    assert (0, f"apprproxy {__version__}\n") == (ran.returncode, ran.stdout)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["-h"], ["serve", "--help"], ["check", "--help"]])
+def test_help_is_one_option_away(arguments: list[str], operator: Operator) -> None:
+    ran = operator.runs(*arguments)
+
+    assert 0 == ran.returncode
+    assert ran.stdout.startswith("Usage: ")
+    assert "" == ran.stderr
+
+
+def test_the_first_help_names_the_commands_and_the_configuration_file(operator: Operator) -> None:
+    helped = operator.runs("--help").stdout
+
+    assert {"serve", "check", "config/apprproxy.yaml"} <= set(helped.replace(".\n", "\n").split())
+
+
+@pytest.mark.parametrize("arguments", [["bogus"], ["check", "--bogus"], ["serve", "--log-level", "loud"]])
+def test_a_mistyped_command_is_wrong_use(arguments: list[str], operator: Operator) -> None:
+    ran = operator.runs(*arguments)
+
+    assert (2, "") == (ran.returncode, ran.stdout)
+    assert arguments[-1] in ran.stderr
+
+
+def test_check_prints_what_is_in_force(operator: Operator) -> None:
+    path = operator.configured(QUAY)
+    ran = operator.runs("check", "--config", path, APPRPROXY_CACHE__MEMORY="5MiB")
+
+    assert (0, "") == (ran.returncode, ran.stderr)
+    assert "5MiB" == yaml.safe_load(ran.stdout)["cache"]["memory"]
+
+
+def test_check_takes_the_file_from_the_environment(operator: Operator) -> None:
+    path = operator.configured("offline: true\n")
+
+    assert "offline: true" in operator.runs("check", APPRPROXY_CONFIG=str(path)).stdout
+
+
+def test_check_prints_no_secret(operator: Operator) -> None:
+    path = operator.configured(upstream(f"auth: {{username: bot, password: {SECRET}}}"))
+    ran = operator.runs("check", "--config", path)
+
+    assert 0 == ran.returncode
+    assert SECRET not in ran.stdout + ran.stderr
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_bad_configuration_is_wrong_use_and_names_the_key(command: str, operator: Operator) -> None:
+    path = operator.configured("cache: {memroy: 1B}\n" + upstream("fresh_for: 60"))
+    ran = operator.runs(command, "--config", path)
+
+    assert (2, "") == (ran.returncode, ran.stdout)
+    assert [
+        "configuration: cache.memroy: there is no such key",
+        "configuration: upstreams.quay.io.fresh_for: not a duration: 60; write 500ms, 10s, 5m, 12h or 7d",
+    ] == ran.stderr.splitlines()
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_file_that_is_not_there_is_wrong_use(command: str, operator: Operator) -> None:
+    ran = operator.runs(command, "--config", operator.folder / "missing.yaml")
+
+    assert 2 == ran.returncode
+    assert [f"configuration: {operator.folder}/missing.yaml: No such file or directory"] == ran.stderr.splitlines()
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_directory_in_its_place_is_wrong_use(command: str, operator: Operator) -> None:
+    ran = operator.runs(command, "--config", operator.folder)
+
+    assert 2 == ran.returncode
+    assert "is a directory" in ran.stderr
+
+
+def test_an_address_in_use_is_told_in_one_line(operator: Operator, taken: str) -> None:
+    path = operator.configured(f"server: {{listen: '{taken}'}}\ncache: {{directory: {operator.folder}/cache}}\n{QUAY}")
+    ran = operator.runs("serve", "--config", path, "--log-level", "warning")
+
+    assert 1 == ran.returncode
+    assert [f"error: cannot listen on {taken}: it is in use by another program"] == ran.stderr.splitlines()
+
+
+def test_a_cache_that_cannot_be_made_is_told_in_one_line(operator: Operator) -> None:
+    path = operator.configured(f"cache: {{directory: {operator.folder}/apprproxy.yaml}}\n{QUAY}")
+    ran = operator.runs("serve", "--config", path)
+
+    assert 1 == ran.returncode
+    [line] = ran.stderr.splitlines()
+    assert line.startswith(f"error: cache.directory {operator.folder}/apprproxy.yaml: ")
+
+
+def test_a_password_file_that_is_not_there_is_wrong_use(operator: Operator) -> None:
+    auth = f"auth: {{username: bot, password_file: {operator.folder}/password}}"
+    path = operator.configured(f"cache: {{directory: {operator.folder}/cache}}\n" + upstream(auth))
+    ran = operator.runs("serve", "--config", path)
+
+    assert 2 == ran.returncode
+    [line] = ran.stderr.splitlines()
+    assert line.startswith("configuration: upstreams.quay.io.auth.password_file: ")

@@ -1,0 +1,247 @@
+"""A configuration file: what is in it holds, and what is wrong with it is told with the path of its key."""
+
+from pathlib import Path
+
+import pytest
+
+from apprproxy.settings import BadConfiguration, Settings, load
+from apprproxy.settings.load import MAX_DEPTH, MAX_FILE
+from apprproxy.settings.model import RESERVED
+from tests.settings.files import QUAY, SECRET, complaint, read, upstream
+
+
+def test_without_a_file_the_defaults_hold() -> None:
+    assert Settings() == load(None, {})
+
+
+@pytest.mark.parametrize("text", ["", "# nothing but a comment\n", "---\n", "\ufeff"])
+def test_an_empty_file_says_nothing_against_the_defaults(text: str) -> None:
+    assert Settings() == read(text)
+
+
+def test_what_the_file_says_holds() -> None:
+    settings = read("server: {listen: '[::1]:99'}\ncache: {memory: 5MiB}\n" + upstream("fresh_for: 5m"))
+
+    assert ["[::1]:99"] == settings.server.addresses
+    assert 5 * 1024**2 == settings.cache.memory
+    assert 300 == settings.upstreams["quay.io"].fresh_for
+
+
+# --- a key
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("nope: 1", "nope: there is no such key"),
+        ("cache: {directroy: x}", "cache.directroy: there is no such key"),
+        (upstream("fresh: 1s"), "upstreams.quay.io.fresh: there is no such key"),
+        (upstream("timeouts: {total: 1s}"), "upstreams.quay.io.timeouts.total: there is no such key"),
+        ("upstreams: {a: {url: 'https://a'}}", "upstreams.a.kind: is missing"),
+        ("upstreams: {a: {kind: oci}}", "upstreams.a.url: is missing"),
+    ],
+)
+def test_an_unknown_or_missing_key_is_named_by_its_path(text: str, said: str) -> None:
+    assert said == complaint(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ("server: {workers: 2}", "server.workers"),
+        ("cache: {max_size: 1GiB}", "cache.max_size"),
+        ("delivery: {stream: owner}", "delivery.stream"),
+        ("delivery: {side_range: 8MiB}", "delivery.side_range"),
+        (upstream("mirrors: [{url: 'http://a', kind: oci}]"), "upstreams.quay.io.mirrors"),
+        (upstream("ns: [quay.io]"), "upstreams.quay.io.ns"),
+        (upstream("names: locked"), "upstreams.quay.io.names"),
+        (upstream("own: ['corp/*']"), "upstreams.quay.io.own"),
+        ("upstreams: {a: {kind: helm, url: 'https://a'}}", "upstreams.a.kind"),
+    ],
+)
+def test_a_key_whose_feature_is_not_built_yet_is_refused_by_name(text: str, path: str) -> None:
+    said = complaint(text)
+
+    assert said.startswith(f"{path}: ")
+    assert "not built yet" in said
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (upstream("fresh_for: 60"), "upstreams.quay.io.fresh_for: not a duration: 60; write 500ms, 10s"),
+        (upstream("fresh_for: 1 week"), "upstreams.quay.io.fresh_for: not a duration: '1 week'; write 500ms, 10s"),
+        (upstream("connections: 0"), "upstreams.quay.io.connections: must be 1 or more"),
+        (upstream("connections: many"), "upstreams.quay.io.connections: must be a whole number"),
+        (upstream("moved: perhaps"), "upstreams.quay.io.moved: must be 'follow' or 'refuse'"),
+        (upstream("redirects: minio.corp"), "upstreams.quay.io.redirects: must be a list"),
+        (upstream("timeouts: {connect: 0s}"), "upstreams.quay.io.timeouts.connect: must be more than 0s"),
+        (upstream("proxy: 'socks5://a'"), "upstreams.quay.io.proxy: not an http or https URL"),
+        (upstream("prefix: /cnr"), "upstreams.quay.io: prefix is for kind: appr only"),
+        (upstream("tls: {cert: a}"), "upstreams.quay.io.tls: cert and key belong together"),
+        (upstream("fresh_for: 1", name="function-x"), "upstreams.function-x.fresh_for: not a duration"),
+        ("server: {limits: {header: 0s}}", "server.limits.header: must be more than 0s"),
+        ("server: {listen: 8080}", "server.listen: must be text"),
+        ("server: {listen: nowhere}", "server.listen: not an address: 'nowhere'; write 127.0.0.1:8080"),
+        ("server: {listen: '127.0.0.1:99999'}", "server.listen: not an address"),
+        ("server: {listen: ['127.0.0.1:1', x]}", "server.listen.1: not an address: 'x'"),
+        ("server: {listen: []}", "server.listen: must not be empty"),
+        ("server: 5", "server: must be a section"),
+        ("server:", "server: is empty; give it a key, or leave it out"),
+        ("cache: {memory: 5MB}", "cache.memory: not a size: '5MB'; write 512B"),
+        ("cache: {directory: ''}", "cache.directory: must not be empty"),
+        ("offline: perhaps", "offline: must be true or false"),
+        ("upstreams: [quay.io]", "upstreams: must be a section"),
+        ("upstreams: {quay.io: }", "upstreams.quay.io: is empty"),
+    ],
+)
+def test_a_value_that_cannot_be_is_told_with_the_path_of_its_key(text: str, said: str) -> None:
+    assert complaint(text).startswith(said)
+    assert "\n" not in complaint(text), "one fault is one line"
+
+
+def test_all_that_is_wrong_is_told_at_once() -> None:
+    said = complaint("offline: perhaps\ncache: {memory: 1, max_size: 1GiB}\n" + upstream("fresh_for: 1, x: 2"))
+
+    assert [
+        "cache.max_size",
+        "cache.memory",
+        "offline",
+        "upstreams.quay.io.fresh_for",
+        "upstreams.quay.io.x",
+    ] == sorted(line.partition(":")[0] for line in said.splitlines())
+
+
+# --- names and places
+
+
+@pytest.mark.parametrize("name", sorted(RESERVED))
+def test_the_gateways_own_paths_are_no_names(name: str) -> None:
+    assert f"upstreams: {name!r} is taken: it is a path of the gateway's own" == complaint(upstream("", name=name))
+    assert complaint(QUAY + f"views: {{{name}: [quay.io]}}").startswith(f"views: {name!r} is taken")
+
+
+@pytest.mark.parametrize("name", ["Quay", "a/b", ".a", "-a", "ä", "a_b", "'a b'", "a" * 64, "''"])
+def test_a_name_must_stand_in_a_path(name: str) -> None:
+    assert f"upstreams: {name.strip(chr(39))!r} is no name" in complaint(upstream("", name=name))
+
+
+@pytest.mark.parametrize(
+    ("view", "said"),
+    [
+        ("default: [nope]", "views.default: there is no upstream 'nope'"),
+        ("default: [quay.io, quay.io]", "views.default: a member stands twice"),
+        ("quay.io: [quay.io]", "views.quay.io: an upstream has that name already"),
+        ("default: quay.io", "views.default: must be a list, such as [quay.io]"),
+    ],
+)
+def test_a_view_names_upstreams_that_there_are(view: str, said: str) -> None:
+    assert said == complaint(QUAY + f"views: {{{view}}}")
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        (f"https://bot:{SECRET}@quay.io", "a URL with a user name in it would end up in logs; use auth"),
+        ("https://token@quay.io", "a URL with a user name in it would end up in logs; use auth"),
+        ("ftp://quay.io", "not an http or https URL"),
+        ("quay.io", "not an http or https URL"),
+        ("https://", "not an http or https URL"),
+        ("https://quay.io?x=1", "a base URL has neither query nor fragment"),
+    ],
+)
+def test_a_url_that_cannot_be_used_is_refused(url: str, said: str) -> None:
+    assert f"upstreams.a.url: {said}" == complaint(f"upstreams: {{a: {{kind: oci, url: '{url}'}}}}")
+
+
+# --- accounts
+
+SHARED = "auth: {username: bot, password_file: /run/secrets/quay, share: true}"
+OWN = "auth: {username: bot, password_file: /run/secrets/quay}"
+
+
+@pytest.mark.parametrize("listen", ["0.0.0.0:8080", "'[::]:8080'", "192.0.2.1:80", "gateway.corp:80"])
+def test_an_account_is_not_lent_to_others_unknowingly(listen: str) -> None:
+    said = complaint(f"server: {{listen: {listen}}}\n" + upstream(OWN))
+
+    assert said.startswith("upstreams.quay.io.auth: the gateway listens on ")
+    assert "everyone who reaches it would read what 'bot' may read" in said
+    assert "share: true" in said
+
+
+@pytest.mark.parametrize("listen", ["127.0.0.1:8080", "'[::1]:8080'", "localhost:8080", "['127.0.0.1:1', '[::1]:1']"])
+def test_on_loopback_an_account_needs_no_permission(listen: str) -> None:
+    settings = read(f"server: {{listen: {listen}}}\n" + upstream(OWN))
+
+    assert settings.upstreams["quay.io"].auth is not None
+
+
+def test_an_account_may_be_shared_knowingly() -> None:
+    settings = read("server: {listen: '0.0.0.0:8080'}\n" + upstream(SHARED))
+
+    assert settings.upstreams["quay.io"].auth is not None
+
+
+def test_one_address_beyond_loopback_is_enough_to_ask() -> None:
+    said = complaint("server: {listen: ['127.0.0.1:1', '192.0.2.1:1']}\n" + upstream(OWN))
+
+    assert "listens on 192.0.2.1:1" in said
+
+
+@pytest.mark.parametrize(
+    "auth", ["username: bot", f"username: bot, password: {SECRET}, password_file: /run/secrets/quay"]
+)
+def test_an_account_has_one_password(auth: str) -> None:
+    assert complaint(upstream(f"auth: {{{auth}}}")).startswith("upstreams.quay.io.auth: give either password_file or")
+
+
+def test_a_password_that_looks_like_a_number_must_be_quoted() -> None:
+    said = complaint(upstream("auth: {username: bot, password: 12345}"))
+
+    assert "upstreams.quay.io.auth.password: must be text; put a number in quotes" == said
+
+
+# --- the file itself
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"\xff\xfe\x00", "not UTF-8"),
+        (b"- a\n- b\n", "the file is not a mapping of keys"),
+        (b"just a sentence\n", "the file is not a mapping of keys"),
+        (b"1: 2\n", "the file is not a mapping of keys"),
+        (b"offline: [\n", "line 2: not YAML"),
+        (b"a: 1\nb: \t- x: [}\n", "line 2: not YAML"),
+        (b"offline: true\x00\n", "control characters are not allowed"),
+        (b"offline: false\n---\noffline: true\n", "not YAML"),
+        (b"cache: &it {memory: 5MiB}\n", "line 1: anchors and aliases are not taken"),
+        (b"offline: true\ncache: *it\n", "line 2: anchors and aliases are not taken"),
+        (b"offline: true\ncache: {}\noffline: false\n", "line 3: offline is given twice"),
+        (b"cache:\n  memory: 1B\n  memory: 2B\n", "line 3: memory is given twice"),
+        (b"offline: !!python/object/apply:os.getcwd []\n", "line 1: not YAML"),
+        (b"offline: 2001-99-99\n", "month must be in"),
+        (b"offline: " + b"[" * 50_000 + b"]" * 50_000, "line 1: nested too deeply"),
+        (b"#" * (MAX_FILE + 1), f"larger than {MAX_FILE} bytes"),
+    ],
+)
+def test_what_is_no_configuration_file_is_refused_in_one_line(content: bytes, said: str) -> None:
+    told = complaint(content)
+
+    assert "apprproxy.yaml: " in told
+    assert said in told
+    assert "\n" not in told
+
+
+def test_brackets_are_taken_as_deep_as_any_key_needs() -> None:
+    assert complaint("x: " + "[" * (MAX_DEPTH - 1) + "]" * (MAX_DEPTH - 1)) == "x: there is no such key"
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BadConfiguration, match=r"missing\.yaml: No such file or directory"):
+        load(tmp_path / "missing.yaml", {})
+
+
+def test_a_directory_is_no_file(tmp_path: Path) -> None:
+    with pytest.raises(BadConfiguration, match="Is a directory"):
+        load(tmp_path, {})
