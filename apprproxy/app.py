@@ -3,7 +3,6 @@
 import asyncio
 import ssl
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from apprproxy.face.server import Limits
 from apprproxy.gateway.gateway import Delivery, Gateway
 from apprproxy.gateway.lookup import Shelf
 from apprproxy.gateway.member import Member
+from apprproxy.gateway.misses import Misses
 from apprproxy.gateway.pins import Pins
 from apprproxy.oci.dialect import OciDialect
 from apprproxy.oci.routes import OciFace
@@ -36,6 +36,7 @@ from apprproxy.store.disk import DiskStore
 from apprproxy.store.hot import HotStore
 from apprproxy.store.names import DiskNames
 from apprproxy.store.place import instance, prepare, writable
+from apprproxy.upstream.accounts import Accounts, NoAccount, docker_account_of, fixed, from_file, password_of
 from apprproxy.upstream.auth import Account
 from apprproxy.upstream.guard import Guard
 from apprproxy.upstream.http import HttpUpstream
@@ -84,7 +85,13 @@ def build(settings: Settings, *, now: Clock = time.time) -> App:
         name: _upstream(name, upstream, agent, brief, observer, now) for name, upstream in settings.upstreams.items()
     }
     members = {name: _member(upstreams[name], settings.upstreams[name]) for name in upstreams}
-    shelf = Shelf(names, Pins(names, observer, now), HotStore(disk, settings.cache.memory), brief)
+    shelf = Shelf(
+        names,
+        Pins(names, observer, now),
+        HotStore(disk, settings.cache.memory),
+        brief,
+        Misses(brief, names, now),
+    )
     delivery = Delivery(settings.delivery.patience, settings.delivery.max_blob)
     gateway = Gateway(members.__getitem__, shelf, observer, now, delivery=delivery, offline=settings.offline)
     return App(
@@ -132,13 +139,15 @@ def _doors(
 
 def _places(settings: Settings, kind: str) -> Places:
     """Upstreams of the kind, and every view with its members of the kind."""
-    by_name = {name: Place(name, (name,)) for name, upstream in settings.upstreams.items() if upstream.kind == kind}
+    by_name = {
+        name: Place(name, (name,), kind) for name, upstream in settings.upstreams.items() if upstream.kind == kind
+    }
     for view, names in settings.views.items():
         members = tuple(name for name in names if settings.upstreams[name].kind == kind)
         if members:
-            by_name[view] = Place(view, members)
+            by_name[view] = Place(view, members, kind)
     unnamed = tuple(settings.default_view(kind))
-    return Places(by_name, Place("default", unnamed) if unnamed else None)
+    return Places(by_name, Place("default", unnamed, kind) if unnamed else None)
 
 
 def _member(upstream: HttpUpstream, settings: UpstreamSettings) -> Member:
@@ -178,7 +187,7 @@ def _upstream(
         name,
         guard,
         Sessions(line, agent),
-        _account(name, auth),
+        _account(name, auth, URL(settings.url)),
         brief,
         observer,
         now,
@@ -186,32 +195,18 @@ def _upstream(
     )
 
 
-def _account(name: str, auth: Auth | None) -> Callable[[], Account | None]:
-    """Reads the password file again when it changes: secrets are rotated under a running gateway."""
+def _account(name: str, auth: Auth | None, url: URL) -> Accounts:
     if auth is None:
-        return lambda: None
-    if auth.password is not None:
-        fixed = Account(auth.username, auth.password.get_secret_value())
-        return lambda: fixed
-    path = auth.password_file
-    if path is None:
-        raise AssertionError("the settings see to it that there is one")
-    kept: tuple[tuple[int, int], Account] | None = None
-
-    def account() -> Account:
-        nonlocal kept
-        try:
-            stat = path.stat()
-            stamp = (stat.st_mtime_ns, stat.st_ino)
-            if kept is None or kept[0] != stamp:
-                kept = stamp, Account(auth.username, path.read_text(encoding="utf-8").rstrip("\r\n"))
-        except (OSError, UnicodeDecodeError) as error:
-            if kept is None:
-                raise BadConfiguration(f"upstreams.{name}.auth.password_file: {path}: {error}") from None
-        return kept[1]
-
-    account()
-    return account
+        return fixed(None)
+    try:
+        if auth.docker_config is not None:
+            return from_file(auth.docker_config, docker_account_of(url.authority))
+        if auth.password_file is not None:
+            return from_file(auth.password_file, password_of(auth.username))
+    except NoAccount as error:
+        key = "docker_config" if auth.docker_config is not None else "password_file"
+        raise BadConfiguration(f"upstreams.{name}.auth.{key}: {error}") from None
+    return fixed(Account(auth.username, auth.password.get_secret_value() if auth.password else ""))
 
 
 def _client_tls(name: str, settings: ClientTls) -> ssl.SSLContext | bool:

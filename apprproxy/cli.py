@@ -5,6 +5,8 @@ import json
 import os
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
@@ -111,17 +113,16 @@ def names() -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def names_list(path: Path | None, moved: bool, as_json: bool) -> None:
     """Print each release-like name with its first-seen digest, and what it moved to."""
-    records = _names(_settings(path))
-    for upstream, pin, first in records.all_first_seen():
-        if moved and first.moved_to is None:
-            continue
-        name = plain(f"{upstream}/{pin}")
-        if as_json:
-            now = str(first.moved_to) if first.moved_to else None
-            click.echo(json.dumps({"name": name, "first": str(first.digest), "at": first.at, "moved_to": now}))
-        else:
-            click.echo(f"{name}  {first.digest}" + (f"  MOVED to {first.moved_to}" if first.moved_to else ""))
-    records.close()
+    with _names(_settings(path)) as records:
+        for upstream, pin, first in records.all_first_seen():
+            if moved and first.moved_to is None:
+                continue
+            name = plain(f"{upstream}/{pin}")
+            if as_json:
+                now = str(first.moved_to) if first.moved_to else None
+                click.echo(json.dumps({"name": name, "first": str(first.digest), "at": first.at, "moved_to": now}))
+            else:
+                click.echo(f"{name}  {first.digest}" + (f"  MOVED to {first.moved_to}" if first.moved_to else ""))
 
 
 @names.command("accept")
@@ -129,8 +130,7 @@ def names_list(path: Path | None, moved: bool, as_json: bool) -> None:
 @click.argument("name")
 def names_accept(path: Path | None, name: str) -> None:
     """Take the digest that the release NAME (as `names list` prints it) moved to, here and in running gateways."""
-    records = _names(_settings(path))
-    try:
+    with _names(_settings(path)) as records:
         for upstream, pin, first in records.all_first_seen():
             if f"{upstream}/{pin}" != name:
                 continue
@@ -139,16 +139,19 @@ def names_accept(path: Path | None, name: str) -> None:
             records.accept(upstream, pin, FirstSeen(first.moved_to, time.time()))
             click.echo(f"{name} is now {first.moved_to}")
             return
-    finally:
-        records.close()
     _went_wrong(f"nothing is known of {plain(name)}; `apprproxy names list` prints what is")
 
 
-def _names(settings: Settings) -> DiskNames:
+@contextmanager
+def _names(settings: Settings) -> Iterator[DiskNames]:
     directory = settings.cache.directory.absolute()
     try:
         prepare(directory)
-        return DiskNames(directory / "names")
+        records = DiskNames(directory / "names")
+        try:
+            yield records
+        finally:
+            records.close()
     except Failure as error:
         _went_wrong(str(error))
 

@@ -8,11 +8,12 @@ from typing import Any
 
 import orjson
 
-from apprproxy.appregistry import shapes
+from apprproxy.appregistry import paths, shapes
 from apprproxy.appregistry.paths import Blob, Channels, Package, Packages, Path, Release, Version, write_path
+from apprproxy.appregistry.resolve import NotARange, resolve
 from apprproxy.appregistry.shapes import NotTheShape, PackageManifest
 from apprproxy.core.digest import Digest
-from apprproxy.core.errors import Lied, NotThere, Outage, UpstreamFault
+from apprproxy.core.errors import Denied, Lied, NotThere, Outage, UpstreamFault
 from apprproxy.core.model import BlobWant, Descriptor, Found, Kind, NameWant, Write
 from apprproxy.core.ports import Plan, Reply, Request
 
@@ -55,9 +56,8 @@ class AppRegistryDialect:
         if error is not None and 400 <= reply.status < 500:
             flat = orjson.dumps(error)
             sentence = str(error.get("message") or error["code"])[:200]
-            return NotThere(
-                self._upstream, f"says {sentence}", reply.status, flat.decode() if len(flat) < 8192 else None
-            )
+            kind = Denied if reply.status == 403 else NotThere
+            return kind(self._upstream, f"says {sentence}", reply.status, flat.decode() if len(flat) < 8192 else None)
         return Outage(self._upstream, f"answered {reply.status} that is no App Registry answer", reply.status)
 
     def write(self, write: Write) -> Request:
@@ -100,10 +100,41 @@ class AppRegistryDialect:
         return _found(body, {manifest.pin: manifest.digest for manifest in manifests})
 
     def _manifest(self, path: Release, want: NameWant) -> Plan[Found]:
-        body = yield from self._body(path, want)
+        try:
+            body = yield from self._body(path, want)
+        except NotThere as no:
+            if path.format != "-" or no.status != 404:
+                raise
+            path = yield from self._only_format(path, want, no)
+            body = yield from self._body(path, want)
         manifest: PackageManifest = self._shaped(shapes.read_manifest, body)
         self._check_echo(path, manifest)
         return _found(body, {manifest.pin: manifest.digest})
+
+    def _only_format(self, path: Release, want: NameWant, no: NotThere) -> Plan[Release]:
+        """The release and format that ``-`` means, for servers that do not know it (cnr, Quay)."""
+        try:
+            body = yield from self._body(Package(path.place, path.package), want)
+        except NotThere:
+            raise no from None
+        manifests: list[PackageManifest] = self._shaped(shapes.read_manifests, body)
+        try:
+            release = resolve(path.release, (manifest.release for manifest in manifests))
+        except NotARange as error:
+            raise self._no(422, "invalid-release", str(error), {"release": path.release}) from None
+        if release is None:
+            sentence = f"No release match '{path.release}' for package '{path.package}'"
+            details = {"package": path.package, "release_query": path.release}
+            raise self._no(404, "package-release-not-found", sentence, details)
+        formats = sorted(manifest.format for manifest in manifests if manifest.release == release)
+        if len(formats) != 1:
+            raise self._no(400, "invalid-usage", f"media-type non specified: [{','.join(formats)}]", {})
+        return Release(path.place, path.package, release, paths.format_name(formats[0]))
+
+    def _no(self, status: int, code: str, message: str, details: dict[str, str]) -> NotThere:
+        """As the genuine server would say it, had it known the question."""
+        error = orjson.dumps({"code": code, "message": message, "details": details})
+        return NotThere(self._upstream, f"says {message}", status, error.decode())
 
     def _body(self, path: Path, want: NameWant) -> Plan[bytes]:
         reply = yield self._request(path, want.kind)

@@ -43,6 +43,14 @@ class Packages:
 
 
 @dataclass(frozen=True, slots=True)
+class Search:
+    """``text`` is looked for in the names of packages, literally; empty finds nothing."""
+
+    place: Place
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Package:
     place: Place
     package: str
@@ -87,7 +95,7 @@ class Channels:
     channel: str = ""
 
 
-Path = Version | Packages | Package | Release | Pull | Blob | Channels
+Path = Version | Packages | Search | Package | Release | Pull | Blob | Channels
 
 
 def parse_path(target: Target, places: Places) -> Path:
@@ -122,6 +130,8 @@ def _packages(place: Place, below: tuple[str, ...], target: Target) -> Path:
     match below:
         case ():
             return _list(place, target)
+        case ("search",):
+            return Search(place, _text(target.get("q")))
         case (namespace, name):
             return Package(
                 place, package_name(namespace, name), _optional(_FORMAT, target.get("media_type"), "media type")
@@ -147,14 +157,11 @@ def _packages(place: Place, below: tuple[str, ...], target: Target) -> Path:
 
 
 def _list(place: Place, target: Target) -> Packages:
-    query = target.get("query") or ""
-    if len(query) > _MAX_QUERY or not query.isprintable():
-        raise Malformed(f"the query is longer than {_MAX_QUERY} characters or has control characters")
     return Packages(
         place,
         _optional(_NAME, target.get("namespace"), "namespace"),
         _optional(_FORMAT, target.get("media_type"), "media type"),
-        query,
+        _text(target.get("query")),
     )
 
 
@@ -166,6 +173,8 @@ def write_path(path: Path) -> tuple[str, str]:
             return "/version", ""
         case Packages():
             return base, path.filters
+        case Search(_, text):
+            return f"{base}/search", urlencode({"q": text}) if text else ""
         case Package(_, package, media_type):
             return f"{base}/{package}", urlencode({"media_type": media_type}) if media_type else ""
         case Release(_, package, release, ""):
@@ -190,6 +199,13 @@ def _matching(pattern: re.Pattern[str], text: str, what: str) -> str:
 
 def _optional(pattern: re.Pattern[str], text: str | None, what: str) -> str:
     return _matching(pattern, text, what) if text else ""
+
+
+def _text(query: str | None) -> str:
+    text = query or ""
+    if len(text) > _MAX_QUERY or not text.isprintable():
+        raise Malformed(f"the query is longer than {_MAX_QUERY} characters or has control characters")
+    return text
 
 
 def package_name(namespace: str, name: str) -> str:

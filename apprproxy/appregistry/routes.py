@@ -10,7 +10,7 @@ from aiohttp import web
 
 from apprproxy.appregistry import shapes
 from apprproxy.appregistry.errors import error_body
-from apprproxy.appregistry.merge import merged_packages
+from apprproxy.appregistry.lists import Merged, merged
 from apprproxy.appregistry.paths import (
     Blob,
     Channels,
@@ -18,19 +18,21 @@ from apprproxy.appregistry.paths import (
     Packages,
     Pull,
     Release,
+    Search,
     Version,
     parse_path,
 )
 from apprproxy.appregistry.shapes import PackageManifest
 from apprproxy.appregistry.writes import MAX_BODY, parse_write
-from apprproxy.core.errors import Exhausted, Failure, NotOffered, NotThere, TooLarge, UpstreamFault
+from apprproxy.core.errors import Exhausted, Failure, NotThere, Outage, TooLarge
 from apprproxy.core.model import BlobWant, Cache, Expected, Kind, NameWant, Place, Verdict
 from apprproxy.face.exchange import Exchange
 from apprproxy.face.headers import DIGESTS, NAMES, about
 from apprproxy.face.places import Places
 from apprproxy.face.send import send_body, send_named, send_transfer
 from apprproxy.face.status import retry_after, status_of
-from apprproxy.gateway.gateway import Answer, Gateway, Transfer
+from apprproxy.gateway.gateway import Gateway, Transfer
+from apprproxy.gateway.lookup import Named
 
 _JSON = {"Content-Type": "application/json"}
 _GZIP = "application/x-gzip"
@@ -57,6 +59,8 @@ class AppRegistryFace:
                 return await self._name(exchange, NameWant(path.place, Kind.VERSION), "version")
             case Packages():
                 return await self._packages(exchange, path)
+            case Search():
+                return await self._search(exchange, path)
             case Package():
                 want = NameWant(path.place, Kind.PACKAGE, path.package, path.media_type)
                 return await self._name(exchange, want, path.package)
@@ -116,21 +120,22 @@ class AppRegistryFace:
         exchange.kind, exchange.name = Kind.PACKAGES, path.filters
         want = NameWant(path.place, Kind.PACKAGES, name=path.filters)
         answers = await self._gateway.survey(want, again=exchange.again)
-        had = [answer for answer in answers if answer.named is not None]
-        missing = [answer for answer in answers if not _said(answer)]
-        if missing and not had:
-            raise _together(answers)
-        if len(answers) == 1 and had and had[0].named is not None and not path.query:
-            return await send_named(exchange, had[0].named, NAMES, _JSON)
-        lists = [orjson.loads(await one.named.document.read()) for one in had if one.named is not None]
-        packages = shapes.matching(merged_packages(lists), path.query)
-        verdict = _together_verdict([one.named.verdict for one in had if one.named is not None])
-        upstreams = ", ".join(one.member for one in had)
-        exchange.found(verdict, upstreams)
-        headers = {**about(verdict, upstreams, NAMES), **_JSON}
-        if missing:
-            headers["Apprproxy-Partial"] = ", ".join(answer.member for answer in missing)
-        return await send_body(exchange, 200, orjson.dumps(list(packages)), headers)
+        if len(answers) == 1 and answers[0].named is not None and not path.query:
+            return await send_named(exchange, answers[0].named, NAMES, _JSON)
+        lists = await merged(answers)
+        return await self._merged(exchange, lists, list(shapes.matching(lists.packages, path.query)))
+
+    async def _search(self, exchange: Exchange, path: Search) -> web.StreamResponse:
+        exchange.kind, exchange.name = Kind.PACKAGES, "search"
+        want = NameWant(path.place, Kind.PACKAGES)
+        lists = await merged(await self._gateway.survey(want, again=exchange.again))
+        found = [package["name"] for package in shapes.matching(lists.packages, path.text)] if path.text else []
+        return await self._merged(exchange, lists, found)
+
+    async def _merged(self, exchange: Exchange, lists: Merged, document: list[Any]) -> web.StreamResponse:
+        exchange.found(lists.verdict, lists.upstreams)
+        headers = {**about(lists.verdict, lists.upstreams, NAMES), **_JSON, **lists.partial}
+        return await send_body(exchange, 200, orjson.dumps(document), headers)
 
     # --- packages, always by digest
 
@@ -138,18 +143,38 @@ class AppRegistryFace:
         """A pull by release is served by the digest that its manifest names."""
         exchange.kind, exchange.name = Kind.RELEASE, f"{path.package}@{path.release}"
         want = _release_want(path.place, path.package, path.release, path.format)
-        named = await self._gateway.lookup(want, again=exchange.again)
-        manifest = shapes.read_manifest(await named.document.read())
-        owner = Place(named.record.origin, (named.record.origin,))
-        transfer = await self._package(owner, path.package, manifest)
+        manifest, transfer = await self._released(want, again=exchange.again)
         stem = f"{path.package.replace('/', '_')}_{manifest.release}"
         if not path.json:
             return await send_transfer(exchange, transfer, NAMES, _archive(stem))
         fields = {"package": path.package, "release": manifest.release, "media_type": manifest.format}
         return await self._json(exchange, transfer, {**fields, "filename": f"{stem}.tar.gz"}, NAMES)
 
-    async def _package(self, owner: Place, package: str, manifest: PackageManifest) -> Transfer:
-        want = BlobWant(owner, package, Expected(unpacked=manifest.digest), pin=manifest.pin)
+    async def _released(self, want: NameWant, *, again: bool) -> tuple[PackageManifest, Transfer]:
+        """A manifest and what it names. One that names bytes that are not there may have been overtaken by a push, so
+        it is asked for anew, once."""
+        named, manifest = await self._manifest(want, again=again)
+        try:
+            return manifest, await self._package(named, manifest)
+        except Exhausted as failed:
+            if not all(isinstance(failure, NotThere) for failure in failed.failures):
+                raise
+            named, manifest = await self._manifest(want, again=True)
+            if named.verdict.detail == "gone-upstream":
+                raise
+        try:
+            return manifest, await self._package(named, manifest)
+        except Exhausted as failed:
+            sentence = f"has the release {manifest.pin} and not its bytes {manifest.digest}"
+            raise Exhausted([Outage(named.record.origin, sentence, 404)]) from failed
+
+    async def _manifest(self, want: NameWant, *, again: bool) -> tuple[Named, PackageManifest]:
+        named = await self._gateway.lookup(want, again=again)
+        return named, shapes.read_manifest(await named.document.read())
+
+    async def _package(self, named: Named, manifest: PackageManifest) -> Transfer:
+        owner = Place(named.record.origin, (named.record.origin,))
+        want = BlobWant(owner, manifest.package, Expected(unpacked=manifest.digest), pin=manifest.pin)
         return await self._gateway.blob(want, whole=True)
 
     async def _blob(self, exchange: Exchange, path: Blob) -> web.StreamResponse:
@@ -166,7 +191,7 @@ class AppRegistryFace:
         self, exchange: Exchange, transfer: Transfer, fields: Mapping[str, Any], control: str
     ) -> web.StreamResponse:
         content = await (await transfer.held()).read()
-        body = orjson.dumps({**fields, "blob": base64.b64encode(content).decode()})
+        body = await asyncio.to_thread(_with_blob, fields, content)  # up to 64 MiB: not on the event loop
         exchange.found(transfer.verdict, transfer.origin)
         headers = {**about(transfer.verdict, transfer.origin, control), **_JSON}
         return await send_body(exchange, 200, body, headers)
@@ -183,35 +208,13 @@ async def _bounded_body(request: web.BaseRequest) -> bytes:
     return bytes(body)
 
 
+def _with_blob(fields: Mapping[str, Any], content: bytes) -> bytes:
+    return orjson.dumps({**fields, "blob": base64.b64encode(content).decode()})
+
+
 def _release_want(place: Place, package: str, release: str, media_type: str) -> NameWant:
     return NameWant(place, Kind.RELEASE, package, f"{release}/{media_type}" if media_type else release)
 
 
 def _archive(stem: str) -> dict[str, str]:
     return {"Content-Type": _GZIP, "Content-Disposition": f"{stem}.tar.gz"}
-
-
-def _said(answer: Answer) -> bool:
-    """Did this member say what it has, be it that it has no list at all?"""
-    return answer.named is not None or isinstance(answer.failure, (NotThere, NotOffered))
-
-
-def _together(answers: list[Answer]) -> Failure:
-    failures = [answer.failure for answer in answers if answer.failure is not None]
-    faults = [failure for failure in failures if isinstance(failure, UpstreamFault)]
-    return Exhausted(faults) if len(faults) == len(failures) else failures[0]
-
-
-def _together_verdict(verdicts: list[Verdict]) -> Verdict:
-    """A merged answer is as fresh as its oldest part."""
-    worst = (Cache.HIT, Cache.REVALIDATED, Cache.COLLAPSED, Cache.MISS, Cache.STALE)
-    chosen = max(verdicts, key=lambda verdict: worst.index(verdict.cache), default=Verdict(Cache.MISS))
-    ages = [verdict.age for verdict in verdicts if verdict.age is not None]
-    return Verdict(
-        chosen.cache,
-        age=max(ages, default=None),
-        ttl=chosen.ttl,
-        status=chosen.status,
-        detail=chosen.detail,
-        stored=chosen.stored,
-    )

@@ -23,11 +23,15 @@ class Content(_Shape):
     digest: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
+Version = Annotated[str, Field(pattern="^[0-9A-Za-z][0-9A-Za-z.+_~-]{0,127}$")]
+"""It ends up in a header field and in the name of the file that clients write, wherever a ``/`` in it would lead."""
+
+
 class PackageManifest(_Shape):
     """One format of one release."""
 
     package: Text
-    release: Text
+    release: Version
     media_type: Annotated[Text, Field(alias="mediaType")]
     content: Content
 

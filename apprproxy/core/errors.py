@@ -8,6 +8,7 @@ Failure
 │   └── NotAllowed          405: not done here; names the key that allows it
 ├── UpstreamFault           one source, one attempt
 │   ├── NotThere            the owner's authoritative *no*: the only one that passes a name on
+│   │   └── Denied          403 in the protocol's words: it may exist, so the name is not passed on
 │   ├── NotOffered          the end point itself is lacking there
 │   ├── Outage              could not answer: refused, broken off, 5xx, an answer that is not the protocol's
 │   │   ├── TooSlow         no answer within its time
@@ -75,6 +76,11 @@ class NotThere(UpstreamFault):
     def __init__(self, source: str, sentence: str, status: int | None = 404, code: str | None = None) -> None:
         super().__init__(source, sentence, status)
         self.code = code
+
+
+class Denied(NotThere):
+    """Quay says so of packages that do not exist as well as of those that one may not see. Nobody else may claim such a
+    name: a private package would be replaced by whoever registers its name elsewhere."""
 
 
 class NotOffered(UpstreamFault):

@@ -17,6 +17,9 @@ MAX_DOCUMENT = 8 * MIB
 """A manifest, list or package document: twice what containerd reads (4.4 MB) and what the specification asks of a
 registry (4 MiB)."""
 
+MAX_PACKED = 64 * MIB
+"""A package as it travels: a chart or a few manifests; Quay takes 2 MB."""
+
 
 @dataclass(frozen=True, slots=True)
 class Expected:
@@ -63,11 +66,18 @@ class Kind(StrEnum):
     VERSION = "version"
 
     @property
+    def content(self) -> bool:
+        """Does such a name lead to content that is worth keeping when its owner has dropped it? A channel or a list is
+        about what there is now."""
+        return self in _CONTENT
+
+    @property
     def label(self) -> str:
         """The name under which metrics count it."""
         return _LABELS.get(self, self.value)
 
 
+_CONTENT = {Kind.TAG, Kind.PACKAGE, Kind.RELEASE}
 _LABELS = {
     Kind.TAG: "manifest",
     Kind.PRESENCE: "blob",
@@ -82,6 +92,7 @@ class Place:
 
     name: str
     members: tuple[str, ...]
+    protocol: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from aiohttp import web
 from apprproxy.core.errors import Failure, Interrupted, Loop
 from apprproxy.face.exchange import Exchange
 from apprproxy.face.send import BrokenOff, ClientLeft
-from apprproxy.face.target import parse_target
+from apprproxy.face.target import origin_form, parse_target
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +86,7 @@ class Door:
 
     async def _answer(self, exchange: Exchange) -> tuple[web.StreamResponse, str]:
         raw = exchange.request.raw_path
-        path = raw.partition("?")[0]
+        path = origin_form(raw).partition("?")[0]
         face = next(face for face in self._faces if face.claims(path))
         exchange.face = face.name
         try:

@@ -2,6 +2,7 @@
 
 from apprproxy.core.errors import (
     ClientFault,
+    Denied,
     Exhausted,
     Failure,
     Interrupted,
@@ -63,7 +64,7 @@ def _together(failures: tuple[UpstreamFault, ...]) -> int:
         return 404
     noes = [failure for failure in failures if isinstance(failure, (NotThere, NotOffered))]
     if len(noes) == len(failures):
-        return status_of(noes[0])
+        return status_of(next((no for no in noes if isinstance(no, Denied)), noes[0]))
     statuses = {status_of(failure) for failure in failures if failure not in noes}
     return statuses.pop() if len(statuses) == 1 else 502
 
@@ -78,4 +79,5 @@ def retry_after(failure: Failure) -> float | None:
 def no_of(failure: Failure) -> NotThere | None:
     """The owner's own words, where they are the reason."""
     failures = failure.failures if isinstance(failure, Exhausted) else (failure,)
-    return next((one for one in failures if isinstance(one, NotThere)), None)
+    noes = [one for one in failures if isinstance(one, NotThere)]
+    return next((no for no in noes if isinstance(no, Denied)), noes[0] if noes else None)

@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, unquote_to_bytes
 
 from apprproxy.core.errors import Malformed
 
+_HOST = re.compile(r"https?://[^/?#]*", re.IGNORECASE)
 _ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _FORBIDDEN = re.compile(r"[/\\\x00-\x1f\x7f]")
 _MAX_FIELDS = 64
@@ -27,13 +28,17 @@ class Target:
         return next((value for key, value in self.query if key == name), None)
 
 
+def origin_form(raw: str) -> str:
+    """The target without scheme and host, where it has them (RFC 9112, section 3.2.2)."""
+    match = _HOST.match(raw)
+    return raw if match is None else raw[match.end() :] or "/"
+
+
 def parse_target(raw: str) -> Target:
     """Read ``/path?query`` or the absolute form (RFC 9112, section 3.2); raises Malformed."""
+    raw = origin_form(raw)
     if not raw.startswith("/"):
-        match = re.match(r"https?://[^/?#]*(/.*)?$", raw, re.IGNORECASE | re.DOTALL)
-        if match is None:
-            raise Malformed("the request target is neither a path nor a URL")
-        raw = match[1] or "/"
+        raise Malformed("the request target is neither a path nor a URL")
     path, _, query = raw.partition("#")[0].partition("?")
     return Target(tuple(_decode(segment) for segment in _split(path)), _fields(query))
 

@@ -47,6 +47,7 @@ class Flight:
         self.failures: dict[tuple[str, str, str], UpstreamFault] = {}
         self._candidates: dict[tuple[str, str, str], Candidate] = {}
         self._changed = asyncio.Event()
+        self.ended = asyncio.Event()
 
     def add(self, candidates: tuple[Candidate, ...]) -> None:
         for candidate in candidates:
@@ -60,6 +61,11 @@ class Flight:
         """Wake everyone who waits, to look at what has changed."""
         self._changed.set()
         self._changed = asyncio.Event()
+
+    async def sized(self) -> None:
+        """Until the size is known; for ever where no source tells it."""
+        while self.size is None:
+            await self._changed.wait()
 
     async def wait(self, candidates: tuple[Candidate, ...]) -> Held:
         """Until the bytes are verified; raises Exhausted once all of ``candidates`` have failed, or this gateway's own
@@ -83,6 +89,9 @@ class Flights:
         self._flights: dict[str, Flight] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
+    def under_way(self, expected: Expected) -> Flight | None:
+        return self._flights.get(expected.key)
+
     def join(self, expected: Expected, candidates: tuple[Candidate, ...]) -> tuple[Flight, bool]:
         """The flight for these bytes, begun now if there is none; True where somebody else had begun it."""
         flight = self._flights.get(expected.key)
@@ -97,6 +106,17 @@ class Flights:
             flight.add(candidates)
             self._observer(Followed(expected.key))
         return flight, joined
+
+    def landed(self, expected: Expected) -> bool:
+        """Are these bytes verified, though perhaps not visible in the store yet?"""
+        flight = self._flights.get(expected.key)
+        return flight is not None and flight.held is not None
+
+    async def kept(self, expected: Expected) -> None:
+        """Until these bytes, verified a moment ago, are durable and visible, or cannot be kept."""
+        flight = self._flights.get(expected.key)
+        if flight is not None:
+            await flight.ended.wait()
 
     async def _fly(self, flight: Flight) -> None:
         key = flight.expected.key
@@ -114,6 +134,7 @@ class Flights:
             if flight.held is None and flight.fault is None and flight.next() is not None:
                 flight.fault = Interrupted("the transfer was interrupted inside this gateway; try again")
             flight.tell()
+            flight.ended.set()
             self._observer(FlightEnded(key))
 
     async def _try(self, flight: Flight, candidate: Candidate) -> None:

@@ -4,10 +4,23 @@ Faces turn a request into a want and call one of these; nobody here calls a face
 """
 
 import asyncio
+from collections.abc import Coroutine
 from dataclasses import dataclass
+from typing import Any
 
-from apprproxy.core.errors import Exhausted, Failure, Moved, NotAllowed, NotHeld, NotOffered, NotThere, UpstreamFault
-from apprproxy.core.model import BlobWant, Cache, NameWant, Place, Verdict, Write
+from apprproxy.core.errors import (
+    Denied,
+    Exhausted,
+    Failure,
+    Lied,
+    Moved,
+    NotAllowed,
+    NotHeld,
+    NotOffered,
+    NotThere,
+    UpstreamFault,
+)
+from apprproxy.core.model import MAX_DOCUMENT, BlobWant, Cache, Kind, NameWant, Place, Verdict, Write
 from apprproxy.core.ports import Clock, Held, Observer, Reply
 from apprproxy.gateway.fetch import Fetch
 from apprproxy.gateway.flight import Candidate, Flight, Flights
@@ -89,7 +102,7 @@ class Gateway:
         self._shelf = shelf
         self._offline = offline
         self._delivery = delivery
-        self._flights = Flights(Fetch(shelf.blobs, observer, delivery.max_blob), observer)
+        self._flights = Flights(Fetch(shelf.blobs, shelf.misses, observer, delivery.max_blob), observer)
         self._lookups = Lookups(shelf, self._manifest, observer, now, offline=offline)
 
     # --- bytes by digest
@@ -100,9 +113,12 @@ class Gateway:
         ``whole`` waits for the bytes however long that takes. Raises Exhausted, Moved or NotHeld.
         """
         candidates = await self._candidates(want)
+        under_way = self._flights.under_way(want.expected)
         held = await self._shelf.blobs.find(want.expected)
+        if held is None and under_way is not None:
+            held = under_way.held  # it may have been committed, and have ended, while we looked
         if held is not None:
-            return Transfer(Verdict(Cache.HIT), candidates[0].member.name if candidates else "", held)
+            return Transfer(Verdict(Cache.HIT), candidates[0].member.name if candidates else "", _bounded(want, held))
         if self._offline:
             raise NotHeld(f"offline, and {want.expected.digest} is not held")
         flight, joined = self._flights.join(want.expected, candidates)
@@ -111,24 +127,30 @@ class Gateway:
         task = asyncio.ensure_future(wait.done())
         try:
             await asyncio.wait([task], timeout=None if whole else self._delivery.patience)
+            await _first(task, flight.sized())
             if task.done() or flight.size is None:
-                return Transfer(verdict, flight.origin or candidates[0].member.name, await task)
+                return Transfer(verdict, flight.origin or candidates[0].member.name, _bounded(want, await task))
             return Transfer(verdict, candidates[0].member.name, None, wait)
         finally:
             task.cancel()
 
     async def holds(self, want: BlobWant) -> bool:
         """Could ``blob`` answer at once?"""
-        return await self._shelf.blobs.find(want.expected) is not None
+        return self._flights.landed(want.expected) or await self._shelf.blobs.find(want.expected) is not None
 
     async def _candidates(self, want: BlobWant) -> tuple[Candidate, ...]:
         names = want.place.members
         if len(names) > 1:
-            names = order(want.place, await self._shelf.names.owner(want.place.name, _home(want.repository)))
+            names = order(
+                want.place, await self._shelf.names.owner(want.place.name, _home(want.place, want.repository))
+            )
         return tuple(Candidate(self._members(name), want) for name in names)
 
     async def _manifest(self, want: BlobWant) -> Held:
-        return await (await self.blob(want, whole=True)).held()
+        """Durable when it returns: a name's record is going to point at it."""
+        held = await (await self.blob(want, whole=True)).held()
+        await self._flights.kept(want.expected)
+        return held
 
     async def explain_move(self, candidates: tuple[Candidate, ...], failed: Exhausted) -> None:
         """Raise Moved where the bytes are nowhere because the release that named them moved."""
@@ -151,12 +173,14 @@ class Gateway:
         """
         remembered = None
         if len(want.place.members) > 1:
-            remembered = await self._shelf.names.owner(want.place.name, want.key)
+            remembered = await self._owner(want)
         noes: list[UpstreamFault] = []
         unheld: NotHeld | None = None
         for name in order(want.place, remembered):
             try:
                 named = await self._lookups.find(self._members(name), want, again=again)
+            except Denied as no:
+                raise Exhausted([*noes, no]) from no
             except (NotThere, NotOffered) as no:
                 noes.append(no)
             except NotHeld as nothing:
@@ -170,12 +194,19 @@ class Gateway:
             raise unheld
         raise Exhausted(noes)
 
+    async def _owner(self, want: NameWant) -> str | None:
+        """Who had this name, or anything else of its repository, in this view."""
+        owner = await self._shelf.names.owner(want.place.name, want.key)
+        if owner is None and want.repository:
+            owner = await self._shelf.names.owner(want.place.name, _home(want.place, want.repository))
+        return owner
+
     async def _remember_owner(self, want: NameWant, name: str, remembered: str | None) -> None:
         if len(want.place.members) == 1 or name == remembered:
             return
         await self._shelf.names.set_owner(want.place.name, want.key, name)
         if want.repository:
-            await self._shelf.names.set_owner(want.place.name, _home(want.repository), name)
+            await self._shelf.names.set_owner(want.place.name, _home(want.place, want.repository), name)
 
     async def survey(self, want: NameWant, *, again: bool = False) -> list[Answer]:
         """The same name from every member at once, every answer kept apart, in the view's order. Does not raise."""
@@ -225,6 +256,22 @@ def _why_no_write(place: Place, takers: list[str], *, offline: bool) -> str:
     return f"no upstream takes writes through this gateway; push to it directly, or set {keys}"
 
 
-def _home(repository: str) -> str:
-    """The key under which a view remembers who has a repository."""
-    return f"repository {repository}"
+async def _first(task: asyncio.Future[Any], other: Coroutine[None, None, None]) -> None:
+    """Until one of the two is done; the task goes on."""
+    race: asyncio.Future[Any] = asyncio.ensure_future(other)
+    try:
+        await asyncio.wait([task, race], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        race.cancel()
+
+
+def _bounded(want: BlobWant, held: Held) -> Held:
+    """What is held may be some blob of any size; a manifest is read into memory."""
+    if want.kind is Kind.MANIFEST and held.size > MAX_DOCUMENT:
+        raise Exhausted([Lied(want.place.name, f"has {held.size} bytes under {held.digest}, which is no manifest")])
+    return held
+
+
+def _home(place: Place, repository: str) -> str:
+    """The key under which a view remembers who has a repository; an image and a package may have one name."""
+    return f"repository {place.protocol or '-'} {repository}"

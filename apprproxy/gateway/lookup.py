@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import (
+    DigestMismatch,
     Exhausted,
     Failure,
     Interrupted,
@@ -20,10 +21,9 @@ from apprproxy.core.errors import (
     NotThere,
     Outage,
     TooSlow,
-    Unauthorized,
     UpstreamFault,
 )
-from apprproxy.core.events import CredentialRefused, Trouble
+from apprproxy.core.events import LieCaught, Trouble
 from apprproxy.core.model import (
     BlobWant,
     Cache,
@@ -37,8 +37,9 @@ from apprproxy.core.model import (
     Verdict,
 )
 from apprproxy.core.ports import BlobStore, Brief, Clock, Held, Names, Observer
-from apprproxy.gateway.fresh import AGAIN_AFTER, Serve, decide, stale
+from apprproxy.gateway.fresh import Serve, decide, stale
 from apprproxy.gateway.member import Member, ask
+from apprproxy.gateway.misses import Misses
 from apprproxy.gateway.pins import Pins
 
 log = logging.getLogger(__name__)
@@ -72,6 +73,7 @@ class Shelf:
     pins: Pins
     blobs: BlobStore
     brief: Brief
+    misses: Misses
 
 
 class Lookups:
@@ -92,12 +94,16 @@ class Lookups:
             return replace(old, verdict=decision.verdict)
         if self._offline:
             raise NotHeld(f"{member.name}: offline, and nothing is held for {want.key!r}")
-        if (no := await self._remembered_no(member, want, again=again)) is not None:
-            return self._despite(member, old, no)
+        miss = await self._shelf.misses.recall(member, want.key, again=again)
+        if isinstance(miss, NotThere):
+            return self._despite(member, want, old, miss)
         if old is not None and decision.may_serve:
             return await self._refreshed(member, want, old, again=again)
         joined = self._key(member, want) in self._running
-        named = await asyncio.shield(self._question(member, want, old))
+        try:
+            named = await asyncio.shield(self._question(member, want, old))
+        except NotThere as denial:
+            return self._despite(member, want, old, denial)
         return replace(named, verdict=replace(named.verdict, cache=Cache.COLLAPSED)) if joined else named
 
     async def _remembered(self, member: Member, want: NameWant) -> Named | None:
@@ -125,7 +131,7 @@ class Lookups:
                 task.result(), verdict=Verdict(Cache.REVALIDATED, age=0.0, ttl=member.terms.fresh_for, status=200)
             )
         except NotThere as no:
-            return self._despite(member, old, no)
+            return self._despite(member, want, old, no)
         except Failure as failure:
             await self._shelf.brief.set(f"trouble {key}", "failed", member.terms.missing_for)
             status = failure.status if isinstance(failure, UpstreamFault) else None
@@ -134,9 +140,9 @@ class Lookups:
     def _stale(self, member: Member, old: Named, detail: str, status: int | None = None) -> Named:
         return replace(old, verdict=stale(old.record, member.terms, self._now(), detail=detail, status=status))
 
-    def _despite(self, member: Member, old: Named | None, no: NotThere) -> Named:
+    def _despite(self, member: Member, want: NameWant, old: Named | None, no: NotThere) -> Named:
         """The owner says there is none: what is held is hidden (``gone: follow``) or served on (``keep``)."""
-        if old is None or member.terms.gone == "follow":
+        if old is None or member.terms.gone == "follow" or not want.kind.content:
             raise no
         return self._stale(member, old, "gone-upstream", no.status)
 
@@ -168,17 +174,13 @@ class Lookups:
         as_of = self._shelf.names.generation()
         try:
             async with asyncio.timeout(member.terms.timeout):
-                found = await ask(member.upstream, member.dialect.lookup(want))
+                found = await self._found(member, want)
                 found = await self._settled(member, want, found, as_of)
                 target, held = await self._landed(member, want, found)
         except TimeoutError:
             raise TooSlow(member.name, f"no answer within {member.terms.timeout:g} s") from None
         except NotThere as no:
-            await self._remember_no(member, want, no)
-            raise
-        except Unauthorized as refusal:
-            if refusal.presented:
-                self._observer(CredentialRefused(member.name, refusal.status or 401))
+            await self._shelf.misses.note(member, want.key, no, as_of)
             raise
         except Failure:
             raise
@@ -189,8 +191,15 @@ class Lookups:
         since = old.record.since if old is not None and old.record.target.digest == target.digest else now
         record = Record(target, member.name, checked=now, since=since)
         await self._shelf.names.put(member.name, want.key, record, as_of)
-        await self._shelf.brief.forget(self._no_key(member, want))
         return Named(record, Verdict(Cache.MISS, age=0.0, ttl=member.terms.fresh_for, stored=True), held)
+
+    async def _found(self, member: Member, want: NameWant) -> Found:
+        """What the owner says, which may contradict itself."""
+        try:
+            return await ask(member.upstream, member.dialect.lookup(want))
+        except DigestMismatch as lie:
+            self._observer(LieCaught(member.name, "owner", lie.expected, lie.got))
+            raise
 
     async def _settled(self, member: Member, want: NameWant, found: Found, as_of: int) -> Found:
         """What was found, with first-seen digests in place of those that moved."""
@@ -225,25 +234,6 @@ class Lookups:
             if failure is None or isinstance(failure, (NotThere, NotOffered)):
                 raise Outage(member.name, f"names {digest} for {want.name!r} and does not have it") from failed
             raise failure from failed
-
-    # --- an authoritative *no*, remembered
-
-    def _no_key(self, member: Member, want: NameWant) -> str:
-        """A *no* of before a write that passed through here is no longer one."""
-        return f"no {self._shelf.names.generation()} {self._key(member, want)}"
-
-    async def _remember_no(self, member: Member, want: NameWant, no: NotThere) -> None:
-        text = f"{self._now():.3f}\n{no.status or ''}\n{no.code or ''}\n{no.sentence}"
-        await self._shelf.brief.set(self._no_key(member, want), text, member.terms.missing_for)
-
-    async def _remembered_no(self, member: Member, want: NameWant, *, again: bool) -> NotThere | None:
-        text = await self._shelf.brief.get(self._no_key(member, want))
-        if text is None:
-            return None
-        said, status, code, sentence = text.split("\n", 3)
-        if again and abs(self._now() - float(said)) >= AGAIN_AFTER:
-            return None
-        return NotThere(member.name, sentence, int(status) if status else None, code or None)
 
     async def close(self) -> None:
         """Break off what is under way and wait until it has ended."""

@@ -11,15 +11,17 @@ from urllib.parse import urljoin, urlsplit
 import orjson
 
 from apprproxy.core.digest import Digest, MalformedDigest
-from apprproxy.core.errors import DigestMismatch, Lied, NotAllowed, NotThere, Outage, UpstreamFault
-from apprproxy.core.model import BlobWant, Descriptor, Found, Kind, NameWant, Write
+from apprproxy.core.errors import Denied, DigestMismatch, Lied, NotAllowed, NotThere, Outage, UpstreamFault
+from apprproxy.core.model import MAX_DOCUMENT, BlobWant, Descriptor, Found, Kind, NameWant, Write
 from apprproxy.core.ports import Plan, Reply, Request
-from apprproxy.oci.manifest import ACCEPT, media_type
+from apprproxy.oci.manifest import ACCEPT, is_manifest, media_type, stated_type
 from apprproxy.oci.paths import Blob, Manifest, Tags, write_path
 
 MAX_PAGES = 200
 _JSON = "application/json"
 _NEXT = re.compile(r'<([^>]*)>\s*;[^,]*\brel\s*=\s*"?next\b')
+_NO_WORD = {"DENIED", "UNAUTHORIZED", "TOOMANYREQUESTS", "UNAVAILABLE", "UNKNOWN", "UNSUPPORTED"}
+"""Codes that do not say whether there is such a thing, whatever the status."""
 _ASK_BY_GET = {200, 400, 404, 405, 501}
 """Answers to HEAD that leave the question open: no digest, no body, or HEAD refused."""
 
@@ -58,7 +60,9 @@ class OciDialect:
         if reply.status in (200, 206):
             return None
         code, message = _error(reply.body)
-        if reply.status in (400, 404) and code:
+        if reply.status == 403 and code:
+            return Denied(self._upstream, f"denies it: {code} {message}".rstrip(), 403)
+        if reply.status in (400, 404) and code and code not in _NO_WORD:
             return NotThere(self._upstream, f"says {code}: {message}" if message else f"says {code}", 404)
         return Outage(self._upstream, f"answered {reply.status} that is no OCI answer", reply.status)
 
@@ -76,7 +80,7 @@ class OciDialect:
         head = yield self._request("HEAD", path, want)
         digest = self._digest(head)
         if head.status == 200 and digest is not None:
-            target = Descriptor(digest, _length(head), head.headers.get("content-type", ""))
+            target = Descriptor(digest, _length(head), stated_type(head.headers.get("content-type", "")))
             return Found(target, manifest=True, pins={pin: digest})
         if head.status not in _ASK_BY_GET:
             raise self._fault(head)
@@ -87,6 +91,8 @@ class OciDialect:
         got = Digest.of(reply.body, digest.algorithm if digest else "sha256")
         if digest is not None and digest != got:
             raise DigestMismatch(self._upstream, digest, got)
+        if digest is None and not is_manifest(reply.body):
+            raise Outage(self._upstream, "sent something for a tag that is no manifest", reply.status)
         target = Descriptor(got, len(reply.body), media_type(reply.body))
         return Found(target, reply.body, manifest=True, pins={pin: got})
 
@@ -108,12 +114,15 @@ class OciDialect:
     def _tags(self, want: NameWant) -> Plan[Found]:
         path = write_path(Tags(want.place, want.repository))
         tags: list[str] = []
-        query, only = "", b""
+        query, only, size = "", b"", 0
         for page in range(MAX_PAGES):
             reply = yield self._request("GET", path, want, query=query)
             if reply.status != 200:
                 raise self._fault(reply)
             tags += self._tag_names(reply.body)
+            size += len(reply.body)
+            if size > MAX_DOCUMENT:
+                raise Outage(self._upstream, f"has a tag list of more than {MAX_DOCUMENT} bytes")
             following = _NEXT.search(reply.headers.get("link", ""))
             if following is None:
                 only = reply.body if page == 0 else b""

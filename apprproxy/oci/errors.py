@@ -27,6 +27,8 @@ def _code(failure: Failure, kind: Kind | None) -> str:
     match status_of(failure):
         case 404:
             return _UNKNOWN.get(kind, "NAME_UNKNOWN") if kind else "NAME_UNKNOWN"
+        case 403:
+            return "DENIED"
         case 405:
             return "UNSUPPORTED"
         case 502 | 503 | 504:

@@ -15,6 +15,20 @@ ACCEPT = ", ".join((INDEX, IMAGE, DOCKER_LIST, DOCKER_IMAGE, "application/vnd.oc
 _MEDIA_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,127}/[A-Za-z0-9!#$&^_.+-]{1,127}")
 
 
+def stated_type(field: str) -> str:
+    """A Content-Type if it is a plain media type, else empty: foreign text that is going to be remembered."""
+    return field if _MEDIA_TYPE.fullmatch(field) else ""
+
+
+def is_manifest(content: bytes) -> bool:
+    """Could this be a manifest at all? For answers that no digest vouches for: a login page with 200 is none."""
+    try:
+        manifest = orjson.loads(content)
+    except orjson.JSONDecodeError:
+        return False
+    return isinstance(manifest, dict) and ("schemaVersion" in manifest or "mediaType" in manifest)
+
+
 def media_type(content: bytes) -> str:
     """The ``mediaType`` it states, else what its fields imply (image specification, manifest.md and image-index.md)."""
     try:

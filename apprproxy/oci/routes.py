@@ -35,9 +35,9 @@ class OciFace:
         return path == "/v2" or path.startswith("/v2/")
 
     async def serve(self, exchange: Exchange) -> web.StreamResponse:
-        path = parse_path(exchange.target.segments[1:], self._places)
         if not exchange.reading:
             raise NotAllowed("this gateway takes no pushes: push to the upstream registry itself")
+        path = parse_path(exchange.target.segments[1:], self._places)
         match path:
             case Ping():
                 return await send_body(exchange, 200, b"{}", _JSON)

@@ -126,19 +126,32 @@ class Timeouts(Section):
 
 
 class Auth(Section):
-    """``password`` is for the environment; a file is better."""
+    """``password`` is for the environment; a file is better. ``docker_config`` stands alone: whose account it gives is
+    chosen by the upstream's host."""
 
-    username: str = Field(min_length=1)
+    username: str = ""
     password_file: Path | None = None
     password: SecretStr | None = None
+    docker_config: Path | None = None
     share: bool = False
     realms: list[str] = []
 
     @model_validator(mode="after")
-    def _one_password(self) -> Self:
+    def _one_account(self) -> Self:
+        if self.docker_config is not None:
+            if self.username or self.password_file is not None or self.password is not None:
+                raise ValueError("docker_config has the user name and the password in it: give it alone")
+            return self
+        if not self.username:
+            raise ValueError("give a username with password_file, or docker_config")
         if (self.password_file is None) == (self.password is None):
             raise ValueError("give either password_file or (from the environment) password")
         return self
+
+    @property
+    def whose(self) -> str:
+        """The account, as a message names it."""
+        return repr(self.username) if self.username else f"the account in {self.docker_config}"
 
 
 class ClientTls(Section):
@@ -256,7 +269,7 @@ class Configuration(Section):
             if open_to_others and upstream.auth is not None and not upstream.auth.share:
                 raise ValueError(
                     f"upstreams.{name}.auth: the gateway listens on {open_to_others[0]} and does not ask who its"
-                    f" clients are, so everyone who reaches it would read what {upstream.auth.username!r} may read;"
+                    f" clients are, so everyone who reaches it would read what {upstream.auth.whose} may read;"
                     " if that is meant, set share: true, otherwise listen on loopback"
                 )
         return self

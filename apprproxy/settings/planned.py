@@ -10,7 +10,6 @@ PLANNED = {
     r"upstreams\..+\.ns.*": "choosing an upstream by ?ns=; use its name as the path's prefix meanwhile",
     r"upstreams\..+\.(names|lock_file)": "upstreams that are not trusted for names",
     r"upstreams\..+\.(allow|deny|own).*": "rules on repository names",
-    r"upstreams\..+\.auth\.docker_config": "credentials from a Docker config.json; use username and password_file",
 }
 
 

@@ -4,17 +4,20 @@ import asyncio
 import fcntl
 import os
 import secrets
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from apprproxy.core.digest import Digest
 from apprproxy.core.errors import StoreFailed
 from apprproxy.core.events import Stored
 from apprproxy.core.model import Expected
 from apprproxy.core.ports import Held, Ingest, Observer
 from apprproxy.store.held import FileHeld
-from apprproxy.store.ingest import DiskIngest
+from apprproxy.store.ingest import DiskIngest, linked_content
+
+HALF_MADE = 3600.0
+"""Seconds. A link is renamed at once after it is made, so one of this age was left by a killed process."""
 
 
 class DiskStore:
@@ -30,17 +33,15 @@ class DiskStore:
 
     def _open(self, expected: Expected) -> Held | None:
         try:
-            digest = expected.content or self._content_of(expected.digest)
+            digest = expected.content or linked_content(self._root, expected.digest)
+            if digest is None:
+                return None
             path = self._root / "blobs" / digest.algorithm / digest.hex
             return FileHeld(os.open(path, os.O_RDONLY | os.O_CLOEXEC), digest)
         except FileNotFoundError:
             return None
         except OSError as error:
             raise StoreFailed(f"the cache cannot be read: {error.strerror}") from error
-
-    def _content_of(self, unpacked: Digest) -> Digest:
-        target = os.readlink(self._root / "unpacked" / unpacked.algorithm / unpacked.hex)
-        return Digest("sha256", target.rpartition("/")[2])
 
     @asynccontextmanager
     async def ingest(self, expected: Expected, source: str) -> AsyncIterator[Ingest]:
@@ -58,7 +59,7 @@ class DiskStore:
     def sweep(self) -> int:
         """Remove what killed processes left in ``ingest/``; returns how many files. Blocking.
 
-        A file that a living process writes is locked by it, and stays.
+        A file that a living process writes is locked by it, and stays; links cannot be locked, so that young ones stay.
         """
         return sum(_abandoned(path) for path in (self._root / "ingest").iterdir())
 
@@ -76,6 +77,8 @@ class DiskStore:
 def _abandoned(path: Path) -> bool:
     """Remove the file if nobody holds its lock; says whether it did."""
     try:
+        if path.is_symlink():
+            return _too_old(path)
         fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError:
         return False
@@ -86,6 +89,14 @@ def _abandoned(path: Path) -> bool:
         return False
     finally:
         os.close(fd)
+    return True
+
+
+def _too_old(link: Path) -> bool:
+    """Remove a link that somebody was about to put into its place; says whether it did."""
+    if time.time() - link.lstat().st_mtime < HALF_MADE:
+        return False
+    link.unlink(missing_ok=True)
     return True
 
 

@@ -11,10 +11,16 @@ from typing import Any
 import diskcache
 from diskcache.core import MODE_RAW, UNKNOWN
 
+from apprproxy.core.errors import StoreFailed
+
 MAX_RECORD = 4096
+_ADVICE = (
+    "stands in the names database, which only somebody else can have put there; see who may write to the cache"
+    " directory, and remove its folder `names` to begin anew"
+)
 
 
-class Tampered(Exception):
+class Tampered(StoreFailed):
     """A row that this program cannot have written."""
 
 
@@ -26,7 +32,7 @@ class PlainDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache ships no typ
 
     def get(self, key: Any, raw: bool) -> Any:
         if not raw or type(key) is not str:
-            raise Tampered("a pickled key stands in the names database")
+            raise Tampered(f"a pickled key {_ADVICE}")
         return super().get(key, raw)
 
     def store(self, value: Any, read: bool, key: Any = UNKNOWN) -> Any:
@@ -36,7 +42,7 @@ class PlainDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache ships no typ
 
     def fetch(self, mode: int, filename: str | None, value: Any, read: bool) -> Any:
         if mode != MODE_RAW or filename is not None or read or type(value) is not bytes:
-            raise Tampered("a row that is not plain bytes stands in the names database")
+            raise Tampered(f"a row that is not plain bytes {_ADVICE}")
         return super().fetch(mode, filename, value, read)
 
 

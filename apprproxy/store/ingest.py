@@ -9,12 +9,12 @@ import fcntl
 import os
 from pathlib import Path
 
-from apprproxy.core.digest import Check, Digest
+from apprproxy.core.digest import Check, Digest, MalformedDigest
 from apprproxy.core.errors import DigestMismatch, Lied, StoreFailed
-from apprproxy.core.model import KIB, Expected
+from apprproxy.core.model import KIB, MAX_PACKED, Expected
 from apprproxy.core.ports import Held
 from apprproxy.store.held import FileHeld
-from apprproxy.store.unpacked import MAX_PACKED, NotGzip, unpacked_digest
+from apprproxy.store.unpacked import NotGzip, unpacked_digest
 
 PIECE = 512 * KIB
 
@@ -28,8 +28,7 @@ class DiskIngest:
         self._expected = expected
         self._source = source
         self._max_size = min(max_size, MAX_PACKED) if expected.unpacked else max_size
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        fcntl.flock(self._fd, fcntl.LOCK_EX)  # says that somebody writes here, until the process ends
+        self._fd = _locked(path)
         self.new = False
         self._check = Check(expected.content.algorithm if expected.content else "sha256")
         self._pending = bytearray()
@@ -103,9 +102,10 @@ class DiskIngest:
 
     def _link(self, unpacked: Digest, target: Path) -> None:
         """The first content digest seen for a tar is kept, as long as its bytes are."""
-        link = self._root / "unpacked" / unpacked.algorithm / unpacked.hex
-        if link.exists():  # follows the link: False where it dangles
+        first = linked_content(self._root, unpacked)
+        if first is not None and (self._root / "blobs" / first.algorithm / first.hex).exists():
             return
+        link = self._root / "unpacked" / unpacked.algorithm / unpacked.hex
         part = self._path.with_suffix(".link")
         os.symlink(os.path.relpath(target, link.parent), part)
         os.replace(part, link)
@@ -115,6 +115,25 @@ class DiskIngest:
         """Close, and remove what has not been published. Blocking, and quick."""
         os.close(self._fd)
         self._path.unlink(missing_ok=True)
+
+
+def linked_content(root: Path, unpacked: Digest) -> Digest | None:
+    """The content digest kept for a tar; None where there is none, or what is there is no name of a blob."""
+    try:
+        target = os.readlink(root / "unpacked" / unpacked.algorithm / unpacked.hex)
+        return Digest("sha256", target.rpartition("/")[2])
+    except (OSError, MalformedDigest):
+        return None
+
+
+def _locked(path: Path) -> int:
+    """A new file, locked: that says that somebody writes here, until the process ends."""
+    while True:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        if os.fstat(fd).st_nlink:
+            return fd
+        os.close(fd)  # another process took it for abandoned before it was locked
 
 
 def sync_directory(path: Path) -> None:

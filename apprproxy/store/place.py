@@ -1,6 +1,7 @@
 """A cache directory that can be relied on: local, writable, ours, and of a format that this version knows."""
 
 import os
+import re
 import secrets
 from pathlib import Path
 
@@ -11,6 +12,9 @@ FORMAT = 1
 
 _NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "lustre", "fuse.sshfs", "ncpfs"}
 """Advisory locks, rename and mmap do not hold there as the cache needs them to."""
+
+_OCTAL = re.compile(r"\\([0-7]{3})")
+"""How mount points are written that have blanks or backslashes in them."""
 
 
 def prepare(directory: Path) -> None:
@@ -46,7 +50,7 @@ def writable(directory: Path) -> bool:
 
 def _check_format(path: Path) -> None:
     _write_once(path, str(FORMAT))
-    text = path.read_text().strip()
+    text = path.read_text(errors="replace").strip()
     if not text.isdecimal() or int(text) > FORMAT:
         raise StoreFailed(
             f"{path} says format {text[:20]!r} and this apprproxy knows {FORMAT}: the cache was written by a newer"
@@ -55,30 +59,36 @@ def _check_format(path: Path) -> None:
 
 
 def _check_file_system(directory: Path) -> None:
-    kind = _file_system(directory)
-    if kind in _NETWORK:
-        raise StoreFailed(
-            f"cache.directory {directory} lies on a network file system ({kind}), where locks and renames cannot be"
-            " relied on; name a directory on a local disk"
-        )
+    refuse_network(directory, _file_system(directory))
     devices = {os.stat(directory / part).st_dev for part in ("ingest", "blobs/sha256", "blobs/sha512", "unpacked")}
     if len(devices) > 1:
         raise StoreFailed(f"{directory}/ingest and {directory}/blobs must lie on one file system: blobs are renamed")
 
 
+def refuse_network(directory: Path, kind: str | None) -> None:
+    if kind in _NETWORK:
+        raise StoreFailed(
+            f"cache.directory {directory} lies on a network file system ({kind}), where locks and renames cannot be"
+            " relied on; name a directory on a local disk"
+        )
+
+
 def _file_system(directory: Path) -> str | None:
-    """The file system's type by the longest mount point above the directory; None where the system does not tell."""
-    real = str(directory.resolve())
-    best, kind = "", None
+    """The file system's type; None where the system does not tell."""
     try:
-        mounts = Path("/proc/self/mounts").read_text()
+        return mounted_type(str(directory.resolve()), Path("/proc/self/mounts").read_text(errors="replace"))
     except OSError:
         return None
+
+
+def mounted_type(real: str, mounts: str) -> str | None:
+    """The type by the longest mount point above ``real``; the last mount of a point covers those before it."""
+    best, kind = "", None
     for line in mounts.splitlines():
         fields = line.split(" ")
         if len(fields) < 3:
             continue
-        point = fields[1].replace("\\040", " ")
+        point = _OCTAL.sub(lambda match: chr(int(match[1], 8)), fields[1])
         inside = real == point or real.startswith(point.rstrip("/") + "/")
         if inside and len(point) >= len(best):
             best, kind = point, fields[2]

@@ -11,9 +11,7 @@ from collections.abc import Callable
 from apprproxy.core.digest import Check, Digest
 from apprproxy.core.model import KIB, MIB
 
-MAX_PACKED = 64 * MIB
 MAX_UNPACKED = 512 * MIB
-"""A package is a chart or a few manifests: Quay takes 2 MB."""
 
 _PIECE = 256 * KIB
 

@@ -136,7 +136,7 @@ def read_token(body: bytes) -> Token:
         answer = json.loads(body)
         text = answer.get("token") or answer.get("access_token")
         life = float(answer.get("expires_in") or DEFAULT_LIFE)
-    except (ValueError, AttributeError, TypeError, RecursionError):
+    except (ValueError, AttributeError, TypeError, RecursionError, OverflowError):
         raise NotAToken("the answer is no token") from None
     if not isinstance(text, str) or not text or not text.isascii() or not text.isprintable() or " " in text:
         raise NotAToken("the answer has no usable token")

@@ -139,7 +139,7 @@ class InnerAddress(OSError):
 def redact(url: URL | str) -> str:
     """A URL fit for logs: without user, query and fragment, which hold signatures and tokens."""
     plain = URL(str(url), encoded=True)
-    return f"{plain.scheme}://{plain.host}{f':{plain.explicit_port}' if plain.explicit_port else ''}{plain.raw_path}"
+    return f"{plain.scheme}://{plain.host_port_subcomponent}{plain.raw_path}"
 
 
 __all__: list[Any] = ["MAX_REDIRECTS", "Guard", "InnerAddress", "PublicResolver", "Refused", "inner", "redact"]

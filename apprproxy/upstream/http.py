@@ -14,7 +14,7 @@ import aiohttp
 from yarl import URL
 
 from apprproxy.core.errors import Forbidden, Outage, Throttled, TooSlow, Unauthorized, UpstreamFault
-from apprproxy.core.events import Asked
+from apprproxy.core.events import Asked, CredentialRefused
 from apprproxy.core.ports import Brief, Clock, Incoming, Observer, Reply, Request
 from apprproxy.upstream.auth import (
     MAX_TOKEN_ANSWER,
@@ -68,7 +68,7 @@ class HttpUpstream:
         answer: _Answer | None = None
         try:
             async with self._translated():
-                answer = await self._authenticated(request)
+                answer = await self._welcomed(request)
             if answer.headers.get("content-encoding", "identity").lower() != "identity":
                 raise Outage(self.name, "sent a coded body where identity was asked for", answer.status)
             yield answer
@@ -90,6 +90,15 @@ class HttpUpstream:
             return Reply(incoming.status, incoming.headers, bytes(body))
 
     # --- authentication
+
+    async def _welcomed(self, request: Request) -> "_Answer":
+        """Counts a refusal of our credential, whatever it was asked for."""
+        try:
+            return await self._authenticated(request)
+        except Unauthorized as refusal:
+            if refusal.presented:
+                self._observer(CredentialRefused(self.name, refusal.status or 401))
+            raise
 
     async def _authenticated(self, request: Request) -> "_Answer":
         if request.as_caller:
@@ -135,7 +144,7 @@ class HttpUpstream:
     def _unwelcome(self, answer: "_Answer", *, presented: bool) -> UpstreamFault | None:
         """What the statuses that mean the same in every protocol mean."""
         match answer.status:
-            case 401 | 403:
+            case 401:
                 presented = presented and answer.origin == self._guard.base.origin()
                 whose = "refused our credential" if presented else "does not let us in without a credential; see auth"
                 return Unauthorized(self.name, f"{whose} ({answer.status})", answer.status, presented=presented)
@@ -165,7 +174,7 @@ class HttpUpstream:
                 ) as response,
             ):
                 status = str(response.status)
-                body = await response.content.read(MAX_TOKEN_ANSWER)
+                body = await _beginning(response.content, MAX_TOKEN_ANSWER)
         finally:
             self._observer(Asked(self.name, "owner", "token", status, time.monotonic() - began))
         if response.status in (401, 403):
@@ -190,7 +199,7 @@ class HttpUpstream:
         session = self._sessions.own(bulk=request.bulk)
         for _ in range(MAX_REDIRECTS + 1):
             headers = {"Accept-Encoding": "identity", **request.headers}
-            if authorization is not None and url.origin() == self._guard.base.origin():
+            if authorization is not None:
                 headers["Authorization"] = authorization
             response = await session.request(
                 request.method,
@@ -205,6 +214,8 @@ class HttpUpstream:
                 return _Answer(self.name, response)
             response.close()
             url, session = self._next(url, location, bulk=request.bulk)
+            if url.origin() != self._guard.base.origin():
+                authorization = None  # for good: a foreign host must not choose what is asked in our name
         raise Forbidden(self.name, f"redirects more than {MAX_REDIRECTS} times, last to {redact(url)}")
 
     def _url(self, request: Request) -> URL:
@@ -213,6 +224,8 @@ class HttpUpstream:
         return URL(f"{base.origin()}{base.raw_path.rstrip('/')}{request.path}{query}", encoded=True)
 
     def _next(self, url: URL, location: str, *, bulk: bool) -> tuple[URL, aiohttp.ClientSession]:
+        if not location.isascii():
+            raise Forbidden(self.name, "redirects to what is not a URL")
         try:
             target = url.join(URL(location, encoded=True)).with_fragment(None)
             trusted = self._guard.redirect(url, target)
@@ -237,7 +250,7 @@ class HttpUpstream:
             return float(text)
         try:
             return max(0.0, parsedate_to_datetime(text).timestamp() - self._now())
-        except ValueError:
+        except (ValueError, OverflowError):
             return None
 
     async def close(self) -> None:
@@ -274,6 +287,14 @@ class _Answer:
             self._response.release()
         else:
             self._response.close()
+
+
+async def _beginning(content: aiohttp.StreamReader, limit: int) -> bytes:
+    """The body up to about so much: one ``read`` gives only what has come so far."""
+    body = b""
+    while len(body) < limit and (piece := await content.read(limit)):
+        body += piece
+    return body
 
 
 def translate(name: str, error: Exception, received: int | None = None) -> UpstreamFault:

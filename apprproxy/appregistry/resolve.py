@@ -1,0 +1,37 @@
+"""Which release a text means, as the genuine servers resolve it. Pure.
+
+- ``default`` is the highest version, prereleases included.
+- Otherwise the text is a range; prereleases count only where it contains a hyphen. The highest match wins.
+
+The genuine servers use the same library's older range class; the two agree but for ranges on which the old one crashes
+(``^0``, ``~1``), for wildcards (``1.*``) and for ``^`` or ``~`` before a prerelease.
+"""
+
+from collections.abc import Iterable
+
+from semantic_version import SimpleSpec, Version
+
+
+class NotARange(ValueError):
+    """The text is neither ``default`` nor a range of versions; the genuine servers answer 422."""
+
+
+def resolve(text: str, releases: Iterable[str]) -> str | None:
+    """The release that is meant, None where none matches; raises NotARange. What is no SemVer is never meant."""
+    versions = [version for release in releases if (version := _version(release)) is not None]
+    if text == "default":
+        chosen = max(versions, default=None)
+    else:
+        try:
+            spec = SimpleSpec(text)
+        except ValueError:
+            raise NotARange(f"not a release or a range of releases: {text!r}") from None
+        chosen = spec.select(version for version in versions if "-" in text or not version.prerelease)
+    return str(chosen) if chosen is not None else None
+
+
+def _version(text: str) -> Version | None:
+    try:
+        return Version(text)
+    except ValueError:
+        return None

@@ -1,0 +1,115 @@
+"""Accounts at upstreams, read from files that may change under a running gateway: secrets are rotated.
+
+A file that cannot be read any more leaves the account as it was last read; the upstream will say if it is wrong.
+"""
+
+import base64
+import binascii
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from apprproxy.core.model import MIB
+from apprproxy.upstream.auth import Account
+
+Accounts = Callable[[], Account | None]
+"""The account as it is now."""
+
+MAX_FILE = 1 * MIB
+_DOCKER_HUB = {"docker.io", "index.docker.io", "registry-1.docker.io"}
+"""One registry by three names; ``docker login`` writes it as ``https://index.docker.io/v1/``."""
+
+
+class NoAccount(Exception):
+    """``str`` says what is wrong with the file, without its secrets."""
+
+
+def fixed(account: Account | None) -> Accounts:
+    return lambda: account
+
+
+def from_file(path: Path, read: Callable[[str], Account | None]) -> Accounts:
+    """Reads now, which raises NoAccount, and again whenever the file changes."""
+    kept = (_stamp(path), _read(path, read))
+
+    def account() -> Account | None:
+        nonlocal kept
+        try:
+            stamp = _stamp(path)
+            if stamp != kept[0]:
+                kept = stamp, _read(path, read)
+        except NoAccount:
+            pass
+        return kept[1]
+
+    return account
+
+
+def password_of(username: str) -> Callable[[str], Account | None]:
+    """The file holds nothing but the password; a line break at its end is the editor's."""
+    return lambda text: Account(username, text.rstrip("\r\n"))
+
+
+def docker_account_of(host: str) -> Callable[[str], Account | None]:
+    """The account for a host (with its port, where it is not the default) in a Docker ``config.json``; None where it
+    has none, which is anonymous access."""
+    names = _DOCKER_HUB if host in _DOCKER_HUB else {host}
+
+    def account(text: str) -> Account | None:
+        for key, entry in _auths(text).items():
+            if _host(key) in names:
+                return _account(key, entry)
+        return None
+
+    return account
+
+
+def _stamp(path: Path) -> tuple[int, int, int]:
+    try:
+        stat = path.stat()
+    except OSError as error:
+        raise NoAccount(f"{path}: {error.strerror}") from None
+    return stat.st_mtime_ns, stat.st_ino, stat.st_size
+
+
+def _read(path: Path, read: Callable[[str], Account | None]) -> Account | None:
+    try:
+        with path.open(encoding="utf-8") as file:
+            text = file.read(MAX_FILE)
+        return read(text)
+    except OSError as error:
+        raise NoAccount(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise NoAccount(f"{path}: not UTF-8") from None
+    except NoAccount as error:
+        raise NoAccount(f"{path}: {error}") from None
+
+
+def _auths(text: str) -> dict[str, object]:
+    try:
+        auths = json.loads(text).get("auths", {})
+    except (ValueError, AttributeError, RecursionError):
+        raise NoAccount("not a Docker config.json") from None
+    if not isinstance(auths, dict):
+        raise NoAccount("not a Docker config.json: auths is no mapping")
+    return auths
+
+
+def _host(key: str) -> str:
+    """``https://index.docker.io/v1/`` and ``quay.io`` are both written there."""
+    return key.removeprefix("https://").removeprefix("http://").partition("/")[0]
+
+
+def _account(key: str, entry: object) -> Account | None:
+    fields = entry if isinstance(entry, dict) else {}
+    username, password = fields.get("username"), fields.get("password")
+    if isinstance(username, str) and isinstance(password, str):
+        return Account(username, password)
+    try:
+        pair = base64.b64decode(str(fields.get("auth", "")), validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        raise NoAccount(f"auths[{key[:80]!r}].auth is not base64 of user:password") from None
+    username, colon, password = pair.partition(":")
+    if not colon:
+        raise NoAccount(f"auths[{key[:80]!r}] has no user and password; credential helpers and tokens are not read")
+    return Account(username, password)

@@ -1,0 +1,219 @@
+"""The list of packages: one upstream's as it came, several upstreams' as one, and never silently short."""
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from tests.appregistry.archives import chart, packed
+from tests.appregistry.conftest import Start
+from tests.appregistry.registry import Answer, as_json, html
+from tests.appregistry.upstream import Upstream, running
+
+LIST = "/cnr/api/v1/packages"
+
+
+@pytest.fixture
+async def other() -> AsyncIterator[Upstream]:
+    async with running() as one:
+        yield one
+
+
+def holds(upstream: Upstream, *packages: str, release: str = "1.0.0") -> None:
+    for package in packages:
+        upstream.registry.push(package, release, "helm", packed(chart(release)))
+
+
+def listed(document: list[dict[str, Any]]) -> list[str]:
+    return [package["name"] for package in document]
+
+
+async def test_one_upstreams_list_is_passed_on_byte_for_byte(start: Start, upstream: Upstream) -> None:
+    body = json.dumps([{"zeta": 1, "name": "a/b", "default": "1.0.0", "channels": None, "x": {"y": []}}]).encode()
+    upstream.twist = lambda _: Answer(200, body)
+    gateway = await start({"up": upstream})
+    got = await gateway.get(LIST)
+
+    assert (200, body) == (got.status, got.body)
+
+
+async def test_lists_are_merged_in_the_views_order_and_the_first_owner_wins(
+    start: Start, upstream: Upstream, other: Upstream
+) -> None:
+    holds(upstream, "alice/nginx", "alice/redis", release="1.0.0")
+    holds(other, "bob/app", "alice/nginx", release="2.0.0")
+    gateway = await start({"one": upstream, "two": other})
+    got = await gateway.get(LIST)
+    owned = {package["name"]: package["default"] for package in got.json}
+
+    assert ["alice/nginx", "alice/redis", "bob/app"] == listed(got.json)
+    assert {"alice/nginx": "1.0.0", "alice/redis": "1.0.0", "bob/app": "2.0.0"} == owned
+    assert "one, two" == got.headers["Apprproxy-Upstream"]
+    assert "Apprproxy-Partial" not in got.headers
+
+
+async def test_unknown_fields_and_their_order_survive_the_merge(
+    start: Start, upstream: Upstream, other: Upstream
+) -> None:
+    package = {"zeta": [{"b": 1, "a": 2}], "name": "quay/only", "channels": None, "namespace": "quay", "default": "1"}
+    other.twist = lambda _: as_json([package])
+    holds(upstream, "alice/nginx")
+    gateway = await start({"one": upstream, "two": other})
+    got = await gateway.get(LIST)
+
+    sent = json.loads(as_json([package]).body)[0]
+    assert json.dumps(sent) == json.dumps(got.json[1])
+
+
+@pytest.mark.parametrize("trouble", ["stopped", "html 404", "html 500", "no list", "silent"])
+async def test_a_list_that_lacks_a_member_says_so(
+    trouble: str, start: Start, upstream: Upstream, other: Upstream
+) -> None:
+    holds(upstream, "alice/nginx")
+    holds(other, "bob/app")
+    if trouble == "stopped":
+        await other.stop()
+    other.silent = trouble == "silent"
+    answers = {"html 404": html(404), "html 500": html(500), "no list": as_json({"oh": "no"})}
+    other.twist = lambda _: answers.get(trouble)
+    gateway = await start({"one": upstream, "two": other}, timeouts={"name": "300ms"})
+    got = await gateway.get(LIST)
+
+    assert (200, ["alice/nginx"]) == (got.status, listed(got.json))
+    assert "two" == got.headers["Apprproxy-Partial"]
+
+
+async def test_a_member_that_fails_is_stood_in_for_by_what_it_said_before(
+    start: Start, upstream: Upstream, other: Upstream
+) -> None:
+    holds(upstream, "alice/nginx")
+    holds(other, "bob/app")
+    gateway = await start({"one": upstream, "two": other})
+    await gateway.get(LIST)
+    await other.stop()
+    gateway.clock.advance(3600)
+    got = await gateway.get(LIST)
+
+    assert ["alice/nginx", "bob/app"] == listed(got.json)
+    assert "stale-if-error" in got.cache
+    assert "3600" == got.headers["Age"]
+    assert "Apprproxy-Partial" not in got.headers
+
+
+@pytest.mark.parametrize("target", [LIST, f"{LIST}?namespace=alice", f"{LIST}?query=nginx"])
+async def test_no_list_at_all_is_502_and_names_everyone_who_failed(
+    target: str, start: Start, upstream: Upstream, other: Upstream
+) -> None:
+    upstream.twist = other.twist = lambda _: html(500)
+    gateway = await start({"one": upstream, "two": other})
+    got = await gateway.get(target)
+
+    assert 502 == got.status
+    assert ["one", "two"] == [source["source"] for source in got.json["details"]["sources"]]
+
+
+@pytest.mark.parametrize("empty", ["one", "both"])
+async def test_an_empty_list_of_an_upstream_that_answered_is_an_answer(
+    empty: str, start: Start, upstream: Upstream, other: Upstream
+) -> None:
+    if empty == "one":
+        holds(other, "bob/app")
+    gateway = await start({"one": upstream, "two": other})
+    got = await gateway.get(LIST)
+
+    assert (200, ["bob/app"] if empty == "one" else []) == (got.status, listed(got.json))
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("nginx", ["alice/nginx", "bob/NGINX-old"]),
+        ("NgInX", ["alice/nginx", "bob/NGINX-old"]),
+        ("e/n", ["alice/nginx"]),
+        ("%5B", []),
+        (".*", []),
+        ("%28%28%28", []),
+        ("%5E", []),
+        ("%5Cd", []),
+        ("", ["alice/nginx", "bob/NGINX-old", "bob/app"]),
+        ("%C3%9F", []),
+    ],
+)
+async def test_a_query_is_text_to_be_found_whatever_characters_it_has(
+    query: str, found: list[str], start: Start, upstream: Upstream
+) -> None:
+    holds(upstream, "alice/nginx", "bob/NGINX-old", "bob/app")
+    gateway = await start({"up": upstream})
+    got = await gateway.get(f"{LIST}?query={query}")
+
+    assert (200, found) == (got.status, listed(got.json))
+    assert all("query" not in target for target in upstream.asked)
+
+
+async def test_queries_of_any_number_are_answered_from_one_list(start: Start, upstream: Upstream) -> None:
+    holds(upstream, "alice/nginx")
+    gateway = await start({"up": upstream})
+    for number in range(20):
+        await gateway.get(f"{LIST}?query={number}")
+
+    assert [LIST] == upstream.asked
+
+
+async def test_filters_are_the_upstreams_to_apply(start: Start, upstream: Upstream) -> None:
+    holds(upstream, "alice/nginx", "bob/app")
+    upstream.registry.push("bob/app", "0.1.0", "kpm", packed(chart("0.1.0")))
+    gateway = await start({"up": upstream})
+    by_namespace = await gateway.get(f"{LIST}?namespace=alice&username=me")
+    by_format = await gateway.get(f"{LIST}?media_type=kpm&namespace=bob")
+    both_again = await gateway.get(f"{LIST}?namespace=bob&media_type=kpm")
+
+    assert ["alice/nginx"] == listed(by_namespace.json)
+    assert ["bob/app"] == listed(by_format.json)
+    assert by_format.body == both_again.body
+    assert [f"{LIST}?namespace=alice", f"{LIST}?namespace=bob&media_type=kpm"] == upstream.asked
+
+
+@pytest.mark.parametrize("query", ["x" * 257, "%00", "%0a", "%ff"])
+async def test_a_query_that_is_no_text_is_refused(query: str, start: Start, upstream: Upstream) -> None:
+    gateway = await start({"up": upstream})
+    got = await gateway.get(f"{LIST}?query={query}")
+
+    assert (400, "invalid-usage") == (got.status, got.json["code"])
+    assert [] == upstream.asked
+
+
+# --- names of a view
+
+
+async def test_a_package_comes_from_the_first_member_that_has_it(
+    start: Start, upstream: Upstream, other: Upstream
+) -> None:
+    holds(upstream, "alice/nginx")
+    holds(other, "alice/nginx", "bob/app")
+    gateway = await start({"one": upstream, "two": other})
+    first = await gateway.get(f"{LIST}/alice/nginx/1.0.0/helm/pull")
+    second = await gateway.get(f"{LIST}/bob/app/1.0.0/helm/pull")
+
+    assert ("one", "two") == (first.headers["Apprproxy-Upstream"], second.headers["Apprproxy-Upstream"])
+    assert 0 == other.count("alice")
+
+
+async def test_a_member_that_cannot_answer_passes_no_name_on(start: Start, upstream: Upstream, other: Upstream) -> None:
+    """Otherwise whoever registers the name elsewhere wins during an outage."""
+    upstream.twist = lambda _: html(404)
+    holds(other, "alice/nginx")
+    gateway = await start({"one": upstream, "two": other})
+    got = await gateway.get(f"{LIST}/alice/nginx/1.0.0/helm/pull")
+
+    assert 502 == got.status
+    assert ["one"] == [source["source"] for source in got.json["details"]["sources"]]
+    assert [] == other.asked
+
+
+async def test_no_member_has_it_is_404(start: Start, upstream: Upstream, other: Upstream) -> None:
+    gateway = await start({"one": upstream, "two": other})
+    got = await gateway.get(f"{LIST}/alice/nginx/1.0.0/helm/pull")
+
+    assert (404, "package-not-found") == (got.status, got.json["code"])
+    assert (1, 1) == (upstream.count(), other.count())

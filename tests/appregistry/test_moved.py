@@ -1,0 +1,247 @@
+"""A release that is pushed again with other content keeps its first digest, until an operator accepts the new one."""
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.appregistry.archives import chart, digest_of, packed, unpacked
+from tests.appregistry.conftest import Start
+from tests.appregistry.gateway import RunningGateway
+from tests.appregistry.upstream import Upstream
+
+PACKAGE = "/cnr/api/v1/packages/alice/nginx"
+MANIFEST = f"{PACKAGE}/1.0.0/helm"
+PULL = f"{MANIFEST}/pull"
+NAME = "up/alice/nginx@1.0.0/helm"
+FIRST, NOW = chart("1.0.0"), chart("1.0.0", "moved")
+MOVES = "apprproxy_moved_names_total"
+
+
+@pytest.fixture
+def pushed(upstream: Upstream) -> Upstream:
+    """An upstream with three releases."""
+    for release in ("0.9.0", "1.0.0", "1.1.0"):
+        upstream.registry.push("alice/nginx", release, "helm", packed(chart(release)), {"of": release})
+    return upstream
+
+
+def force_push(upstream: Upstream, *, forget: bool = False) -> None:
+    if forget:
+        upstream.registry.blobs.clear()
+    upstream.registry.push("alice/nginx", "1.0.0", "helm", packed(NOW))
+
+
+def shown(document: Any) -> dict[str, str]:
+    """Release and digest of every manifest."""
+    manifests = document if isinstance(document, list) else [document]
+    return {manifest["release"]: manifest["content"]["digest"] for manifest in manifests}
+
+
+async def command(gateway: RunningGateway, *words: str) -> tuple[int, str]:
+    """``apprproxy names …`` in a process of its own, on the same cache: exit status and output."""
+    config = gateway.directory.parent / "apprproxy.yaml"
+    config.write_text(yaml.safe_dump({"cache": {"directory": str(gateway.directory)}}))
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "apprproxy", "names", words[0], "--config", str(config), *words[1:]),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        cwd=Path(__file__).parents[2],
+    )
+    output, _ = await process.communicate()
+    return process.returncode or 0, output.decode()
+
+
+@pytest.mark.parametrize("target", [PACKAGE, f"{PACKAGE}?media_type=helm", f"{PACKAGE}/1.0.0", MANIFEST])
+async def test_the_first_digest_stands_in_every_document_that_shows_the_release(
+    target: str, start: Start, pushed: Upstream
+) -> None:
+    gateway = await start({"up": pushed})
+    before = await gateway.get(target)
+    force_push(pushed)
+    gateway.clock.advance(120)
+    after = await gateway.get(target)
+
+    assert "fwd=stale" in after.cache
+    assert digest_of(FIRST).hex == shown(after.json)["1.0.0"]
+    assert shown(before.json) == shown(after.json)
+    assert 1 == gateway.total(MOVES, upstream="up")
+
+
+@pytest.mark.parametrize("first", [PACKAGE, f"{PACKAGE}/1.0.0", MANIFEST, PULL])
+async def test_whatever_showed_the_release_first_every_other_document_holds_to_it(
+    first: str, start: Start, pushed: Upstream
+) -> None:
+    gateway = await start({"up": pushed})
+    await gateway.get(first)
+    force_push(pushed)
+    targets = [PACKAGE, f"{PACKAGE}/1.0.0", MANIFEST, f"{PACKAGE}/1.0.0/-"]
+    documents = [(await gateway.get(target)).json for target in targets]
+
+    assert [digest_of(FIRST).hex] * 4 == [shown(document)["1.0.0"] for document in documents]
+
+
+async def test_only_the_digest_is_changed_in_a_document_that_is_held(start: Start, pushed: Upstream) -> None:
+    gateway = await start({"up": pushed})
+    await gateway.get(MANIFEST)
+    force_push(pushed)
+    pushed.registry.manifests["alice/nginx", "1.0.0", "helm"]["unknown"] = {"z": 1, "a": [None]}
+    gateway.clock.advance(120)
+    held = await gateway.get(MANIFEST)
+    told = json.loads(pushed.registry.answer("GET", MANIFEST).body)
+
+    told["content"]["digest"] = digest_of(FIRST).hex
+    assert json.dumps(told) == json.dumps(held.json)
+
+
+@pytest.mark.parametrize("suffix", ["", "?format=json"])
+async def test_the_first_bytes_are_served_on_after_a_forced_push(suffix: str, start: Start, pushed: Upstream) -> None:
+    gateway = await start({"up": pushed})
+    before = await gateway.get(PULL + suffix)
+    force_push(pushed, forget=True)
+    gateway.clock.advance(120)
+    after = await gateway.get(PULL + suffix)
+
+    assert (200, before.body) == (after.status, after.body)
+    assert 1 == gateway.total(MOVES, upstream="up")
+
+
+async def test_the_first_bytes_are_fetched_by_their_digest_while_the_upstream_has_them(
+    start: Start, pushed: Upstream
+) -> None:
+    gateway = await start({"up": pushed})
+    await gateway.get(MANIFEST)
+    force_push(pushed)
+    gateway.clock.advance(120)
+    got = await gateway.get(PULL)
+
+    assert FIRST == unpacked(got.body)
+
+
+@pytest.mark.parametrize("wait", [2.0, 120.0], ids=["while the manifest is fresh", "later"])
+async def test_where_the_first_bytes_are_nowhere_the_answer_is_409_with_both_digests_and_the_command(
+    wait: float, start: Start, pushed: Upstream
+) -> None:
+    gateway = await start({"up": pushed})
+    await gateway.get(MANIFEST)
+    force_push(pushed, forget=True)
+    gateway.clock.advance(wait)
+    for _ in range(2):
+        got = await gateway.get(PULL)
+
+        assert (409, "RELEASE_MOVED") == (got.status, got.json["code"])
+        assert {"name": NAME, "first": str(digest_of(FIRST)), "now": str(digest_of(NOW))} == got.json["details"]
+        assert f"apprproxy names accept '{NAME}'" in got.json["message"]
+
+
+async def test_a_move_is_counted_once_and_listed(start: Start, pushed: Upstream) -> None:
+    gateway = await start({"up": pushed})
+    await gateway.get(PACKAGE)
+    force_push(pushed)
+    for target in (PACKAGE, MANIFEST, PULL, PACKAGE):
+        gateway.clock.advance(120)
+        await gateway.get(target)
+    status, listed = await command(gateway, "list", "--moved")
+
+    assert 1 == gateway.total(MOVES)
+    assert (0, f"{NAME}  {digest_of(FIRST)}  MOVED to {digest_of(NOW)}\n") == (status, listed)
+
+
+async def test_accepting_in_another_process_takes_effect_in_a_running_gateway_at_once(
+    start: Start, pushed: Upstream
+) -> None:
+    gateway = await start({"up": pushed}, fresh_for="1h")
+    for target in (PACKAGE, MANIFEST, PULL):
+        await gateway.get(target)
+    force_push(pushed)
+    gateway.clock.advance(2 * 3600)
+    for target in (PACKAGE, MANIFEST, PULL):
+        await gateway.get(target)
+    status, said = await command(gateway, "accept", NAME)
+    pull, manifest, package = [await gateway.get(target) for target in (PULL, MANIFEST, PACKAGE)]
+
+    assert (0, f"{NAME} is now {digest_of(NOW)}\n") == (status, said)
+    assert NOW == unpacked(pull.body)
+    assert digest_of(NOW).hex == shown(manifest.json)["1.0.0"] == shown(package.json)["1.0.0"]
+    assert 1 == gateway.total(MOVES)
+
+
+async def test_after_accepting_the_next_move_is_refused_again(start: Start, pushed: Upstream) -> None:
+    gateway = await start({"up": pushed})
+    await gateway.get(MANIFEST)
+    force_push(pushed)
+    gateway.clock.advance(120)
+    await gateway.get(MANIFEST)
+    await command(gateway, "accept", NAME)
+    await gateway.get(MANIFEST)
+    pushed.registry.push("alice/nginx", "1.0.0", "helm", packed(chart("1.0.0", "third")))
+    gateway.clock.advance(120)
+    got = await gateway.get(MANIFEST)
+
+    assert digest_of(NOW).hex == shown(got.json)["1.0.0"]
+    assert 2 == gateway.total(MOVES)
+
+
+@pytest.mark.parametrize("name", ["up/alice/nginx@9.9.9/helm", "up/alice/nginx@0.9.0/helm", "nonsense"])
+async def test_what_has_not_moved_cannot_be_accepted(name: str, start: Start, pushed: Upstream) -> None:
+    gateway = await start({"up": pushed})
+    await gateway.get(PACKAGE)
+    status, said = await command(gateway, "accept", name)
+
+    assert 1 == status
+    assert said.startswith("error: ")
+    assert "Traceback" not in said
+
+
+async def test_a_release_that_moved_back_is_as_it_was(start: Start, pushed: Upstream) -> None:
+    gateway = await start({"up": pushed})
+    await gateway.get(MANIFEST)
+    force_push(pushed)
+    gateway.clock.advance(120)
+    await gateway.get(MANIFEST)
+    pushed.registry.push("alice/nginx", "1.0.0", "helm", packed(FIRST))
+    gateway.clock.advance(120)
+    await gateway.get(MANIFEST)
+
+    moved = {pin: first.moved_to for _, pin, first in gateway.app.names.all_first_seen()}
+    assert {"alice/nginx@1.0.0/helm": None} == moved
+
+
+async def test_where_moves_are_followed_the_new_content_is_served_and_the_move_is_counted(
+    start: Start, pushed: Upstream
+) -> None:
+    gateway = await start({"up": pushed}, moved="follow")
+    before = await gateway.get(PULL)
+    force_push(pushed)
+    gateway.clock.advance(120)
+    after = await gateway.get(PULL)
+
+    assert (FIRST, NOW) == (unpacked(before.body), unpacked(after.body))
+    assert 1 == gateway.total(MOVES, upstream="up")
+
+
+async def test_what_default_leads_to_is_another_release_and_no_move(start: Start, pushed: Upstream) -> None:
+    gateway = await start({"up": pushed})
+    before = await gateway.get(f"{PACKAGE}/default/helm")
+    pushed.registry.push("alice/nginx", "2.0.0", "helm", packed(chart("2.0.0")))
+    gateway.clock.advance(120)
+    after = await gateway.get(f"{PACKAGE}/default/helm")
+
+    assert ("1.1.0", "2.0.0") == (before.json["release"], after.json["release"])
+    assert 0 == gateway.total(MOVES)
+
+
+async def test_a_moved_release_is_held_to_its_first_digest_where_default_leads_to_it(
+    start: Start, pushed: Upstream
+) -> None:
+    pushed.registry.delete("alice/nginx", "1.1.0", "helm")
+    gateway = await start({"up": pushed})
+    await gateway.get(MANIFEST)
+    force_push(pushed)
+    got = await gateway.get(f"{PACKAGE}/default/helm/pull")
+
+    assert FIRST == unpacked(got.body)

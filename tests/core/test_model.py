@@ -1,0 +1,54 @@
+"""Wants and expectations: equal where the same thing is meant, different where it is not."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from apprproxy.core.digest import Digest
+from apprproxy.core.model import Expected, Kind, NameWant, Place
+from tests.core.laws import law
+
+DIGEST = Digest.of(b"content")
+words = st.from_regex(r"[A-Za-z0-9._/@:%=&-]{1,20}", fullmatch=True)
+
+
+@pytest.mark.parametrize(("content", "unpacked"), [(None, None), (DIGEST, DIGEST)])
+def test_exactly_one_digest_is_expected(content: Digest | None, unpacked: Digest | None) -> None:
+    with pytest.raises(ValueError, match="exactly one"):
+        Expected(content, unpacked)
+
+
+def test_what_bytes_are_judged_by_is_the_digest_that_is_given() -> None:
+    assert DIGEST == Expected(DIGEST).digest == Expected(unpacked=DIGEST).digest
+
+
+def test_the_same_digest_of_the_content_and_of_the_tar_inside_are_different_wants() -> None:
+    assert Expected(DIGEST).key != Expected(unpacked=DIGEST).key
+
+
+def test_a_size_is_a_hint_and_no_part_of_the_want() -> None:
+    assert Expected(DIGEST).key == Expected(DIGEST, size=7).key
+
+
+@law
+@given(st.tuples(st.sampled_from(Kind), words | st.just(""), words | st.just("")), st.data())
+def test_keys_of_names_are_equal_only_for_equal_names(want: tuple[Kind, str, str], data: st.DataObject) -> None:
+    other = data.draw(st.tuples(st.sampled_from(Kind), words | st.just(""), words | st.just("")))
+    if "-" in (*want[1:], *other[1:]):
+        return
+    here, there = Place("up", ("up",)), Place("view", ("up", "other"))
+
+    assert (want == other) == (NameWant(here, *want).key == NameWant(there, *other).key)
+
+
+@law
+@given(st.sampled_from(Kind), words, words)
+def test_a_key_is_three_words(kind: Kind, repository: str, name: str) -> None:
+    assert 3 == len(NameWant(Place("up", ("up",)), kind, repository, name).key.split(" "))
+
+
+def test_labels_come_from_a_closed_set() -> None:
+    labels = {kind.label for kind in Kind}
+
+    assert {"blob", "manifest", "tags", "package", "release", "channel", "version"} <= labels
+    assert all(label.isidentifier() for label in labels)

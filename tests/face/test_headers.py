@@ -1,0 +1,67 @@
+"""What an answer says of how it came about, and whether the client has it already."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from apprproxy.core.digest import Digest
+from apprproxy.core.model import Cache, Verdict
+from apprproxy.face.headers import about, again, cache_status, etag, matches
+
+TAG = etag(Digest.of(b"x"))
+
+
+@pytest.mark.parametrize(
+    ("verdict", "field"),
+    [
+        (Verdict(Cache.HIT), "hit"),
+        (Verdict(Cache.HIT, age=1.5, ttl=58.5), "hit; ttl=58"),
+        (Verdict(Cache.MISS, stored=True), "fwd=uri-miss; stored"),
+        (Verdict(Cache.COLLAPSED, stored=True), "fwd=uri-miss; collapsed"),
+        (Verdict(Cache.REVALIDATED, status=304), "fwd=stale; fwd-status=304; stored"),
+        (Verdict(Cache.STALE, ttl=-30.0, detail="refreshing"), "hit; ttl=-30"),
+        (Verdict(Cache.STALE, status=503, detail="stale-if-error"), "fwd=stale; fwd-status=503; detail=stale-if-error"),
+        (Verdict(Cache.BYPASS), "fwd=bypass"),
+    ],
+)
+def test_cache_status_says_how_it_came_about(verdict: Verdict, field: str) -> None:
+    assert f"apprproxy; {field}" == cache_status(verdict)
+
+
+def test_an_answer_on_content_says_whose_it_is_and_how_old() -> None:
+    fields = about(Verdict(Cache.HIT, age=61.9, ttl=1), "hub", "no-cache")
+
+    assert ("hub", "61", "no-cache") == (fields["Apprproxy-Upstream"], fields["Age"], fields["Cache-Control"])
+    assert not {"Age", "Apprproxy-Upstream"} & set(about(Verdict(Cache.HIT), "", "immutable"))
+
+
+@pytest.mark.parametrize("field", [TAG, f"W/{TAG}", f'"other", {TAG}', "*", f' "a,b" ,W/{TAG} '])
+def test_what_the_client_has_is_recognised(field: str) -> None:
+    assert matches(field, TAG)
+
+
+@pytest.mark.parametrize("field", [None, "", '"other"', TAG.strip('"'), '"*"'])
+def test_what_the_client_has_not_is_not(field: str | None) -> None:
+    assert not matches(field, TAG)
+
+
+@pytest.mark.parametrize("control", ["no-cache", "No-Cache", "max-age=0", "private, no-cache , x=1"])
+def test_a_client_may_want_names_asked_about(control: str) -> None:
+    assert again(control, None)
+
+
+@pytest.mark.parametrize(
+    ("control", "pragma"), [(None, None), ("max-age=60", None), ("", "no-cache"), ("no-store", None)]
+)
+def test_otherwise_it_takes_what_is_fresh(control: str | None, pragma: str | None) -> None:
+    assert not again(control, pragma)
+
+
+def test_an_old_client_says_pragma() -> None:
+    assert again(None, "no-cache")
+
+
+@given(st.text(), st.none() | st.text())
+def test_no_field_raises(field: str, other: str | None) -> None:
+    assert matches(field, TAG) in (True, False)
+    assert again(field, other) in (True, False)

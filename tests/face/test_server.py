@@ -1,0 +1,140 @@
+"""A client that is slow, silent, greedy or speaks no HTTP holds neither memory nor a place for long."""
+
+import asyncio
+
+from tests.fakes.clock import until
+from tests.fakes.content import digest, some_bytes
+from tests.fakes.fixtures import Logged
+from tests.fakes.gateway import Gateways, Running
+from tests.fakes.raw import wire
+from tests.fakes.registry import Registry
+
+BIG = some_bytes(40_000_000)
+LIMITS = {"limits": {"header": "150ms", "idle": "300ms", "stall": "200ms", "connections": 3}}
+
+
+def ended(gateway: Running, outcome: str) -> float:
+    return gateway.metric("apprproxy_requests_total", status=outcome)
+
+
+async def test_a_client_that_says_half_a_header_is_dropped(gateways: Gateways) -> None:
+    gateway = await gateways.start({}, server=LIMITS)
+    async with wire(gateway.url) as client:
+        await client.send("GET /healthz HTTP/1.1\r\nHost: x\r\nX-Slow: ")
+
+        assert b"" == await client.rest()
+
+
+async def test_a_client_that_dribbles_a_header_is_dropped(gateways: Gateways) -> None:
+    gateway = await gateways.start({}, server=LIMITS)
+    async with wire(gateway.url) as client:
+        rest = asyncio.create_task(client.rest())
+        try:
+            for letter in "GET /healthz HTTP/1.1\r\nHost: x\r\nX-Slow: " + "y" * 100:
+                await client.send(letter)
+                await asyncio.wait([rest], timeout=0.02)
+                if rest.done():
+                    break
+        except ConnectionError:
+            pass
+
+        assert b"" == await rest
+
+
+async def test_a_client_that_says_nothing_is_dropped(gateways: Gateways) -> None:
+    gateway = await gateways.start({}, server=LIMITS)
+    async with wire(gateway.url) as client:
+        assert b"" == await client.rest()
+
+
+async def test_a_connection_may_rest_between_requests(gateways: Gateways) -> None:
+    gateway = await gateways.start({}, server=LIMITS)
+    async with wire(gateway.url) as client:
+        for _ in range(3):
+            await client.send("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+
+            assert "200 OK" in await client.head()
+            assert b"ok\n" == await client.reader.readexactly(3)
+
+        assert b"" == await client.rest()
+
+
+async def test_the_second_request_of_a_connection_has_no_more_time(gateways: Gateways) -> None:
+    gateway = await gateways.start({}, server={"limits": {**LIMITS["limits"], "idle": "1h"}})
+    async with wire(gateway.url) as client:
+        await client.send("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        await client.head()
+        await client.reader.readexactly(3)
+        await client.send("GET /heal")
+
+        assert b"" == await client.rest()
+
+
+async def test_a_client_that_stops_reading_is_dropped(registry: Registry, gateways: Gateways) -> None:
+    wanted = registry.add_blob("library/app", BIG)
+    gateway = await gateways.start({"hub": registry}, server=LIMITS)
+    async with wire(gateway.url, limit=1000) as client:
+        await client.send(f"GET /v2/hub/library/app/blobs/{wanted} HTTP/1.1\r\nHost: x\r\n\r\n")
+        await until(lambda: ended(gateway, "client-left") == 1)
+        received = await client.rest()
+
+        assert len(received) < len(BIG)
+    assert BIG == (await gateway.get(f"/v2/hub/library/app/blobs/{wanted}")).body
+
+
+async def test_a_client_that_stops_reading_a_document_is_dropped(registry: Registry, gateways: Gateways) -> None:
+    content = registry.push("library/app", "1.0", note="x" * 8_000_000)
+    gateway = await gateways.start({"hub": registry}, server=LIMITS)
+    async with wire(gateway.url, limit=1000) as client:
+        request = f"GET /v2/hub/library/app/manifests/{digest(content)} HTTP/1.1\r\nHost: x\r\n\r\n"
+        await client.send(request)
+        await until(lambda: ended(gateway, "client-left") == 1)
+
+        assert len(await client.rest()) < len(content)
+
+
+async def test_a_client_that_leaves_half_way_is_no_crash(
+    registry: Registry, gateways: Gateways, logged: Logged
+) -> None:
+    wanted = registry.add_blob("library/app", BIG)
+    gateway = await gateways.start({"hub": registry})
+    async with wire(gateway.url) as client:
+        await client.send(f"GET /v2/hub/library/app/blobs/{wanted} HTTP/1.1\r\nHost: x\r\n\r\n")
+        await client.head()
+    await until(lambda: ended(gateway, "client-left") == 1)
+
+    assert "Traceback" not in logged.text
+    assert 200 == (await gateway.head(f"/v2/hub/library/app/blobs/{wanted}")).status
+
+
+async def test_connections_beyond_the_limit_are_closed_at_once(gateways: Gateways) -> None:
+    gateway = await gateways.start({}, server={"limits": {"connections": 2}})
+    async with wire(gateway.url) as first, wire(gateway.url) as second:
+        for client in (first, second):
+            await client.send("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert "200 OK" in await client.head()
+        async with wire(gateway.url) as third:
+            assert b"" == await third.rest()
+        await first.send("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        await first.reader.readexactly(3)
+
+        assert "200 OK" in await first.head()
+
+
+async def test_a_place_that_was_left_is_free_again(gateways: Gateways) -> None:
+    gateway = await gateways.start({}, server={"limits": {"connections": 1}})
+    for _ in range(5):
+        async with wire(gateway.url) as client:
+            await client.send("GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+
+            assert b"ok\n" == (await client.rest())[-3:]
+
+
+async def test_what_is_not_http_is_refused_without_a_traceback(gateways: Gateways, logged: Logged) -> None:
+    gateway = await gateways.start({})
+    for noise in ("\x16\x03\x01\x02\x00\x01", "GET\r\n\r\n", "GET / HTTP/9.9\r\n\r\n", "GET /a b HTTP/1.1\r\n\r\n"):
+        async with wire(gateway.url) as client:
+            await client.send(noise + "\r\n\r\n")
+
+            assert (await client.rest())[:12] in (b"HTTP/1.0 400", b"HTTP/1.1 400", b"")
+    assert "Traceback" not in logged.text

@@ -1,0 +1,44 @@
+"""Servers on loopback, each on a port of its own, that end with the test."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+
+@asynccontextmanager
+async def listening(handler: Handler, host: str = "127.0.0.1") -> AsyncIterator[str]:
+    """The URL of an HTTP server; handlers that still wait are cancelled at the end."""
+    server = web.Server(handler, handler_cancellation=True, access_log=None)
+    runner = web.ServerRunner(server, shutdown_timeout=0.01)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, host, 0)
+        await site.start()
+        yield f"http://{host}:{runner.addresses[0][1]}"
+    finally:
+        await break_off(server)
+        await runner.cleanup()
+
+
+async def break_off(server: web.Server) -> None:
+    """End every connection at once: one that is closed gently waits for a peer that may have stopped reading."""
+    for connection in server.connections:
+        if isinstance(connection.transport, asyncio.WriteTransport):
+            connection.transport.abort()
+    await asyncio.sleep(0)
+
+
+@asynccontextmanager
+async def dead_end() -> AsyncIterator[str]:
+    """A URL where nobody listens, and nobody else will meanwhile: the port is bound."""
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(asyncio.Protocol, "127.0.0.1", 0, start_serving=False)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
+        await server.wait_closed()

@@ -1,0 +1,70 @@
+"""A server at the level of bytes: for answers that no HTTP library would write."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+
+@asynccontextmanager
+async def answering(answer: bytes) -> AsyncIterator[str]:
+    """Says ``answer`` to whatever comes on a connection, then closes it."""
+    writers: set[asyncio.StreamWriter] = set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.add(writer)
+        try:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(answer)
+            await writer.drain()
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
+        for writer in writers:
+            writer.transport.abort()
+        await server.wait_closed()
+
+
+class Wire:
+    """A client's connection at the level of bytes."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    async def send(self, text: str) -> None:
+        self.writer.write(text.encode("latin-1"))
+        await self.writer.drain()
+
+    async def head(self) -> str:
+        """Until the end of a header."""
+        async with asyncio.timeout(5):
+            return (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+
+    async def rest(self) -> bytes:
+        """Whatever comes until the connection ends, however it ends."""
+        received = b""
+        try:
+            async with asyncio.timeout(5):
+                while piece := await self.reader.read(65536):
+                    received += piece
+        except ConnectionError:
+            pass
+        return received
+
+
+@asynccontextmanager
+async def wire(url: str, limit: int = 65536) -> AsyncIterator[Wire]:
+    host, _, port = url.removeprefix("http://").partition(":")
+    reader, writer = await asyncio.open_connection(host, int(port), limit=limit)
+    try:
+        yield Wire(reader, writer)
+    finally:
+        writer.transport.abort()
+        await asyncio.sleep(0)

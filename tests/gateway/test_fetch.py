@@ -1,0 +1,160 @@
+"""Wrong bytes never become a blob, whatever is wrong with them; and honest ones are taken afterwards."""
+
+import asyncio
+
+import pytest
+
+from tests.fakes import lies
+from tests.fakes.clock import Gate
+from tests.fakes.content import digest, some_bytes
+from tests.fakes.gateway import Gateways, Running, oci
+from tests.fakes.lies import Behaviour
+from tests.fakes.raw import answering
+from tests.fakes.registry import Registry
+
+BLOB = some_bytes(300_000)
+OTHER = some_bytes(300_000, seed="other")
+PATH = f"/v2/hub/library/app/blobs/{digest(BLOB)}"
+
+MISMATCHES: dict[str, Behaviour] = {
+    "an HTML page": lies.page(200),
+    "other bytes": lies.says(200, OTHER),
+    "a beginning": lies.says(200, BLOB[:-1]),
+    "a beginning, of no announced length": lies.chunked(BLOB[:-1]),
+    "the bytes and more": lies.chunked(BLOB + b"!"),
+    "nothing": lies.says(200),
+}
+OUTAGES: dict[str, Behaviour] = {
+    "broken off": lies.cut_off(200_000),
+    "broken off at once": lies.cut_off(0),
+    "hanging up": lies.hangs_up,
+    "a coded body": lies.zipped,
+    "204": lies.says(204),
+    "206": lies.says(206, BLOB[:10], Content_Range="bytes 0-9/300000"),
+    "500": lies.says(500),
+}
+
+
+def mismatches(gateway: Running) -> float:
+    return gateway.metric("apprproxy_digest_mismatches_total", upstream="hub", source="owner")
+
+
+MISSING_FOR = 10.0
+"""The default: a lie is remembered that long."""
+
+
+async def refused(registry: Registry, gateways: Gateways, lie: Behaviour) -> Running:
+    """A gateway that has just refused the lie, and takes what is honest afterwards."""
+    registry.add_blob("library/app", BLOB)
+    registry.on["blob"] = lie
+    gateway = await gateways.start({"hub": registry})
+    failed = await gateway.get(PATH)
+    assert (failed.status, failed.code) == (502, "UNAVAILABLE")
+    assert failed.headers["Content-Type"] == "application/json"
+    assert failed.message.startswith("hub: ")
+    assert (gateway.blobs, gateway.ingests) == ([], [])
+    registry.on.clear()
+    gateways.clock.advance(MISSING_FOR)
+    honest = await gateway.get(PATH)
+    assert (honest.status, honest.body) == (200, BLOB)
+    return gateway
+
+
+@pytest.mark.parametrize("lie", MISMATCHES.values(), ids=MISMATCHES)
+async def test_bytes_of_another_digest_are_refused_and_counted(
+    registry: Registry, gateways: Gateways, lie: Behaviour
+) -> None:
+    gateway = await refused(registry, gateways, lie)
+
+    assert 1 == mismatches(gateway)
+
+
+@pytest.mark.parametrize("failure", OUTAGES.values(), ids=OUTAGES)
+async def test_an_answer_that_is_no_blob_is_refused(registry: Registry, gateways: Gateways, failure: Behaviour) -> None:
+    gateway = await refused(registry, gateways, failure)
+
+    assert 0 == mismatches(gateway)
+
+
+async def test_a_stalled_body_is_given_up(registry: Registry, gateways: Gateways) -> None:
+    registry.add_blob("library/app", BLOB)
+    registry.on["blob"] = lies.headers_then(Gate())
+    gateway = await gateways.start({"hub": oci(registry, timeouts={"read": "100ms"})})
+    failed = await gateway.get(PATH)
+
+    assert (504, "UNAVAILABLE") == (failed.status, failed.code)
+    assert "stalled after 0 bytes" in failed.message
+    assert ([], []) == (gateway.blobs, gateway.ingests)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 299999\r\n\r\n" + BLOB,
+        b"HTTP/1.1 200 OK\r\nContent-Length: 300001\r\n\r\n" + BLOB,
+        b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n" + BLOB,
+        b"HTTP/1.1 200 OK\r\nContent-Length: 300000\r\nContent-Length: 10\r\n\r\n" + BLOB,
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n" + BLOB,
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n493e0\r\n" + BLOB,
+        b"SSH-2.0-OpenSSH_9.2\r\n\r\n",
+        b"",
+    ],
+    ids=["too short", "too long", "negative", "two lengths", "bad chunk", "no last chunk", "not HTTP", "empty"],
+)
+async def test_a_wrong_frame_around_the_right_bytes_is_refused(gateways: Gateways, answer: bytes) -> None:
+    async with answering(answer) as url:
+        gateway = await gateways.start({"hub": {"url": url}})
+        failed = await gateway.get(PATH)
+
+        assert (502, "UNAVAILABLE") == (failed.status, failed.code)
+        assert ([], []) == (gateway.blobs, gateway.ingests)
+
+
+async def test_a_body_that_ends_with_the_connection_is_verified(gateways: Gateways) -> None:
+    async with answering(b"HTTP/1.0 200 OK\r\n\r\n" + BLOB) as url:
+        gateway = await gateways.start({"hub": {"url": url}})
+
+        assert (200, BLOB) == ((answer := await gateway.get(PATH)).status, answer.body)
+
+
+@pytest.mark.parametrize("lie", [lies.endless(), lies.says(200, BLOB + BLOB)], ids=["endless", "announced"])
+async def test_more_than_max_blob_is_not_taken(registry: Registry, gateways: Gateways, lie: Behaviour) -> None:
+    registry.on["blob"] = lie
+    gateway = await gateways.start({"hub": registry}, delivery={"max_blob": "512KiB"})
+    failed = await gateway.get(PATH)
+
+    assert (502, "UNAVAILABLE") == (failed.status, failed.code)
+    assert "more than the 524288" in failed.message
+    assert ([], []) == (gateway.blobs, gateway.ingests)
+
+
+async def test_a_stopped_gateway_leaves_no_half_file(registry: Registry, gateways: Gateways) -> None:
+    registry.add_blob("library/app", BLOB)
+    gate = Gate()
+    registry.on["blob"] = lies.headers_then(gate)
+    gateway = await gateways.start({"hub": registry})
+    asking = asyncio.create_task(gateway.get(PATH))
+    await gate.reached()
+    asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)
+    under_way = gateway.ingests
+    await gateway.close()
+
+    assert 1 == len(under_way)
+    assert ([], []) == (gateway.blobs, gateway.ingests)
+
+
+@pytest.mark.parametrize("lie", [lies.says(200, b"wrong"), lies.says(404, b'{"errors":[{"code":"BLOB_UNKNOWN"}]}')])
+async def test_what_a_source_could_not_give_is_not_asked_again_for_a_while(
+    registry: Registry, gateways: Gateways, lie: Behaviour
+) -> None:
+    registry.add_blob("library/app", BLOB)
+    registry.on["blob"] = lie
+    gateway = await gateways.start({"hub": registry})
+    answers = [await gateway.get(PATH) for _ in range(3)]
+    asked = registry.count("GET blob")
+    gateways.clock.advance(MISSING_FOR)
+    await gateway.get(PATH)
+
+    assert 1 == len({(answer.status, answer.message) for answer in answers})
+    assert (1, 2) == (asked, registry.count("GET blob"))

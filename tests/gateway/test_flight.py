@@ -1,0 +1,160 @@
+"""At most one transfer per digest, however many ask; a leaver ends only its own wait; failure is not shared."""
+
+import asyncio
+import os
+import threading
+
+import pytest
+
+from tests.fakes import lies
+from tests.fakes.clock import Gate, until
+from tests.fakes.content import digest, some_bytes
+from tests.fakes.gateway import Gateways
+from tests.fakes.registry import Registry
+
+BLOB = some_bytes(1_500_000)
+PATH = f"/v2/hub/library/app/blobs/{digest(BLOB)}"
+
+
+async def test_many_cold_pulls_of_one_blob_are_one_upstream_get(registry: Registry, gateways: Gateways) -> None:
+    registry.add_blob("library/app", BLOB)
+    gate = Gate()
+    registry.on["blob"] = lies.headers_then(gate)
+    gateway = await gateways.start({"hub": registry})
+    asking = [asyncio.create_task(gateway.get(PATH)) for _ in range(64)]
+    await until(lambda: gateway.metric("apprproxy_flight_followers_total") == 63)
+    gate.open()
+    answers = await asyncio.gather(*asking)
+    await gateway.at_rest()
+
+    assert {(200, BLOB)} == {(answer.status, answer.body) for answer in answers}
+    assert 1 == registry.count("GET blob")
+    assert [digest(BLOB)] == gateway.blobs
+    assert 63 == sum("collapsed" in answer.cache for answer in answers)
+
+
+async def test_what_is_held_is_not_asked_for_again(registry: Registry, gateways: Gateways) -> None:
+    registry.add_blob("library/app", BLOB)
+    gateway = await gateways.start({"hub": registry})
+    cold = await gateway.get(PATH)
+    warm = await gateway.get(PATH)
+    await gateway.at_rest()
+    await registry.stop()
+    alone = await gateway.get(PATH)
+
+    assert ("fwd=uri-miss; stored", "hub") == (cold.cache, cold.headers["Apprproxy-Upstream"])
+    assert "hit" == alone.cache
+    assert {(200, BLOB)} == {(answer.status, answer.body) for answer in (cold, warm, alone)}
+    assert 1 == registry.count()
+
+
+async def test_the_first_client_may_leave(registry: Registry, gateways: Gateways) -> None:
+    registry.add_blob("library/app", BLOB)
+    gate = Gate()
+    registry.on["blob"] = lies.headers_then(gate)
+    gateway = await gateways.start({"hub": registry})
+    leader = asyncio.create_task(gateway.get(PATH))
+    await gate.reached()
+    follower = asyncio.create_task(gateway.get(PATH))
+    await until(lambda: gateway.metric("apprproxy_flight_followers_total") == 1)
+    leader.cancel()
+    await asyncio.gather(leader, return_exceptions=True)
+    gate.open()
+
+    assert BLOB == (await follower).body
+    assert 1 == registry.count()
+
+
+async def test_a_fill_that_everybody_left_is_finished(registry: Registry, gateways: Gateways) -> None:
+    registry.add_blob("library/app", BLOB)
+    gate = Gate()
+    registry.on["blob"] = lies.headers_then(gate)
+    gateway = await gateways.start({"hub": registry})
+    alone = asyncio.create_task(gateway.get(PATH))
+    await gate.reached()
+    alone.cancel()
+    await asyncio.gather(alone, return_exceptions=True)
+    gate.open()
+    await gateway.at_rest()
+
+    assert [digest(BLOB)] == gateway.blobs
+
+
+async def test_a_follower_in_another_repository_does_not_get_the_leaders_404(
+    registry: Registry, gateways: Gateways
+) -> None:
+    wanted = registry.add_blob("library/good", BLOB)
+    gate = Gate()
+    registry.on["blob"] = lies.in_turn(lies.waiting_for(gate), lies.honestly)
+    gateway = await gateways.start({"hub": registry})
+    leader = asyncio.create_task(gateway.get(f"/v2/hub/library/bad/blobs/{wanted}"))
+    await gate.reached()
+    follower = asyncio.create_task(gateway.get(f"/v2/hub/library/good/blobs/{wanted}"))
+    await until(lambda: gateway.metric("apprproxy_flight_followers_total") == 1)
+    gate.open()
+
+    assert 404 == (await leader).status
+    assert (200, BLOB) == ((await follower).status, (await follower).body)
+
+
+async def test_a_follower_in_another_repository_may_fail_where_the_leader_succeeds(
+    registry: Registry, other: Registry, gateways: Gateways
+) -> None:
+    wanted = registry.add_blob("library/app", BLOB)
+    gate = Gate()
+    registry.on["blob"] = lies.cut_off(1000)
+    other.on["blob"] = lies.waiting_for(gate)
+    gateway = await gateways.start({"hub": registry, "other": other})
+    leader = asyncio.create_task(gateway.get(f"/v2/other/library/app/blobs/{wanted}"))
+    await gate.reached()
+    follower = asyncio.create_task(gateway.get(f"/v2/hub/library/app/blobs/{wanted}"))
+    await until(lambda: gateway.metric("apprproxy_flight_followers_total") == 1)
+    gate.open()
+
+    assert 404 == (await leader).status
+    assert 502 == (await follower).status
+
+
+async def test_a_failure_is_not_remembered_against_the_next(registry: Registry, gateways: Gateways) -> None:
+    registry.add_blob("library/app", BLOB)
+    registry.on["blob"] = lies.in_turn(lies.says(500), lies.honestly)
+    gateway = await gateways.start({"hub": registry})
+
+    assert 502 == (await gateway.get(PATH)).status
+    assert 200 == (await gateway.get(PATH)).status
+
+
+async def test_head_of_a_cold_blob_transfers_nothing(registry: Registry, gateways: Gateways) -> None:
+    registry.add_blob("library/app", BLOB)
+    gateway = await gateways.start({"hub": registry})
+    cold = await gateway.head(PATH)
+    again = await gateway.head(PATH)
+
+    assert (200, str(len(BLOB))) == (cold.status, cold.headers["Content-Length"])
+    assert digest(BLOB) == cold.headers["Docker-Content-Digest"]
+    assert 200 == again.status
+    assert 1 == registry.count("HEAD blob") == registry.count()
+    assert [] == gateway.blobs
+
+
+async def test_what_was_served_a_moment_ago_is_held(
+    registry: Registry, gateways: Gateways, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry.add_blob("library/app", BLOB)
+    gateway = await gateways.start({"hub": registry})
+    may_sync, sync = threading.Event(), os.fsync
+
+    def slow_sync(fd: int) -> None:
+        may_sync.wait(5)
+        sync(fd)
+
+    monkeypatch.setattr(os, "fsync", slow_sync)
+    cold = await gateway.get(PATH)
+    await registry.stop()
+    head, again = await gateway.head(PATH), await gateway.get(PATH, Range="bytes=5-9")
+    still = gateway.blobs
+    may_sync.set()
+
+    assert (200, 200, 206) == (cold.status, head.status, again.status)
+    assert BLOB[5:10] == again.body
+    assert [] == still

@@ -1,0 +1,142 @@
+"""A tag list is gathered from all its upstream's pages, and paged anew for whoever asks."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from apprproxy.oci.tags import Page, paged
+from tests.fakes import lies
+from tests.fakes.clock import Clock
+from tests.fakes.gateway import Gateways, oci
+from tests.fakes.registry import Registry
+
+LIST = "/v2/hub/library/app/tags/list"
+TAGS = [f"1.{number:02d}" for number in range(7)]
+
+
+def with_tags(registry: Registry) -> None:
+    for tag in TAGS:
+        registry.push("library/app", tag, b"layer")
+
+
+def linking(to: str) -> lies.Behaviour:
+    body = json.dumps({"name": "library/app", "tags": ["a"]}).encode()
+    return lies.says(200, body, Content_Type="application/json", Link=f'<{to}>; rel="next"')
+
+
+@pytest.mark.parametrize("page_size", [0, 1, 3, 7])
+async def test_all_pages_are_gathered(registry: Registry, gateways: Gateways, page_size: int) -> None:
+    with_tags(registry)
+    registry.page_size = page_size
+    gateway = await gateways.start({"hub": registry})
+    answer = await gateway.get(LIST)
+
+    assert {"name": "library/app", "tags": TAGS} == json.loads(answer.body)
+    assert "application/json" == answer.headers["Content-Type"]
+    assert (-(-7 // page_size) if page_size else 1) == registry.count("tags")
+
+
+async def test_clients_page_through_what_is_held(registry: Registry, gateways: Gateways) -> None:
+    with_tags(registry)
+    gateway = await gateways.start({"hub": registry})
+    path, seen = LIST + "?n=3", []
+    while path:
+        answer = await gateway.get(path)
+        seen.append(json.loads(answer.body)["tags"])
+        path = answer.headers.get("Link", "").partition(">")[0].removeprefix("<")
+
+    assert [TAGS[:3], TAGS[3:6], TAGS[6:]] == seen
+    assert 1 == registry.count()
+
+
+async def test_a_link_elsewhere_is_not_followed(registry: Registry, other: Registry, gateways: Gateways) -> None:
+    for path in ("/v2/library/other/tags/list?n=1", "/latest/meta-data", "../../../_catalog", "?a b", "//x/y", "\\"):
+        registry.on["tags"] = linking(path)
+        gateway = await gateways.start({"hub": oci(registry)}, cache=f"cache-{registry.count()}")
+        failed = await gateway.get(LIST)
+
+        assert (502, "UNAVAILABLE") == (failed.status, failed.code)
+        assert "/v2/library/app/tags/list" == registry.seen[-1].target
+
+
+async def test_a_link_to_a_foreign_host_leads_to_no_foreign_host(
+    registry: Registry, other: Registry, gateways: Gateways
+) -> None:
+    registry.on["tags"] = lies.in_turn(linking(f"{other.url}/v2/library/app/tags/list?last=a"), lies.says(500))
+    gateway = await gateways.start({"hub": registry})
+
+    assert 502 == (await gateway.get(LIST)).status
+    assert 0 == other.count()
+    assert all(seen.target.startswith("/v2/library/app/tags/list") for seen in registry.seen)
+
+
+async def test_pages_without_end_end(registry: Registry, gateways: Gateways) -> None:
+    registry.on["tags"] = linking("?last=a")
+    gateway = await gateways.start({"hub": registry})
+    failed = await gateway.get(LIST)
+
+    assert (502, "UNAVAILABLE") == (failed.status, failed.code)
+    assert 200 >= registry.count("tags")
+
+
+async def test_large_pages_without_end_end_early(registry: Registry, gateways: Gateways) -> None:
+    body = json.dumps({"name": "library/app", "tags": ["x" * 100] * 60_000}).encode()
+    registry.on["tags"] = lies.says(200, body, Link="<?last=a>; rel=next")
+    gateway = await gateways.start({"hub": oci(registry, timeouts={"name": "1m"})})
+    failed = await gateway.get(LIST)
+
+    assert (502, "UNAVAILABLE") == (failed.status, failed.code)
+    assert 3 > registry.count("tags")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"<html>", b"[]", b"{}", b'{"tags": "a"}', b'{"tags": [1]}', b'{"tags": {"a": 1}}', b"[" * 5000, b"\xff"],
+)
+async def test_what_is_no_tag_list_is_an_outage(
+    registry: Registry, gateways: Gateways, clock: Clock, body: bytes
+) -> None:
+    with_tags(registry)
+    gateway = await gateways.start({"hub": registry})
+    await gateway.get(LIST)
+    registry.on["tags"] = lies.says(200, body)
+    clock.advance(61)
+    stale = await gateway.get(LIST)
+    none = await gateway.get("/v2/hub/library/more/tags/list")
+
+    assert TAGS == json.loads(stale.body)["tags"]
+    assert (502, "UNAVAILABLE") == (none.status, none.code)
+
+
+async def test_null_means_no_tags(registry: Registry, gateways: Gateways) -> None:
+    registry.on["tags"] = lies.says(200, b'{"name": "library/app", "tags": null}')
+    gateway = await gateways.start({"hub": registry})
+
+    assert {"name": "library/app", "tags": []} == json.loads((await gateway.get(LIST + "?n=5")).body)
+    assert 200 == (await gateway.get(LIST)).status
+
+
+async def test_unknown_fields_are_kept(registry: Registry, gateways: Gateways) -> None:
+    body = b'{"child": [], "manifest": {"x": 1}, "name": "library/app", "tags": ["b", "a"]}'
+    registry.on["tags"] = lies.says(200, body)
+    gateway = await gateways.start({"hub": registry})
+    paged_answer = json.loads((await gateway.get(LIST + "?n=1")).body)
+
+    assert body == (await gateway.get(LIST)).body
+    assert {"child": [], "manifest": {"x": 1}, "name": "library/app", "tags": ["a"]} == paged_answer
+
+
+@given(st.lists(st.text("abcAB01.-", min_size=1)), st.integers(1, 10))
+def test_pages_together_are_the_list(tags: list[str], count: int) -> None:
+    document = json.dumps({"name": "x", "tags": tags}).encode()
+    seen: list[str] = []
+    last: str | None = None
+    more: str | None = ""
+    while more is not None:
+        body, more = paged(document, Page(count, last))
+        seen += json.loads(body)["tags"]
+        last = seen[-1] if seen else None
+
+    assert sorted(set(tags)) == seen

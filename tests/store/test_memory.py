@@ -1,0 +1,188 @@
+"""What is held in memory is bounded, expires by the clock that is given, and is never the only truth."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from apprproxy.core.digest import Digest
+from apprproxy.core.model import KIB, Expected
+from apprproxy.store.brief import LIMIT, MAX_VALUE, BriefMemory
+from apprproxy.store.generation import Generation
+from apprproxy.store.held import FileHeld, MemoryHeld
+from apprproxy.store.hot import LARGEST, HotStore
+from tests.store.contents import CONTENT, DIGEST, UNPACKED, packed, prepared, put
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.time = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.time
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def brief(clock: Clock) -> AsyncIterator[BriefMemory]:
+    memory = BriefMemory(clock)
+    yield memory
+    await memory.close()
+
+
+# --- short-lived answers
+
+
+async def test_an_answer_lasts_until_its_time_by_the_given_clock(brief: BriefMemory, clock: Clock) -> None:
+    await brief.set("no up tag", "said", 10)
+    clock.time += 9.999
+    before = await brief.get("no up tag")
+    clock.time += 0.001
+
+    assert "said" == before
+    assert None is await brief.get("no up tag")
+
+
+async def test_setting_anew_counts_from_then_and_forgetting_ends_it(brief: BriefMemory, clock: Clock) -> None:
+    await brief.set("key", "old", 10)
+    clock.time += 9
+    await brief.set("key", "new text\nof two lines", 10)
+    clock.time += 9
+    found = await brief.get("key")
+    await brief.forget("key")
+
+    assert "new text\nof two lines" == found
+    assert None is await brief.get("key")
+
+
+@pytest.mark.parametrize("seconds", [0.0, -1.0])
+async def test_what_lasts_no_time_is_not_kept(seconds: float, brief: BriefMemory) -> None:
+    await brief.set("key", "value", seconds)
+
+    assert None is await brief.get("key")
+
+
+async def test_what_is_too_large_is_not_kept(brief: BriefMemory) -> None:
+    await brief.set("fits", "x" * MAX_VALUE, 10)
+    await brief.set("large", "x" * (MAX_VALUE + 1), 10)
+
+    assert None is not await brief.get("fits")
+    assert None is await brief.get("large")
+
+
+async def test_any_number_of_names_leaves_a_bounded_number_of_entries_and_timers(brief: BriefMemory) -> None:
+    for number in range(100_000):
+        await brief.set(f"no up package alice/{number}", "no", 3600)
+    entries, timers = len(brief._cache._cache), len(brief._cache._handlers)
+
+    assert (LIMIT, LIMIT) == (entries, timers)
+    assert None is await brief.get(f"no up package alice/{100_000 - LIMIT - 1}")
+    assert "no" == await brief.get(f"no up package alice/{100_000 - LIMIT}")
+
+
+async def test_what_is_set_again_is_young_again() -> None:
+    memory = BriefMemory(lambda: 0.0, limit=3)
+    for key in ("a", "b", "c", "a", "d"):
+        await memory.set(key, key, 10)
+    found = [await memory.get(key) for key in "abcd"]
+    await memory.close()
+
+    assert ["a", None, "c", "d"] == found
+
+
+async def test_closing_leaves_no_timer_that_deletes_what_comes_later(brief: BriefMemory) -> None:
+    await brief.set("key", "value", 3600)
+    await brief.close()
+
+    assert {} == brief._cache._handlers
+
+
+# --- the generation
+
+
+def test_another_process_is_seen_at_once(tmp_path: Path) -> None:
+    ours, theirs = Generation(tmp_path / "generation"), Generation(tmp_path / "generation")
+    before = ours.read()
+    theirs.bump()
+    after = ours.read()
+    ours.bump()
+    seen = theirs.read()
+    ours.close()
+    theirs.close()
+    again = Generation(tmp_path / "generation")
+    kept = again.read()
+    again.close()
+
+    assert (0, 1, 2, 2) == (before, after, seen, kept)
+
+
+# --- the hot tier
+
+
+async def test_small_blobs_are_read_once_and_then_served_from_memory(tmp_path: Path) -> None:
+    store = HotStore(prepared(tmp_path), 1024 * KIB)
+    await put(store, CONTENT, Expected(DIGEST))
+    await store.find(Expected(DIGEST))
+    (tmp_path / "blobs" / "sha256" / DIGEST.hex).unlink()
+    found = await store.find(Expected(DIGEST))
+
+    assert isinstance(found, MemoryHeld)
+    assert CONTENT == await found.read()
+    assert (DIGEST, len(CONTENT), None) == (found.digest, found.size, found.fileno())
+    assert CONTENT[3:9] == found.pread(3, 6)
+
+
+async def test_a_package_keeps_its_content_digest_in_memory(tmp_path: Path) -> None:
+    store = HotStore(prepared(tmp_path), 1024 * KIB)
+    await put(store, packed(), Expected(unpacked=UNPACKED))
+    for _ in range(2):
+        found = await store.find(Expected(unpacked=UNPACKED))
+
+        assert found is not None
+        assert Digest.of(packed()) == found.digest
+
+
+@pytest.mark.parametrize("memory", [0, 512, 1024 * KIB])
+async def test_large_blobs_stay_on_disk_and_so_does_everything_without_memory(memory: int, tmp_path: Path) -> None:
+    content = bytes(LARGEST + 1) if memory > LARGEST else b"small"
+    digest = Digest.of(content)
+    store = HotStore(prepared(tmp_path), memory)
+    await put(store, content, Expected(digest), pieces=LARGEST)
+    for _ in range(2):
+        assert isinstance(await store.find(Expected(digest)), FileHeld)
+
+
+async def test_memory_is_bounded_by_bytes_and_the_least_recently_used_goes_first(tmp_path: Path) -> None:
+    contents = [bytes([number]) * 9 * KIB for number in range(20)]
+    store = HotStore(prepared(tmp_path), 100 * KIB)
+    for content in contents:
+        await put(store, content, Expected(Digest.of(content)))
+        await store.find(Expected(Digest.of(content)))
+        await store.find(Expected(Digest.of(contents[0])))
+    for path in (tmp_path / "blobs" / "sha256").iterdir():
+        path.unlink()
+    kept = [await store.find(Expected(Digest.of(content))) is not None for content in contents]
+
+    assert [True, *[False] * 10, *[True] * 9] == kept
+
+
+async def test_a_miss_is_not_remembered(tmp_path: Path) -> None:
+    store = HotStore(prepared(tmp_path), 1024 * KIB)
+    missed = await store.find(Expected(DIGEST))
+    await put(store, CONTENT, Expected(DIGEST))
+
+    assert missed is None
+    assert None is not await store.find(Expected(DIGEST))
+
+
+async def test_finding_the_same_at_once_is_no_harm(tmp_path: Path) -> None:
+    store = HotStore(prepared(tmp_path), 1024 * KIB)
+    await put(store, CONTENT, Expected(DIGEST))
+    found = await asyncio.gather(*(store.find(Expected(DIGEST)) for _ in range(20)))
+
+    assert {DIGEST} == {one.digest for one in found if one is not None}

@@ -1,0 +1,292 @@
+"""Names survive, are seen by every process at once, and nothing in their database is ever executed."""
+
+import asyncio
+import os
+import pickle
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from apprproxy.core.digest import Digest
+from apprproxy.core.errors import StoreFailed
+from apprproxy.core.model import Descriptor, FirstSeen, Record
+from apprproxy.store.fence import MAX_RECORD, Tampered, open_records
+from apprproxy.store.names import DiskNames
+
+ROOT = Path(__file__).parents[2]
+RECORD = Record(Descriptor(Digest.of(b"a document"), 10, "application/json"), "up", checked=1000.5, since=900.25)
+FIRST = FirstSeen(Digest.of(b"first"), 1.5)
+NUMBERS = count()
+PIN = "alice/nginx@1.0.0/helm"
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    path = tmp_path / "names"
+    path.mkdir()
+    return path
+
+
+@pytest.fixture
+def names(directory: Path) -> Iterator[DiskNames]:
+    one = DiskNames(directory)
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def beside(names: DiskNames, directory: Path) -> Iterator[DiskNames]:
+    """As another process has them."""
+    one = DiskNames(directory)
+    yield one
+    one.close()
+
+
+async def put(names: DiskNames, key: str = "tag alice/nginx 1.0.0", record: Record = RECORD) -> None:
+    await names.put("up", key, record, names.generation())
+
+
+async def pin(names: DiskNames, **seen: FirstSeen) -> None:
+    await names.set_first_seen("up", seen, names.generation())
+
+
+async def test_what_was_put_is_got_and_what_was_not_is_none(names: DiskNames) -> None:
+    await put(names)
+
+    assert RECORD == await names.get("up", "tag alice/nginx 1.0.0")
+    assert None is await names.get("up", "tag alice/nginx 1.0.1")
+    assert None is await names.get("other", "tag alice/nginx 1.0.0")
+
+
+async def test_names_owners_and_first_digests_survive_a_restart(directory: Path) -> None:
+    names = DiskNames(directory)
+    moved = replace(FIRST, moved_to=Digest.of(b"now", "sha512"))
+    await put(names)
+    await names.set_owner("default", "repository alice/nginx", "up")
+    await names.set_first_seen("up", {PIN: moved}, names.generation())
+    names.close()
+    again = DiskNames(directory)
+    found = (
+        await again.get("up", "tag alice/nginx 1.0.0"),
+        await again.owner("default", "repository alice/nginx"),
+        await again.first_seen("up", [PIN, "alice/nginx@9.9.9/helm"]),
+        list(again.all_first_seen()),
+    )
+    again.close()
+
+    assert (RECORD, "up", {PIN: moved}, [("up", PIN, moved)]) == found
+
+
+texts = st.text(st.characters(codec="utf-8"), max_size=40)
+records = st.builds(
+    Record,
+    st.builds(Descriptor, st.binary(max_size=9).map(Digest.of), st.integers(-1, 2**50), texts),
+    texts,
+    st.floats(0, 1e11),
+    st.floats(0, 1e11),
+)
+
+
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(texts, records)
+async def test_every_record_comes_back_as_it_went(
+    names: DiskNames, beside: DiskNames, key: str, record: Record
+) -> None:
+    key = f"{next(NUMBERS)} {key}"  # a process that has read a name remembers it, until something is forgotten
+    await put(names, key, record)
+
+    assert record == await names.get("up", key) == await beside.get("up", key)
+
+
+async def test_what_was_asked_before_something_was_forgotten_is_not_kept(names: DiskNames, beside: DiskNames) -> None:
+    before = names.generation()
+    await beside.forget("up", "alice/nginx")
+    await names.put("up", "tag alice/nginx 1.0.0", RECORD, before)
+    await names.set_first_seen("up", {PIN: FIRST}, before)
+
+    assert None is await names.get("up", "tag alice/nginx 1.0.0")
+    assert {} == await names.first_seen("up", [PIN])
+
+
+async def test_forgetting_takes_a_repositorys_names_and_lists_and_the_pins_that_are_named(names: DiskNames) -> None:
+    keys = ["release alice/nginx 1.0.0/helm", "package alice/nginx -", "packages - -", "package alice/redis -"]
+    for key in keys:
+        await put(names, key)
+    await names.set_first_seen("up", {PIN: FIRST, "alice/nginx@2.0.0/helm": FIRST}, names.generation())
+    await names.forget("up", "alice/nginx", [PIN])
+
+    assert [None, None, None, RECORD] == [await names.get("up", key) for key in keys]
+    assert {"alice/nginx@2.0.0/helm": FIRST} == await names.first_seen("up", [PIN, "alice/nginx@2.0.0/helm"])
+
+
+async def test_what_another_process_changes_is_seen_at_once(names: DiskNames, beside: DiskNames) -> None:
+    key = "release alice/nginx 1.0.0/helm"
+    now = FirstSeen(Digest.of(b"now"), 2.0)
+    await put(names, key)
+    await pin(names, **{PIN: FIRST})
+    remembered = await beside.get("up", key)
+    await asyncio.to_thread(names.accept, "up", PIN, now)
+
+    assert RECORD == remembered
+    assert None is await beside.get("up", key)
+    assert {PIN: now} == await beside.first_seen("up", [PIN])
+
+
+async def test_a_name_that_was_accepted_in_a_real_second_process_is_forgotten_here(
+    names: DiskNames, directory: Path
+) -> None:
+    key = "release alice/nginx 1.0.0/helm"
+    await put(names, key)
+    program = f"""
+from pathlib import Path
+from apprproxy.core.digest import Digest
+from apprproxy.core.model import FirstSeen
+from apprproxy.store.names import DiskNames
+names = DiskNames(Path({str(directory)!r}))
+names.accept("up", {PIN!r}, FirstSeen(Digest.of(b"now"), 2.0))
+names.close()
+"""
+    before = names.generation()
+    await asyncio.to_thread(subprocess.run, [sys.executable, "-c", program], cwd=ROOT, check=True)
+
+    assert before != names.generation()
+    assert None is await names.get("up", key)
+    assert {PIN: FirstSeen(Digest.of(b"now"), 2.0)} == await names.first_seen("up", [PIN])
+
+
+async def test_a_record_that_is_too_large_is_refused_in_a_sentence(names: DiskNames) -> None:
+    large = replace(RECORD, target=replace(RECORD.target, media_type="x" * MAX_RECORD))
+    with pytest.raises(StoreFailed, match=f"records are at most {MAX_RECORD} bytes"):
+        await put(names, "tag a b", large)
+
+    assert None is await names.get("up", "tag a b")
+
+
+async def test_what_is_no_database_is_told_in_a_sentence(tmp_path: Path) -> None:
+    directory = tmp_path / "names"
+    directory.mkdir()
+    (directory / "cache.db").write_bytes(b"this is not sqlite" * 100)
+    with pytest.raises(StoreFailed, match="cannot be opened"):
+        DiskNames(directory)
+
+
+# --- the fence
+
+
+def test_no_record_is_ever_lost_for_want_of_room(directory: Path) -> None:
+    """diskcache's defaults delete silently: 710 of 3,000 were left under a limit of 1 MiB."""
+    records = open_records(directory)
+    records.reset("size_limit", 64 * 1024)
+    with records.transact():
+        for number in range(5000):
+            records.set(f"name up tag a/b {number}", bytes(400))
+    records.cull()
+    records.expire()
+    kept = len(records)
+    records.close()
+    again = open_records(directory)
+    after = len(list(again))
+    again.close()
+
+    assert (5000, 5000) == (kept, after)
+    assert ["cache.db"] == [path.name for path in directory.iterdir() if not path.name.startswith("cache.db-")]
+
+
+def test_nobody_else_may_look_into_the_directory(directory: Path) -> None:
+    directory.chmod(0o755)
+    open_records(directory).close()
+
+    assert 0o700 == directory.stat().st_mode & 0o777
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["text", 1, 1.5, None, ["x"], bytearray(b"x"), bytes(MAX_RECORD + 1)],
+    ids=lambda value: type(value).__name__,
+)
+def test_only_small_bytes_are_taken(value: object, directory: Path) -> None:
+    records = open_records(directory)
+    with pytest.raises(TypeError):
+        records.set("key", value)
+    kept = list(records)
+    records.close()
+
+    assert [] == kept
+
+
+@pytest.mark.parametrize("key", [1, b"key", ("a", "b"), None])
+def test_only_text_is_a_key(key: object, directory: Path) -> None:
+    records = open_records(directory)
+    with pytest.raises(TypeError):
+        records.set(key, b"value")
+    records.close()
+
+
+class Bomb:
+    """Leaves a file behind when it is unpickled."""
+
+    def __init__(self, where: Path) -> None:
+        self._where = where
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, (str(self._where),)
+
+
+KEY = "name up tag alice/nginx 1.0.0"
+MODES = {"raw": 1, "binary file": 2, "text file": 3, "pickle": 4}
+
+
+def plant(directory: Path, payload: bytes, mode: int, *, filename: str | None = None, key: bytes | str = KEY) -> None:
+    """Change the row as somebody would who can write the file."""
+    with sqlite3.connect(directory / "cache.db") as connection:
+        connection.execute(
+            "UPDATE Cache SET value = ?, mode = ?, filename = ?, key = ?, raw = ?",
+            (payload, mode, filename, key, isinstance(key, str)),
+        )
+    connection.close()
+
+
+@pytest.mark.parametrize("mode", [mode for name, mode in MODES.items() if name != "raw"])
+async def test_a_planted_row_is_refused_and_never_executed(mode: int, directory: Path, tmp_path: Path) -> None:
+    names = DiskNames(directory)
+    await put(names)
+    names.close()
+    payload = pickle.dumps(Bomb(tmp_path / "executed"))
+    (directory / "planted.val").write_bytes(payload)
+    plant(directory, payload, mode, filename=None if mode == MODES["pickle"] else "planted.val")
+    again = DiskNames(directory)
+    with pytest.raises(Tampered):
+        await again.get("up", "tag alice/nginx 1.0.0")
+    again.close()
+
+    assert not (tmp_path / "executed").exists()
+
+
+async def test_the_planted_payload_would_have_been_executed_without_the_fence(tmp_path: Path) -> None:
+    payload = pickle.dumps(Bomb(tmp_path / "executed"))
+    pickle.loads(payload)
+
+    assert (tmp_path / "executed").exists()
+
+
+async def test_a_planted_key_is_refused_and_never_executed(directory: Path, tmp_path: Path) -> None:
+    names = DiskNames(directory)
+    await pin(names, **{PIN: FIRST})
+    names.close()
+    plant(directory, b"{}", MODES["raw"], key=pickle.dumps(Bomb(tmp_path / "executed")))
+    again = DiskNames(directory)
+    with pytest.raises(Tampered):
+        list(again.all_first_seen())
+    with pytest.raises(Tampered):
+        again.accept("up", PIN, FIRST)
+    again.close()
+
+    assert not (tmp_path / "executed").exists()

@@ -1,0 +1,128 @@
+"""A cache directory is local, writable, of a known format, and on one file system; else a sentence says why not."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from apprproxy.core.errors import StoreFailed
+from apprproxy.store.place import FORMAT, instance, mounted_type, prepare, refuse_network, writable
+
+ELSEWHERE = Path("/dev/shm")
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Iterator[Path]:
+    """A directory on another file system."""
+    if not ELSEWHERE.is_dir() or ELSEWHERE.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("there is no second file system here (/dev/shm)")
+    with TemporaryDirectory(dir=ELSEWHERE) as directory:
+        yield Path(directory)
+
+
+def test_an_empty_directory_becomes_an_oci_image_layout(tmp_path: Path) -> None:
+    directory = tmp_path / "some" / "cache"
+    prepare(directory)
+
+    assert {"imageLayoutVersion": "1.0.0"} == json.loads((directory / "oci-layout").read_text())
+    assert {"schemaVersion": 2, "manifests": []} == json.loads((directory / "index.json").read_text())
+    assert all((directory / "blobs" / algorithm).is_dir() for algorithm in ("sha256", "sha512"))
+    assert 0o700 == directory.stat().st_mode & 0o777
+    assert str(FORMAT) == (directory / "format").read_text().strip()
+    assert writable(directory)
+
+
+def test_preparing_again_changes_nothing(tmp_path: Path) -> None:
+    prepare(tmp_path)
+    name = instance(tmp_path)
+    (tmp_path / "index.json").write_text('{"schemaVersion":2,"manifests":[],"annotations":{"ours":"1"}}')
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    prepare(tmp_path)
+
+    assert name == instance(tmp_path)
+    assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+
+
+def test_two_caches_have_two_names(tmp_path: Path) -> None:
+    for part in ("a", "b"):
+        prepare(tmp_path / part)
+
+    assert instance(tmp_path / "a") != instance(tmp_path / "b")
+
+
+@pytest.mark.parametrize("text", [b"2", b"99\n", b"x", b"", b"-1", b"\xff\xfe"])
+def test_a_newer_or_unknown_format_is_refused(text: bytes, tmp_path: Path) -> None:
+    (tmp_path / "format").write_bytes(text)
+    with pytest.raises(StoreFailed, match=r"newer version; upgrade, or name another cache\.directory"):
+        prepare(tmp_path)
+
+
+def test_a_file_where_the_directory_is_due_is_told_with_its_key(tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("a file")
+    with pytest.raises(StoreFailed, match=r"^cache\.directory .*cache"):
+        prepare(tmp_path / "cache")
+
+
+@pytest.mark.parametrize("part", ["ingest", "unpacked"])
+def test_parts_on_two_file_systems_are_refused(part: str, tmp_path: Path, elsewhere: Path) -> None:
+    (elsewhere / "sha256").mkdir()
+    (tmp_path / part).symlink_to(elsewhere)
+    with pytest.raises(StoreFailed, match="one file system"):
+        prepare(tmp_path)
+
+
+def test_a_directory_that_has_gone_is_not_writable(tmp_path: Path) -> None:
+    prepare(tmp_path)
+    (tmp_path / "ingest").rmdir()
+
+    assert not writable(tmp_path)
+
+
+MOUNTS = """\
+overlay / overlay rw 0 0
+proc /proc proc rw 0 0
+/dev/sda1 /var ext4 rw 0 0
+nas:/cache /var/cache nfs4 rw 0 0
+/dev/sdb1 /var/cache/local xfs rw 0 0
+//nas/my\\040share /mnt/my\\040share cifs rw 0 0
+tmpfs /mnt/back\\134slash tmpfs rw 0 0
+tmpfs /twice tmpfs rw 0 0
+host /twice 9p rw 0 0
+garbage
+"""
+
+
+@pytest.mark.parametrize(
+    ("real", "kind"),
+    [
+        ("/srv/cache", "overlay"),
+        ("/var/lib/cache", "ext4"),
+        ("/var/cache", "nfs4"),
+        ("/var/cache/apprproxy", "nfs4"),
+        ("/var/cache/local/apprproxy", "xfs"),
+        ("/var/cached", "ext4"),
+        ("/mnt/my share/x", "cifs"),
+        ("/mnt/back\\slash", "tmpfs"),
+        ("/twice/x", "9p"),
+        ("/", "overlay"),
+    ],
+)
+def test_the_file_system_is_that_of_the_longest_and_last_mount_above(real: str, kind: str) -> None:
+    assert kind == mounted_type(real, MOUNTS)
+
+
+def test_without_mounts_nothing_is_known() -> None:
+    assert None is mounted_type("/srv", "")
+
+
+@pytest.mark.parametrize("kind", ["nfs", "nfs4", "cifs", "smb3", "9p", "ceph", "fuse.sshfs", "lustre", "glusterfs"])
+def test_network_file_systems_are_refused(kind: str, tmp_path: Path) -> None:
+    with pytest.raises(StoreFailed, match=rf"network file system \({kind}\)"):
+        refuse_network(tmp_path, mounted_type(str(tmp_path), f"x / {kind} rw 0 0\n"))
+
+
+@pytest.mark.parametrize("kind", ["ext4", "xfs", "btrfs", "tmpfs", "overlay", "zfs", None])
+def test_local_and_unknown_file_systems_are_taken(kind: str | None, tmp_path: Path) -> None:
+    refuse_network(tmp_path, kind)
