@@ -17,11 +17,12 @@ from apprproxy.core.ports import Clock, Dialect, Observer
 from apprproxy.face.door import Door, Report
 from apprproxy.face.places import Places
 from apprproxy.face.server import Limits
-from apprproxy.gateway.gateway import Delivery, Gateway
-from apprproxy.gateway.lookup import Shelf
+from apprproxy.gateway.blobs import Delivery
+from apprproxy.gateway.gateway import Gateway
 from apprproxy.gateway.member import Member
 from apprproxy.gateway.misses import Misses
 from apprproxy.gateway.pins import Pins
+from apprproxy.gateway.shelf import Shelf
 from apprproxy.oci.dialect import OciDialect
 from apprproxy.oci.routes import OciFace
 from apprproxy.ops.journal import Journal
@@ -29,8 +30,9 @@ from apprproxy.ops.logs import bind_request
 from apprproxy.ops.metrics import Metrics
 from apprproxy.ops.pages import OpsPages
 from apprproxy.settings import BadConfiguration, Settings
-from apprproxy.settings.model import Auth, ClientTls, ServerTls
-from apprproxy.settings.model import Upstream as UpstreamSettings
+from apprproxy.settings.model import ServerTls
+from apprproxy.settings.upstream import Auth, ClientTls
+from apprproxy.settings.upstream import Upstream as UpstreamSettings
 from apprproxy.store.brief import BriefMemory
 from apprproxy.store.disk import DiskStore
 from apprproxy.store.hot import HotStore
@@ -66,6 +68,7 @@ class App:
         for upstream in self.upstreams:
             await upstream.close()
         await self.brief.close()
+        await asyncio.to_thread(self.disk.close)
         self.names.close()
 
 
@@ -147,7 +150,13 @@ def _places(settings: Settings, kind: str) -> Places:
         if members:
             by_name[view] = Place(view, members, kind)
     unnamed = tuple(settings.default_view(kind))
-    return Places(by_name, Place("default", unnamed, kind) if unnamed else None)
+    by_host = {
+        host: by_name[name]
+        for name, upstream in settings.upstreams.items()
+        for host in upstream.ns
+        if upstream.kind == kind
+    }
+    return Places(by_name, Place("default", unnamed, kind) if unnamed else None, by_host)
 
 
 def _member(upstream: HttpUpstream, settings: UpstreamSettings) -> Member:
@@ -200,13 +209,18 @@ def _account(name: str, auth: Auth | None, url: URL) -> Accounts:
         return fixed(None)
     try:
         if auth.docker_config is not None:
-            return from_file(auth.docker_config, docker_account_of(url.authority))
+            return from_file(auth.docker_config, docker_account_of(*_written(url)))
         if auth.password_file is not None:
             return from_file(auth.password_file, password_of(auth.username))
     except NoAccount as error:
         key = "docker_config" if auth.docker_config is not None else "password_file"
         raise BadConfiguration(f"upstreams.{name}.auth.{key}: {error}") from None
     return fixed(Account(auth.username, auth.password.get_secret_value() if auth.password else ""))
+
+
+def _written(url: URL) -> set[str]:
+    """Its host as people write it: with its port, and without where that is the default."""
+    return {f"{url.host_subcomponent}:{url.port}", str(url.host_port_subcomponent)}
 
 
 def _client_tls(name: str, settings: ClientTls) -> ssl.SSLContext | bool:

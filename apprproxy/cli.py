@@ -37,6 +37,12 @@ _CONFIG = click.option(
 )
 
 
+_ACCOUNTS = """\
+# Clients: the gateway has no accounts of its own and asks nobody who they are. `docker login` and `helm registry login`
+# succeed with any name and password, which go nowhere.
+"""
+
+
 @click.group(epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, "-V", "--version", message="apprproxy %(version)s")
 def main() -> None:
@@ -85,7 +91,7 @@ async def _serve(settings: Settings) -> None:
 @_CONFIG
 def check(path: Path | None) -> None:
     """Validate the configuration and print what is in force, secrets masked."""
-    click.echo(effective(_settings(path)), nl=False)
+    click.echo(f"{effective(_settings(path))}\n{_ACCOUNTS}", nl=False)
 
 
 @main.command()

@@ -12,7 +12,7 @@ from apprproxy.app import App, limits_of, server_tls
 from apprproxy.face.door import Door
 from apprproxy.face.server import Server
 from apprproxy.ops.logs import logger
-from apprproxy.settings.model import split_address
+from apprproxy.settings.fields import split_address
 
 GRACE = 30.0
 """Seconds that running transfers are given on SIGTERM."""

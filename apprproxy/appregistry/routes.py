@@ -10,7 +10,7 @@ from aiohttp import web
 
 from apprproxy.appregistry import shapes
 from apprproxy.appregistry.errors import error_body
-from apprproxy.appregistry.lists import Merged, merged
+from apprproxy.appregistry.merge import merged_packages
 from apprproxy.appregistry.paths import (
     Blob,
     Channels,
@@ -29,9 +29,10 @@ from apprproxy.core.model import BlobWant, Cache, Expected, Kind, NameWant, Plac
 from apprproxy.face.exchange import Exchange
 from apprproxy.face.headers import DIGESTS, NAMES, about
 from apprproxy.face.places import Places
-from apprproxy.face.send import send_body, send_named, send_transfer
-from apprproxy.face.status import retry_after, status_of
-from apprproxy.gateway.gateway import Gateway, Transfer
+from apprproxy.face.send import send_body, send_named, send_refusal, send_transfer
+from apprproxy.face.surveyed import Surveyed, sum_up
+from apprproxy.gateway.blobs import Transfer
+from apprproxy.gateway.gateway import Gateway
 from apprproxy.gateway.lookup import Named
 
 _JSON = {"Content-Type": "application/json"}
@@ -81,13 +82,7 @@ class AppRegistryFace:
                 assert_never(path)
 
     async def refuse(self, exchange: Exchange, failure: Failure) -> web.StreamResponse:
-        status = status_of(failure)
-        headers = dict(_JSON)
-        if status == 405:
-            headers["Allow"] = "GET, HEAD"
-        if (wait := retry_after(failure)) is not None:
-            headers["Retry-After"] = str(int(wait) + 1)
-        return await send_body(exchange, status, error_body(failure), headers)
+        return await send_refusal(exchange, failure, error_body(failure), _JSON)
 
     async def _name(self, exchange: Exchange, want: NameWant, name: str) -> web.StreamResponse:
         exchange.kind, exchange.name = want.kind, name
@@ -122,17 +117,17 @@ class AppRegistryFace:
         answers = await self._gateway.survey(want, again=exchange.again)
         if len(answers) == 1 and answers[0].named is not None and not path.query:
             return await send_named(exchange, answers[0].named, NAMES, _JSON)
-        lists = await merged(answers)
-        return await self._merged(exchange, lists, list(shapes.matching(lists.packages, path.query)))
+        lists = sum_up(answers)
+        return await self._merged(exchange, lists, list(shapes.matching(await _packages(lists), path.query)))
 
     async def _search(self, exchange: Exchange, path: Search) -> web.StreamResponse:
         exchange.kind, exchange.name = Kind.PACKAGES, "search"
         want = NameWant(path.place, Kind.PACKAGES)
-        lists = await merged(await self._gateway.survey(want, again=exchange.again))
-        found = [package["name"] for package in shapes.matching(lists.packages, path.text)] if path.text else []
-        return await self._merged(exchange, lists, found)
+        lists = sum_up(await self._gateway.survey(want, again=exchange.again))
+        found = shapes.matching(await _packages(lists), path.text) if path.text else ()
+        return await self._merged(exchange, lists, [package["name"] for package in found])
 
-    async def _merged(self, exchange: Exchange, lists: Merged, document: list[Any]) -> web.StreamResponse:
+    async def _merged(self, exchange: Exchange, lists: Surveyed, document: list[Any]) -> web.StreamResponse:
         exchange.found(lists.verdict, lists.upstreams)
         headers = {**about(lists.verdict, lists.upstreams, NAMES), **_JSON, **lists.partial}
         return await send_body(exchange, 200, orjson.dumps(document), headers)
@@ -206,6 +201,10 @@ async def _bounded_body(request: web.BaseRequest) -> bytes:
         if len(body) > MAX_BODY:
             raise TooLarge(f"the body is larger than the {MAX_BODY} bytes that are taken")
     return bytes(body)
+
+
+async def _packages(lists: Surveyed) -> list[Mapping[str, Any]]:
+    return merged_packages(document for document in await lists.documents() if isinstance(document, list))
 
 
 def _with_blob(fields: Mapping[str, Any], content: bytes) -> bytes:

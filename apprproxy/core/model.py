@@ -57,6 +57,8 @@ class Kind(StrEnum):
     MANIFEST = "manifest"
     TAG = "tag"
     TAGS = "tags"
+    REFERRERS = "referrers"
+    CATALOG = "catalog"
     PRESENCE = "presence"
     PACKAGES = "packages"
     PACKAGE = "package"
@@ -180,13 +182,15 @@ class Found:
 
     ``body`` is the document, where the answer brought it; ``manifest`` says that the target is a document that is to be
     fetched by its digest. ``pins`` are the release-like names that the answer
-    mentions, as an operator would write them, and the digest it claims for each.
+    mentions, as an operator would write them, and the digest it claims for each. ``before`` is the upstream's own
+    Cache-Status.
     """
 
     target: Descriptor
     body: bytes | None = None
     manifest: bool = False
     pins: Mapping[str, Digest] = field(default_factory=dict)
+    before: str = ""
 
 
 class Cache(StrEnum):
@@ -205,7 +209,7 @@ class Verdict:
     """How an answer came about, in enough detail for Cache-Status (RFC 9211).
 
     ``ttl`` is what was left of the freshness, negative when it had run out; ``age`` is how long ago the owner last
-    confirmed the name, None for immutable bytes.
+    confirmed the name, None for immutable bytes; ``before`` is what caches before us said, to which we append.
     """
 
     cache: Cache
@@ -214,6 +218,7 @@ class Verdict:
     status: int | None = None
     detail: str | None = None
     stored: bool = False
+    before: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ def commands(gateway: str) -> dict[str, list[str]]:
         ],
         "An image for two platforms, and a chart's signature": [
             f"crane validate --insecure --remote {host}/{HUB}/images/tool:1.0",
-            f"oras discover --plain-http --distribution-spec v1.1-referrers-tag {host}/{HUB}/charts/demo:0.1.0",
+            f"oras discover --plain-http {host}/{HUB}/charts/demo:0.1.0",
         ],
         "App Registry packages": [
             f"appr list {gateway}/{OLD_QUAY}",

@@ -11,7 +11,8 @@ from apprproxy.face.target import Target
 
 @dataclass(slots=True)
 class Exchange:
-    """``name`` is what was asked for, as a person would write it; ``sent`` counts body bytes."""
+    """``name`` is what was asked for, as a person would write it; ``sent`` counts body bytes; ``fields`` go
+    on every answer."""
 
     request: web.BaseRequest
     id: str
@@ -24,6 +25,7 @@ class Exchange:
     upstream: str = ""
     status: int = 0
     sent: int = 0
+    fields: dict[str, str] = field(default_factory=dict)
 
     @property
     def method(self) -> str:

@@ -14,11 +14,12 @@ _ENTITY_TAG = re.compile(r'(?:W/)?("[^"]*")')
 
 
 def cache_status(verdict: Verdict) -> str:
-    """Cache-Status (RFC 9211, section 2)."""
+    """Cache-Status (RFC 9211, section 2), appended to that of the caches before us."""
     parts = ["apprproxy", *_parameters(verdict)]
     if verdict.detail is not None and verdict.detail != "refreshing":
         parts.append(f"detail={verdict.detail}")
-    return "; ".join(parts)
+    own = "; ".join(parts)
+    return f"{verdict.before}, {own}" if verdict.before else own
 
 
 def _parameters(verdict: Verdict) -> list[str]:

@@ -1,7 +1,7 @@
 """The places that one protocol serves, by name, and the view that answers names without a prefix."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from apprproxy.core.errors import UnknownPlace
 from apprproxy.core.model import Place
@@ -9,8 +9,11 @@ from apprproxy.core.model import Place
 
 @dataclass(frozen=True, slots=True)
 class Places:
+    """``by_host`` are the hosts that a client may name by ``?ns=``: a closed list, never a place to dial."""
+
     by_name: Mapping[str, Place]
     default: Place | None
+    by_host: Mapping[str, Place] = field(default_factory=dict)
 
     def find(self, name: str) -> Place | None:
         return self.by_name.get(name)
@@ -20,6 +23,13 @@ class Places:
         place = self.by_name.get(name)
         if place is None:
             raise UnknownPlace(f"there is no upstream or view {name[:80]!r} of this protocol here")
+        return place
+
+    def hosting(self, host: str) -> Place:
+        """Raises UnknownPlace, so that clients move on to their next host."""
+        place = self.by_host.get(host.lower())
+        if place is None:
+            raise UnknownPlace(f"no upstream here answers for the host {host[:80]!r} (ns)")
         return place
 
     def unnamed(self) -> Place:

@@ -16,7 +16,8 @@ from apprproxy.core.ports import Held
 from apprproxy.face.exchange import Exchange
 from apprproxy.face.headers import about, etag, matches
 from apprproxy.face.ranges import Slice, Unsatisfiable, parse_range
-from apprproxy.gateway.gateway import Transfer
+from apprproxy.face.status import retry_after, status_of
+from apprproxy.gateway.blobs import Transfer
 from apprproxy.gateway.lookup import Named
 
 SERVER = f"apprproxy/{__version__}"
@@ -43,6 +44,19 @@ async def send_body(exchange: Exchange, status: int, body: bytes, headers: Mappi
             await _write(exchange, response, body[at : at + _READ])
     await _end(exchange, response)
     return response
+
+
+async def send_refusal(
+    exchange: Exchange, failure: Failure, body: bytes, headers: Mapping[str, str]
+) -> web.StreamResponse:
+    """A failure, in a protocol's own words, with the fields that its status asks for."""
+    status = status_of(failure)
+    fields = dict(headers)
+    if status == 405:
+        fields["Allow"] = "GET, HEAD"
+    if (wait := retry_after(failure)) is not None:
+        fields["Retry-After"] = str(int(wait) + 1)
+    return await send_body(exchange, status, body, fields)
 
 
 async def send_empty(exchange: Exchange, status: int, headers: Mapping[str, str]) -> web.StreamResponse:
@@ -101,7 +115,7 @@ async def _send(
 
 
 def _complete(exchange: Exchange, headers: Mapping[str, str]) -> dict[str, str]:
-    return {**headers, "X-Request-Id": exchange.id, "Server": SERVER}
+    return {**headers, **exchange.fields, "X-Request-Id": exchange.id, "Server": SERVER}
 
 
 async def _right(exchange: Exchange, source: Held | Transfer) -> Held:

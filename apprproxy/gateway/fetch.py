@@ -5,6 +5,7 @@ from apprproxy.core.events import LieCaught
 from apprproxy.core.model import MAX_DOCUMENT, MAX_PACKED, BlobWant, Kind
 from apprproxy.core.ports import BlobStore, Incoming, Observer, Reply, Request
 from apprproxy.gateway.flight import Candidate, Flight, Landed
+from apprproxy.gateway.member import trail
 from apprproxy.gateway.misses import Misses
 
 MAX_EXPLANATION = 64 * 1024
@@ -36,6 +37,7 @@ class Fetch:
         async with member.upstream.open(request) as incoming:
             if incoming.status != 200:
                 raise await self._explain(candidate, request, incoming)
+            flight.before = trail(incoming.headers)
             limit = self._limit(want)
             self._check_length(flight, candidate, incoming, limit)
             async with self._store.ingest(flight.expected, member.name) as ingest:

@@ -43,6 +43,7 @@ class Flight:
         self.size = expected.size
         self.held: Held | None = None
         self.origin = ""
+        self.before = ""
         self.fault: Failure | None = None
         self.failures: dict[tuple[str, str, str], UpstreamFault] = {}
         self._candidates: dict[tuple[str, str, str], Candidate] = {}

@@ -36,11 +36,10 @@ from apprproxy.core.model import (
     Record,
     Verdict,
 )
-from apprproxy.core.ports import BlobStore, Brief, Clock, Held, Names, Observer
+from apprproxy.core.ports import Clock, Held, Observer
 from apprproxy.gateway.fresh import Serve, decide, stale
 from apprproxy.gateway.member import Member, ask
-from apprproxy.gateway.misses import Misses
-from apprproxy.gateway.pins import Pins
+from apprproxy.gateway.shelf import Shelf
 
 log = logging.getLogger(__name__)
 
@@ -63,17 +62,6 @@ class Named:
     def document(self) -> Held:
         assert self.held is not None
         return self.held
-
-
-@dataclass(frozen=True, slots=True)
-class Shelf:
-    """Where names are kept."""
-
-    names: Names
-    pins: Pins
-    blobs: BlobStore
-    brief: Brief
-    misses: Misses
 
 
 class Lookups:
@@ -127,9 +115,8 @@ class Lookups:
             await self._shelf.brief.set(f"trouble {key}", "slow", member.terms.missing_for)
             return self._stale(member, old, "upstream-slow")
         try:
-            return replace(
-                task.result(), verdict=Verdict(Cache.REVALIDATED, age=0.0, ttl=member.terms.fresh_for, status=200)
-            )
+            named = task.result()
+            return replace(named, verdict=replace(named.verdict, cache=Cache.REVALIDATED, status=200))
         except NotThere as no:
             return self._despite(member, want, old, no)
         except Failure as failure:
@@ -191,7 +178,8 @@ class Lookups:
         since = old.record.since if old is not None and old.record.target.digest == target.digest else now
         record = Record(target, member.name, checked=now, since=since)
         await self._shelf.names.put(member.name, want.key, record, as_of)
-        return Named(record, Verdict(Cache.MISS, age=0.0, ttl=member.terms.fresh_for, stored=True), held)
+        verdict = Verdict(Cache.MISS, age=0.0, ttl=member.terms.fresh_for, stored=True, before=found.before)
+        return Named(record, verdict, held)
 
     async def _found(self, member: Member, want: NameWant) -> Found:
         """What the owner says, which may contradict itself."""

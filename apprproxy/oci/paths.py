@@ -36,23 +36,45 @@ class Tags:
     repository: str
 
 
-Path = Ping | Manifest | Blob | Tags
+@dataclass(frozen=True, slots=True)
+class Referrers:
+    place: Place
+    repository: str
+    subject: Digest
 
 
-def parse_path(segments: tuple[str, ...], places: Places) -> Path:
-    """``segments`` without the leading ``v2``. Raises Malformed, or UnknownPlace for what is not served."""
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    place: Place
+
+
+Path = Ping | Manifest | Blob | Tags | Referrers | Catalog
+
+
+def parse_path(segments: tuple[str, ...], places: Places, host: str | None = None) -> Path:
+    """``segments`` without the leading ``v2``; ``host`` is the ``ns`` of the query, which wins.
+
+    Raises Malformed, or UnknownPlace for what is not served.
+    """
     match segments:
         case () | ("",):
             return Ping()
+        case ("_catalog",):
+            return Catalog(places.unnamed() if host is None else places.hosting(host))
+        case (name, "_catalog"):
+            return Catalog(_prefixed(name, places, host))
+        case (*name, "referrers", subject):
+            place, repository = _repository(name, places, host)
+            return Referrers(place, repository, names.digest(subject))
         case (*name, "manifests", reference):
-            place, repository = _repository(name, places)
+            place, repository = _repository(name, places, host)
             is_digest = ":" in reference
             return Manifest(place, repository, names.digest(reference) if is_digest else names.tag(reference))
         case (*name, "blobs", digest):
-            place, repository = _repository(name, places)
+            place, repository = _repository(name, places, host)
             return Blob(place, repository, names.digest(digest))
         case (*name, "tags", "list"):
-            place, repository = _repository(name, places)
+            place, repository = _repository(name, places, host)
             return Tags(place, repository)
         case _:
             raise UnknownPlace("there is no such end point here")
@@ -69,12 +91,33 @@ def write_path(path: Path) -> str:
             return f"/v2/{repository}/blobs/{digest}"
         case Tags(_, repository):
             return f"/v2/{repository}/tags/list"
+        case Referrers(_, repository, subject):
+            return f"/v2/{repository}/referrers/{subject}"
+        case Catalog():
+            return "/v2/_catalog"
 
 
-def _repository(segments: list[str], places: Places) -> tuple[Place, str]:
-    """A first segment that names an upstream or a view is that; otherwise the view ``default`` is asked."""
+def _prefixed(name: str, places: Places, host: str | None) -> Place:
+    """The place of that name; with ``host`` it can only be that host's."""
+    if host is None:
+        return places.named(name)
+    hosting = places.hosting(host)
+    if name != hosting.name:
+        raise UnknownPlace(f"the upstream for the host {host[:80]!r} (ns) is not {name[:80]!r}")
+    return hosting
+
+
+def _repository(segments: list[str], places: Places, host: str | None) -> tuple[Place, str]:
+    """A first segment that names an upstream or a view is that; otherwise the view ``default`` is asked.
+
+    containerd sends ``ns`` to mirrors with a prefix too: a first segment that repeats the upstream's name is dropped.
+    """
     if not segments:
         raise Malformed("the path names no repository", "NAME_INVALID")
+    if host is not None:
+        hosting = places.hosting(host)
+        repeated = segments[0] == hosting.name and len(segments) > 1
+        return hosting, names.repository("/".join(segments[1:] if repeated else segments))
     place = places.find(segments[0])
     if place is not None:
         return place, names.repository("/".join(segments[1:]))

@@ -1,5 +1,7 @@
 """Referrers (OCI distribution specification, "Listing Referrers" and "Referrers Tag Schema"). Pure."""
 
+from collections.abc import Sequence
+
 import orjson
 
 from apprproxy.core.digest import Digest
@@ -14,13 +16,11 @@ class NotAnIndex(ValueError):
 
 
 def fallback_tag(subject: Digest) -> str:
-    """The tag under which clients keep the index where the registry has no referrers end point."""
-    return f"{subject.algorithm}-{subject.hex}"[:128]
+    """The tag under which clients keep the index where the registry has no referrers end point.
 
-
-def check_index(document: bytes) -> None:
-    """Raises NotAnIndex for what is not an image index with descriptors."""
-    _manifests(document)
+    It takes the first 64 digits, which for sha512 are half ("Referrers Tag Schema").
+    """
+    return f"{subject.algorithm}-{subject.hex[:64]}"
 
 
 def filtered(document: bytes, artifact_type: str) -> bytes:
@@ -28,6 +28,16 @@ def filtered(document: bytes, artifact_type: str) -> bytes:
     index = orjson.loads(document)
     index["manifests"] = [one for one in _manifests(document) if one.get("artifactType") == artifact_type]
     return orjson.dumps(index)
+
+
+def count(document: bytes) -> int:
+    return len(_manifests(document))
+
+
+def joined(pages: Sequence[bytes]) -> bytes:
+    """One index of all pages; a single page as it is. Raises NotAnIndex for what is no index with descriptors."""
+    manifests = [one for page in pages for one in _manifests(page)]
+    return pages[0] if len(pages) == 1 else orjson.dumps({**orjson.loads(pages[0]), "manifests": manifests})
 
 
 def _manifests(document: bytes) -> list[dict[str, object]]:

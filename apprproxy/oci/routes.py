@@ -1,23 +1,27 @@
 """The OCI face: ``/v2/`` as containerd, docker, helm, oras and the others ask for it."""
 
 from typing import assert_never
+from urllib.parse import urlencode
 
+import orjson
 from aiohttp import web
 from cachetools import LRUCache
 
 from apprproxy.core.digest import Digest
-from apprproxy.core.errors import Failure, NotAllowed
+from apprproxy.core.errors import Exhausted, Failure, NotAllowed, UnknownPlace
 from apprproxy.core.model import BlobWant, Expected, Kind, NameWant
 from apprproxy.face.exchange import Exchange
 from apprproxy.face.headers import DIGESTS, NAMES, about, etag
 from apprproxy.face.places import Places
-from apprproxy.face.send import send_body, send_empty, send_named, send_transfer
-from apprproxy.face.status import retry_after, status_of
+from apprproxy.face.send import send_body, send_empty, send_named, send_refusal, send_transfer
+from apprproxy.face.status import status_of
+from apprproxy.face.surveyed import sum_up
 from apprproxy.gateway.gateway import Gateway
 from apprproxy.oci.errors import error_body
-from apprproxy.oci.manifest import media_type
-from apprproxy.oci.paths import Blob, Manifest, Ping, Tags, parse_path
-from apprproxy.oci.tags import asked_page, paged
+from apprproxy.oci.manifest import INDEX, media_type
+from apprproxy.oci.paging import Page, asked_page, paged
+from apprproxy.oci.paths import Blob, Catalog, Manifest, Ping, Referrers, Tags, parse_path
+from apprproxy.oci.referrers import EMPTY, filtered
 
 API = {"Docker-Distribution-Api-Version": "registry/2.0"}
 _JSON = {**API, "Content-Type": "application/json"}
@@ -37,7 +41,11 @@ class OciFace:
     async def serve(self, exchange: Exchange) -> web.StreamResponse:
         if not exchange.reading:
             raise NotAllowed("this gateway takes no pushes: push to the upstream registry itself")
-        path = parse_path(exchange.target.segments[1:], self._places)
+        host = exchange.target.get("ns")
+        if host is not None:
+            self._places.hosting(host)  # before a client's text becomes a header field
+            exchange.fields["OCI-Namespace"] = host.lower()
+        path = parse_path(exchange.target.segments[1:], self._places, host)
         match path:
             case Ping():
                 return await send_body(exchange, 200, b"{}", _JSON)
@@ -47,17 +55,15 @@ class OciFace:
                 return await self._blob(exchange, path)
             case Tags():
                 return await self._tags(exchange, path)
+            case Referrers():
+                return await self._referrers(exchange, path)
+            case Catalog():
+                return await self._catalog(exchange, path)
             case _:
                 assert_never(path)
 
     async def refuse(self, exchange: Exchange, failure: Failure) -> web.StreamResponse:
-        status = status_of(failure)
-        headers = dict(_JSON)
-        if status == 405:
-            headers["Allow"] = "GET, HEAD"
-        if (wait := retry_after(failure)) is not None:
-            headers["Retry-After"] = str(int(wait) + 1)
-        return await send_body(exchange, status, error_body(failure, exchange.kind), headers)
+        return await send_refusal(exchange, failure, error_body(failure, exchange.kind), _JSON)
 
     async def _manifest(self, exchange: Exchange, path: Manifest) -> web.StreamResponse:
         if isinstance(path.reference, Digest):
@@ -103,9 +109,51 @@ class OciFace:
         named = await self._gateway.lookup(NameWant(path.place, Kind.TAGS, path.repository), again=exchange.again)
         if page is None:
             return await send_named(exchange, named, NAMES, _JSON)
-        body, more = paged(await named.document.read(), page)
+        answer = orjson.loads(await named.document.read())
+        tags, more = paged(answer["tags"] or [], page)
         exchange.found(named.verdict, named.record.origin)
-        headers = {**about(named.verdict, named.record.origin, NAMES), **_JSON}
-        if more is not None:
-            headers["Link"] = f'<{exchange.request.raw_path.partition("?")[0]}?{more}>; rel="next"'
-        return await send_body(exchange, 200, body, headers)
+        headers = {**about(named.verdict, named.record.origin, NAMES), **_JSON, **_next_page(exchange, more)}
+        return await send_body(exchange, 200, orjson.dumps({**answer, "tags": tags}), headers)
+
+    async def _referrers(self, exchange: Exchange, path: Referrers) -> web.StreamResponse:
+        """Of a subject that nobody has there are none, which is no failure (conformance asks for 200)."""
+        exchange.kind, exchange.name = Kind.REFERRERS, f"{path.repository}@{path.subject}"
+        want = NameWant(path.place, Kind.REFERRERS, path.repository, str(path.subject))
+        artifact_type = exchange.target.get("artifactType")
+        headers = {**API, "Content-Type": INDEX, **({"OCI-Filters-Applied": "artifactType"} if artifact_type else {})}
+        try:
+            named = await self._gateway.lookup(want, again=exchange.again)
+        except Exhausted as failed:
+            if status_of(failed) != 404:
+                raise
+            return await send_body(exchange, 200, EMPTY, {**headers, "Cache-Control": NAMES})
+        if not artifact_type:
+            return await send_named(exchange, named, NAMES, headers)
+        exchange.found(named.verdict, named.record.origin)
+        headers |= about(named.verdict, named.record.origin, NAMES)
+        return await send_body(exchange, 200, filtered(await named.document.read(), artifact_type), headers)
+
+    async def _catalog(self, exchange: Exchange, path: Catalog) -> web.StreamResponse:
+        exchange.kind, exchange.name = Kind.CATALOG, "_catalog"
+        page = asked_page(exchange.target) or Page(None, None)
+        lists = sum_up(await self._gateway.survey(NameWant(path.place, Kind.CATALOG), again=exchange.again))
+        if not lists.said:
+            raise UnknownPlace("no upstream offers a catalog here")
+        names, more = paged((name for document in await lists.documents() for name in _repositories(document)), page)
+        exchange.found(lists.verdict, lists.upstreams)
+        headers = {**about(lists.verdict, lists.upstreams, NAMES), **_JSON, **lists.partial}
+        body = orjson.dumps({"repositories": names})
+        return await send_body(exchange, 200, body, {**headers, **_next_page(exchange, more)})
+
+
+def _repositories(document: object) -> list[str]:
+    return (document.get("repositories") or []) if isinstance(document, dict) else []
+
+
+def _next_page(exchange: Exchange, more: str | None) -> dict[str, str]:
+    """A Link that leads back here, with what the client asked by kept in it."""
+    if more is None:
+        return {}
+    kept = [(key, value) for key, value in exchange.target.query if key not in ("n", "last")]
+    query = "&".join([more, urlencode(kept)] if kept else [more])
+    return {"Link": f'<{exchange.request.raw_path.partition("?")[0]}?{query}>; rel="next"'}

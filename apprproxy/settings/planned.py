@@ -7,7 +7,6 @@ PLANNED = {
     r"cache\.max_size": "the cap on the cache's size; until then watch the disk that cache.directory is on",
     r"delivery\.(stream|side_range)": "streaming as bytes arrive; all is verified before its first byte leaves",
     r"upstreams\..+\.mirrors.*": "mirrors; name a mirror as an upstream of its own meanwhile",
-    r"upstreams\..+\.ns.*": "choosing an upstream by ?ns=; use its name as the path's prefix meanwhile",
     r"upstreams\..+\.(names|lock_file)": "upstreams that are not trusted for names",
     r"upstreams\..+\.(allow|deny|own).*": "rules on repository names",
 }

@@ -6,6 +6,7 @@ import os
 import secrets
 import time
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -16,17 +17,21 @@ from apprproxy.core.ports import Held, Ingest, Observer
 from apprproxy.store.held import FileHeld
 from apprproxy.store.ingest import DiskIngest, linked_content
 
+WRITERS = 8
+"""Threads that write and hash: one file keeps at most one of them busy."""
+
 HALF_MADE = 3600.0
 """Seconds. A link is renamed at once after it is made, so one of this age was left by a killed process."""
 
 
 class DiskStore:
-    """The file system is the truth: ``find`` opens the file, and a file that is not there is a miss."""
+    """The file system is the truth: ``find`` opens the file, and a file that is not there is a miss. ``close`` it."""
 
     def __init__(self, root: Path, observer: Observer, max_blob: int) -> None:
         self._root = root
         self._observer = observer
         self._max_blob = max_blob
+        self._threads = ThreadPoolExecutor(WRITERS, thread_name_prefix="ingest")
 
     async def find(self, expected: Expected) -> Held | None:
         return await asyncio.to_thread(self._open, expected)
@@ -47,7 +52,7 @@ class DiskStore:
     async def ingest(self, expected: Expected, source: str) -> AsyncIterator[Ingest]:
         path = self._root / "ingest" / f"{secrets.token_hex(16)}.part"
         try:
-            ingest = DiskIngest(path, self._root, expected, source, self._max_blob)
+            ingest = DiskIngest(path, self._root, expected, source, self._max_blob, self._threads)
         except OSError as error:
             raise StoreFailed(f"the cache cannot be written: {error.strerror}") from error
         counting = _Counting(ingest, self._observer)
@@ -55,6 +60,10 @@ class DiskStore:
             yield counting
         finally:
             ingest.discard()
+
+    def close(self) -> None:
+        """Wait until what is being written is written. Blocking."""
+        self._threads.shutdown()
 
     def sweep(self) -> int:
         """Remove what killed processes left in ``ingest/``; returns how many files. Blocking.

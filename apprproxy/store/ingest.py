@@ -1,13 +1,19 @@
 """Bytes on their way in: written to a growing file, hashed as they are written, judged, made durable, then visible.
 
-Hashing and writing leave the event loop in pieces of ``PIECE`` bytes.
+- Hashing and writing leave the event loop in pieces of ``PIECE`` bytes, one at a time and in order, while the next
+  piece arrives.
+- The descriptor is closed by whoever uses it last, which after a cancellation is a thread: closed under it, its number
+  would be given to the next file, and the late write would land there.
 """
 
 import asyncio
 import errno
 import fcntl
 import os
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
 from pathlib import Path
+from typing import Any
 
 from apprproxy.core.digest import Check, Digest, MalformedDigest
 from apprproxy.core.errors import DigestMismatch, Lied, StoreFailed
@@ -20,9 +26,13 @@ PIECE = 512 * KIB
 
 
 class DiskIngest:
-    """``path`` is the new file's own; ``layout`` says where files of a digest belong."""
+    """``path`` is the new file's own; ``threads`` do what blocks."""
 
-    def __init__(self, path: Path, root: Path, expected: Expected, source: str, max_size: int) -> None:
+    def __init__(
+        self, path: Path, root: Path, expected: Expected, source: str, max_size: int, threads: Executor
+    ) -> None:
+        self._threads = threads
+        self._work: Future[None] | None = None
         self._path = path
         self._root = root
         self._expected = expected
@@ -45,8 +55,18 @@ class DiskIngest:
             await self._flush()
 
     async def _flush(self) -> None:
+        await self._settled()
         pending, self._pending = self._pending, bytearray()
-        await asyncio.to_thread(self._append, bytes(pending))
+        self._begin(self._append, bytes(pending))
+
+    def _begin(self, call: Callable[..., None], *args: Any) -> None:
+        self._work = self._threads.submit(call, *args)
+
+    async def _settled(self) -> None:
+        """Until the thread has done what it was given; raises what it raised."""
+        if self._work is not None:
+            await asyncio.wrap_future(self._work)
+            self._work = None
 
     def _append(self, piece: bytes) -> None:
         self._check.update(piece)
@@ -61,8 +81,10 @@ class DiskIngest:
         if self._held is None:
             if self._pending:
                 await self._flush()
+            await self._settled()
             if self._expected.unpacked is not None:
-                await asyncio.to_thread(self._judge_unpacked, self._expected.unpacked)
+                self._begin(self._judge_unpacked, self._expected.unpacked)
+                await self._settled()
             else:
                 assert self._expected.content is not None
                 self._judge(self._expected.content, self._check.digest())
@@ -84,7 +106,8 @@ class DiskIngest:
 
     async def commit(self) -> Held:
         held = await self.verify()
-        await asyncio.to_thread(self._publish, held.digest)
+        self._begin(self._publish, held.digest)
+        await self._settled()
         return held
 
     def _publish(self, digest: Digest) -> None:
@@ -112,7 +135,13 @@ class DiskIngest:
         sync_directory(link.parent)
 
     def discard(self) -> None:
-        """Close, and remove what has not been published. Blocking, and quick."""
+        """Close, and remove what has not been published, as soon as no thread is at work on it."""
+        if self._work is None or self._work.cancel():
+            self._close()
+        else:
+            self._work.add_done_callback(lambda _: self._close())
+
+    def _close(self) -> None:
         os.close(self._fd)
         self._path.unlink(missing_ok=True)
 

@@ -4,7 +4,6 @@ A file that cannot be read any more leaves the account as it was last read; the 
 """
 
 import base64
-import binascii
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -50,10 +49,10 @@ def password_of(username: str) -> Callable[[str], Account | None]:
     return lambda text: Account(username, text.rstrip("\r\n"))
 
 
-def docker_account_of(host: str) -> Callable[[str], Account | None]:
-    """The account for a host (with its port, where it is not the default) in a Docker ``config.json``; None where it
-    has none, which is anonymous access."""
-    names = _DOCKER_HUB if host in _DOCKER_HUB else {host}
+def docker_account_of(*hosts: str) -> Callable[[str], Account | None]:
+    """The account for a host, by any of the ways in which it may be written, in a Docker ``config.json``; None where
+    it has none, which is anonymous access."""
+    names = _DOCKER_HUB if _DOCKER_HUB.intersection(hosts) else set(hosts)
 
     def account(text: str) -> Account | None:
         for key, entry in _auths(text).items():
@@ -96,8 +95,10 @@ def _auths(text: str) -> dict[str, object]:
 
 
 def _host(key: str) -> str:
-    """``https://index.docker.io/v1/`` and ``quay.io`` are both written there."""
-    return key.removeprefix("https://").removeprefix("http://").partition("/")[0]
+    """``https://index.docker.io/v1/`` and ``quay.io`` are both written there; a key of podman's for a part of a host is
+    not for the whole of it."""
+    host, _, path = key.removeprefix("https://").removeprefix("http://").partition("/")
+    return host if path.strip("/") in ("", "v1", "v2") else ""
 
 
 def _account(key: str, entry: object) -> Account | None:
@@ -107,7 +108,7 @@ def _account(key: str, entry: object) -> Account | None:
         return Account(username, password)
     try:
         pair = base64.b64decode(str(fields.get("auth", "")), validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:
         raise NoAccount(f"auths[{key[:80]!r}].auth is not base64 of user:password") from None
     username, colon, password = pair.partition(":")
     if not colon:

@@ -5,10 +5,11 @@ import json
 from apprproxy.core.digest import Digest
 
 IMAGE = "application/vnd.oci.image.manifest.v1+json"
+INDEX = "application/vnd.oci.image.index.v1+json"
 
 
-def digest(content: bytes) -> str:
-    return str(Digest.of(content))
+def digest(content: bytes, algorithm: str = "sha256") -> str:
+    return str(Digest.of(content, algorithm))
 
 
 def some_bytes(size: int, seed: str = "") -> bytes:

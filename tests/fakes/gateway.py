@@ -74,7 +74,7 @@ class Running:
     @property
     def blobs(self) -> list[str]:
         """The digests of all that is held."""
-        return sorted(f"sha256:{path.name}" for path in (self.cache / "blobs" / "sha256").iterdir())
+        return sorted(f"{path.parent.name}:{path.name}" for path in (self.cache / "blobs").glob("sha*/*"))
 
     @property
     def ingests(self) -> list[Path]:

@@ -1,12 +1,12 @@
 """An OCI registry with content that counts what it is asked, and misbehaves where it is told to.
 
 ``registry.on["blob"] = lies.page(200)`` changes one kind of answer; ``"HEAD tag"`` just that method's. Kinds are
-``blob manifest tag tags token other``.
+``blob manifest tag tags referrers catalog token other``.
 """
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Self
@@ -14,13 +14,13 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
-from apprproxy.core.digest import Digest
-from tests.fakes.content import IMAGE, digest, manifest, oci_error
+from tests.fakes.content import IMAGE, INDEX, digest, manifest, oci_error
 from tests.fakes.lies import Behaviour, Honest, honestly
 from tests.fakes.listening import listening
 from tests.fakes.lock import Lock, Open
 
 _JSON = {"Content-Type": "application/json"}
+_LACKING = Honest(404, b"404 page not found\n", {"Content-Type": "text/plain; charset=utf-8"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +34,15 @@ class Seen:
 
 
 class Registry:
-    """``url`` is valid inside ``async with``. ``lock`` says whom to let in."""
+    """``url`` is valid inside ``async with``. ``lock`` says whom to let in. ``offers`` are the end points that it has
+    of those that a registry may lack, ``page_size`` is how much of a list it says at once, 0 for all."""
 
     def __init__(self, lock: Lock | None = None) -> None:
         self.url = ""
         self.lock: Lock = lock or Open()
         self.seen: list[Seen] = []
         self.on: dict[str, Behaviour] = {}
+        self.offers = {"referrers", "catalog"}
         self.page_size = 0
         self._blobs: dict[str, dict[str, bytes]] = defaultdict(dict)
         self._manifests: dict[str, dict[str, bytes]] = defaultdict(dict)
@@ -62,20 +64,24 @@ class Registry:
 
     def add_blob(self, repository: str, content: bytes, algorithm: str = "sha256") -> str:
         """Its digest."""
-        wanted = str(Digest.of(content, algorithm))
+        wanted = digest(content, algorithm)
         self._blobs[repository][wanted] = content
         return wanted
 
-    def add_manifest(self, repository: str, content: bytes) -> str:
-        self._manifests[repository][digest(content)] = content
-        return digest(content)
+    def add_manifest(self, repository: str, content: bytes, algorithm: str = "sha256", tag: str = "") -> str:
+        """Its digest, which the tag now names."""
+        wanted = digest(content, algorithm)
+        self._manifests[repository][wanted] = content
+        if tag:
+            self._tags[repository][tag] = wanted
+        return wanted
 
     def push(self, repository: str, tag: str, *layers: bytes, note: str = "") -> bytes:
         """The manifest that the tag now names."""
         for layer in layers:
             self.add_blob(repository, layer)
         content = manifest(*layers, note=note)
-        self._tags[repository][tag] = self.add_manifest(repository, content)
+        self.add_manifest(repository, content, tag=tag)
         return content
 
     def delete(self, repository: str, tag: str) -> None:
@@ -109,6 +115,10 @@ class Registry:
                 return kind, self._manifest("/".join(name), reference, request.method)
             case ["v2", *name, "tags", "list"]:
                 return "tags", self._tag_list("/".join(name), request)
+            case ["v2", *name, "referrers", subject]:
+                return "referrers", self._referrers("/".join(name), subject, request)
+            case ["v2", "_catalog"]:
+                return "catalog", self._catalog(request)
             case _:
                 return "other", Honest(200, b"{}", _JSON)
 
@@ -123,15 +133,50 @@ class Registry:
         content = self._manifests[name].get(wanted)
         if content is None:
             return Honest(404, b"" if method == "HEAD" else oci_error("MANIFEST_UNKNOWN"), _JSON)
-        return Honest(200, content, {"Content-Type": IMAGE, "Docker-Content-Digest": wanted})
+        kind = json.loads(content).get("mediaType", IMAGE)
+        return Honest(200, content, {"Content-Type": kind, "Docker-Content-Digest": wanted})
 
     def _tag_list(self, name: str, request: web.BaseRequest) -> Honest:
-        tags = sorted(self._tags[name])
-        if not tags:
+        """Of a repository with manifests and no tags the list is empty."""
+        if not self._manifests.get(name):
             return Honest(404, oci_error("NAME_UNKNOWN"), _JSON)
-        rest = [tag for tag in tags if tag > request.query.get("last", "")]
+        tags, headers = self._page(sorted(self._tags[name]), request)
+        return Honest(200, json.dumps({"name": name, "tags": tags}).encode(), {**_JSON, **headers})
+
+    def _catalog(self, request: web.BaseRequest) -> Honest:
+        if "catalog" not in self.offers:
+            return _LACKING
+        names, headers = self._page(sorted(name for name, held in self._manifests.items() if held), request)
+        return Honest(200, json.dumps({"repositories": names}).encode(), {**_JSON, **headers})
+
+    def _referrers(self, name: str, subject: str, request: web.BaseRequest) -> Honest:
+        """Of a subject that is not there they are none (specification, "Listing Referrers")."""
+        if "referrers" not in self.offers:
+            return _LACKING
+        held = self._manifests[name]
+        referring = {one: json.loads(held[one]) for one in held}
+        referring = {one: said for one, said in referring.items() if said.get("subject", {}).get("digest") == subject}
+        page, headers = self._page(sorted(referring), request)
+        index = {
+            "schemaVersion": 2,
+            "mediaType": INDEX,
+            "manifests": [descriptor(held[one], one) for one in page],
+        }
+        return Honest(200, json.dumps(index).encode(), {"Content-Type": INDEX, **headers})
+
+    def _page(self, entries: Sequence[str], request: web.BaseRequest) -> tuple[list[str], dict[str, str]]:
+        """What follows ``last``, and the Link to what follows that."""
+        rest = [entry for entry in entries if entry > request.query.get("last", "")]
         page = rest[: self.page_size or None]
-        headers = dict(_JSON)
-        if len(page) < len(rest):
-            headers["Link"] = f'</v2/{name}/tags/list?last={page[-1]}&n={self.page_size}>; rel="next"'
-        return Honest(200, json.dumps({"name": name, "tags": page}).encode(), headers)
+        if len(page) == len(rest):
+            return page, {}
+        path = request.raw_path.partition("?")[0]
+        return page, {"Link": f'<{path}?last={page[-1]}&n={self.page_size}>; rel="next"'}
+
+
+def descriptor(content: bytes, wanted: str) -> dict[str, object]:
+    """Of a manifest, as an index or a list of referrers names it."""
+    said = json.loads(content)
+    described = {"mediaType": said.get("mediaType", IMAGE), "digest": wanted, "size": len(content)}
+    kind = said.get("artifactType") or said.get("config", {}).get("mediaType")
+    return {**described, "artifactType": kind} if kind else described

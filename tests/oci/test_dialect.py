@@ -3,7 +3,7 @@
 import pytest
 
 from apprproxy.core.digest import Digest
-from apprproxy.core.errors import NotAllowed, NotThere, Outage
+from apprproxy.core.errors import Denied, NotAllowed, NotThere, Outage
 from apprproxy.core.model import BlobWant, Expected, Kind, NameWant, Place, Write
 from apprproxy.core.ports import Reply
 from apprproxy.oci.dialect import OciDialect
@@ -17,7 +17,7 @@ CONTENT = some_bytes(50_000)
 BLOB = f"/v2/hub/library/app/blobs/{digest(CONTENT)}"
 
 
-@pytest.mark.parametrize("status", [404, 405, 501])
+@pytest.mark.parametrize("status", [403, 404, 405, 501])
 async def test_where_head_is_refused_one_byte_is_asked_for(registry: Registry, gateways: Gateways, status: int) -> None:
     registry.on["HEAD blob"] = lies.says(status)
     registry.on["GET blob"] = lies.says(206, CONTENT[:1], Content_Range=f"bytes 0-0/{len(CONTENT)}")
@@ -54,6 +54,15 @@ async def test_head_of_a_missing_blob_is_remembered(registry: Registry, gateways
         (Reply(206, {}), None),
         (Reply(404, {}, oci_error("MANIFEST_UNKNOWN")), NotThere),
         (Reply(400, {}, oci_error("NAME_INVALID")), NotThere),
+        (Reply(403, {}, oci_error("DENIED")), Denied),
+        (Reply(403, {}, oci_error("UNAUTHORIZED")), Denied),
+        (Reply(403, {}, b"<html>"), Outage),
+        (Reply(403, {}), Outage),
+        (Reply(404, {}, oci_error("DENIED")), Outage),
+        (Reply(404, {}, oci_error("UNAUTHORIZED")), Outage),
+        (Reply(404, {}, oci_error("TOOMANYREQUESTS")), Outage),
+        (Reply(404, {}, oci_error("UNKNOWN")), Outage),
+        (Reply(400, {}, oci_error("UNSUPPORTED")), Outage),
         (Reply(404, {}, b"<html>"), Outage),
         (Reply(404, {}), Outage),
         (Reply(404, {}, b'{"errors": []}'), Outage),

@@ -3,7 +3,7 @@
 import hashlib
 import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,17 +28,24 @@ class Ran:
         return self
 
 
-def run(name: str, *arguments: str, start: Path | None = None, settle: Sequence[str] = ()) -> Ran:
+def run(
+    name: str,
+    *arguments: str,
+    start: Path | None = None,
+    settle: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
+) -> Ran:
     """Runs a client in a new home and an empty working folder, or in `start`; before it, `settle` in the same home."""
     with TemporaryDirectory(prefix="client-") as home:
+        known = {**_environment(home), **(environment or {})}
         if settle:
-            subprocess.run([tool(name), *settle], env=_environment(home), check=True, timeout=PATIENCE)
+            subprocess.run([tool(name), *settle], env=known, check=True, timeout=PATIENCE)
         work = start or Path(home, "work")
         work.mkdir(exist_ok=True)
         done = subprocess.run(
             [tool(name), *arguments],
             cwd=work,
-            env=_environment(home),
+            env=known,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -50,7 +57,8 @@ def run(name: str, *arguments: str, start: Path | None = None, settle: Sequence[
 def _environment(home: str) -> dict[str, str]:
     # nothing else: no proxies, credentials or settings of whoever runs the tests
     names = {"XDG_CONFIG_HOME": "config", "XDG_CACHE_HOME": "cache", "XDG_DATA_HOME": "data", "XDG_RUNTIME_DIR": "run"}
-    Path(home, "tmp").mkdir(exist_ok=True)
+    for folder in ("tmp", names["XDG_RUNTIME_DIR"]):
+        Path(home, folder).mkdir(exist_ok=True)
     places = {variable: f"{home}/{folder}" for variable, folder in names.items()}
     return {
         "PATH": os.environ["PATH"],

@@ -22,7 +22,7 @@ def upstreams(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[st
         def upstream(name: str) -> Upstream:
             if name not in known:
                 server: Process = getattr(servers, name)(tmp_path_factory.mktemp(name))
-                fill = seeds.fill_app_registry if name in {"appr", "cnr"} else seeds.fill_oci
+                fill = seeds.fill_app_registry_whole if name in {"appr", "cnr"} else seeds.fill_oci
                 with ExitStack() as filling:
                     filling.enter_context(server)
                     known[name] = Upstream(server, fill(server, tmp_path_factory.mktemp("seed")))

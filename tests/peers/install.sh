@@ -22,9 +22,9 @@ get_skopeo() {
 
 one() { # name
   case $1 in
-    skopeo)   get_skopeo ;;
-    appr|cnr) bash "$here/install-appr.sh" "$dir" "$1" ;;
-    *)        bash "$here/install-go.sh" "$dir" "$1" ;;
+    skopeo) get_skopeo ;;
+    appr|cnr|operator-courier) bash "$here/install-appr.sh" "$dir" "$1" ;;
+    *) bash "$here/install-go.sh" "$dir" "$1" ;;
   esac
 }
 
@@ -32,7 +32,7 @@ exec 9>"$dir/.lock"
 if command -v flock >/dev/null; then flock 9; fi # two runs at once would build the same things twice
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-[ $# -gt 0 ] || set -- olareg oras crane registry helm3 helm4 appr cnr skopeo
+[ $# -gt 0 ] || set -- olareg oras crane regctl registry helm3 helm4 appr cnr operator-courier skopeo
 for name; do
   : >"$log"
   # what is being built is shown at once, the rest only in so far as it says why there is nothing

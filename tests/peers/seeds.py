@@ -8,10 +8,11 @@ from tests.peers.layout import write_layout
 from tests.peers.process import Process, get
 
 SIGNATURE = "application/vnd.example.signature"
+SBOM = "application/spdx+json"
 
 
 def fill_oci(server: Process, folder: Path) -> dict[str, str]:
-    """charts/demo 0.1.0, images/multi 1.0 (an index), artifacts/thing 1.0 with a signature; returns digests by name."""
+    """charts/demo 0.1.0, images/multi 1.0 (an index), artifacts/thing 1.0 and referrers; returns digests by name."""
     package = _chart(folder / "demo", "demo", "0.1.0")
     run("helm3", "package", str(package), start=folder).ok()
     run("helm3", "push", "demo-0.1.0.tgz", f"oci://{server.host}/charts", "--plain-http", start=folder).ok()
@@ -22,15 +23,31 @@ def fill_oci(server: Process, folder: Path) -> dict[str, str]:
 
 
 def fill_artifact(server: Process, folder: Path, *login: str) -> dict[str, str]:
+    """artifacts/thing 1.0, its signature, and its SBOM, which is signed too."""
     work = folder / "artifact"
     work.mkdir()
     (work / "thing.txt").write_text("a thing\n" * 1000)
     (work / "thing.sig").write_text("signed\n")
-    thing = f"{server.host}/artifacts/thing:1.0"
+    (work / "thing.json").write_text('{"spdxVersion": "SPDX-2.3"}\n')
+    (work / "sbom.sig").write_text("signed as well\n")
     formed = ("--plain-http", "--format", "json", *login)
-    pushed = run("oras", "push", *formed, thing, "thing.txt:text/plain", start=work).ok()
-    signed = run("oras", "attach", *formed, "--artifact-type", SIGNATURE, thing, "thing.sig", start=work).ok()
-    return {"thing": json.loads(pushed.out)["digest"], "signature": json.loads(signed.out)["digest"]}
+
+    def attach(kind: str, subject: str, file: str) -> str:
+        attached = run("oras", "attach", *formed, "--artifact-type", kind, subject, file, start=work).ok()
+        digest: str = json.loads(attached.out)["digest"]
+        return digest
+
+    repository = f"{server.host}/artifacts/thing"
+    pushed = run("oras", "push", *formed, f"{repository}:1.0", "thing.txt:text/plain", start=work).ok()
+    thing = json.loads(pushed.out)["digest"]
+    signature = attach(SIGNATURE, f"{repository}@{thing}", "thing.sig")
+    sbom = attach(SBOM, f"{repository}@{thing}", "thing.json")
+    return {
+        "thing": thing,
+        "signature": signature,
+        "sbom": sbom,
+        "sbom_signature": attach(SIGNATURE, f"{repository}@{sbom}", "sbom.sig"),
+    }
 
 
 def fill_app_registry(server: Process, folder: Path) -> dict[str, str]:
@@ -38,12 +55,28 @@ def fill_app_registry(server: Process, folder: Path) -> dict[str, str]:
     for version in ("0.1.0", "0.2.0"):
         chart = _chart(folder / version, "nginx", version)
         run("appr", "push", "--channel", "stable", f"{server.url}/alice/nginx", start=chart).ok()
-    compose = folder / "compose"
-    compose.mkdir()
-    (compose / "docker-compose.yml").write_text("services: {app: {image: example.org/app}}\n")
-    run("appr", "push", "-t", "docker-compose", f"{server.url}/bob/app@1.0.0", start=compose).ok()
+    push(server, folder, "docker-compose", "bob/app")
     _, manifest = get(server.host, "/cnr/api/v1/packages/alice/nginx/0.1.0/helm")
     return {"nginx": json.loads(manifest)["content"]["digest"]}
+
+
+def fill_app_registry_whole(server: Process, folder: Path) -> dict[str, str]:
+    """The same, a newer prerelease of alice/nginx, and the other formats: dab in bob/app, kpm in carol/kube."""
+    digests = fill_app_registry(server, folder)
+    prerelease = _chart(folder / "prerelease", "nginx", "0.3.0-rc.1")
+    run("appr", "push", "--channel", "beta", f"{server.url}/alice/nginx", start=prerelease).ok()
+    push(server, folder, "dab", "bob/app")
+    push(server, folder, "kpm", "carol/kube")
+    return digests
+
+
+def push(server: Process, folder: Path, media_type: str, package: str) -> None:
+    """Release 1.0.0 of a package in that format."""
+    work = folder / media_type
+    work.mkdir()
+    name, content = CONTENTS[media_type]
+    (work / name).write_text(content)
+    run("appr", "push", "-t", media_type, f"{server.url}/{package}@1.0.0", start=work).ok()
 
 
 def _chart(folder: Path, name: str, version: str) -> Path:
@@ -62,3 +95,19 @@ kind: Service
 metadata: {name: {{ .Chart.Name | quote }}}
 spec: {ports: [{port: {{ .Values.port }}}]}
 """
+
+KPM = """\
+---
+package: {name: carol/kube, author: carol, version: 1.0.0, description: for the tests}
+resources: []
+deploy: []
+variables: {}
+shards: {}
+"""
+
+CONTENTS = {
+    "docker-compose": ("docker-compose.yml", "services: {app: {image: example.org/app}}\n"),
+    "dab": ("app.dab", '{"Services": {}, "Version": "0.1"}\n'),
+    "kpm": ("manifest.yaml", KPM),
+}
+"""A file's name and what it says, by format."""

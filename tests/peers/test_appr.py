@@ -2,6 +2,8 @@
 
 import base64
 import gzip
+import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,8 +11,9 @@ from typing import Any
 import pytest
 
 from tests.peers import seeds, servers
+from tests.peers.clients import run
 from tests.peers.gateway import Gateways
-from tests.peers.journey import Call, Upstream, eventually, travel
+from tests.peers.journey import Call, Upstream, eventually, journey, travel, travel_all
 
 pytestmark = pytest.mark.peers
 
@@ -23,8 +26,49 @@ CALLS = [
     Call("appr", "pull -t docker-compose http://{at}/bob/app@1.0.0"),
     Call("appr", "pull http://{at}/alice/nginx@sha256:{nginx}"),
 ]
-# cnr's server knows no media type `-`, which is what this asks for
-GUESSED = Call("appr", "pull http://{at}/alice/nginx@0.1.0")
+TOGETHER = {
+    # the last is the only kind of range that the client can write
+    "releases": [
+        Call("appr", "pull -t helm http://{at}/alice/nginx"),
+        Call("appr", "pull -t helm http://{at}/alice/nginx:stable"),
+        Call("appr", "pull -t helm http://{at}/alice/nginx@0.1"),
+    ],
+    "lists": [
+        Call("appr", "list -o bob http://{at}"),
+        Call("appr", "list -t kpm http://{at}"),
+        Call("appr", "list -s app http://{at}"),
+        Call("appr", "version http://{at}"),
+    ],
+    "packages": [
+        Call("appr", "show http://{at}/bob/app"),
+        Call("appr", "show -t dab http://{at}/bob/app"),
+        Call("appr", "show http://{at}/bob/app@1.0.0"),
+        Call("appr", "channel http://{at}/alice/nginx"),
+        Call("appr", "channel -c beta http://{at}/alice/nginx"),
+    ],
+    "formats": [
+        Call("appr", "pull -t dab http://{at}/bob/app@1.0.0"),
+        Call("appr", "pull -t kpm http://{at}/carol/kube@1.0.0"),
+        Call("appr", "pull -t helm --tarball http://{at}/alice/nginx@0.2.0"),
+        Call("appr", "inspect -t docker-compose http://{at}/bob/app@1.0.0"),
+    ],
+    "ranges by curl": [
+        Call("curl", f"-sSf -o archive http://{{at}}/cnr/api/v1/packages/alice/nginx/{release}/helm/pull")
+        for release in ("%3E%3D0.1.0", "%3E%3D0.1.0-0", "%5E0.1", "default")
+    ],
+}
+
+# cnr's server, as Quay, knows no media type `-`, which is what the first of each pair asks for
+GUESSED = {
+    "pull http://{at}/alice/nginx@0.1.0": "pull -t helm http://{at}/alice/nginx@0.1.0",
+    "pull http://{at}/alice/nginx:stable": "pull -t helm http://{at}/alice/nginx:stable",
+    "pull http://{at}/carol/kube": "pull -t kpm http://{at}/carol/kube",
+}
+MISSING = {
+    "pull -t helm http://{at}/alice/nginx@9.9.9": "package-release-not-found",
+    "pull -t helm http://{at}/alice/nginx@latest": "invalid-release",
+    "pull -t helm http://{at}/alice/nginx:nightly": "channel-not-found",
+}
 
 
 def old_quay(upstream: Upstream, **more: Any) -> dict[str, Any]:
@@ -50,11 +94,64 @@ def test_a_client_reads_through_the_default_view(call: Call, upstream: Upstream,
     travel(call, upstream, gateway, "")
 
 
-@pytest.mark.parametrize("upstream", ["appr"], indirect=True)
-def test_the_upstream_says_which_format_a_package_has(upstream: Upstream, gateways: Gateways) -> None:
+@pytest.mark.parametrize("upstream", ["appr", "cnr"], indirect=True)
+@pytest.mark.parametrize("calls", TOGETHER.values(), ids=TOGETHER)
+def test_a_client_reads_several_things(calls: list[Call], upstream: Upstream, gateways: Gateways) -> None:
     gateway = gateways.start(old_quay(upstream, fresh_for="0s"))
 
-    travel(GUESSED, upstream, gateway, "/old-quay")
+    travel_all(calls, upstream, gateway, "/old-quay")
+
+
+@pytest.mark.parametrize("upstream", ["appr", "cnr"], indirect=True)
+def test_a_format_that_is_not_named_is_the_only_one_there_is(upstream: Upstream, gateways: Gateways) -> None:
+    gateway = gateways.start(old_quay(upstream, fresh_for="0s"))
+    expected = [Call("appr", named).seen(upstream.server.host, {}) for named in GUESSED.values()]
+
+    journey([Call("appr", guessed) for guessed in GUESSED], upstream, gateway, "/old-quay", expected)
+
+
+@pytest.mark.parametrize("upstream", ["appr", "cnr"], indirect=True)
+def test_a_format_that_is_not_named_where_there_are_several_is_asked_for(
+    upstream: Upstream, gateways: Gateways
+) -> None:
+    gateway = gateways.start(old_quay(upstream))
+    refused = run("appr", "pull", f"{gateway.url}/old-quay/bob/app@1.0.0")
+
+    assert 2 == refused.status
+    assert re.search(r"media-type non specified: \[(dab,docker-compose|docker-compose,dab)\]", refused.err)
+
+
+@pytest.mark.parametrize("upstream", ["appr", "cnr"], indirect=True)
+def test_what_is_looked_for_is_text_whatever_its_case(upstream: Upstream, gateways: Gateways) -> None:
+    # the genuine servers take it for a regular expression: `[` is a 500 there
+    gateway = gateways.start(old_quay(upstream, fresh_for="0s"))
+
+    def found(text: str) -> list[str]:
+        ran = run("appr", "list", "--output", "json", "-s", text, f"{gateway.url}/old-quay").ok()
+        return [package["name"] for package in json.loads(ran.out)]
+
+    def looked() -> list[list[str]]:
+        return [found(text) for text in ("NGI", "n.inx", "[")]
+
+    expected = [["alice/nginx"], [], []]
+
+    assert expected == looked(), "cold"
+    assert expected == looked(), "warm"
+    with upstream.server.stopped():
+        assert expected == looked(), "warm, upstream stopped"
+
+
+@pytest.mark.parametrize("upstream", ["appr", "cnr"], indirect=True)
+def test_what_is_not_there_is_said_in_the_owners_words(upstream: Upstream, gateways: Gateways) -> None:
+    gateway = gateways.start(old_quay(upstream))
+
+    for line, code in MISSING.items():
+        genuine = Call("appr", line).run(upstream.server.host, {})
+        through = Call("appr", line).run(f"{gateway.host}/old-quay", {})
+
+        assert genuine.status == through.status, line
+        assert f"code: {code}" in genuine.err
+        assert f"code: {code}" in through.err
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """What the genuine appr client writes passes where the configuration lets it, and is seen at once."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,14 +10,18 @@ from tests.peers import seeds, servers
 from tests.peers.clients import Ran, run
 from tests.peers.gateway import Gateway, Gateways
 from tests.peers.process import Process
+from tests.peers.quay import PASSWORD, TOKEN, USER, quay
 
 pytestmark = pytest.mark.peers
 
 
+BOTH = pytest.mark.parametrize("server", ["appr", "cnr"], indirect=True)
+
+
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Process]:
+def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Process]:
     (tmp_path / "server").mkdir()
-    with servers.appr(tmp_path / "server") as running:
+    with getattr(servers, getattr(request, "param", "appr"))(tmp_path / "server") as running:
         yield running
 
 
@@ -38,6 +43,14 @@ def listed(at: str) -> str:
 
 def pulled(at: str) -> Ran:
     return run("appr", "pull", "-t", "helm", f"http://{at}/alice/nginx@0.1.0")
+
+
+def shown(at: str) -> list[str]:
+    """Release and format of what carol/kube has."""
+    ran = run("appr", "show", "--output", "json", f"http://{at}/carol/kube")
+    manifests = json.loads(ran.out) if ran.status == 0 else []
+    formats = [manifest["mediaType"].split("package-manifest.")[1].removesuffix(".v0.json") for manifest in manifests]
+    return sorted(f"{manifest['release']} {name}" for manifest, name in zip(manifests, formats, strict=True))
 
 
 def test_a_push_is_seen_at_once(gateway: Gateway, tmp_path: Path) -> None:
@@ -74,17 +87,52 @@ def test_a_forced_push_past_the_gateway_does_not_move_the_release(
     assert gateway.total("apprproxy_moved_names_total", upstream="old-quay") == 1
 
 
+@BOTH
+def test_a_push_in_every_format_is_seen_at_once(server: Process, gateway: Gateway, tmp_path: Path) -> None:
+    genuine = ["1.0.0 dab", "1.0.0 docker-compose", "1.0.0 kpm"]
+    assert [] == shown(gateway.host)
+
+    seeds.push(gateway, tmp_path, "kpm", "carol/kube")
+    seeds.push(gateway, tmp_path, "dab", "carol/kube")
+    seeds.push(gateway, tmp_path, "docker-compose", "carol/kube")
+
+    assert genuine == shown(server.host)
+    assert genuine == shown(gateway.host)
+
+
+def test_a_push_of_what_exists_is_refused_in_the_owners_words(gateway: Gateway, tmp_path: Path) -> None:
+    run("appr", "push", f"{gateway.url}/alice/nginx", start=chart(tmp_path / "one", "one")).ok()
+    again = run("appr", "push", f"{gateway.url}/alice/nginx", start=chart(tmp_path / "two", "two"))
+
+    assert 2 == again.status
+    assert "package-exists" in again.err
+
+
+@BOTH
 def test_channels_and_deletions_are_seen_at_once(server: Process, gateway: Gateway, tmp_path: Path) -> None:
     package = f"http://{gateway.host}/alice/nginx"
     seeds.fill_app_registry(server, tmp_path)
-    before = run("appr", "channel", package).ok().out
-    run("appr", "channel", f"{package}@0.1.0", "-c", "edge", "--set-release").ok()
-    after = run("appr", "channel", package).ok().out
-    pulled(gateway.host).ok()
-    run("appr", "delete-package", "-t", "helm", f"{package}@0.1.0").ok()
 
-    assert "edge" not in before
-    assert "edge" in after
+    def channels() -> dict[str, str]:
+        told = json.loads(run("appr", "channel", "--output", "json", package).ok().out)
+        return {channel["name"]: channel["current"] for channel in told}
+
+    def change(*words: str) -> None:
+        run("appr", *words).ok()
+
+    assert {"stable": "0.2.0"} == channels()
+
+    change("channel", f"{package}@0.1.0", "-c", "edge", "--set-release")
+    assert {"edge": "0.1.0", "stable": "0.2.0"} == channels()
+
+    change("channel", f"{package}@0.2.0", "-c", "stable", "--remove-release")
+    assert {"edge": "0.1.0", "stable": "0.1.0"} == channels()
+
+    change("channel", package, "-c", "edge", "--delete")
+    assert {"stable": "0.1.0"} == channels()
+
+    pulled(gateway.host).ok()
+    change("delete-package", "-t", "helm", f"{package}@0.1.0")
     assert pulled(gateway.host).status != 0
 
 
@@ -106,3 +154,38 @@ def test_a_write_that_is_not_let_through_names_the_key(server: Process, gateways
     assert refused.status != 0
     assert "upstreams.old-quay.writes: pass" in refused.out + refused.err
     assert "alice/nginx" not in listed(server.host)
+
+
+def test_a_login_and_the_token_it_gives_pass_as_they_are(gateways: Gateways, tmp_path: Path) -> None:
+    with quay() as upstream:
+        gateway = gateways.start({"old-quay": {"kind": "appr", "url": upstream.url, "writes": "pass"}})
+        login = ("login", gateway.url, "--user", USER, "--password")
+        refused = run("appr", *login, "wrong")
+        run(
+            "appr",
+            "push",
+            f"{gateway.url}/alice/nginx",
+            start=chart(tmp_path / "one", "one"),
+            settle=(*login, PASSWORD),
+        ).ok()
+        told = [(one.path, one.authorization) for one in upstream.told]
+
+        assert 2 == refused.status
+        assert "Invalid username or password" in refused.err
+        assert [
+            ("/cnr/api/v1/users/login", None),
+            ("/cnr/api/v1/users/login", None),
+            ("/cnr/api/v1/packages/alice/nginx", TOKEN),
+        ] == told
+        assert {"user": {"username": USER, "password": PASSWORD}} == json.loads(upstream.told[1].body)
+        assert b'"media_type": "helm"' in upstream.told[2].body
+
+
+def test_a_login_is_not_passed_on_where_writes_are_refused(gateways: Gateways) -> None:
+    with quay() as upstream:
+        gateway = gateways.start({"old-quay": {"kind": "appr", "url": upstream.url}})
+        refused = run("appr", "login", gateway.url, "--user", USER, "--password", PASSWORD)
+
+        assert 2 == refused.status
+        assert "upstreams.old-quay.writes: pass" in refused.err
+        assert [] == upstream.told

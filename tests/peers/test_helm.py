@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.peers.clients import run
 from tests.peers.gateway import Gateways
 from tests.peers.journey import Call, Upstream, travel
 
@@ -39,3 +40,17 @@ def test_helm_finds_the_newest_version_by_itself(helm: str, upstream: Upstream, 
     gateway = gateways.start({"hub": {"kind": "oci", "url": upstream.server.url, "fresh_for": "0s"}})
 
     travel(Call(helm, "pull oci://{at}/charts/demo --plain-http"), upstream, gateway, "/hub")
+
+
+@pytest.mark.parametrize("upstream", ["distribution"], indirect=True)
+@pytest.mark.parametrize(
+    ("helm", "plain"), [("helm3", "--plain-http"), ("helm3", "--insecure"), ("helm4", "--plain-http")]
+)
+def test_anybody_logs_in_and_pulls(helm: str, plain: str, upstream: Upstream, gateways: Gateways) -> None:
+    # to helm 4, --insecure is https whose certificate is not looked at
+    gateway = gateways.start({"hub": {"kind": "oci", "url": upstream.server.url}})
+    login = ("registry", "login", gateway.host, "--username", "anyone", "--password", "anything", plain)
+    pull = ("pull", f"oci://{gateway.host}/hub/charts/demo", "--version", "0.1.0", "--plain-http")
+
+    assert "Login Succeeded" in run(helm, *login).ok().out + run(helm, *login).err
+    assert ["demo-0.1.0.tgz"] == list(run(helm, *pull, settle=login).ok().files)

@@ -53,7 +53,6 @@ def test_an_unknown_or_missing_key_is_named_by_its_path(text: str, said: str) ->
         ("delivery: {stream: owner}", "delivery.stream"),
         ("delivery: {side_range: 8MiB}", "delivery.side_range"),
         (upstream("mirrors: [{url: 'http://a', kind: oci}]"), "upstreams.quay.io.mirrors"),
-        (upstream("ns: [quay.io]"), "upstreams.quay.io.ns"),
         (upstream("names: locked"), "upstreams.quay.io.names"),
         (upstream("own: ['corp/*']"), "upstreams.quay.io.own"),
         ("upstreams: {a: {kind: helm, url: 'https://a'}}", "upstreams.a.kind"),
@@ -154,6 +153,55 @@ def test_a_url_that_cannot_be_used_is_refused(url: str, said: str) -> None:
     assert f"upstreams.a.url: {said}" == complaint(f"upstreams: {{a: {{kind: oci, url: '{url}'}}}}")
 
 
+# --- hosts that clients may name
+
+
+def test_an_upstream_answers_for_the_hosts_it_claims() -> None:
+    settings = read(upstream("ns: [quay.io, 'quay.corp:5000', 127.0.0.1]"))
+
+    assert ["quay.io", "quay.corp:5000", "127.0.0.1"] == settings.upstreams["quay.io"].ns
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "Quay.io",
+        "https://quay.io",
+        "quay.io/",
+        "quay.io:",
+        "quay.io:123456",
+        "'*'",
+        "*.quay.io",
+        "''",
+        "-a",
+        "a.",
+        "a b",
+    ],
+)
+def test_what_is_no_host_cannot_be_claimed(host: str) -> None:
+    said = complaint(upstream(f'ns: ["{host.strip(chr(39))}"]'))
+
+    assert said.startswith("upstreams.quay.io.ns: not a host, or a host and its port, in lower case: ")
+
+
+def test_a_host_is_claimed_by_one_upstream() -> None:
+    one, two = (f"{name}: {{kind: oci, url: 'https://{name}', ns: [docker.io]}}" for name in ("a", "b"))
+
+    assert "upstreams.b.ns: docker.io is claimed by a already" == complaint(f"upstreams: {{{one}, {two}}}")
+
+
+def test_hosts_are_for_one_kind_only() -> None:
+    said = complaint("upstreams: {a: {kind: appr, url: 'https://a', ns: [a]}}")
+
+    assert "upstreams.a: ns is for kind: oci only" == said
+
+
+def test_hosts_may_come_from_the_environment() -> None:
+    settings = read(QUAY, {"APPRPROXY_UPSTREAMS__QUAY.IO__NS": '["quay.io"]'})
+
+    assert ["quay.io"] == settings.upstreams["quay.io"].ns
+
+
 # --- accounts
 
 SHARED = "auth: {username: bot, password_file: /run/secrets/quay, share: true}"
@@ -193,6 +241,29 @@ def test_one_address_beyond_loopback_is_enough_to_ask() -> None:
 )
 def test_an_account_has_one_password(auth: str) -> None:
     assert complaint(upstream(f"auth: {{{auth}}}")).startswith("upstreams.quay.io.auth: give either password_file or")
+
+
+@pytest.mark.parametrize("more", ["username: bot", f"password: {SECRET}", "password_file: /run/secrets/quay"])
+def test_a_docker_config_stands_alone(more: str) -> None:
+    said = complaint(upstream(f"auth: {{docker_config: /etc/docker/config.json, {more}}}"))
+
+    assert said.startswith("upstreams.quay.io.auth: docker_config has the user name and the password in it")
+
+
+def test_a_docker_configs_account_is_not_lent_to_others_unknowingly_either() -> None:
+    keys = "docker_config: /etc/docker/config.json"
+    said = complaint("server: {listen: '0.0.0.0:8080'}\n" + upstream(f"auth: {{{keys}}}"))
+    shared = read("server: {listen: '0.0.0.0:8080'}\n" + upstream(f"auth: {{{keys}, share: true}}"))
+
+    assert "would read what the account in /etc/docker/config.json may read" in said
+    assert shared.upstreams["quay.io"].auth is not None
+
+
+@pytest.mark.parametrize("auth", ["{}", "share: true", "realms: [auth.quay.io]"])
+def test_an_account_is_somebodys(auth: str) -> None:
+    said = complaint(upstream(f"auth: {{{auth.strip('{}')}}}"))
+
+    assert "upstreams.quay.io.auth: give a username with password_file, or docker_config" == said
 
 
 def test_a_password_that_looks_like_a_number_must_be_quoted() -> None:

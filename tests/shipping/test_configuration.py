@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from apprproxy.cli import main
 from apprproxy.settings import Settings, load
-from apprproxy.settings.model import Upstream
+from apprproxy.settings.upstream import Upstream
 
 CONFIG = Path(__file__).parents[2] / "config"
 COMMENTED = CONFIG / "apprproxy.yaml"

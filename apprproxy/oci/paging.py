@@ -1,9 +1,11 @@
-"""A tag list as clients page through it (distribution specification, "Listing tags"). Pure."""
+"""Sorted lists as clients page through them (distribution specification, "Listing Tags"). Pure.
 
+A page is told by the last name on it and not by a number, so that nothing is lost or repeated when names come and go.
+"""
+
+from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import urlencode
-
-import orjson
 
 from apprproxy.core.errors import Malformed
 from apprproxy.face.target import Target
@@ -11,7 +13,7 @@ from apprproxy.face.target import Target
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """``count`` None for all; ``last`` is the tag after which the page begins."""
+    """``count`` None for all; ``last`` is the name after which the page begins."""
 
     count: int | None
     last: str | None
@@ -27,11 +29,9 @@ def asked_page(target: Target) -> Page | None:
     return Page(int(count) if count is not None else None, last)
 
 
-def paged(document: bytes, page: Page) -> tuple[bytes, str | None]:
-    """The list with just that page's tags, sorted, its other fields kept; and the query of the next page."""
-    answer = orjson.loads(document)
-    tags = sorted(set(answer["tags"] or []))
-    rest = [tag for tag in tags if page.last is None or tag > page.last]
+def paged(names: Iterable[str], page: Page) -> tuple[list[str], str | None]:
+    """That page's names, sorted and each once; and the query of the next page, where there is one."""
+    rest = sorted({name for name in names if page.last is None or name > page.last})
     chosen = rest if page.count is None else rest[: page.count]
     more = urlencode({"n": page.count, "last": chosen[-1]}) if chosen and len(chosen) < len(rest) else None
-    return orjson.dumps({**answer, "tags": chosen}), more
+    return chosen, more

@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apprproxy.oci.tags import Page, paged
+from apprproxy.core.errors import Malformed
+from apprproxy.face.target import parse_target
+from apprproxy.oci.paging import Page, asked_page, paged
 from tests.fakes import lies
 from tests.fakes.clock import Clock
 from tests.fakes.gateway import Gateways, oci
@@ -128,15 +130,64 @@ async def test_unknown_fields_are_kept(registry: Registry, gateways: Gateways) -
     assert {"child": [], "manifest": {"x": 1}, "name": "library/app", "tags": ["a"]} == paged_answer
 
 
-@given(st.lists(st.text("abcAB01.-", min_size=1)), st.integers(1, 10))
-def test_pages_together_are_the_list(tags: list[str], count: int) -> None:
-    document = json.dumps({"name": "x", "tags": tags}).encode()
+NAMES = st.lists(st.text("abcAB01.-", min_size=1))
+
+
+@given(NAMES, st.integers(1, 10))
+def test_pages_together_are_the_list(names: list[str], count: int) -> None:
     seen: list[str] = []
-    last: str | None = None
     more: str | None = ""
     while more is not None:
-        body, more = paged(document, Page(count, last))
-        seen += json.loads(body)["tags"]
-        last = seen[-1] if seen else None
+        page = asked_page(parse_target(f"/?{more}")) if more else Page(count, None)
+        assert page is not None
+        names_there, more = paged(names, page)
+        seen += names_there
 
-    assert sorted(set(tags)) == seen
+    assert sorted(set(names)) == seen
+
+
+@given(NAMES, st.text("abcAB01.-"))
+def test_without_a_count_a_page_is_all_the_rest(names: list[str], last: str) -> None:
+    assert (sorted({name for name in names if name > last}), None) == paged(names, Page(None, last))
+
+
+@given(NAMES)
+def test_a_page_of_none_is_empty_and_the_last(names: list[str]) -> None:
+    assert ([], None) == paged(names, Page(0, None))
+
+
+@given(NAMES, NAMES, st.integers(1, 3))
+def test_what_comes_meanwhile_loses_and_repeats_nothing(names: list[str], more: list[str], count: int) -> None:
+    first, link = paged(names, Page(count, None))
+    rest: list[str] = []
+    if link is not None:
+        page = asked_page(parse_target(f"/?{link}"))
+        assert page is not None
+        rest, _ = paged([*names, *more], Page(None, page.last))
+
+    assert set(names) <= {*first, *rest}
+    assert not set(first) & set(rest)
+
+
+@pytest.mark.parametrize(
+    ("query", "page"),
+    [
+        ("", None),
+        ("ns=quay.io", None),
+        ("n=5", Page(5, None)),
+        ("n=0", Page(0, None)),
+        ("last=a", Page(None, "a")),
+        ("n=5&last=a%26b", Page(5, "a&b")),
+        ("last=", Page(None, "")),
+    ],
+)
+def test_a_query_says_which_page(query: str, page: Page | None) -> None:
+    assert page == asked_page(parse_target(f"/v2/app/tags/list?{query}"))
+
+
+@pytest.mark.parametrize("count", ["", "many", "-1", "1.5", "9" * 10, "%20"])
+def test_a_count_that_is_none_is_refused(count: str) -> None:
+    with pytest.raises(Malformed) as refusal:
+        asked_page(parse_target(f"/v2/app/tags/list?n={count}"))
+
+    assert "PAGINATION_NUMBER_INVALID" == refusal.value.code

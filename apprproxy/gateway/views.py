@@ -1,0 +1,82 @@
+"""A name of a place with several members: asked in order for its owner, or of all of them at once."""
+
+import asyncio
+from dataclasses import dataclass
+
+from apprproxy.core.errors import Denied, Exhausted, Failure, NotHeld, NotOffered, NotThere, UpstreamFault
+from apprproxy.core.model import NameWant
+from apprproxy.core.ports import Names
+from apprproxy.gateway.lookup import Lookups, Named
+from apprproxy.gateway.member import Members
+from apprproxy.gateway.route import home, order
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one member of a view said: its document, or why there is none."""
+
+    member: str
+    named: Named | None = None
+    failure: Failure | None = None
+
+
+class Views:
+    def __init__(self, members: Members, names: Names, lookups: Lookups) -> None:
+        self._members = members
+        self._names = names
+        self._lookups = lookups
+
+    async def lookup(self, want: NameWant, *, again: bool = False) -> Named:
+        """A name from the member that owns it; only an authoritative *no* passes it on to the next.
+
+        ``again`` revalidates what is fresh (a client's no-cache). Raises Exhausted (all of NotThere: there is none),
+        NotHeld or Moved.
+        """
+        remembered = None
+        if len(want.place.members) > 1:
+            remembered = await self._owner(want)
+        noes: list[UpstreamFault] = []
+        unheld: NotHeld | None = None
+        for name in order(want.place, remembered):
+            try:
+                named = await self._lookups.find(self._members(name), want, again=again)
+            except Denied as no:
+                raise Exhausted([*noes, no]) from no
+            except (NotThere, NotOffered) as no:
+                noes.append(no)
+            except NotHeld as nothing:
+                unheld = nothing
+            except UpstreamFault as outage:
+                raise Exhausted([*noes, outage]) from outage
+            else:
+                await self._remember_owner(want, name, remembered)
+                return named
+        if unheld is not None:
+            raise unheld
+        raise Exhausted(noes)
+
+    async def _owner(self, want: NameWant) -> str | None:
+        """Who had this name, or anything else of its repository, in this view."""
+        owner = await self._names.owner(want.place.name, want.key)
+        if owner is None and want.repository:
+            owner = await self._names.owner(want.place.name, home(want.place, want.repository))
+        return owner
+
+    async def _remember_owner(self, want: NameWant, name: str, remembered: str | None) -> None:
+        if len(want.place.members) == 1 or name == remembered:
+            return
+        await self._names.set_owner(want.place.name, want.key, name)
+        if want.repository:
+            await self._names.set_owner(want.place.name, home(want.place, want.repository), name)
+
+    async def survey(self, want: NameWant, *, again: bool = False) -> list[Answer]:
+        """The same name from every member at once, every answer kept apart, in the view's order. Does not raise."""
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._answer(name, want, again=again)) for name in want.place.members]
+        return [task.result() for task in tasks]
+
+    async def _answer(self, name: str, want: NameWant, *, again: bool) -> Answer:
+        try:
+            return Answer(name, named=await self._lookups.find(self._members(name), want, again=again))
+        except Failure as failure:
+            return Answer(name, failure=failure)

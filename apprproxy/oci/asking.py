@@ -1,0 +1,86 @@
+"""A request to an OCI registry, and what its answer means, whatever is asked.
+
+A 404 is an authoritative *no* only with an OCI error code; a load balancer's page is an outage.
+"""
+
+import re
+from collections.abc import Mapping
+
+import orjson
+
+from apprproxy.core.digest import Digest, MalformedDigest
+from apprproxy.core.errors import Denied, Lied, NotThere, Outage, UpstreamFault
+from apprproxy.core.model import Kind, NameWant
+from apprproxy.core.ports import Reply, Request
+from apprproxy.oci.manifest import ACCEPT
+
+JSON = "application/json"
+ASK_BY_GET = {200, 400, 403, 404, 405, 501}
+"""Answers to HEAD that leave the question open: no digest, no words of the protocol's, or HEAD refused."""
+_NO_WORD = {"DENIED", "UNAUTHORIZED", "TOOMANYREQUESTS", "UNAVAILABLE", "UNKNOWN", "UNSUPPORTED"}
+"""Codes that do not say whether there is such a thing, whatever the status."""
+
+
+class Asking:
+    def __init__(self, upstream: str) -> None:
+        self._upstream = upstream
+
+    def judge(self, reply: Reply) -> UpstreamFault | None:
+        """What an answer other than the one hoped for means; None for a success."""
+        if reply.status in (200, 206):
+            return None
+        code, message = _error(reply.body)
+        if reply.status == 403 and code:
+            return Denied(self._upstream, f"denies it: {code} {message}".rstrip(), 403)
+        if reply.status in (400, 404) and code and code not in _NO_WORD:
+            return NotThere(self._upstream, f"says {code}: {message}" if message else f"says {code}", 404)
+        return Outage(self._upstream, f"answered {reply.status} that is no OCI answer", reply.status)
+
+    def request(
+        self, method: str, path: str, want: NameWant, headers: Mapping[str, str] | None = None, query: str = ""
+    ) -> Request:
+        accept = {Kind.TAGS: JSON, Kind.CATALOG: JSON, Kind.PRESENCE: "*/*"}.get(want.kind, ACCEPT)
+        return Request(
+            method,
+            path,
+            query,
+            headers={"Accept": accept, **(headers or {})},
+            scope=scope(want.repository) if want.repository else "registry:catalog:*",
+            kind=want.kind.label,
+        )
+
+    def claimed(self, reply: Reply) -> Digest | None:
+        """The digest that an answer says it has, if it says so; raises Lied."""
+        claimed = reply.headers.get("docker-content-digest", "")
+        if not claimed or reply.status != 200:
+            return None
+        try:
+            return Digest.parse(claimed)
+        except MalformedDigest:
+            raise Lied(self._upstream, "sent a Docker-Content-Digest that is no digest") from None
+
+    def fault(self, reply: Reply) -> UpstreamFault:
+        return self.judge(reply) or Outage(self._upstream, f"answered {reply.status}", reply.status)
+
+
+def scope(repository: str) -> str:
+    """Of a token that lets us read there."""
+    return f"repository:{repository}:pull"
+
+
+def length(reply: Reply) -> int:
+    """-1 where it is not told."""
+    text = reply.headers.get("content-length", "")
+    return int(text) if text.isdecimal() else -1
+
+
+def _error(body: bytes) -> tuple[str, str]:
+    """The first error's code and message (distribution specification, "Error codes"); empty where there is none."""
+    try:
+        first = orjson.loads(body)["errors"][0]
+        code, message = first["code"], first.get("message")
+    except (orjson.JSONDecodeError, LookupError, TypeError, AttributeError):
+        return "", ""
+    if not isinstance(code, str) or not re.fullmatch(r"[A-Z_]{1,40}", code):
+        return "", ""
+    return code, message[:200] if isinstance(message, str) else ""

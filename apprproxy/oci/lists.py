@@ -1,0 +1,120 @@
+"""Lists as an upstream is asked for them: tags, the catalog, referrers; all pages, within bounds. No I/O."""
+
+import re
+from urllib.parse import urljoin, urlsplit
+
+import orjson
+
+from apprproxy.core.digest import Digest
+from apprproxy.core.errors import Denied, DigestMismatch, NotOffered, NotThere, Outage
+from apprproxy.core.model import MAX_DOCUMENT, Descriptor, Found, NameWant
+from apprproxy.core.ports import Plan
+from apprproxy.oci import referrers
+from apprproxy.oci.asking import ASK_BY_GET, JSON, Asking
+from apprproxy.oci.manifest import INDEX
+from apprproxy.oci.paths import Catalog, Manifest, Referrers, Tags, write_path
+
+MAX_PAGES = 200
+_NEXT = re.compile(r'<([^>]*)>\s*;[^,]*\brel\s*=\s*"?next\b')
+_NOT_OFFERED = {404, 405, 501}
+"""Statuses of an end point that is lacking, whatever the body: distribution answers text/plain."""
+
+
+class Lists(Asking):
+    def tags(self, want: NameWant) -> Plan[Found]:
+        pages = yield from self._pages(write_path(Tags(want.place, want.repository)), want)
+        return self._names(pages, "tags", {"name": want.repository})
+
+    def catalog(self, want: NameWant) -> Plan[Found]:
+        """Many registries do not offer it, and say so in as many ways."""
+        pages = yield from self._pages(write_path(Catalog(want.place)), want, optional=True)
+        return self._names(pages, "repositories", {})
+
+    def referrers(self, want: NameWant) -> Plan[Found]:
+        """The end point's answer; the fallback tag's where there is none; and where nobody refers to the subject, an
+        empty index only if the subject itself is there, so that in a view another member is asked for it."""
+        subject = Digest.parse(want.name)
+        try:
+            path = write_path(Referrers(want.place, want.repository, subject))
+            pages = yield from self._pages(path, want, optional=True)
+        except NotOffered:
+            pages = [(yield from self._tagged(want, subject))]
+        index = self._joined(pages)
+        if not referrers.count(index):
+            yield from self._require(Manifest(want.place, want.repository, subject), want)
+        return Found(Descriptor(Digest.of(index), len(index), INDEX), index)
+
+    def _pages(self, path: str, want: NameWant, *, optional: bool = False) -> Plan[list[bytes]]:
+        """Raises NotOffered where an end point is lacking that may be."""
+        pages: list[bytes] = []
+        query = ""
+        for _ in range(MAX_PAGES):
+            reply = yield self.request("GET", path, want, query=query)
+            if optional and not pages and reply.status in _NOT_OFFERED:
+                raise NotOffered(self._upstream, f"offers no {want.kind}", reply.status)
+            if reply.status != 200:
+                raise self.fault(reply)
+            pages.append(reply.body)
+            if sum(map(len, pages)) > MAX_DOCUMENT:
+                raise Outage(self._upstream, f"has a list of more than {MAX_DOCUMENT} bytes")
+            following = _NEXT.search(reply.headers.get("link", ""))
+            if following is None:
+                return pages
+            query = self._next_page(path, following[1])
+        raise Outage(self._upstream, f"has a list of more than {MAX_PAGES} pages")
+
+    def _next_page(self, path: str, link: str) -> str:
+        """The query of the next page; a Link leads to another page of the same list or nowhere."""
+        parts = urlsplit(urljoin(path, link))
+        if parts.path != path or not parts.query.isascii() or not parts.query.isprintable() or " " in parts.query:
+            raise Outage(self._upstream, "links to a next page that is not of this list")
+        return parts.query
+
+    def _entries(self, body: bytes, field: str) -> list[str]:
+        try:
+            answer = orjson.loads(body)
+        except orjson.JSONDecodeError:
+            raise Outage(self._upstream, "sent a list that is not JSON", 200) from None
+        entries = answer.get(field) if isinstance(answer, dict) else None
+        if entries is None and isinstance(answer, dict) and field in answer:
+            return []  # some registries say null for none
+        if not isinstance(entries, list) or not all(isinstance(entry, str) for entry in entries):
+            raise Outage(self._upstream, f"sent a list without {field}", 200)
+        return entries
+
+    def _names(self, pages: list[bytes], field: str, besides: dict[str, str]) -> Found:
+        """A single page as it came; several as one document."""
+        entries = [entry for page in pages for entry in self._entries(page, field)]
+        body = pages[0] if len(pages) == 1 else orjson.dumps({**besides, field: entries})
+        return Found(Descriptor(Digest.of(body), len(body), JSON), body)
+
+    # --- referrers
+
+    def _tagged(self, want: NameWant, subject: Digest) -> Plan[bytes]:
+        """An outage here must not look like an empty index, which would hide signatures."""
+        tag = referrers.fallback_tag(subject)
+        reply = yield self.request("GET", write_path(Manifest(want.place, want.repository, tag)), want)
+        if reply.status != 200:
+            fault = self.fault(reply)
+            if isinstance(fault, NotThere) and not isinstance(fault, Denied):
+                return referrers.EMPTY
+            raise fault
+        digest = self.claimed(reply)
+        if digest is not None and digest != (got := Digest.of(reply.body, digest.algorithm)):
+            raise DigestMismatch(self._upstream, digest, got)
+        return reply.body
+
+    def _joined(self, pages: list[bytes]) -> bytes:
+        try:
+            return referrers.joined(pages)
+        except referrers.NotAnIndex as error:
+            raise Outage(self._upstream, f"sent referrers that are none: {error}", 200) from None
+
+    def _require(self, manifest: Manifest, want: NameWant) -> Plan[None]:
+        """Raises NotThere where the upstream has no such manifest; what HEAD leaves open, GET tells."""
+        path = write_path(manifest)
+        reply = yield self.request("HEAD", path, want)
+        if reply.status in ASK_BY_GET - {200}:
+            reply = yield self.request("GET", path, want)
+        if reply.status != 200:
+            raise self.fault(reply)

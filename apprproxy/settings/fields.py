@@ -1,0 +1,61 @@
+"""Kinds of values that several sections use: addresses, URLs, and what a section is."""
+
+import ipaddress
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag
+from yarl import URL
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _address(text: str) -> str:
+    host, port = split_address(text)
+    if not host or not 0 <= port <= 65535:
+        raise ValueError(f"not an address: {text!r}; write 127.0.0.1:8080, or [::1]:8080")
+    return text
+
+
+def split_address(text: str) -> tuple[str, int]:
+    """Host without brackets, and port; the port is -1 where there is none."""
+    host, _, port = text.rpartition(":")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host:
+        return "", -1
+    return host, int(port) if port.isdecimal() and len(port) < 6 else -1
+
+
+def is_loopback(address: str) -> bool:
+    host, _ = split_address(address)
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+Address = Annotated[str, AfterValidator(_address)]
+Addresses = Annotated[
+    Annotated[Address, Tag("[one]")] | Annotated[list[Address], Field(min_length=1), Tag("[several]")],
+    Discriminator(lambda given: "[several]" if isinstance(given, list) else "[one]"),
+]
+"""Told apart by hand, so that what is wrong with an address is not said to be wrong with a list as well."""
+
+
+def _url(text: str) -> str:
+    try:
+        url = URL(text)
+    except ValueError:
+        url = URL()
+    if url.scheme not in ("http", "https") or not url.host:
+        raise ValueError("not an http or https URL")
+    if url.user is not None or url.password is not None:
+        raise ValueError("a URL with a user name in it would end up in logs; use auth")
+    if url.query_string or url.fragment:
+        raise ValueError("a base URL has neither query nor fragment")
+    return text.rstrip("/")
+
+
+Url = Annotated[str, AfterValidator(_url)]

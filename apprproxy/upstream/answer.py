@@ -1,0 +1,92 @@
+"""What came back over HTTP, and what went wrong on the way: aiohttp's answers and exceptions as ours."""
+
+import asyncio
+import os
+import ssl
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import contextmanager
+
+import aiohttp
+
+from apprproxy.core.errors import Forbidden, Outage, TooSlow, UpstreamFault
+from apprproxy.upstream.challenge import Challenge, read_challenges
+from apprproxy.upstream.guard import InnerAddress
+
+
+class HttpAnswer:
+    """An answer whose body is read in chunks, to the length it announced."""
+
+    def __init__(self, name: str, response: aiohttp.ClientResponse) -> None:
+        self._name = name
+        self._response = response
+        self.status = response.status
+        self.origin = response.url.origin()
+        self.headers: Mapping[str, str] = {
+            key.lower(): ", ".join(response.headers.getall(key)) for key in response.headers
+        }
+        self.received = 0
+
+    def challenges(self) -> list[Challenge]:
+        return read_challenges(self._response.headers.getall("WWW-Authenticate", []))
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        try:
+            async for chunk in self._response.content.iter_any():
+                self.received += len(chunk)
+                yield chunk
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise translate(self._name, error, self.received) from error
+
+    def close(self) -> None:
+        """Give the connection back if the body has been read, else close it."""
+        if self._response.content.at_eof():
+            self._response.release()
+        else:
+            self._response.close()
+
+
+@contextmanager
+def translated(name: str) -> Iterator[None]:
+    """Whatever the library raises in the block is raised as an UpstreamFault of this upstream."""
+    try:
+        yield
+    except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+        raise translate(name, error) from error
+
+
+def translate(name: str, error: Exception, received: int | None = None) -> UpstreamFault:
+    """A library's exception as ours, in words of the field and without secrets."""
+    inner: BaseException | None = error
+    while inner is not None and not isinstance(inner, InnerAddress):
+        inner = getattr(inner, "os_error", None) or inner.__cause__
+    if isinstance(inner, InnerAddress):
+        return Forbidden(name, f"a redirect to {inner.sentence} is not followed; if it is right, add it to redirects")
+    match error:
+        case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientSSLError() | ssl.SSLError():
+            return Outage(name, f"TLS failed: {_reason(error)}")
+        case aiohttp.ClientConnectorDNSError():
+            return Outage(name, f"the host name {error.host} cannot be resolved")
+        case aiohttp.ConnectionTimeoutError():
+            return TooSlow(name, "no connection in time")
+        case aiohttp.SocketTimeoutError() | TimeoutError() | asyncio.TimeoutError():
+            return TooSlow(name, "sent nothing in time" if received is None else f"stalled after {received} bytes")
+        case aiohttp.ClientConnectorError():
+            return Outage(name, f"no connection: {_reason(error)}")
+        case aiohttp.ClientPayloadError():
+            return Outage(name, f"broke off after {received} bytes")
+        case aiohttp.ServerDisconnectedError() | ConnectionResetError():
+            return Outage(name, "closed the connection")
+        case aiohttp.ClientResponseError():
+            return Outage(name, "did not answer in HTTP")
+        case _:
+            return Outage(name, f"no answer: {type(error).__name__}")
+
+
+def _reason(error: Exception) -> str:
+    inner = getattr(error, "os_error", None) or getattr(error, "certificate_error", None) or error
+    if isinstance(inner, ssl.SSLCertVerificationError):
+        return inner.verify_message
+    if isinstance(inner, OSError) and not isinstance(inner, ssl.SSLError) and inner.errno:
+        return os.strerror(inner.errno)  # asyncio names the call that failed where others say why
+    text = getattr(inner, "strerror", None) or type(inner).__name__
+    return str(text)

@@ -1,0 +1,62 @@
+"""A request to an upstream and on to wherever it redirects, each hop under the guard."""
+
+import aiohttp
+from yarl import URL
+
+from apprproxy.core.errors import Forbidden
+from apprproxy.core.ports import Request
+from apprproxy.upstream.answer import HttpAnswer
+from apprproxy.upstream.guard import MAX_REDIRECTS, Guard, Refused, redact
+from apprproxy.upstream.sessions import Sessions
+
+_REDIRECTS = {301, 302, 303, 307, 308}
+
+
+class Hops:
+    def __init__(self, name: str, guard: Guard, sessions: Sessions) -> None:
+        self._name = name
+        self._guard = guard
+        self._sessions = sessions
+
+    async def follow(self, request: Request, authorization: str | None) -> HttpAnswer:
+        """The first answer that redirects nowhere, which the caller closes; raises Forbidden, and the library's own
+        exceptions. Only reading is redirected."""
+        url = self._url(request)
+        session = self._sessions.own(bulk=request.bulk)
+        for _ in range(MAX_REDIRECTS + 1):
+            headers = {"Accept-Encoding": "identity", **request.headers}
+            if authorization is not None:
+                headers["Authorization"] = authorization
+            response = await session.request(
+                request.method,
+                url,
+                headers=headers,
+                data=request.body,
+                allow_redirects=False,
+                proxy=self._sessions.proxy(url),
+            )
+            location = response.headers.get("Location")
+            if response.status not in _REDIRECTS or location is None or request.method not in ("GET", "HEAD"):
+                return HttpAnswer(self._name, response)
+            response.close()
+            url, session = self._next(url, location, bulk=request.bulk)
+            if url.origin() != self._guard.base.origin():
+                authorization = None  # for good: a foreign host must not choose what is asked in our name
+        raise Forbidden(self._name, f"redirects more than {MAX_REDIRECTS} times, last to {redact(url)}")
+
+    def _url(self, request: Request) -> URL:
+        base = self._guard.base
+        query = f"?{request.query}" if request.query else ""
+        return URL(f"{base.origin()}{base.raw_path.rstrip('/')}{request.path}{query}", encoded=True)
+
+    def _next(self, url: URL, location: str, *, bulk: bool) -> tuple[URL, aiohttp.ClientSession]:
+        if not location.isascii():
+            raise Forbidden(self._name, "redirects to what is not a URL")
+        try:
+            target = url.join(URL(location, encoded=True)).with_fragment(None)
+            trusted = self._guard.redirect(url, target)
+        except Refused as refusal:
+            raise Forbidden(self._name, str(refusal)) from None
+        except ValueError:
+            raise Forbidden(self._name, "redirects to what is not a URL") from None
+        return target, self._sessions.own(bulk=bulk) if trusted else self._sessions.abroad(target)

@@ -1,0 +1,65 @@
+"""What a text means among a package's releases: the table is what the genuine server's own library answered."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from apprproxy.appregistry.resolve import NotARange, resolve
+
+RELEASES = ["1.0.0", "1.2.0", "2.0.0-rc.1", "0.2.0", "1.0.0-rc.1", "0.1.0", "1.2.0+b1", "0.0.3", "10.0.0"]
+
+GENUINE = {
+    "1": "1.2.0",
+    "1.0": "1.0.0",
+    "*": "10.0.0",
+    "^1.0.0": "1.2.0",
+    "~1.0": "1.0.0",
+    ">=1.0": "10.0.0",
+    "==0.2": "0.2.0",
+    "<1,>2": None,
+    ">=0.1.0": "10.0.0",
+    "~=1.0": "1.2.0",
+    "=1.0.0": "1.0.0",
+    "!=1.0.0": "10.0.0",
+    "1.0.0": "1.0.0",
+    "<2": "1.2.0",
+    "^0.0.3": "0.0.3",
+    "1.2.0+b1": "1.2.0+b1",
+    ">=1.0.0,<2.0.0": "1.2.0",
+    "1.0.0-rc.1": "1.0.0-rc.1",
+    "<1.0.0-0": "0.2.0",
+    "1.2.0-0": None,
+}
+
+CRASHES_THERE = {"^0": None, "~0": "0.2.0", "~1": "1.2.0", "1.*": "1.2.0"}
+"""The genuine server answers 500 or 422 to these."""
+
+
+@pytest.mark.parametrize(("text", "release"), {**GENUINE, **CRASHES_THERE}.items())
+def test_a_range_means_its_highest_match(text: str, release: str | None) -> None:
+    assert release == resolve(text, RELEASES)
+
+
+@pytest.mark.parametrize("text", ["latest", "stable", "v1.0.0", "0.x", ""])
+def test_what_is_no_range_is_said_to_be_none(text: str) -> None:
+    with pytest.raises(NotARange):
+        resolve(text, RELEASES)
+
+
+def test_the_default_is_the_highest_with_prereleases_and_without_what_is_no_version() -> None:
+    assert "2.0.0-rc.1" == resolve("default", ["0.2.0", "2.0.0-rc.1", "nightly"])
+    assert None is resolve("default", ["nightly"])
+
+
+def test_a_prerelease_is_meant_only_by_a_text_with_a_hyphen() -> None:
+    assert "0.2.0" == resolve(">=0.1.0", ["0.2.0", "1.0.0-rc.1"])
+    assert "1.0.0-rc.1" == resolve(">=0.1.0-0", ["0.2.0", "1.0.0-rc.1"])
+
+
+@given(st.text(max_size=30), st.lists(st.from_regex(r"\d{1,2}\.\d{1,2}\.\d{1,2}(-rc\.\d)?", fullmatch=True)))
+def test_what_is_resolved_is_one_of_the_releases(text: str, releases: list[str]) -> None:
+    try:
+        chosen = resolve(text, releases)
+    except NotARange:
+        return
+    assert chosen is None or chosen in releases

@@ -1,0 +1,124 @@
+"""What is wrong with an upstream is said as what it is, to genuine clients in their own protocol."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+
+import pytest
+
+from tests.peers import servers
+from tests.peers.certificate import Certificate, certify
+from tests.peers.clients import Ran, run
+from tests.peers.gateway import Gateway, Gateways
+from tests.peers.journey import Call, Upstream
+from tests.peers.process import free_port
+from tests.peers.quay import quay
+from tests.peers.relay import relay
+from tests.peers.said import say
+
+pytestmark = pytest.mark.peers
+
+FAULTS = {
+    "misnamed": "misnamed: the host name registry.invalid cannot be resolved",
+    "refusing": "refusing: no connection: Connection refused",
+    "distrusted": "distrusted: TLS failed: self-signed certificate",
+    "locked": "locked: does not let us in without a credential; see auth (401)",
+}
+"""What the gateway says of each upstream; those of kind appr have their name with `appr-` before it."""
+
+# these say what the gateway said; skopeo, of all that a server says, tells the status only
+CLIENTS = [
+    Call("crane", "manifest --insecure {at}/charts/demo:0.1.0"),
+    Call("oras", "manifest fetch --plain-http {at}/charts/demo:0.1.0"),
+    Call("helm3", "pull oci://{at}/charts/demo --version 0.1.0 --plain-http"),
+    Call("helm4", "pull oci://{at}/charts/demo --version 0.1.0 --plain-http"),
+    Call("regctl", "--host reg={host},tls=disabled manifest get {at}/charts/demo:0.1.0"),
+    Call("skopeo", "inspect --tls-verify=false docker://{at}/charts/demo:0.1.0"),
+]
+
+Told = dict[tuple[str, str], Ran]
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
+    return certify("registry.example.org", tmp_path_factory.mktemp("certificate"))
+
+
+@pytest.fixture(scope="module")
+def gateway(certificate: Certificate, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """In front of every fault, in both protocols."""
+    with ExitStack() as running:
+        locked = running.enter_context(servers.locked_distribution(tmp_path_factory.mktemp("locked")))
+        closed = running.enter_context(quay())
+        secured = running.enter_context(relay(locked.host, certificate))
+        urls = {
+            "misnamed": "http://registry.invalid",
+            "refusing": f"http://127.0.0.1:{free_port()}",
+            "distrusted": f"https://{secured}",
+            "locked": locked.url,
+        }
+        oci = {name: {"kind": "oci", "url": url} for name, url in urls.items()}
+        appr = {f"appr-{name}": {"kind": "appr", "url": url} for name, url in (urls | {"locked": closed.url}).items()}
+        yield running.enter_context(Gateway(tmp_path_factory.mktemp("gateway"), oci | appr))
+
+
+@pytest.fixture(scope="module")
+def told(gateway: Gateway) -> Told:
+    """By client and fault; all at once, since most of them try again for seconds."""
+    asked = [(call, fault) for fault in FAULTS for call in CLIENTS]
+    with ThreadPoolExecutor(len(asked)) as pool:
+        ran = pool.map(lambda one: one[0].run(f"{gateway.host}/{one[1]}", {}), asked)
+        return {(call.tool, fault): done for (call, fault), done in zip(asked, ran, strict=True)}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("client", [call.tool for call in CLIENTS])
+def test_a_client_shows_why_there_is_nothing(client: str, fault: str, told: Told) -> None:
+    done = told[client, fault]
+
+    assert 0 != done.status
+    assert ("502" if client == "skopeo" else FAULTS[fault]) in done.err
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_the_appr_client_shows_why_there_is_nothing(fault: str, gateway: Gateway) -> None:
+    done = run("appr", "pull", "-t", "helm", "--output", "json", f"{gateway.url}/appr-{fault}/alice/nginx@0.1.0")
+
+    assert 2 == done.status
+    assert f"appr-{FAULTS[fault]}" in done.out + done.err
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_the_answer_names_the_upstream_and_the_reason(fault: str, gateway: Gateway) -> None:
+    oci = say(gateway.host, f"/v2/{fault}/charts/demo/manifests/0.1.0")
+    appr = say(gateway.host, f"/appr-{fault}/cnr/api/v1/packages/alice/nginx/0.1.0/helm")
+    sentence = FAULTS[fault]
+    reason = sentence.partition(": ")[2]
+
+    assert (502, "application/json") == (oci.status, oci.headers["content-type"])
+    assert [("UNAVAILABLE", sentence)] == [(error["code"], error["message"]) for error in oci.json["errors"]]
+    assert (502, "application/json") == (appr.status, appr.headers["content-type"])
+    assert ("upstream-failed", f"appr-{sentence}") == (appr.json["code"], appr.json["message"])
+    assert [{"source": f"appr-{fault}", "reason": reason}] == appr.json["details"]["sources"]
+
+
+def test_no_answer_of_a_fault_is_a_no(gateway: Gateway) -> None:
+    # a client takes 404 for "there is none", and goes elsewhere
+    paths = [
+        f"/v2/{fault}/charts/demo/{rest}" for fault in FAULTS for rest in ("tags/list", "blobs/sha256:" + 64 * "0")
+    ]
+    lists = [f"/appr-{fault}/cnr/api/v1/packages" for fault in FAULTS]
+
+    assert {502} == {say(gateway.host, path).status for path in paths + lists}
+
+
+@pytest.mark.parametrize("upstream", ["olareg"], indirect=True)
+def test_a_certificate_is_trusted_where_its_authority_is_given(
+    upstream: Upstream, certificate: Certificate, gateways: Gateways
+) -> None:
+    call = Call("helm3", "pull oci://{at}/charts/demo --version 0.1.0 --plain-http")
+    with relay(upstream.server.host, certificate) as secured:
+        hub = {"kind": "oci", "url": f"https://{secured}", "tls": {"ca_file": str(certificate.path)}}
+        gateway = gateways.start({"hub": hub})
+
+        assert call.seen(upstream.server.host, {}) == call.seen(f"{gateway.host}/hub", {})
