@@ -5,7 +5,6 @@ import errno
 import signal
 import ssl
 from collections.abc import Callable
-from contextlib import suppress
 
 from apprproxy import __version__
 from apprproxy.app import App, limits_of, server_tls
@@ -58,8 +57,7 @@ async def serve(app: App, *, stop: asyncio.Event | None = None, listening: Liste
         log.info("stopping", grace_seconds=GRACE)
     finally:
         counting.cancel()
-        with suppress(asyncio.CancelledError):
-            await counting
+        await asyncio.gather(counting, return_exceptions=True)
         await _finish(ports)
         await app.close()
         if stop.is_set():

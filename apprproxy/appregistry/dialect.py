@@ -54,7 +54,10 @@ class AppRegistryDialect:
             return None
         error = _error(reply.body)
         if error is not None and 400 <= reply.status < 500:
-            flat = orjson.dumps(error)
+            try:
+                flat = orjson.dumps(error)
+            except orjson.JSONEncodeError:  # nested deeper than it writes
+                return Outage(self._upstream, f"answered {reply.status} that is no App Registry answer", reply.status)
             sentence = str(error.get("message") or error["code"])[:200]
             kind = Denied if reply.status == 403 else NotThere
             return kind(self._upstream, f"says {sentence}", reply.status, flat.decode() if len(flat) < 8192 else None)

@@ -2,7 +2,7 @@
 
 import asyncio
 import base64
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, assert_never
 
 import orjson
@@ -25,17 +25,32 @@ from apprproxy.appregistry.paths import (
 from apprproxy.appregistry.shapes import PackageManifest
 from apprproxy.appregistry.writes import MAX_BODY, parse_write
 from apprproxy.core.errors import Exhausted, Failure, NotThere, Outage, TooLarge
-from apprproxy.core.model import BlobWant, Cache, Expected, Kind, NameWant, Place, Verdict
+from apprproxy.core.model import KIB, BlobWant, Cache, Expected, Kind, NameWant, Place, Verdict
+from apprproxy.core.ports import Held
 from apprproxy.face.exchange import Exchange
 from apprproxy.face.headers import DIGESTS, NAMES, about
 from apprproxy.face.places import Places
-from apprproxy.face.send import send_body, send_named, send_refusal, send_transfer
+from apprproxy.face.send import (
+    ClientLeft,
+    abort,
+    send_body,
+    send_named,
+    send_pieces,
+    send_refusal,
+    send_transfer,
+)
 from apprproxy.face.surveyed import Surveyed, sum_up
 from apprproxy.gateway.blobs import Transfer
 from apprproxy.gateway.gateway import Gateway
 from apprproxy.gateway.lookup import Named
 
 _JSON = {"Content-Type": "application/json"}
+_CODED = 192 * KIB
+"""Of a package, coded at a time: a multiple of three, so that the pieces' base64 joins."""
+_WRITES = 4
+"""Bodies taken at once, each of up to 96 MiB in memory."""
+_WRITE_TIME = 600.0
+"""Seconds for a whole body, so that nobody holds one of those places for ever."""
 _GZIP = "application/x-gzip"
 """The only type that every client knows; and never with Content-Encoding, which would make clients unpack it."""
 
@@ -46,6 +61,7 @@ class AppRegistryFace:
     def __init__(self, gateway: Gateway, places: Places) -> None:
         self._gateway = gateway
         self._places = places
+        self._writes = asyncio.Semaphore(_WRITES)
 
     def claims(self, path: str) -> bool:
         first, _, rest = path[1:].partition("/")
@@ -95,12 +111,13 @@ class AppRegistryFace:
         change = parse_write(exchange.method, exchange.target, self._places)
         exchange.name = change.package or change.path
         self._gateway.may_forward(change.place)
-        body = await _bounded_body(exchange.request)
         asked = exchange.request.headers
-        write = await asyncio.to_thread(
-            change.with_body, body, asked.get("Content-Type", ""), asked.get("Authorization")
-        )
-        upstream, reply = await self._gateway.forward(write)
+        async with self._writes:
+            body = await _bounded_body(exchange)
+            write = await asyncio.to_thread(
+                change.with_body, body, asked.get("Content-Type", ""), asked.get("Authorization")
+            )
+            upstream, reply = await self._gateway.forward(write)
         verdict = Verdict(Cache.BYPASS)
         exchange.found(verdict, upstream)
         headers = {
@@ -130,7 +147,7 @@ class AppRegistryFace:
     async def _merged(self, exchange: Exchange, lists: Surveyed, document: list[Any]) -> web.StreamResponse:
         exchange.found(lists.verdict, lists.upstreams)
         headers = {**about(lists.verdict, lists.upstreams, NAMES), **_JSON, **lists.partial}
-        return await send_body(exchange, 200, orjson.dumps(document), headers)
+        return await send_body(exchange, 200, await asyncio.to_thread(orjson.dumps, document), headers)
 
     # --- packages, always by digest
 
@@ -185,30 +202,42 @@ class AppRegistryFace:
     async def _json(
         self, exchange: Exchange, transfer: Transfer, fields: Mapping[str, Any], control: str
     ) -> web.StreamResponse:
-        content = await (await transfer.held()).read()
-        body = await asyncio.to_thread(_with_blob, fields, content)  # up to 64 MiB: not on the event loop
+        held = await transfer.held()
         exchange.found(transfer.verdict, transfer.origin)
         headers = {**about(transfer.verdict, transfer.origin, control), **_JSON}
-        return await send_body(exchange, 200, body, headers)
+        begin, end = orjson.dumps(fields)[:-1] + b',"blob":"', b'"}'
+        length = len(begin) + 4 * -(-held.size // 3) + len(end)
+        return await send_pieces(exchange, length, _in_base64(begin, held, end), headers)
 
 
-async def _bounded_body(request: web.BaseRequest) -> bytes:
+async def _in_base64(begin: bytes, held: Held, end: bytes) -> AsyncIterator[bytes]:
+    """Coded while it is sent: a package is up to 64 MiB, and a slow client must cost a piece and not a package."""
+    yield begin
+    for at in range(0, held.size, _CODED):
+        yield base64.b64encode(await asyncio.to_thread(held.pread, at, _CODED))
+    yield end
+
+
+async def _bounded_body(exchange: Exchange) -> bytes:
+    """Raises TooLarge, or ClientLeft where the client stops sending."""
+    request = exchange.request
     if request.content_length is not None and request.content_length > MAX_BODY:
         raise TooLarge(f"the body is larger than the {MAX_BODY} bytes that are taken")
     body = bytearray()
-    async for chunk in request.content.iter_any():
-        body += chunk
-        if len(body) > MAX_BODY:
-            raise TooLarge(f"the body is larger than the {MAX_BODY} bytes that are taken")
+    try:
+        async with asyncio.timeout(_WRITE_TIME):
+            while chunk := await asyncio.wait_for(request.content.readany(), exchange.stall):
+                body += chunk
+                if len(body) > MAX_BODY:
+                    raise TooLarge(f"the body is larger than the {MAX_BODY} bytes that are taken")
+    except TimeoutError:
+        abort(exchange)
+        raise ClientLeft("the client stopped sending") from None
     return bytes(body)
 
 
 async def _packages(lists: Surveyed) -> list[Mapping[str, Any]]:
     return merged_packages(document for document in await lists.documents() if isinstance(document, list))
-
-
-def _with_blob(fields: Mapping[str, Any], content: bytes) -> bytes:
-    return orjson.dumps({**fields, "blob": base64.b64encode(content).decode()})
 
 
 def _release_want(place: Place, package: str, release: str, media_type: str) -> NameWant:

@@ -77,6 +77,12 @@ class NotThere(UpstreamFault):
         super().__init__(source, sentence, status)
         self.code = code
 
+    @property
+    def passes_on(self) -> bool:
+        """May the next member of a view be asked? Not where the owner understood the name and refused the question
+        (400, 403, 409, 422): it may well have the thing."""
+        return self.status in (404, 410)
+
 
 class Denied(NotThere):
     """Quay says so of packages that do not exist as well as of those that one may not see. Nobody else may claim such a

@@ -160,6 +160,10 @@ class Names(Protocol):
         """``as_of`` is the generation in which its owner was asked: what was asked before a ``forget`` is not kept."""
         ...
 
+    async def drop(self, upstream: str, key: str, as_of: int) -> None:
+        """Its owner says that there is none; ``as_of`` as for ``put``."""
+        ...
+
     async def forget(self, upstream: str, repository: str, pins: Iterable[str] = ()) -> None:
         """Every name of the repository, the lists it may stand in, and these pins' first-seen digests: in every
         process, at once."""

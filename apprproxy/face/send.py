@@ -5,7 +5,7 @@
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 
 from aiohttp import web
 
@@ -42,6 +42,21 @@ async def send_body(exchange: Exchange, status: int, body: bytes, headers: Mappi
     if exchange.method != "HEAD":
         for at in range(0, len(body), _READ):
             await _write(exchange, response, body[at : at + _READ])
+    await _end(exchange, response)
+    return response
+
+
+async def send_pieces(
+    exchange: Exchange, length: int, pieces: AsyncIterator[bytes], headers: Mapping[str, str]
+) -> web.StreamResponse:
+    """A body of a known length that is made while it is sent."""
+    response = web.StreamResponse(status=200, headers=_complete(exchange, headers))
+    response.content_length = length
+    exchange.status = 200
+    await _prepare(exchange, response)
+    if exchange.method != "HEAD":
+        async for piece in pieces:
+            await _write(exchange, response, piece)
     await _end(exchange, response)
     return response
 

@@ -1,8 +1,9 @@
 """Which HTTP status a failure is, the same for every protocol."""
 
+from collections.abc import Sequence
+
 from apprproxy.core.errors import (
     ClientFault,
-    Denied,
     Exhausted,
     Failure,
     Interrupted,
@@ -64,7 +65,7 @@ def _together(failures: tuple[UpstreamFault, ...]) -> int:
         return 404
     noes = [failure for failure in failures if isinstance(failure, (NotThere, NotOffered))]
     if len(noes) == len(failures):
-        return status_of(next((no for no in noes if isinstance(no, Denied)), noes[0]))
+        return status_of(_weightiest(noes))
     statuses = {status_of(failure) for failure in failures if failure not in noes}
     return statuses.pop() if len(statuses) == 1 else 502
 
@@ -80,4 +81,10 @@ def no_of(failure: Failure) -> NotThere | None:
     """The owner's own words, where they are the reason."""
     failures = failure.failures if isinstance(failure, Exhausted) else (failure,)
     noes = [one for one in failures if isinstance(one, NotThere)]
-    return next((no for no in noes if isinstance(no, Denied)), noes[0] if noes else None)
+    chosen = _weightiest(noes) if noes else None
+    return chosen if isinstance(chosen, NotThere) else None
+
+
+def _weightiest(noes: Sequence[NotThere | NotOffered]) -> NotThere | NotOffered:
+    """The one that ended the walk, where there is one; else the first."""
+    return next((no for no in noes if isinstance(no, NotThere) and not no.passes_on), noes[0])

@@ -4,11 +4,12 @@ A member that failed and has nothing stale is named in ``Apprproxy-Partial``: cl
 deleted one, so that nothing is ever left out silently.
 """
 
+import asyncio
 from dataclasses import dataclass
 
 import orjson
 
-from apprproxy.core.errors import Denied, Exhausted, Failure, NotOffered, NotThere, UpstreamFault
+from apprproxy.core.errors import Exhausted, Failure, NotOffered, NotThere, UpstreamFault
 from apprproxy.core.model import Cache, Verdict
 from apprproxy.gateway.lookup import Named
 from apprproxy.gateway.views import Answer
@@ -40,7 +41,8 @@ class Surveyed:
 
     async def documents(self) -> list[list[dict[str, object]] | dict[str, object]]:
         """What each said, as JSON."""
-        return [orjson.loads(await named.document.read()) for _, named in self.said]
+        contents = [await named.document.read() for _, named in self.said]
+        return [await asyncio.to_thread(orjson.loads, content) for content in contents]
 
 
 def sum_up(answers: list[Answer]) -> Surveyed:
@@ -53,10 +55,14 @@ def sum_up(answers: list[Answer]) -> Surveyed:
 
 
 def _answered(answer: Answer) -> bool:
-    """Did this member say what it has, be it that it has no list at all? One that denies us its list has not."""
-    if isinstance(answer.failure, Denied):
-        return False
-    return answer.named is not None or isinstance(answer.failure, (NotThere, NotOffered))
+    """Did this member say what it has, be it that it has no list at all? One that refuses us its list has not."""
+    match answer.failure:
+        case NotThere() as no:
+            return no.passes_on
+        case NotOffered():
+            return True
+        case _:
+            return answer.named is not None
 
 
 def _together(answers: list[Answer]) -> Failure:

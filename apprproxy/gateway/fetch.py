@@ -22,7 +22,7 @@ class Fetch:
     async def __call__(self, flight: Flight, candidate: Candidate, landed: Landed) -> None:
         """Calls ``landed`` as soon as the bytes are verified, returns when they are durable; raises UpstreamFault."""
         member, want = candidate.member, candidate.want
-        key, as_of = f"blob {want.repository} {want.expected.key}", self._misses.generation()
+        key, as_of = f"{want.kind} {want.repository} {want.expected.key}", self._misses.generation()
         if (miss := await self._misses.recall(member, key)) is not None:
             raise miss
         try:
@@ -61,7 +61,7 @@ class Fetch:
 
     def _check_length(self, flight: Flight, candidate: Candidate, incoming: Incoming, limit: int) -> None:
         announced = incoming.headers.get("content-length", "")
-        if not announced.isdecimal():
+        if not announced.isdecimal() or len(announced) > 18:
             return
         size = int(announced)
         name = candidate.member.name

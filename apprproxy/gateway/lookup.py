@@ -129,15 +129,19 @@ class Lookups:
 
     def _despite(self, member: Member, want: NameWant, old: Named | None, no: NotThere) -> Named:
         """The owner says there is none: what is held is hidden (``gone: follow``) or served on (``keep``)."""
-        if old is None or member.terms.gone == "follow" or not want.kind.content:
+        if old is None or self._hides(member, want):
             raise no
         return self._stale(member, old, "gone-upstream", no.status)
 
+    @staticmethod
+    def _hides(member: Member, want: NameWant) -> bool:
+        return member.terms.gone == "follow" or not want.kind.content
+
     # --- the question itself, one per name
 
-    @staticmethod
-    def _key(member: Member, want: NameWant) -> str:
-        return f"{member.name} {want.key}"
+    def _key(self, member: Member, want: NameWant) -> str:
+        """With the generation: whoever comes after a write must not join what was asked before it."""
+        return f"{member.name} {self._shelf.names.generation()} {want.key}"
 
     def _question(self, member: Member, want: NameWant, old: Named | None) -> asyncio.Task[Named]:
         key = self._key(member, want)
@@ -164,22 +168,27 @@ class Lookups:
                 found = await self._found(member, want)
                 found = await self._settled(member, want, found, as_of)
                 target, held = await self._landed(member, want, found)
+            record = self._record(member, old, target)
+            await self._shelf.names.put(member.name, want.key, record, as_of)
+            verdict = Verdict(Cache.MISS, age=0.0, ttl=member.terms.fresh_for, stored=True, before=found.before)
+            return Named(record, verdict, held)
         except TimeoutError:
             raise TooSlow(member.name, f"no answer within {member.terms.timeout:g} s") from None
         except NotThere as no:
             await self._shelf.misses.note(member, want.key, no, as_of)
+            if no.passes_on and self._hides(member, want):
+                await self._shelf.names.drop(member.name, want.key, as_of)
             raise
         except Failure:
             raise
         except Exception as crash:
             log.exception("a lookup crashed", extra={"key": self._key(member, want)})
             raise Interrupted(f"{member.name}: asking for {want.key!r} failed inside this gateway") from crash
+
+    def _record(self, member: Member, old: Named | None, target: Descriptor) -> Record:
         now = self._now()
         since = old.record.since if old is not None and old.record.target.digest == target.digest else now
-        record = Record(target, member.name, checked=now, since=since)
-        await self._shelf.names.put(member.name, want.key, record, as_of)
-        verdict = Verdict(Cache.MISS, age=0.0, ttl=member.terms.fresh_for, stored=True, before=found.before)
-        return Named(record, verdict, held)
+        return Record(target, member.name, checked=now, since=since)
 
     async def _found(self, member: Member, want: NameWant) -> Found:
         """What the owner says, which may contradict itself."""

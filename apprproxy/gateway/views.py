@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import dataclass
 
-from apprproxy.core.errors import Denied, Exhausted, Failure, NotHeld, NotOffered, NotThere, UpstreamFault
+from apprproxy.core.errors import Exhausted, Failure, NotHeld, NotOffered, NotThere, UpstreamFault
 from apprproxy.core.model import NameWant
 from apprproxy.core.ports import Names
 from apprproxy.gateway.lookup import Lookups, Named
@@ -34,16 +34,16 @@ class Views:
         """
         remembered = None
         if len(want.place.members) > 1:
-            remembered = await self._owner(want)
+            remembered = await self._names.owner(want.place.name, want.key)
         noes: list[UpstreamFault] = []
         unheld: NotHeld | None = None
         for name in order(want.place, remembered):
             try:
                 named = await self._lookups.find(self._members(name), want, again=again)
-            except Denied as no:
-                raise Exhausted([*noes, no]) from no
             except (NotThere, NotOffered) as no:
                 noes.append(no)
+                if isinstance(no, NotThere) and not no.passes_on:
+                    break
             except NotHeld as nothing:
                 unheld = nothing
             except UpstreamFault as outage:
@@ -55,18 +55,11 @@ class Views:
             raise unheld
         raise Exhausted(noes)
 
-    async def _owner(self, want: NameWant) -> str | None:
-        """Who had this name, or anything else of its repository, in this view."""
-        owner = await self._names.owner(want.place.name, want.key)
-        if owner is None and want.repository:
-            owner = await self._names.owner(want.place.name, home(want.place, want.repository))
-        return owner
-
     async def _remember_owner(self, want: NameWant, name: str, remembered: str | None) -> None:
         if len(want.place.members) == 1 or name == remembered:
             return
         await self._names.set_owner(want.place.name, want.key, name)
-        if want.repository:
+        if want.repository and want.kind.content:  # orders who is asked for bytes, which are verified; never for names
             await self._names.set_owner(want.place.name, home(want.place, want.repository), name)
 
     async def survey(self, want: NameWant, *, again: bool = False) -> list[Answer]:

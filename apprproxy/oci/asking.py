@@ -15,10 +15,16 @@ from apprproxy.core.ports import Reply, Request
 from apprproxy.oci.manifest import ACCEPT
 
 JSON = "application/json"
+MAX_DIGITS = 18
+"""Of a size, in decimal: more is no size, and does not fit into a record."""
 ASK_BY_GET = {200, 400, 403, 404, 405, 501}
 """Answers to HEAD that leave the question open: no digest, no words of the protocol's, or HEAD refused."""
 _NO_WORD = {"DENIED", "UNAUTHORIZED", "TOOMANYREQUESTS", "UNAVAILABLE", "UNKNOWN", "UNSUPPORTED"}
 """Codes that do not say whether there is such a thing, whatever the status."""
+
+
+_NO_SUCH_NAME = {"NAME_INVALID", "NAME_UNKNOWN", "MANIFEST_UNKNOWN", "BLOB_UNKNOWN", "TAG_INVALID", "DIGEST_INVALID"}
+"""Codes with which a 400 says that there can be no such thing."""
 
 
 class Asking:
@@ -32,7 +38,8 @@ class Asking:
         code, message = _error(reply.body)
         if reply.status == 403 and code:
             return Denied(self._upstream, f"denies it: {code} {message}".rstrip(), 403)
-        if reply.status in (400, 404) and code and code not in _NO_WORD:
+        no = code not in _NO_WORD if reply.status == 404 else reply.status == 400 and code in _NO_SUCH_NAME
+        if code and no:
             return NotThere(self._upstream, f"says {code}: {message}" if message else f"says {code}", 404)
         return Outage(self._upstream, f"answered {reply.status} that is no OCI answer", reply.status)
 
@@ -71,7 +78,7 @@ def scope(repository: str) -> str:
 def length(reply: Reply) -> int:
     """-1 where it is not told."""
     text = reply.headers.get("content-length", "")
-    return int(text) if text.isdecimal() else -1
+    return int(text) if text.isdecimal() and len(text) <= MAX_DIGITS else -1
 
 
 def _error(body: bytes) -> tuple[str, str]:

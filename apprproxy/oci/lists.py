@@ -15,7 +15,8 @@ from apprproxy.oci.manifest import INDEX
 from apprproxy.oci.paths import Catalog, Manifest, Referrers, Tags, write_path
 
 MAX_PAGES = 200
-_NEXT = re.compile(r'<([^>]*)>\s*;[^,]*\brel\s*=\s*"?next\b')
+_NEXT = re.compile(r'<([^<>]{0,2000})>[ \t]*;[^,<]{0,200}\brel="?next\b')
+_MAX_LINK = 4096
 _NOT_OFFERED = {404, 405, 501}
 """Statuses of an end point that is lacking, whatever the body: distribution answers text/plain."""
 
@@ -57,7 +58,7 @@ class Lists(Asking):
             pages.append(reply.body)
             if sum(map(len, pages)) > MAX_DOCUMENT:
                 raise Outage(self._upstream, f"has a list of more than {MAX_DOCUMENT} bytes")
-            following = _NEXT.search(reply.headers.get("link", ""))
+            following = _NEXT.search(reply.headers.get("link", "")[:_MAX_LINK])
             if following is None:
                 return pages
             query = self._next_page(path, following[1])

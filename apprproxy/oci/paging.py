@@ -3,9 +3,13 @@
 A page is told by the last name on it and not by a number, so that nothing is lost or repeated when names come and go.
 """
 
-from collections.abc import Iterable
+from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlencode
+
+import orjson
 
 from apprproxy.core.errors import Malformed
 from apprproxy.face.target import Target
@@ -29,9 +33,16 @@ def asked_page(target: Target) -> Page | None:
     return Page(int(count) if count is not None else None, last)
 
 
-def paged(names: Iterable[str], page: Page) -> tuple[list[str], str | None]:
-    """That page's names, sorted and each once; and the query of the next page, where there is one."""
-    rest = sorted({name for name in names if page.last is None or name > page.last})
-    chosen = rest if page.count is None else rest[: page.count]
-    more = urlencode({"n": page.count, "last": chosen[-1]}) if chosen and len(chosen) < len(rest) else None
+def paged(names: Sequence[str], page: Page) -> tuple[list[str], str | None]:
+    """That page's names of a sorted list; and the query of the next page, where there is one."""
+    start = bisect_right(names, page.last) if page.last is not None else 0
+    stop = len(names) if page.count is None else min(len(names), start + page.count)
+    chosen = list(names[start:stop])
+    more = urlencode({"n": page.count, "last": chosen[-1]}) if chosen and stop < len(names) else None
     return chosen, more
+
+
+def sorted_list(document: bytes, field: str) -> dict[str, Any]:
+    """A list as an upstream sent it, its names sorted and each once, its other fields kept."""
+    answer: dict[str, Any] = orjson.loads(document)
+    return {**answer, field: sorted(set(answer[field] or []))}

@@ -1,6 +1,7 @@
 """The OCI face: ``/v2/`` as containerd, docker, helm, oras and the others ask for it."""
 
-from typing import assert_never
+import asyncio
+from typing import Any, assert_never
 from urllib.parse import urlencode
 
 import orjson
@@ -17,9 +18,10 @@ from apprproxy.face.send import send_body, send_empty, send_named, send_refusal,
 from apprproxy.face.status import status_of
 from apprproxy.face.surveyed import sum_up
 from apprproxy.gateway.gateway import Gateway
+from apprproxy.gateway.lookup import Named
 from apprproxy.oci.errors import error_body
 from apprproxy.oci.manifest import INDEX, media_type
-from apprproxy.oci.paging import Page, asked_page, paged
+from apprproxy.oci.paging import Page, asked_page, paged, sorted_list
 from apprproxy.oci.paths import Blob, Catalog, Manifest, Ping, Referrers, Tags, parse_path
 from apprproxy.oci.referrers import EMPTY, filtered
 
@@ -34,6 +36,7 @@ class OciFace:
         self._gateway = gateway
         self._places = places
         self._media_types: LRUCache[Digest, str] = LRUCache(4096)
+        self._tag_lists: LRUCache[Digest, dict[str, Any]] = LRUCache(16)
 
     def claims(self, path: str) -> bool:
         return path == "/v2" or path.startswith("/v2/")
@@ -109,11 +112,20 @@ class OciFace:
         named = await self._gateway.lookup(NameWant(path.place, Kind.TAGS, path.repository), again=exchange.again)
         if page is None:
             return await send_named(exchange, named, NAMES, _JSON)
-        answer = orjson.loads(await named.document.read())
-        tags, more = paged(answer["tags"] or [], page)
+        answer = await self._tag_list(named)
+        tags, more = paged(answer["tags"], page)
         exchange.found(named.verdict, named.record.origin)
         headers = {**about(named.verdict, named.record.origin, NAMES), **_JSON, **_next_page(exchange, more)}
         return await send_body(exchange, 200, orjson.dumps({**answer, "tags": tags}), headers)
+
+    async def _tag_list(self, named: Named) -> dict[str, Any]:
+        """Parsed and sorted once: a list may have megabytes, and be paged through by everyone."""
+        digest = named.document.digest
+        answer = self._tag_lists.get(digest)
+        if answer is None:
+            answer = await asyncio.to_thread(sorted_list, await named.document.read(), "tags")
+            self._tag_lists[digest] = answer
+        return answer
 
     async def _referrers(self, exchange: Exchange, path: Referrers) -> web.StreamResponse:
         """Of a subject that nobody has there are none, which is no failure (conformance asks for 200)."""
@@ -131,7 +143,8 @@ class OciFace:
             return await send_named(exchange, named, NAMES, headers)
         exchange.found(named.verdict, named.record.origin)
         headers |= about(named.verdict, named.record.origin, NAMES)
-        return await send_body(exchange, 200, filtered(await named.document.read(), artifact_type), headers)
+        body = await asyncio.to_thread(filtered, await named.document.read(), artifact_type)
+        return await send_body(exchange, 200, body, headers)
 
     async def _catalog(self, exchange: Exchange, path: Catalog) -> web.StreamResponse:
         exchange.kind, exchange.name = Kind.CATALOG, "_catalog"
@@ -139,7 +152,10 @@ class OciFace:
         lists = sum_up(await self._gateway.survey(NameWant(path.place, Kind.CATALOG), again=exchange.again))
         if not lists.said:
             raise UnknownPlace("no upstream offers a catalog here")
-        names, more = paged((name for document in await lists.documents() for name in _repositories(document)), page)
+        documents = await lists.documents()
+        names, more = await asyncio.to_thread(
+            lambda: paged(sorted({name for document in documents for name in _repositories(document)}), page)
+        )
         exchange.found(lists.verdict, lists.upstreams)
         headers = {**about(lists.verdict, lists.upstreams, NAMES), **_JSON, **lists.partial}
         body = orjson.dumps({"repositories": names})

@@ -7,7 +7,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from apprproxy.core.errors import StoreFailed
@@ -78,8 +78,9 @@ class DiskStore:
         for algorithm in ("sha256", "sha512"):
             with os.scandir(self._root / "blobs" / algorithm) as entries:
                 for entry in entries:
-                    blobs += 1
-                    size += entry.stat().st_size
+                    with suppress(FileNotFoundError):  # removed while we count
+                        size += entry.stat().st_size
+                        blobs += 1
         return blobs, size
 
 

@@ -47,6 +47,16 @@ class DiskNames:
     async def put(self, upstream: str, key: str, record: Record, as_of: int) -> None:
         await self._write({f"name {upstream} {key}": _dump(record)}, as_of)
 
+    async def drop(self, upstream: str, key: str, as_of: int) -> None:
+        name = f"name {upstream} {key}"
+        await self._run(self._drop, name, as_of)
+        self._memory.pop(name, None)
+
+    def _drop(self, name: str, as_of: int) -> None:
+        with self._records.transact():
+            if as_of == self._generation.read():
+                self._records.delete(name)
+
     async def forget(self, upstream: str, repository: str, pins: Iterable[str] = ()) -> None:
         await self._run(self._forget, upstream, repository, {f"first {upstream} {pin}": None for pin in pins})
         self._memory.clear()
@@ -114,11 +124,17 @@ class DiskNames:
         if raw is None:
             raw = await self._run(self._records.get, key)
             if raw is not None:
-                self._memory[key] = raw
+                self._remember({key: raw}, generation)
         return raw
 
     async def _write(self, records: Mapping[str, bytes], as_of: int | None = None) -> None:
+        generation = self._generation.read()
         if await self._run(self._set_all, records, as_of):
+            self._remember(records, generation)
+
+    def _remember(self, records: Mapping[str, bytes], generation: int) -> None:
+        """Unless something was forgotten while the disk was asked: then these may be of before it."""
+        if generation == self._generation.read() == self._seen_generation:
             self._memory.update(records)
 
     def _set_all(self, records: Mapping[str, bytes], as_of: int | None) -> bool:

@@ -100,7 +100,10 @@ def _write_once(path: Path, text: str) -> None:
     if path.exists():
         return
     part = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
-    part.write_text(text + "\n")
+    with part.open("w") as file:
+        file.write(text + "\n")
+        file.flush()
+        os.fsync(file.fileno())
     try:
         os.link(part, path)
     except FileExistsError:

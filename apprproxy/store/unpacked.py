@@ -13,6 +13,9 @@ from apprproxy.core.model import KIB, MIB
 
 MAX_UNPACKED = 512 * MIB
 
+MAX_MEMBERS = 10_000
+"""Each costs a copy of what follows it in the piece: a file of empty members would keep a thread busy for minutes."""
+
 _PIECE = 256 * KIB
 
 
@@ -24,7 +27,7 @@ def unpacked_digest(read: Callable[[int, int], bytes], algorithm: str = "sha256"
     """``read(offset, count)`` gives the packed bytes. Blocking; raises NotGzip."""
     check = Check(algorithm)
     offset, pending = 0, b""
-    while True:
+    for _ in range(MAX_MEMBERS):
         member = zlib.decompressobj(wbits=31)
         while not member.eof:
             if not pending:
@@ -43,6 +46,7 @@ def unpacked_digest(read: Callable[[int, int], bytes], algorithm: str = "sha256"
         pending, offset = _after_padding(read, pending, offset)
         if not pending:
             return check.digest()
+    raise NotGzip(f"has more than {MAX_MEMBERS} members")
 
 
 def _after_padding(read: Callable[[int, int], bytes], pending: bytes, offset: int) -> tuple[bytes, int]:

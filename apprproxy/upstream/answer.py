@@ -14,10 +14,11 @@ from apprproxy.upstream.guard import InnerAddress
 
 
 class HttpAnswer:
-    """An answer whose body is read in chunks, to the length it announced."""
+    """An answer whose body is read in chunks, to the length it announced. ``stall`` is how long it may send nothing."""
 
-    def __init__(self, name: str, response: aiohttp.ClientResponse) -> None:
+    def __init__(self, name: str, response: aiohttp.ClientResponse, stall: float) -> None:
         self._name = name
+        self._stall = stall
         self._response = response
         self.status = response.status
         self.origin = response.url.origin()
@@ -31,11 +32,17 @@ class HttpAnswer:
 
     async def chunks(self) -> AsyncIterator[bytes]:
         try:
-            async for chunk in self._response.content.iter_any():
+            while chunk := await self._next():
                 self.received += len(chunk)
                 yield chunk
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise translate(self._name, error, self.received) from error
+
+    async def _next(self) -> bytes:
+        """What has come, empty at the end. The time is our own: the library's is not kept where it meets a malformed
+        chunk in the middle of a body."""
+        async with asyncio.timeout(self._stall):
+            return await self._response.content.readany()
 
     def close(self) -> None:
         """Give the connection back if the body has been read, else close it."""

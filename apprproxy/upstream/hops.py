@@ -37,7 +37,7 @@ class Hops:
             )
             location = response.headers.get("Location")
             if response.status not in _REDIRECTS or location is None or request.method not in ("GET", "HEAD"):
-                return HttpAnswer(self._name, response)
+                return HttpAnswer(self._name, response, self._sessions.stall)
             response.close()
             url, session = self._next(url, location, bulk=request.bulk)
             if url.origin() != self._guard.base.origin():

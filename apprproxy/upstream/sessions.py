@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
-from aiohttp.resolver import DefaultResolver
 from yarl import URL
 
 from apprproxy.core.model import KIB
 from apprproxy.upstream.guard import PublicResolver
+from apprproxy.upstream.resolver import OwnThreadsResolver
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,11 @@ class Sessions:
         self._agent = agent
         self._open: dict[str, aiohttp.ClientSession] = {}
 
+    @property
+    def stall(self) -> float:
+        """Seconds an answer may send nothing, seen from outside the library."""
+        return self._line.read + 0.5
+
     def own(self, *, bulk: bool) -> aiohttp.ClientSession:
         """For the upstream itself and the hosts its operator named."""
         return self._session("blobs" if bulk else "names", tls=self._line.tls, public=False)
@@ -48,7 +53,7 @@ class Sessions:
     def _session(self, pool: str, *, tls: ssl.SSLContext | bool, public: bool) -> aiohttp.ClientSession:
         session = self._open.get(pool)
         if session is None:
-            resolver = DefaultResolver()
+            resolver = OwnThreadsResolver(self._line.connect)
             connector = aiohttp.TCPConnector(
                 limit=self._line.connections,
                 resolver=PublicResolver(resolver) if public else resolver,

@@ -11,8 +11,8 @@ import pytest
 from apprproxy.core.model import MIB
 from tests.appregistry.archives import chart, packed, unpacked
 from tests.appregistry.conftest import Start
-from tests.appregistry.registry import JSON, Answer, as_json, html
-from tests.appregistry.upstream import Upstream
+from tests.appregistry.registry import JSON, Answer, Registry, as_json, html
+from tests.appregistry.upstream import Upstream, running
 
 PACKAGE = "/cnr/api/v1/packages/alice/nginx"
 RELEASE = f"{PACKAGE}/1.0.0"
@@ -339,3 +339,28 @@ async def test_a_planted_row_among_the_names_is_500_and_is_not_executed(start: S
     assert (500, "internal-error") == (got.status, got.json["code"])
     assert "names database" in got.json["message"]
     assert not Path("executed").exists()
+
+
+async def test_an_error_nested_too_deep_is_an_outage(start: Start, upstream: Upstream) -> None:
+    deep = b'{"code":"x","details":' + b'{"a":' * 300 + b"1" + b"}" * 300 + b"}"
+    upstream.twist = lambda _: Answer(404, deep, "application/json")
+    gateway = await start({"up": upstream})
+    failed = await gateway.get("/cnr/api/v1/packages/alice/nginx")
+
+    assert 502 == failed.status
+
+
+async def test_a_question_that_the_owner_refuses_is_not_put_to_the_next_member(
+    start: Start, upstream: Upstream
+) -> None:
+    for media_type in ("helm", "kpm"):
+        upstream.registry.push("corp/app", "1.0.0", media_type, packed(chart("1.0.0", media_type)))
+    async with running(Registry()) as squatter:
+        squatter.registry.push("corp/app", "1.0.0", "helm", packed(chart("6.6.6")))
+        gateway = await start(
+            {"first": upstream, "second": squatter}, gateway={"views": {"default": ["first", "second"]}}
+        )
+        refused = await gateway.get("/cnr/api/v1/packages/corp/app/1.0.0/-")
+
+        assert (400, "invalid-usage") == (refused.status, json.loads(refused.body)["code"])
+        assert 0 == squatter.count()

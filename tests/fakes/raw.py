@@ -6,16 +6,18 @@ from contextlib import asynccontextmanager
 
 
 @asynccontextmanager
-async def answering(answer: bytes) -> AsyncIterator[str]:
-    """Says ``answer`` to whatever comes on a connection, then closes it."""
+async def answering(*answer: bytes) -> AsyncIterator[str]:
+    """Says ``answer`` to whatever comes on a connection, each part in a packet of its own, then closes it."""
     writers: set[asyncio.StreamWriter] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writers.add(writer)
         try:
             await reader.readuntil(b"\r\n\r\n")
-            writer.write(answer)
-            await writer.drain()
+            for part in answer:
+                writer.write(part)
+                await writer.drain()
+                await asyncio.sleep(0.05 if len(answer) > 1 else 0)
         except (ConnectionError, asyncio.IncompleteReadError):
             pass
         finally:

@@ -158,3 +158,15 @@ async def test_what_a_source_could_not_give_is_not_asked_again_for_a_while(
 
     assert 1 == len({(answer.status, answer.message) for answer in answers})
     assert (1, 2) == (asked, registry.count("GET blob"))
+
+
+async def test_a_manifest_that_is_missing_does_not_hide_the_blob_of_its_digest(
+    registry: Registry, gateways: Gateways
+) -> None:
+    digest = registry.add_blob("library/app", BLOB)
+    gateway = await gateways.start({"hub": registry})
+    manifest = await gateway.get(f"/v2/hub/library/app/manifests/{digest}")
+    blob = await gateway.get(PATH)
+
+    assert (404, 200) == (manifest.status, blob.status)
+    assert BLOB == blob.body

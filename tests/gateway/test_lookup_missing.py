@@ -132,3 +132,29 @@ async def test_the_upstreams_own_words_reach_the_client(registry: Registry, gate
 
     assert 404 == missing.status
     assert "nobody knows app" in missing.message
+
+
+async def test_what_its_owner_dropped_does_not_come_back_in_an_outage(
+    registry: Registry, gateways: Gateways, clock: Clock
+) -> None:
+    registry.push("library/app", "1.0", b"layer")
+    gateway = await gateways.start({"hub": oci(registry, stale_for="7d", missing_for="10s")})
+    held = await gateway.get(TAG)
+    registry.delete("library/app", "1.0")
+    clock.advance(2)
+    confirmed = await gateway.get(TAG, Cache_Control="no-cache")
+    plain = await gateway.get(TAG)
+    clock.advance(3600)
+    registry.on["tag"] = lies.says(500)
+    in_an_outage = await gateway.get(TAG)
+
+    assert (200, 404, 404, 502) == (held.status, confirmed.status, plain.status, in_an_outage.status)
+
+
+async def test_a_size_that_is_no_size_is_not_a_crash(registry: Registry, gateways: Gateways) -> None:
+    registry.on["HEAD blob"] = lies.says(405)
+    registry.on["GET blob"] = lies.says(206, b"x", Content_Range=f"bytes 0-0/{'9' * 30}")
+    gateway = await gateways.start({"hub": registry})
+    answer = await gateway.head(BLOB)
+
+    assert 200 == answer.status

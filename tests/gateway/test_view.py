@@ -127,3 +127,19 @@ async def test_a_blob_is_taken_from_whoever_has_it(registry: Registry, other: Re
     gateway = await view(gateways, registry, other)
 
     assert b"layer" == (await gateway.get(f"/v2/library/app/blobs/{wanted}")).body
+
+
+async def test_a_blob_at_a_later_member_wins_none_of_the_names(
+    registry: Registry, other: Registry, gateways: Gateways
+) -> None:
+    registry.push("corp/app", "1.0", b"first")
+    content = registry.push("corp/app", "2.0", b"first, newer")
+    planted = other.add_blob("corp/app", b"planted")
+    other.push("corp/app", "2.0", b"squatted")
+    gateway = await view(gateways, registry, other)
+    await gateway.get("/v2/corp/app/manifests/1.0")
+    head = await gateway.head(f"/v2/corp/app/blobs/{planted}")
+    answer = await gateway.get("/v2/corp/app/manifests/2.0")
+
+    assert 200 == head.status
+    assert (content, "first") == (answer.body, answer.headers["Apprproxy-Upstream"])
