@@ -156,3 +156,10 @@ def test_a_password_file_that_is_not_there_is_wrong_use(operator: Operator) -> N
     assert 2 == ran.returncode
     [line] = ran.stderr.splitlines()
     assert line.startswith("configuration: upstreams.quay.io.auth.password_file: ")
+
+
+def test_check_says_that_any_login_succeeds_and_is_yaml_all_the_same(operator: Operator) -> None:
+    ran = operator.runs("check", "--config", operator.configured(upstream("fresh_for: 5m")))
+
+    assert "`helm registry login`" in ran.stdout
+    assert "5m" == yaml.safe_load(ran.stdout)["upstreams"]["quay.io"]["fresh_for"]
