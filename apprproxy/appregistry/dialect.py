@@ -13,7 +13,7 @@ from apprproxy.appregistry.paths import Blob, Channels, Package, Packages, Path,
 from apprproxy.appregistry.resolve import NotARange, resolve
 from apprproxy.appregistry.shapes import NotTheShape, PackageManifest
 from apprproxy.core.digest import Digest
-from apprproxy.core.errors import Denied, Lied, NotThere, Outage, UpstreamFault
+from apprproxy.core.errors import Lied, NotThere, Outage, UpstreamFault
 from apprproxy.core.model import BlobWant, Descriptor, Found, Kind, NameWant, Write
 from apprproxy.core.ports import Plan, Reply, Request
 
@@ -59,8 +59,8 @@ class AppRegistryDialect:
             except orjson.JSONEncodeError:  # nested deeper than it writes
                 return Outage(self._upstream, f"answered {reply.status} that is no App Registry answer", reply.status)
             sentence = str(error.get("message") or error["code"])[:200]
-            kind = Denied if reply.status == 403 else NotThere
-            return kind(self._upstream, f"says {sentence}", reply.status, flat.decode() if len(flat) < 8192 else None)
+            code = flat.decode() if len(flat) < 8192 else None
+            return NotThere(self._upstream, f"says {sentence}", reply.status, code)
         return Outage(self._upstream, f"answered {reply.status} that is no App Registry answer", reply.status)
 
     def write(self, write: Write) -> Request:

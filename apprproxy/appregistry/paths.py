@@ -101,8 +101,6 @@ Path = Version | Packages | Search | Package | Release | Pull | Blob | Channels
 def parse_path(target: Target, places: Places) -> Path:
     """Raises Malformed, or UnknownPlace for what is not served."""
     place, rest = placed(target.segments, places)
-    if rest and rest[-1] == "":
-        rest = rest[:-1]
     match rest:
         case ("version",):
             return Version(place)
@@ -113,8 +111,10 @@ def parse_path(target: Target, places: Places) -> Path:
 
 
 def placed(segments: tuple[str, ...], places: Places) -> tuple[Place, tuple[str, ...]]:
-    """Who is asked, and what follows the prefix; raises UnknownPlace."""
+    """Who is asked, and what follows the prefix, without a trailing slash; raises UnknownPlace."""
     match segments:
+        case (*before, "") if before:
+            return placed(tuple(before), places)
         case ("api", *_):
             return places.unnamed(), segments
         case ("cnr", *rest):

@@ -40,8 +40,6 @@ class Change:
 def parse_write(method: str, target: Target, places: Places) -> Change:
     """Raises Malformed, UnknownPlace, or NotAllowed for what can only be read."""
     place, rest = paths.placed(target.segments, places)
-    if rest and rest[-1] == "":
-        rest = rest[:-1]
     match method, rest:
         case "POST", ("api", "v1", "users", "login"):
             return Change(place, method, "/api/v1/users/login")

@@ -7,8 +7,7 @@ Failure
 │   ├── TooLarge            413: a body that is larger than is taken
 │   └── NotAllowed          405: not done here; names the key that allows it
 ├── UpstreamFault           one source, one attempt
-│   ├── NotThere            the owner's authoritative *no*: the only one that passes a name on
-│   │   └── Denied          403 in the protocol's words: it may exist, so the name is not passed on
+│   ├── NotThere            the owner's authoritative *no*; passes a name on only if it says that there is none
 │   ├── NotOffered          the end point itself is lacking there
 │   ├── Outage              could not answer: refused, broken off, 5xx, an answer that is not the protocol's
 │   │   ├── TooSlow         no answer within its time
@@ -80,13 +79,9 @@ class NotThere(UpstreamFault):
     @property
     def passes_on(self) -> bool:
         """May the next member of a view be asked? Not where the owner understood the name and refused the question
-        (400, 403, 409, 422): it may well have the thing."""
+        (400, 403, 409, 422): it may well have the thing. Quay says 403 of packages that do not exist as well as of
+        those that one may not see; a private one would be replaced by whoever registers its name elsewhere."""
         return self.status in (404, 410)
-
-
-class Denied(NotThere):
-    """Quay says so of packages that do not exist as well as of those that one may not see. Nobody else may claim such a
-    name: a private package would be replaced by whoever registers its name elsewhere."""
 
 
 class NotOffered(UpstreamFault):

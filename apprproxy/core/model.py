@@ -20,6 +20,13 @@ registry (4 MiB)."""
 MAX_PACKED = 64 * MIB
 """A package as it travels: a chart or a few manifests; Quay takes 2 MB."""
 
+_MAX_DIGITS = 18
+
+
+def decimal_size(text: str) -> int | None:
+    """A size as header fields write it; None for what is none, or has more digits than fit into a record."""
+    return int(text) if text.isdecimal() and len(text) <= _MAX_DIGITS else None
+
 
 @dataclass(frozen=True, slots=True)
 class Expected:

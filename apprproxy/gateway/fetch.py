@@ -2,7 +2,7 @@
 
 from apprproxy.core.errors import DigestMismatch, Lied, Outage, UpstreamFault
 from apprproxy.core.events import LieCaught
-from apprproxy.core.model import MAX_DOCUMENT, MAX_PACKED, BlobWant, Kind
+from apprproxy.core.model import MAX_DOCUMENT, MAX_PACKED, BlobWant, Kind, decimal_size
 from apprproxy.core.ports import BlobStore, Incoming, Observer, Reply, Request
 from apprproxy.gateway.flight import Candidate, Flight, Landed
 from apprproxy.gateway.member import trail
@@ -60,10 +60,9 @@ class Fetch:
         return min(MAX_PACKED, self._max_blob) if want.expected.unpacked else self._max_blob
 
     def _check_length(self, flight: Flight, candidate: Candidate, incoming: Incoming, limit: int) -> None:
-        announced = incoming.headers.get("content-length", "")
-        if not announced.isdecimal() or len(announced) > 18:
+        size = decimal_size(incoming.headers.get("content-length", ""))
+        if size is None:
             return
-        size = int(announced)
         name = candidate.member.name
         if flight.expected.size is not None and size != flight.expected.size:
             raise Lied(name, f"announced {size} bytes where {flight.expected.size} are due")

@@ -7,7 +7,7 @@ not remembered here: they pass, and somebody must look whether they have.
 import json
 
 from apprproxy.core.digest import Digest
-from apprproxy.core.errors import Denied, DigestMismatch, NotThere, UpstreamFault
+from apprproxy.core.errors import DigestMismatch, NotThere, UpstreamFault
 from apprproxy.core.ports import Brief, Clock, Names
 from apprproxy.gateway.fresh import AGAIN_AFTER
 from apprproxy.gateway.member import Member
@@ -32,7 +32,7 @@ class Misses:
         facts: dict[str, object] = {"said": self._now(), "sentence": fault.sentence, "status": fault.status}
         match fault:
             case NotThere(code=code):
-                facts |= {"kind": "denied" if isinstance(fault, Denied) else "no", "code": code}
+                facts |= {"kind": "no", "code": code}
             case DigestMismatch(expected=expected, got=got):
                 facts |= {"kind": "lie", "expected": str(expected), "got": str(got)}
             case _:
@@ -49,8 +49,7 @@ class Misses:
             return None
         if facts["kind"] == "lie":
             return DigestMismatch(member.name, Digest.parse(facts["expected"]), Digest.parse(facts["got"]))
-        kind = Denied if facts["kind"] == "denied" else NotThere
-        return kind(member.name, facts["sentence"], facts["status"], facts["code"])
+        return NotThere(member.name, facts["sentence"], facts["status"], facts["code"])
 
 
 def _key(generation: int, member: Member, key: str) -> str:

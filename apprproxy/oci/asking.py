@@ -9,14 +9,12 @@ from collections.abc import Mapping
 import orjson
 
 from apprproxy.core.digest import Digest, MalformedDigest
-from apprproxy.core.errors import Denied, Lied, NotThere, Outage, UpstreamFault
-from apprproxy.core.model import Kind, NameWant
+from apprproxy.core.errors import Lied, NotThere, Outage, UpstreamFault
+from apprproxy.core.model import Kind, NameWant, decimal_size
 from apprproxy.core.ports import Reply, Request
 from apprproxy.oci.manifest import ACCEPT
 
 JSON = "application/json"
-MAX_DIGITS = 18
-"""Of a size, in decimal: more is no size, and does not fit into a record."""
 ASK_BY_GET = {200, 400, 403, 404, 405, 501}
 """Answers to HEAD that leave the question open: no digest, no words of the protocol's, or HEAD refused."""
 _NO_WORD = {"DENIED", "UNAUTHORIZED", "TOOMANYREQUESTS", "UNAVAILABLE", "UNKNOWN", "UNSUPPORTED"}
@@ -37,7 +35,7 @@ class Asking:
             return None
         code, message = _error(reply.body)
         if reply.status == 403 and code:
-            return Denied(self._upstream, f"denies it: {code} {message}".rstrip(), 403)
+            return NotThere(self._upstream, f"denies it: {code} {message}".rstrip(), 403)
         no = code not in _NO_WORD if reply.status == 404 else reply.status == 400 and code in _NO_SUCH_NAME
         if code and no:
             return NotThere(self._upstream, f"says {code}: {message}" if message else f"says {code}", 404)
@@ -78,7 +76,8 @@ def scope(repository: str) -> str:
 def length(reply: Reply) -> int:
     """-1 where it is not told."""
     text = reply.headers.get("content-length", "")
-    return int(text) if text.isdecimal() and len(text) <= MAX_DIGITS else -1
+    size = decimal_size(text)
+    return -1 if size is None else size
 
 
 def _error(body: bytes) -> tuple[str, str]:

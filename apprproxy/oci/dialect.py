@@ -7,9 +7,9 @@ from collections.abc import Mapping
 
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import DigestMismatch, NotAllowed, Outage
-from apprproxy.core.model import BlobWant, Descriptor, Found, Kind, NameWant, Write
+from apprproxy.core.model import BlobWant, Descriptor, Found, Kind, NameWant, Write, decimal_size
 from apprproxy.core.ports import Plan, Request
-from apprproxy.oci.asking import ASK_BY_GET, MAX_DIGITS, Asking, length, scope
+from apprproxy.oci.asking import ASK_BY_GET, Asking, length, scope
 from apprproxy.oci.lists import Lists
 from apprproxy.oci.manifest import ACCEPT, is_manifest, media_type, stated_type
 from apprproxy.oci.paths import Blob, Manifest, write_path
@@ -92,5 +92,5 @@ class OciDialect(Asking):
         if reply.status not in (200, 206):
             raise self.fault(reply)
         total = reply.headers.get("content-range", "").rpartition("/")[2]
-        size = int(total) if total.isdecimal() and len(total) <= MAX_DIGITS else length(reply)
-        return Found(Descriptor(digest, size, "application/octet-stream"))
+        size = decimal_size(total)
+        return Found(Descriptor(digest, length(reply) if size is None else size, "application/octet-stream"))

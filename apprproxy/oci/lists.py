@@ -6,7 +6,7 @@ from urllib.parse import urljoin, urlsplit
 import orjson
 
 from apprproxy.core.digest import Digest
-from apprproxy.core.errors import Denied, DigestMismatch, NotOffered, NotThere, Outage
+from apprproxy.core.errors import DigestMismatch, NotOffered, NotThere, Outage
 from apprproxy.core.model import MAX_DOCUMENT, Descriptor, Found, NameWant
 from apprproxy.core.ports import Plan
 from apprproxy.oci import referrers
@@ -97,7 +97,7 @@ class Lists(Asking):
         reply = yield self.request("GET", write_path(Manifest(want.place, want.repository, tag)), want)
         if reply.status != 200:
             fault = self.fault(reply)
-            if isinstance(fault, NotThere) and not isinstance(fault, Denied):
+            if isinstance(fault, NotThere) and fault.passes_on:
                 return referrers.EMPTY
             raise fault
         digest = self.claimed(reply)

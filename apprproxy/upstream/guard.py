@@ -7,7 +7,6 @@ An upstream's answer is foreign text: followed blindly, it makes this gateway a 
 import ipaddress
 import socket
 from dataclasses import dataclass
-from typing import Any
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
@@ -140,6 +139,3 @@ def redact(url: URL | str) -> str:
     """A URL fit for logs: without user, query and fragment, which hold signatures and tokens."""
     plain = URL(str(url), encoded=True)
     return f"{plain.scheme}://{plain.host_port_subcomponent}{plain.raw_path}"
-
-
-__all__: list[Any] = ["MAX_REDIRECTS", "Guard", "InnerAddress", "PublicResolver", "Refused", "inner", "redact"]

@@ -3,7 +3,7 @@
 import pytest
 
 from apprproxy.core.digest import Digest
-from apprproxy.core.errors import Denied, NotAllowed, NotThere, Outage
+from apprproxy.core.errors import NotAllowed, NotThere, Outage
 from apprproxy.core.model import BlobWant, Expected, Kind, NameWant, Place, Write
 from apprproxy.core.ports import Reply
 from apprproxy.oci.dialect import OciDialect
@@ -54,8 +54,8 @@ async def test_head_of_a_missing_blob_is_remembered(registry: Registry, gateways
         (Reply(206, {}), None),
         (Reply(404, {}, oci_error("MANIFEST_UNKNOWN")), NotThere),
         (Reply(400, {}, oci_error("NAME_INVALID")), NotThere),
-        (Reply(403, {}, oci_error("DENIED")), Denied),
-        (Reply(403, {}, oci_error("UNAUTHORIZED")), Denied),
+        (Reply(403, {}, oci_error("DENIED")), NotThere),
+        (Reply(403, {}, oci_error("UNAUTHORIZED")), NotThere),
         (Reply(403, {}, b"<html>"), Outage),
         (Reply(403, {}), Outage),
         (Reply(404, {}, oci_error("DENIED")), Outage),
@@ -79,6 +79,14 @@ def test_only_a_no_in_the_protocols_words_is_a_no(reply: Reply, meaning: type[Ex
     judged = OciDialect("hub").judge(reply)
 
     assert meaning is (None if judged is None else type(judged))
+
+
+@pytest.mark.parametrize("code", ["DENIED", "UNAUTHORIZED"])
+def test_a_403_is_told_as_403_and_passes_no_name_on(code: str) -> None:
+    judged = OciDialect("hub").judge(Reply(403, {}, oci_error(code)))
+
+    assert isinstance(judged, NotThere)
+    assert (403, False) == (judged.status, judged.passes_on)
 
 
 def test_what_a_registry_is_not_asked_is_a_defect() -> None:
