@@ -5,7 +5,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
@@ -14,15 +14,19 @@ import click
 
 from apprproxy import __version__
 from apprproxy.app import build
+from apprproxy.core.digest import Digest
 from apprproxy.core.errors import Failure
+from apprproxy.core.lock import BadLock
 from apprproxy.core.model import FirstSeen
 from apprproxy.demo.run import demo as run_demo
 from apprproxy.demo.script import console
+from apprproxy.locking import lock_files, resolve
 from apprproxy.ops.logs import configure, plain
 from apprproxy.serving import CannotListen
 from apprproxy.serving import serve as serve_app
 from apprproxy.settings import BadConfiguration, Settings, load
 from apprproxy.settings.show import effective
+from apprproxy.store.lock_file import update
 from apprproxy.store.names import DiskNames
 from apprproxy.store.place import prepare
 
@@ -110,7 +114,7 @@ def demo(once: bool) -> None:
 
 @main.group()
 def names() -> None:
-    """The names the cache remembers: what was first seen, and what moved since."""
+    """The names the cache remembers: what was first seen, and what moved since; and names that are locked."""
 
 
 @names.command("list")
@@ -146,6 +150,53 @@ def names_accept(path: Path | None, name: str) -> None:
             click.echo(f"{name} is now {first.moved_to}")
             return
     _went_wrong(f"nothing is known of {plain(name)}; `apprproxy names list` prints what is")
+
+
+@names.command("lock")
+@_CONFIG
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The lock file to add to. Without it, the one lock_file that the configuration names.",
+)
+@click.argument("wanted", metavar="NAME…", nargs=-1, required=True)
+def names_lock(path: Path | None, output: Path | None, wanted: tuple[str, ...]) -> None:
+    """Write which digest each NAME has now, as an upstream says that is trusted, into a lock file.
+
+    NAME is UPSTREAM/REPOSITORY:TAG or UPSTREAM/PACKAGE@RELEASE[/FORMAT]. What else stands in the file stays; running
+    gateways read it again.
+    """
+    settings = _settings(path)
+    file = output or _only_lock_file(settings)
+    configure("auto", "error")
+    try:
+        resolved = asyncio.run(resolve(settings, wanted))
+        digests = {name: digest for one in resolved for name, digest in one.digests.items()}
+        before = update(file, digests) if digests else {}
+    except BadConfiguration as error:
+        _wrong_use(str(error))
+    except (Failure, BadLock) as error:
+        _went_wrong(str(error))
+    for name, digest in sorted(digests.items()):
+        click.echo(_change(plain(name), digest, before))
+    failures = [f"{plain(one.name)}: {plain(one.failure)}" for one in resolved if one.failure]
+    if failures:
+        _went_wrong("\nerror: ".join(failures))
+
+
+def _only_lock_file(settings: Settings) -> Path:
+    files = lock_files(settings)
+    if len(files) != 1:
+        several = ", ".join(sorted(map(str, files))) or "none"
+        raise click.UsageError(f"give --output: the configuration names not one lock_file but {several}")
+    return files.pop()
+
+
+def _change(name: str, digest: Digest, before: Mapping[str, Digest | None]) -> str:
+    if name not in before:
+        return f"kept     {name}  {digest}"
+    old = before[name]
+    return f"added    {name}  {digest}" if old is None else f"changed  {name}  {old} -> {digest}"
 
 
 @contextmanager

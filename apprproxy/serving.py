@@ -31,7 +31,6 @@ async def serve(app: App, *, stop: asyncio.Event | None = None, listening: Liste
         loop.add_signal_handler(number, stop.set)
     log = logger("apprproxy")
     settings = app.settings.server
-    counting = asyncio.create_task(app.count_held(), name="count what is held")
     ports: list[tuple[asyncio.Server, Server]] = []
     try:
         tls = server_tls(settings.tls)
@@ -56,8 +55,6 @@ async def serve(app: App, *, stop: asyncio.Event | None = None, listening: Liste
         await stop.wait()
         log.info("stopping", grace_seconds=GRACE)
     finally:
-        counting.cancel()
-        await asyncio.gather(counting, return_exceptions=True)
         await _finish(ports)
         await app.close()
         if stop.is_set():

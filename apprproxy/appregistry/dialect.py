@@ -3,7 +3,8 @@
 An authoritative *no* is a JSON error with a code, flat (appr, cnr) or wrapped in ``error`` (Quay); HTML is an outage.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -14,10 +15,11 @@ from apprproxy.appregistry.resolve import NotARange, resolve
 from apprproxy.appregistry.shapes import NotTheShape, PackageManifest
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import Lied, NotThere, Outage, UpstreamFault
-from apprproxy.core.model import BlobWant, Descriptor, Found, Kind, NameWant, Write
+from apprproxy.core.model import MAX_PACKED, BlobWant, Descriptor, Expected, Found, Kind, NameWant, Write
 from apprproxy.core.ports import Plan, Reply, Request
 
 _JSON = "application/json"
+_GZIP = "application/x-gzip"
 
 
 class AppRegistryDialect:
@@ -39,6 +41,8 @@ class AppRegistryDialect:
                 release, _, media_type = want.name.partition("/")
                 path = Release(want.place, want.repository, release, media_type)
                 return self._manifest(path, want) if media_type else self._manifests(path, want)
+            case Kind.PRESENCE:
+                return self._presence(want)
             case Kind.CHANNELS:
                 return self._document(Channels(want.place, want.repository), want, shapes.check_channels)
             case Kind.CHANNEL:
@@ -76,6 +80,16 @@ class AppRegistryDialect:
             authorization=write.authorization,
         )
 
+    def children(self, body: bytes) -> Sequence[Expected]:
+        try:
+            return tuple(Expected(unpacked=manifest.digest) for manifest in shapes.read_manifests(body))
+        except NotTheShape:
+            pass
+        try:
+            return (Expected(unpacked=shapes.read_manifest(body).digest),)
+        except NotTheShape:
+            return ()
+
     def hold(self, want: NameWant, body: bytes, pins: Mapping[str, Digest]) -> bytes:
         return shapes.hold(body, pins)
 
@@ -86,6 +100,17 @@ class AppRegistryDialect:
         body = yield from self._body(path, want)
         self._shaped(check, body)
         return _found(body)
+
+    def _presence(self, want: NameWant) -> Plan[Found]:
+        """Does it have a package of this digest? By HEAD, and by GET where that leaves the question open."""
+        digest = Digest.parse(want.name)
+        path = Blob(want.place, want.repository, digest)
+        reply = yield replace(self._request(path, want.kind), method="HEAD")
+        if reply.status != 200:
+            reply = yield replace(self._request(path, want.kind, bulk=True), limit=MAX_PACKED)
+        if (fault := self.judge(reply)) is not None:
+            raise fault
+        return Found(Descriptor(digest, -1, _GZIP))
 
     def _packages(self, want: NameWant) -> Plan[Found]:
         path = Request("GET", f"{self._prefix}{write_path(Packages(want.place))[0]}", want.name, kind=want.kind.label)

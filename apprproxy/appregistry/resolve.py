@@ -35,3 +35,10 @@ def _version(text: str) -> Version | None:
         return Version(text)
     except ValueError:
         return None
+
+
+def highest_first(releases: Iterable[str]) -> list[str]:
+    """As a list has them; what is no SemVer comes last."""
+    ordered = sorted(releases)
+    versions = {release: version for release in ordered if (version := _version(release)) is not None}
+    return sorted(versions, key=versions.__getitem__, reverse=True) + [one for one in ordered if one not in versions]

@@ -40,9 +40,9 @@ from apprproxy.face.send import (
     send_transfer,
 )
 from apprproxy.face.surveyed import Surveyed, sum_up
-from apprproxy.gateway.blobs import Transfer
 from apprproxy.gateway.gateway import Gateway
 from apprproxy.gateway.lookup import Named
+from apprproxy.gateway.transfer import Transfer
 
 _JSON = {"Content-Type": "application/json"}
 _CODED = 192 * KIB
@@ -110,7 +110,7 @@ class AppRegistryFace:
     async def _write(self, exchange: Exchange) -> web.StreamResponse:
         change = parse_write(exchange.method, exchange.target, self._places)
         exchange.name = change.package or change.path
-        self._gateway.may_forward(change.place)
+        self._gateway.may_forward(change.place, change.package)
         asked = exchange.request.headers
         async with self._writes:
             body = await _bounded_body(exchange)
@@ -130,19 +130,29 @@ class AppRegistryFace:
 
     async def _packages(self, exchange: Exchange, path: Packages) -> web.StreamResponse:
         exchange.kind, exchange.name = Kind.PACKAGES, path.filters
-        want = NameWant(path.place, Kind.PACKAGES, name=path.filters)
+        want = NameWant(path.place, Kind.PACKAGES, name=path.filters, within=path.namespace)
         answers = await self._gateway.survey(want, again=exchange.again)
-        if len(answers) == 1 and answers[0].named is not None and not path.query:
-            return await send_named(exchange, answers[0].named, NAMES, _JSON)
+        named = answers[0].named
+        if len(answers) == 1 and named is not None and not path.query and not self._gateway.narrow(answers[0].member):
+            return await send_named(exchange, named, NAMES, _JSON)
         lists = sum_up(answers)
-        return await self._merged(exchange, lists, list(shapes.matching(await _packages(lists), path.query)))
+        return await self._merged(exchange, lists, list(shapes.matching(await self._listed(lists), path.query)))
 
     async def _search(self, exchange: Exchange, path: Search) -> web.StreamResponse:
         exchange.kind, exchange.name = Kind.PACKAGES, "search"
         want = NameWant(path.place, Kind.PACKAGES)
         lists = sum_up(await self._gateway.survey(want, again=exchange.again))
-        found = shapes.matching(await _packages(lists), path.text) if path.text else ()
+        found = shapes.matching(await self._listed(lists), path.text) if path.text else ()
         return await self._merged(exchange, lists, [package["name"] for package in found])
+
+    async def _listed(self, lists: Surveyed) -> list[Mapping[str, Any]]:
+        """One list of all members', without what the rules on names take from each."""
+        documents = zip(lists.said, await lists.documents(), strict=True)
+        return merged_packages(
+            (package for package in document if self._gateway.lists(member, str(package["name"])))
+            for (member, _), document in documents
+            if isinstance(document, list)
+        )
 
     async def _merged(self, exchange: Exchange, lists: Surveyed, document: list[Any]) -> web.StreamResponse:
         exchange.found(lists.verdict, lists.upstreams)
@@ -234,10 +244,6 @@ async def _bounded_body(exchange: Exchange) -> bytes:
         abort(exchange)
         raise ClientLeft("the client stopped sending") from None
     return bytes(body)
-
-
-async def _packages(lists: Surveyed) -> list[Mapping[str, Any]]:
-    return merged_packages(document for document in await lists.documents() if isinstance(document, list))
 
 
 def _release_want(place: Place, package: str, release: str, media_type: str) -> NameWant:

@@ -5,13 +5,16 @@ Failure
 │   ├── Malformed           400: a name, digest or query that cannot be right
 │   ├── UnknownPlace        404: no such upstream or view here
 │   ├── TooLarge            413: a body that is larger than is taken
+│   ├── Denied              403: a rule of the configuration refuses the name; says which key of which upstream
 │   └── NotAllowed          405: not done here; names the key that allows it
 ├── UpstreamFault           one source, one attempt
 │   ├── NotThere            the owner's authoritative *no*; passes a name on only if it says that there is none
 │   ├── NotOffered          the end point itself is lacking there
 │   ├── Outage              could not answer: refused, broken off, 5xx, an answer that is not the protocol's
 │   │   ├── TooSlow         no answer within its time
+│   │   ├── Unreachable     the line: refused, not resolved, TLS, reset, broken off
 │   │   ├── Throttled       429 or 503 with the time to wait
+│   │   │   └── Shut        it is not asked for a while: it failed or lied too often
 │   │   └── Unauthorized    401 or 403: a credential is missing or was not accepted
 │   ├── Lied                bytes or facts that are provably wrong
 │   │   └── DigestMismatch
@@ -22,6 +25,7 @@ Failure
     ├── Moved               a release moved and its first bytes are nowhere to be had
     ├── Loop                the request came from ourselves
     ├── StoreFailed         the disk said no
+    │   └── NoRoom          it is full, or the cap is reached and nothing may go
     └── Interrupted         the gateway is stopping, or has a defect: the log has the traceback
 """
 
@@ -56,6 +60,10 @@ class NotAllowed(ClientFault):
 
 
 class TooLarge(ClientFault):
+    pass
+
+
+class Denied(ClientFault):
     pass
 
 
@@ -96,12 +104,23 @@ class TooSlow(Outage):
     pass
 
 
+class Unreachable(Outage):
+    pass
+
+
 class Throttled(Outage):
     """``retry_after`` in seconds, None where the upstream did not say."""
 
-    def __init__(self, source: str, sentence: str, status: int, retry_after: float | None) -> None:
+    def __init__(self, source: str, sentence: str, status: int | None, retry_after: float | None) -> None:
         super().__init__(source, sentence, status)
         self.retry_after = retry_after
+
+
+class Shut(Throttled):
+    """Nobody was asked, so there is no status; ``reason`` is what it had done."""
+
+    def __init__(self, source: str, reason: str, retry_after: float) -> None:
+        super().__init__(source, f"is not asked for {retry_after:.0f} more seconds: {reason}", None, retry_after)
 
 
 class Unauthorized(Outage):
@@ -132,10 +151,11 @@ class OurFault(Failure):
 
 
 class Exhausted(OurFault):
-    """Every candidate failed. ``failures`` are in the order in which the candidates were asked."""
+    """Every candidate failed. ``failures`` are the owners', in the order in which they were asked; what mirrors said
+    stands ``aside``: it decides nothing."""
 
-    def __init__(self, failures: Sequence[UpstreamFault]) -> None:
-        super().__init__("; ".join(str(failure) for failure in failures) or "nobody to ask")
+    def __init__(self, failures: Sequence[UpstreamFault], aside: Sequence[UpstreamFault] = ()) -> None:
+        super().__init__("; ".join(str(failure) for failure in (*failures, *aside)) or "nobody to ask")
         self.failures = tuple(failures)
 
 
@@ -166,6 +186,10 @@ class Loop(OurFault):
 
 
 class StoreFailed(OurFault):
+    pass
+
+
+class NoRoom(StoreFailed):
     pass
 
 

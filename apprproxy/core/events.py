@@ -54,6 +54,25 @@ class Trouble:
 
 
 @dataclass(frozen=True, slots=True)
+class SourceShut:
+    """A source is not asked for a while: it failed too often, or (``lied``) it sent something wrong."""
+
+    upstream: str
+    source: str
+    seconds: float
+    reason: str
+    lied: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SourceOpened:
+    """A source that was shut has answered, and is asked again."""
+
+    upstream: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
 class FlightBegan:
     key: str
 
@@ -73,4 +92,35 @@ class Stored:
     size: int
 
 
-Event = Asked | LieCaught | NameMoved | CredentialRefused | Trouble | FlightBegan | FlightEnded | Followed | Stored
+@dataclass(frozen=True, slots=True)
+class Evicted:
+    """So many blobs, of so many bytes in all, made room."""
+
+    blobs: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """A file that cannot be read was kept under another name, and begun anew."""
+
+    what: str
+    path: str
+    reason: str
+
+
+Event = (
+    Asked
+    | LieCaught
+    | NameMoved
+    | CredentialRefused
+    | Trouble
+    | SourceShut
+    | SourceOpened
+    | FlightBegan
+    | FlightEnded
+    | Followed
+    | Stored
+    | Evicted
+    | SetAside
+)

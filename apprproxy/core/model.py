@@ -67,6 +67,7 @@ class Kind(StrEnum):
     REFERRERS = "referrers"
     CATALOG = "catalog"
     PRESENCE = "presence"
+    MANIFEST_PRESENCE = "manifest-presence"
     PACKAGES = "packages"
     PACKAGE = "package"
     RELEASE = "release"
@@ -90,6 +91,7 @@ _CONTENT = {Kind.TAG, Kind.PACKAGE, Kind.RELEASE}
 _LABELS = {
     Kind.TAG: "manifest",
     Kind.PRESENCE: "blob",
+    Kind.MANIFEST_PRESENCE: "manifest",
     Kind.PACKAGES: "package",
     Kind.CHANNELS: "channel",
 }
@@ -102,6 +104,26 @@ class Place:
     name: str
     members: tuple[str, ...]
     protocol: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Contribution:
+    """Bytes from ``start`` on came from this source (``owner``, ``mirror-1``) of this upstream."""
+
+    upstream: str
+    source: str
+    start: int
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """A repository of an upstream as one account sees it: what a client may see is decided by these.
+
+    ``upstream`` is a Member's ``identity``: another URL or account under the same name is another upstream.
+    """
+
+    upstream: str
+    repository: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,12 +146,14 @@ class NameWant:
     """Something that changes and has an owner.
 
     ``name`` tells siblings apart (a tag, ``release/format``, a filter); it is empty where the repository says it all.
+    ``within`` is the namespace that a filter names, where it names one.
     """
 
     place: Place
     kind: Kind
     repository: str = ""
     name: str = ""
+    within: str = ""
 
     @property
     def key(self) -> str:
@@ -238,5 +262,6 @@ class Terms:
     moved: str = "follow"
     gone: str = "follow"
     writes: str = "refuse"
+    names: str = "trust"
     timeout: float = 10.0
     revalidate: float = 1.5

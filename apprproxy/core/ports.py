@@ -1,6 +1,6 @@
 """What the use case needs of the world, as small protocols shaped by their callers."""
 
-from collections.abc import AsyncIterator, Callable, Generator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
@@ -8,7 +8,18 @@ from typing import Protocol, TypeVar
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import UpstreamFault
 from apprproxy.core.events import Event
-from apprproxy.core.model import MAX_DOCUMENT, BlobWant, Expected, FirstSeen, Found, NameWant, Record, Write
+from apprproxy.core.model import (
+    MAX_DOCUMENT,
+    BlobWant,
+    Contribution,
+    Expected,
+    FirstSeen,
+    Found,
+    NameWant,
+    Record,
+    Where,
+    Write,
+)
 
 Clock = Callable[[], float]
 """Seconds since the epoch."""
@@ -79,12 +90,8 @@ T = TypeVar("T")
 Plan = Generator[Request, Reply, T]
 
 
-class Dialect(Protocol):
-    """A protocol as spoken to an upstream. No I/O: it says what to ask and judges what comes back."""
-
-    def lookup(self, want: NameWant) -> Plan[Found]:
-        """Yields requests, is sent replies, returns what was found; raises UpstreamFault."""
-        ...
+class Speaks(Protocol):
+    """How a source is asked for bytes."""
 
     def source(self, want: BlobWant) -> Request:
         """The request whose 200 has the bytes as its body."""
@@ -94,8 +101,23 @@ class Dialect(Protocol):
         """What an answer other than the one hoped for means; None for a success."""
         ...
 
+
+class Dialect(Speaks, Protocol):
+    """A protocol as spoken to an upstream. No I/O: it says what to ask and judges what comes back."""
+
+    def lookup(self, want: NameWant) -> Plan[Found]:
+        """Yields requests, is sent replies, returns what was found; raises UpstreamFault."""
+        ...
+
     def write(self, write: Write) -> Request:
         """The request that passes a write on."""
+        ...
+
+    def children(self, body: bytes) -> Sequence[Expected]:
+        """What a document of this protocol names by digest, with the sizes that it states; nothing where it is none.
+
+        Verified bytes, but anyone's: may be slow for large documents, and never raises.
+        """
         ...
 
     def hold(self, want: NameWant, body: bytes, pins: Mapping[str, Digest]) -> bytes:
@@ -103,16 +125,27 @@ class Dialect(Protocol):
         ...
 
 
-class Held(Protocol):
-    """Verified bytes. Shared by whoever waited for them: what it holds open goes with the last reference."""
+class Locked(Protocol):
+    """The names of an upstream that is not trusted for them: from a lock file, as its protocol would say them. No I/O
+    but the file's."""
+
+    def find(self, want: NameWant) -> Found:
+        """Raises Denied for what is not in the lock file, Malformed for what cannot be a name."""
+        ...
+
+
+class Readable(Protocol):
+    """Bytes in a file or in memory. What it holds open goes with the last reference."""
 
     @property
-    def digest(self) -> Digest:
-        """Of the bytes themselves, even where they were asked for by the tar inside."""
+    def identity(self) -> object:
+        """Equal where it is the same file."""
         ...
 
     @property
-    def size(self) -> int: ...
+    def size(self) -> int:
+        """How much is there by now."""
+        ...
 
     def fileno(self) -> int | None:
         """A descriptor for ``sendfile`` with explicit offsets, where there is a file."""
@@ -120,6 +153,15 @@ class Held(Protocol):
 
     def pread(self, offset: int, count: int) -> bytes:
         """Blocking; fewer bytes only at the end."""
+        ...
+
+
+class Held(Readable, Protocol):
+    """Verified bytes, shared by whoever waited for them; the size is that of the whole."""
+
+    @property
+    def digest(self) -> Digest:
+        """Of the bytes themselves, even where they were asked for by the tar inside."""
         ...
 
     async def read(self) -> bytes:
@@ -131,7 +173,7 @@ class Ingest(Protocol):
     """Bytes on their way in."""
 
     async def write(self, chunk: bytes) -> None:
-        """Raises Lied as soon as the bytes cannot be right any more (too long)."""
+        """Raises Lied as soon as the bytes cannot be right any more (too long), NoRoom where they cannot be kept."""
         ...
 
     async def verify(self) -> Held:
@@ -143,11 +185,103 @@ class Ingest(Protocol):
         ...
 
 
+class Partial(Ingest, Protocol):
+    """Bytes on their way in that others may read along, and continue. This process alone fills it."""
+
+    @property
+    def size(self) -> int:
+        """How much has come so far, in this process and before."""
+        ...
+
+    @property
+    def parts(self) -> tuple[Contribution, ...]: ...
+
+    @property
+    def growing(self) -> Readable: ...
+
+    async def begins(self, upstream: str, source: str, due: int | None) -> None:
+        """What is written from here on comes from there; ``due`` is the size of the whole, where it is known."""
+        ...
+
+    async def leave(self, *, keep: bool) -> None:
+        """To be called once, at the end. What has not been committed stays for whoever continues, or is thrown away."""
+        ...
+
+
+class Elsewhere(Protocol):
+    """Bytes that another process is filling in."""
+
+    @property
+    def growing(self) -> Readable: ...
+
+    @property
+    def parts(self) -> tuple[Contribution, ...]: ...
+
+    @property
+    def due(self) -> int | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Exactly one of the three: the bytes, the right to fill them in, or word of who does."""
+
+    held: Held | None = None
+    partial: Partial | None = None
+    elsewhere: Elsewhere | None = None
+
+
 class BlobStore(Protocol):
     async def find(self, expected: Expected) -> Held | None: ...
 
     def ingest(self, expected: Expected, source: str) -> AbstractAsyncContextManager[Ingest]:
-        """Leaving without ``commit`` discards. ``source`` is named in the Lied that verification raises."""
+        """For bytes that are at hand. Leaving without ``commit`` discards. ``source`` is named in the Lied that
+        verification raises."""
+        ...
+
+    async def begun(self, expected: Expected) -> bool:
+        """Has some of it arrived, in whichever process?"""
+        ...
+
+    async def claim(self, expected: Expected) -> Claim:
+        """At most one process at a time is given the Partial of a digest. Continues what a process left behind."""
+        ...
+
+    def unkept(self, expected: Expected) -> Partial:
+        """For bytes that cannot be kept: at most ``MAX_PACKED`` of them, in memory, gone when nobody needs them."""
+        ...
+
+
+class Index(Protocol):
+    """What is known of blobs beside their bytes: who may see them, what names them, how large they are, when they were
+    used. Survives restarts, is shared by all processes of a cache, and is a hint: the file system is the truth.
+
+    ``key`` is an ``Expected.key``.
+    """
+
+    async def shows(self, where: Where, key: str) -> bool:
+        """May this repository show these bytes? If they came here through it, or its owner confirmed them there; or if
+        a manifest that it shows names them and they came from the same upstream: a manifest alone proves nothing."""
+        ...
+
+    async def shown(self, where: Where, key: str, source: str = "") -> None:
+        """Remember that it may. ``source`` (``owner``, ``mirror-1``) sent the bytes; empty: its owner only said that it
+        has them."""
+        ...
+
+    async def link(self, parent: Digest, children: Sequence[Expected]) -> None:
+        """A document and all that it names by digest."""
+        ...
+
+    async def stated_size(self, where: Where, key: str) -> int | None:
+        """What the manifests that this repository shows say; None where none does, or they contradict each other."""
+        ...
+
+    def used(self, digest: Digest) -> None:
+        """Somebody was given it. Must not block: written down some seconds later."""
+        ...
+
+    async def moved_on(self, name: str, root: Digest) -> None:
+        """The name (``upstream/repository:tag``) now points at this document; if it is pinned, the pin goes along."""
         ...
 
 

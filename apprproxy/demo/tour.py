@@ -55,6 +55,7 @@ async def tour(client: Client, upstreams: Upstreams) -> Findings:
         await _repeat(client, rows, Round.STOPPED, findings)
     finally:
         await upstreams.start()
+    await _back(client, trusted)
     lying = [await _first(client, subject) for subject in wanted if subject.upstream == LIAR]
     findings.rows = [*rows.values(), *lying]
     findings.caught = await _caught(client)
@@ -73,6 +74,25 @@ async def _repeat(client: Client, rows: dict[Subject, Row], round_: Round, findi
     for subject, row in rows.items():
         row.rounds[round_] = await subject.walk(client)
     findings.received[round_] = await _received(client) - before
+
+
+async def _back(client: Client, wanted: list[Subject]) -> None:
+    """Until the gateway asks its upstreams again: those that failed it leaves alone for some seconds."""
+    try:
+        async with asyncio.timeout(_SETTLE):
+            while away := await _away(client):  # seen over HTTP
+                for subject in wanted:
+                    if subject.upstream in away:
+                        await subject.walk(client)
+                await asyncio.sleep(0.1)
+    except TimeoutError:
+        raise TimeoutError(f"the gateway did not ask its upstreams again within {_SETTLE:g} s") from None
+
+
+async def _away(client: Client) -> set[str]:
+    """Upstreams whose last request failed, or that are not asked."""
+    available = _sums(await client.metrics(), "apprproxy_upstream_available")
+    return {upstream for upstream, sources in available.items() if not sources}
 
 
 async def _caught(client: Client) -> dict[str, int]:

@@ -3,6 +3,8 @@
 import re
 from dataclasses import dataclass
 
+from apprproxy.gateway.blobs import Span
+
 _ONE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.IGNORECASE)
 _MAX_FIELD = 100
 
@@ -40,3 +42,11 @@ def parse_range(field: str | None, size: int) -> Slice | None:
     if int(first) >= size:
         raise Unsatisfiable
     return Slice(int(first), min(int(last) + 1, size) if last else size)
+
+
+def closed_range(field: str | None) -> Span | None:
+    """A range that says where it ends, told before the size is known."""
+    match = _ONE.fullmatch(re.sub(r"[ \t]", "", field)) if field and len(field) <= _MAX_FIELD else None
+    if match is None or not match[1] or not match[2] or int(match[2]) < int(match[1]):
+        return None
+    return Span(int(match[1]), int(match[2]) + 1)

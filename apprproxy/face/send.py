@@ -6,19 +6,19 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing
 
 from aiohttp import web
 
 from apprproxy import __version__
 from apprproxy.core.errors import Failure
 from apprproxy.core.model import KIB, MIB
-from apprproxy.core.ports import Held
 from apprproxy.face.exchange import Exchange
 from apprproxy.face.headers import about, etag, matches
 from apprproxy.face.ranges import Slice, Unsatisfiable, parse_range
 from apprproxy.face.status import retry_after, status_of
-from apprproxy.gateway.blobs import Transfer
 from apprproxy.gateway.lookup import Named
+from apprproxy.gateway.transfer import HeldTransfer, Stretch, Transfer
 
 SERVER = f"apprproxy/{__version__}"
 PIECE = 1 * MIB
@@ -85,92 +85,97 @@ async def send_empty(exchange: Exchange, status: int, headers: Mapping[str, str]
 
 async def send_named(exchange: Exchange, named: Named, control: str, headers: Mapping[str, str]) -> web.StreamResponse:
     """The document that a name points at."""
-    exchange.found(named.verdict, named.record.origin)
-    fields = {**about(named.verdict, named.record.origin, control), **headers}
-    return await _send(exchange, named.document, fields)
+    transfer = HeldTransfer(named.verdict, named.record.origin, named.document)
+    return await send_transfer(exchange, transfer, control, headers, tag=etag(named.document.digest))
 
 
 async def send_transfer(
     exchange: Exchange, transfer: Transfer, control: str, headers: Mapping[str, str], tag: str = ""
 ) -> web.StreamResponse:
-    """Bytes that are held, or that have only a size yet: then headers go out now and the bytes once they are right."""
+    """Bytes that are held, or on their way: headers go out now, and whatever may leave as soon as it may."""
     exchange.found(transfer.verdict, transfer.origin)
     fields = {**about(transfer.verdict, transfer.origin, control), **headers}
-    return await _send(exchange, transfer, fields, tag)
+    try:
+        return await _send(exchange, transfer, fields, tag or etag((await transfer.held()).digest))
+    finally:
+        await transfer.close()
 
 
-async def _send(
-    exchange: Exchange, source: Held | Transfer, fields: dict[str, str], tag: str = ""
-) -> web.StreamResponse:
-    asked = exchange.request.headers
-    tag = tag or etag(source.digest if not isinstance(source, Transfer) else (await source.held()).digest)
+async def _send(exchange: Exchange, transfer: Transfer, fields: dict[str, str], tag: str) -> web.StreamResponse:
     fields |= {"ETag": tag, "Accept-Ranges": "bytes"}
-    if matches(asked.get("If-None-Match"), tag):
+    if matches(exchange.request.headers.get("If-None-Match"), tag):
         fields.pop("Content-Type", None)
         return await send_empty(exchange, 304, fields)
-    part, status = Slice(0, source.size), 200
-    if exchange.method == "GET" and asked.get("If-Range", tag) == tag:
-        try:
-            chosen = parse_range(asked.get("Range"), source.size)
-        except Unsatisfiable:
-            return await send_empty(
-                exchange, 416, {**fields, "Content-Range": f"bytes */{source.size}", "Content-Length": "0"}
-            )
-        if chosen is not None:
-            part, status = chosen, 206
-            fields["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{source.size}"
+    part, status = Slice(0, transfer.size), 200
+    try:
+        chosen = parse_range(asked_range(exchange, tag), transfer.size)
+    except Unsatisfiable:
+        unsatisfied = {**fields, "Content-Range": f"bytes */{transfer.size}", "Content-Length": "0"}
+        return await send_empty(exchange, 416, unsatisfied)
+    if chosen is not None:
+        part, status = chosen, 206
+        fields["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{transfer.size}"
     response = web.StreamResponse(status=status, headers=_complete(exchange, fields))
     response.content_length = part.length
     exchange.status = status
     await _prepare(exchange, response)
-    if exchange.method != "HEAD":
-        await _pour(exchange, response, await _right(exchange, source), part)
+    if exchange.method != "HEAD" and part.length:
+        await _pour(exchange, response, transfer, part)
     await _end(exchange, response)
     return response
+
+
+def asked_range(exchange: Exchange, tag: str) -> str | None:
+    """The Range field, where it counts (RFC 9110, sections 13.1.5 and 14.2)."""
+    asked = exchange.request.headers
+    if exchange.method != "GET" or asked.get("If-Range", tag) != tag:
+        return None
+    return asked.get("Range")
 
 
 def _complete(exchange: Exchange, headers: Mapping[str, str]) -> dict[str, str]:
     return {**headers, **exchange.fields, "X-Request-Id": exchange.id, "Server": SERVER}
 
 
-async def _right(exchange: Exchange, source: Held | Transfer) -> Held:
-    """The verified bytes; the headers are out, so that a failure can only be told by breaking the connection."""
-    if not isinstance(source, Transfer):
-        return source
-    size = source.size
+async def _pour(exchange: Exchange, response: web.StreamResponse, transfer: Transfer, part: Slice) -> None:
+    """The headers are out, so that a failure can only be told by breaking the connection."""
+    pieces = transfer.pieces(part.start, part.stop)
+    begun = exchange.sent
     try:
-        held = await source.held()
+        async with aclosing(pieces):
+            async for piece in pieces:
+                if isinstance(piece, bytes):
+                    await _write(exchange, response, piece)
+                else:
+                    await _stretch(exchange, response, piece)
     except Failure as failure:
         abort(exchange)
         raise BrokenOff(str(failure)) from failure
-    if held.size != size:
+    if exchange.sent - begun != part.length:
         abort(exchange)
-        raise BrokenOff(f"{size} bytes were announced and {held.size} are right")
-    return held
+        raise BrokenOff(f"{part.length} bytes were announced and {exchange.sent - begun} were there")
 
 
-async def _pour(exchange: Exchange, response: web.StreamResponse, held: Held, part: Slice) -> None:
-    fd = held.fileno()
+async def _stretch(exchange: Exchange, response: web.StreamResponse, stretch: Stretch) -> None:
+    fd = stretch.readable.fileno()
     transport = exchange.request.transport
     plain = transport is not None and transport.get_extra_info("sslcontext") is None
-    at = part.start
-    while at < part.stop:
+    at, stop = stretch.start, stretch.stop
+    while at < stop:
         if fd is not None and plain:
-            count = min(PIECE, part.stop - at)
+            count = min(PIECE, stop - at)
             await _sendfile(exchange, _File(fd), at, count)
             exchange.sent += count
             at += count
         else:
-            piece = held.pread(at, min(_READ, part.stop - at)) if fd is None else await _read(held, at, part.stop)
+            count = min(_READ, stop - at)
+            readable = stretch.readable
+            piece = readable.pread(at, count) if fd is None else await asyncio.to_thread(readable.pread, at, count)
             if not piece:
                 abort(exchange)
                 raise BrokenOff("the file is shorter than it was")
             await _write(exchange, response, piece)
             at += len(piece)
-
-
-async def _read(held: Held, at: int, stop: int) -> bytes:
-    return await asyncio.to_thread(held.pread, at, min(_READ, stop - at))
 
 
 class _File:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from apprproxy.core.errors import (
     ClientFault,
+    Denied,
     Exhausted,
     Failure,
     Interrupted,
@@ -29,6 +30,8 @@ def status_of(failure: Failure) -> int:  # noqa: PLR0912 — one line per failur
             return 400
         case UnknownPlace():
             return 404
+        case Denied():
+            return 403
         case NotAllowed():
             return 405
         case TooLarge():

@@ -46,10 +46,10 @@ class Surveyed:
 
 
 def sum_up(answers: list[Answer]) -> Surveyed:
-    """Raises the failure where no member could answer."""
+    """Raises where no member has anything: a *no* of everybody's is told, and is not an empty list."""
     said = tuple((answer.member, answer.named) for answer in answers if answer.named is not None)
     missing = tuple(answer.member for answer in answers if not _answered(answer))
-    if missing and not said:
+    if not said:
         raise _together(answers)
     return Surveyed(said, missing)
 

@@ -1,84 +1,151 @@
-"""One attempt at one source: ask, judge the answer by its headers, and pour the body into the store, which verifies."""
+"""One attempt at one source: ask for what is lacking, judge the answer by its headers, pour the body into a partial,
+which verifies."""
 
-from apprproxy.core.errors import DigestMismatch, Lied, Outage, UpstreamFault
-from apprproxy.core.events import LieCaught
-from apprproxy.core.model import MAX_DOCUMENT, MAX_PACKED, BlobWant, Kind, decimal_size
-from apprproxy.core.ports import BlobStore, Incoming, Observer, Reply, Request
-from apprproxy.gateway.flight import Candidate, Flight, Landed
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+
+from apprproxy.core.errors import DigestMismatch, Failure, Lied, Outage, StoreFailed, UpstreamFault
+from apprproxy.core.events import LieCaught, Trouble
+from apprproxy.core.model import MAX_DOCUMENT, MAX_PACKED, Kind, decimal_size
+from apprproxy.core.ports import Held, Incoming, Observer, Partial, Reply, Request
+from apprproxy.gateway.flight import Candidate, Flight
 from apprproxy.gateway.member import trail
-from apprproxy.gateway.misses import Misses
+from apprproxy.gateway.shelf import Shelf
 
 MAX_EXPLANATION = 64 * 1024
 """How much is read of a body that explains a failure."""
 
 
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """An answer with a blob's bytes from ``start`` on; ``total`` is the size of the whole, where it is told."""
+
+    incoming: Incoming
+    start: int
+    total: int | None
+
+
 class Fetch:
-    def __init__(self, store: BlobStore, misses: Misses, observer: Observer, max_blob: int) -> None:
-        self._store = store
-        self._misses = misses
+    def __init__(self, shelf: Shelf, observer: Observer, max_blob: int) -> None:
+        self._shelf = shelf
         self._observer = observer
         self._max_blob = max_blob
 
-    async def __call__(self, flight: Flight, candidate: Candidate, landed: Landed) -> None:
-        """Calls ``landed`` as soon as the bytes are verified, returns when they are durable; raises UpstreamFault."""
+    async def __call__(self, flight: Flight, candidate: Candidate, partial: Partial) -> bool:
+        """Lands the flight as soon as the bytes are verified, returns when they are durable; raises UpstreamFault.
+
+        False: the candidate was not asked, since it could not give these bytes a moment ago."""
         member, want = candidate.member, candidate.want
-        key, as_of = f"{want.kind} {want.repository} {want.expected.key}", self._misses.generation()
-        if (miss := await self._misses.recall(member, key)) is not None:
-            raise miss
+        misses, as_of = self._shelf.misses, self._shelf.misses.generation()
+        key = f"{want.kind} {want.repository} {want.expected.key}"
+        if candidate.source.owner and (miss := await misses.recall(member, key)) is not None:
+            flight.fail(candidate, miss)
+            return False
         try:
-            await self._fetch(flight, candidate, landed)
+            if candidate.due is None or partial.size != candidate.due:
+                await self._pour(flight, candidate, partial)
+            held = await partial.verify()
         except UpstreamFault as fault:
-            await self._misses.note(member, key, fault, as_of)
+            if isinstance(fault, DigestMismatch):
+                self._observer(LieCaught(member.name, candidate.source.label, fault.expected, fault.got))
+            if candidate.source.owner and not (isinstance(fault, DigestMismatch) and len(partial.parts) > 1):
+                await misses.note(member, key, fault, as_of)
             raise
+        flight.land(held, candidate)
+        await self._note(candidate, candidate.source.label, held if want.kind is Kind.MANIFEST else None)
+        await partial.commit()
+        return True
 
-    async def _fetch(self, flight: Flight, candidate: Candidate, landed: Landed) -> None:
-        member, want = candidate.member, candidate.want
-        request = member.dialect.source(want)
-        async with member.upstream.open(request) as incoming:
-            if incoming.status != 200:
-                raise await self._explain(candidate, request, incoming)
-            flight.before = trail(incoming.headers)
-            limit = self._limit(want)
-            self._check_length(flight, candidate, incoming, limit)
-            async with self._store.ingest(flight.expected, member.name) as ingest:
-                try:
-                    received = 0
-                    async for chunk in incoming.chunks():
-                        received += len(chunk)
-                        if received > limit:
-                            raise Lied(member.name, f"sent more than the {limit} bytes that are taken")
-                        await ingest.write(chunk)
-                    landed(await ingest.verify())
-                except DigestMismatch as lie:
-                    self._observer(LieCaught(member.name, "owner", lie.expected, lie.got))
-                    raise
-                await ingest.commit()
+    async def _pour(self, flight: Flight, candidate: Candidate, partial: Partial) -> None:
+        source = candidate.source
+        async with self.rest(candidate, partial.size) as rest:
+            flight.before = trail(rest.incoming.headers)
+            limit = self._limit(candidate)
+            size = self._size(candidate, rest, limit)
+            await partial.begins(candidate.member.name, source.label, size)
+            if source.owner:
+                await self._note(candidate, "")
+                if size is not None:
+                    flight.sizes[candidate.member.name] = size
+            flight.reads(partial)
+            if rest.total == partial.size:
+                return
+            skip, received, seen = partial.size - rest.start, rest.start, flight.arrived
+            async for chunk in rest.incoming.chunks():
+                received += len(chunk)
+                if received > limit:
+                    raise Lied(source.upstream.name, f"sent more than the {limit} bytes that are taken")
+                await partial.write(chunk[skip:] if skip < len(chunk) else b"")
+                skip = max(0, skip - len(chunk))
+                if flight.arrived > seen:
+                    seen = flight.arrived
+                    flight.tell()
 
-    def _limit(self, want: BlobWant) -> int:
-        if want.kind is Kind.MANIFEST:
+    @asynccontextmanager
+    async def rest(self, candidate: Candidate, start: int) -> AsyncIterator[Rest]:
+        """The source's bytes from ``start`` on, or all of them where it knows no ranges; raises UpstreamFault."""
+        request = candidate.source.speaks.source(candidate.want)
+        if start:
+            request = replace(request, headers={**request.headers, "Range": f"bytes={start}-"})
+        async with candidate.source.upstream.open(request) as incoming:
+            name = candidate.source.upstream.name
+            length = decimal_size(incoming.headers.get("content-length", ""))
+            match incoming.status:
+                case 200:
+                    yield Rest(incoming, 0, length)
+                case 206 if start:
+                    first, total = _content_range(incoming)
+                    if first != start:
+                        raise Lied(name, f"sent bytes from {first} where those from {start} were asked for")
+                    yield Rest(incoming, start, total)
+                case 416 if start:
+                    if _content_range(incoming)[1] != start:
+                        raise Lied(name, f"has less than the {start} bytes that are there")
+                    yield Rest(incoming, start, start)
+                case _:
+                    raise await self.explain(candidate, request, incoming)
+
+    def _limit(self, candidate: Candidate) -> int:
+        if candidate.want.kind is Kind.MANIFEST:
             return MAX_DOCUMENT
-        return min(MAX_PACKED, self._max_blob) if want.expected.unpacked else self._max_blob
+        return min(MAX_PACKED, self._max_blob) if candidate.want.expected.unpacked else self._max_blob
 
-    def _check_length(self, flight: Flight, candidate: Candidate, incoming: Incoming, limit: int) -> None:
-        size = decimal_size(incoming.headers.get("content-length", ""))
-        if size is None:
-            return
-        name = candidate.member.name
-        if flight.expected.size is not None and size != flight.expected.size:
-            raise Lied(name, f"announced {size} bytes where {flight.expected.size} are due")
-        if size > limit:
+    def _size(self, candidate: Candidate, rest: Rest, limit: int) -> int | None:
+        """Of the whole; what is known beforehand is what is due."""
+        name, due = candidate.source.upstream.name, candidate.due
+        if due is not None and rest.total is not None and rest.total != due:
+            raise Lied(name, f"announced {rest.total} bytes where {due} are due")
+        size = due if due is not None else rest.total
+        if size is not None and size > limit:
             raise Lied(name, f"announced {size} bytes, more than the {limit} that are taken")
-        flight.size = size
-        flight.tell()
+        return size
 
-    async def _explain(self, candidate: Candidate, request: Request, incoming: Incoming) -> Exception:
+    async def _note(self, candidate: Candidate, source: str, manifest: Held | None = None) -> None:
+        """What is known now. The bytes are right whether or not that can be written down."""
+        where, key = candidate.member.where(candidate.want.repository), candidate.want.expected.key
+        try:
+            await self._shelf.index.shown(where, key, source)
+            if manifest is not None:
+                await self._shelf.link(candidate.member.dialect, manifest)
+        except StoreFailed as failure:
+            self._observer(Trouble("index", candidate.member.name, key, str(failure)))
+
+    async def explain(self, candidate: Candidate, request: Request, incoming: Incoming) -> Failure:
         body = b""
         async for chunk in incoming.chunks():
             body += chunk
             if len(body) > MAX_EXPLANATION:
                 break
         reply = Reply(incoming.status, incoming.headers, body[:MAX_EXPLANATION])
-        name = candidate.member.name
-        return candidate.member.dialect.judge(reply) or Outage(
-            name, f"answered {reply.status} to {request.method} of bytes", reply.status
+        return candidate.source.speaks.judge(reply) or Outage(
+            candidate.source.upstream.name, f"answered {reply.status} to {request.method} of bytes", reply.status
         )
+
+
+def _content_range(incoming: Incoming) -> tuple[int | None, int | None]:
+    """First byte and size of the whole (RFC 9110, section 14.4)."""
+    unit, _, field = incoming.headers.get("content-range", "").partition(" ")
+    span, _, total = field.partition("/")
+    first = decimal_size(span.partition("-")[0]) if unit == "bytes" else None
+    return first, decimal_size(total)

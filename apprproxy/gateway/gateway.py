@@ -6,11 +6,14 @@ Faces turn a request into a want and call one of these; nobody here calls a face
 from apprproxy.core.errors import NotAllowed
 from apprproxy.core.model import BlobWant, NameWant, Place, Write
 from apprproxy.core.ports import Clock, Observer, Reply
-from apprproxy.gateway.blobs import Blobs, Delivery, Transfer
+from apprproxy.gateway.blobs import Blobs, Delivery, Span
+from apprproxy.gateway.gate import Gate
 from apprproxy.gateway.lookup import Lookups, Named
-from apprproxy.gateway.member import Members
+from apprproxy.gateway.member import Member, Members
 from apprproxy.gateway.shelf import Shelf
+from apprproxy.gateway.transfer import Transfer
 from apprproxy.gateway.views import Answer, Views
+from apprproxy.gateway.visible import Visible
 
 
 class Gateway:
@@ -27,53 +30,72 @@ class Gateway:
         offline: bool = False,
     ) -> None:
         self._members = members
+        self._gate = Gate(members)
         self._names = shelf.names
         self._offline = offline
-        self._blobs = Blobs(members, shelf, observer, delivery, offline=offline)
+        visible = Visible(shelf.index, self._confirm)
+        self._blobs = Blobs(members, shelf, visible, observer, delivery, offline=offline)
         self._lookups = Lookups(shelf, self._blobs.durable, observer, now, offline=offline)
         self._views = Views(members, shelf.names, self._lookups)
 
-    async def blob(self, want: BlobWant, *, whole: bool = False) -> Transfer:
-        """Verified bytes, or after ``patience`` a transfer whose size is known.
+    async def blob(self, want: BlobWant, *, whole: bool = False, span: Span | None = None) -> Transfer:
+        """Verified bytes, or after ``patience`` a transfer whose size is known; the caller closes it.
 
-        ``whole`` waits for the bytes however long that takes. Raises Exhausted, Moved or NotHeld.
+        ``whole`` waits for the bytes however long that takes. ``span`` is the closed range that the caller is after: it
+        may be given just that. Raises Denied, Exhausted, Moved or NotHeld.
         """
-        return await self._blobs.get(want, whole=whole)
+        return await self._blobs.get(self._gate.for_bytes(want), whole=whole, span=span)
 
     async def holds(self, want: BlobWant) -> bool:
-        """Could ``blob`` answer at once?"""
-        return await self._blobs.holds(want)
+        """Could ``blob`` answer at once? Raises Denied."""
+        return await self._blobs.holds(self._gate.for_bytes(want))
 
     async def lookup(self, want: NameWant, *, again: bool = False) -> Named:
         """A name from the member that owns it; only an authoritative *no* passes it on to the next.
 
         ``again`` revalidates what is fresh (a client's no-cache). Raises Exhausted (all of NotThere: there is none),
-        NotHeld or Moved.
+        Denied, NotHeld or Moved.
         """
-        return await self._views.lookup(want, again=again)
+        return await self._views.lookup(self._gate.for_name(want), again=again)
 
     async def survey(self, want: NameWant, *, again: bool = False) -> list[Answer]:
-        """The same name from every member at once, every answer kept apart, in the view's order. Does not raise."""
-        return await self._views.survey(want, again=again)
+        """The same name from every member at once, every answer kept apart, in the view's order.
+
+        Raises Denied where no member may be asked, and nothing else.
+        """
+        return await self._views.survey(self._gate.for_name(want), again=again)
+
+    def lists(self, member: str, repository: str) -> bool:
+        """Does what this member's list has under a name belong into a merged answer?"""
+        return self._gate.lists(member, repository)
+
+    def narrow(self, member: str) -> bool:
+        """May there be something in this member's lists that does not?"""
+        return self._gate.narrow(member)
 
     async def forward(self, write: Write) -> tuple[str, Reply]:
         """Pass a write on with the caller's own Authorization, and forget the names that it changed.
 
         Goes to the only member that takes writes; returns its name and whatever it answered. Raises NotAllowed,
-        or an UpstreamFault.
+        Denied, or an UpstreamFault.
         """
-        member = self._members(self.may_forward(write.place))
+        member = self._members(self.may_forward(write.place, write.repository))
         reply = await member.upstream.send(member.dialect.write(write))
         if write.repository and 200 <= reply.status < 300:
             await self._names.forget(member.name, write.repository, write.pins)
         return member.name, reply
 
-    def may_forward(self, place: Place) -> str:
-        """The member that takes writes for a place, so that a refusal need not wait for a body; raises NotAllowed."""
+    def may_forward(self, place: Place, repository: str) -> str:
+        """The member that takes writes to a repository of a place (empty for none), so that a refusal need not wait
+        for a body; raises NotAllowed or Denied."""
+        place = self._gate.for_repository(place, repository) if repository else place
         takers = [name for name in place.members if self._members(name).terms.writes == "pass"]
         if len(takers) != 1 or self._offline:
             raise NotAllowed(_why_no_write(place, takers, offline=self._offline))
         return takers[0]
+
+    async def _confirm(self, member: Member, want: NameWant) -> Named:
+        return await self._lookups.find(member, want, again=False)
 
     async def close(self) -> None:
         """Break off what is under way."""

@@ -7,44 +7,37 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import (
     DigestMismatch,
-    Exhausted,
     Failure,
     Interrupted,
     NotHeld,
-    NotOffered,
     NotThere,
-    Outage,
+    Shut,
     TooSlow,
     UpstreamFault,
 )
 from apprproxy.core.events import LieCaught, Trouble
 from apprproxy.core.model import (
-    BlobWant,
     Cache,
     Descriptor,
     Expected,
     Found,
     Kind,
     NameWant,
-    Place,
     Record,
     Verdict,
 )
-from apprproxy.core.ports import Clock, Held, Observer
+from apprproxy.core.ports import Clock, Held, Locked, Observer
 from apprproxy.gateway.fresh import Serve, decide, stale
+from apprproxy.gateway.landing import FetchManifest, Landing
 from apprproxy.gateway.member import Member, ask
 from apprproxy.gateway.shelf import Shelf
 
 log = logging.getLogger(__name__)
-
-FetchManifest = Callable[[BlobWant], Awaitable[Held]]
-"""Bytes by digest, durable when it returns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +60,17 @@ class Named:
 class Lookups:
     def __init__(self, shelf: Shelf, fetch: FetchManifest, observer: Observer, now: Clock, *, offline: bool) -> None:
         self._shelf = shelf
-        self._fetch = fetch
+        self._landing = Landing(shelf, fetch, observer)
         self._observer = observer
         self._now = now
         self._offline = offline
         self._running: dict[str, asyncio.Task[Named]] = {}
 
     async def find(self, member: Member, want: NameWant, *, again: bool) -> Named:
-        """Raises NotThere for an authoritative *no*, another UpstreamFault for an outage, NotHeld when offline."""
+        """Raises NotThere for an authoritative *no*, another UpstreamFault for an outage, NotHeld when offline, Denied
+        for a name that a lock file has not."""
+        if member.locked is not None and want.kind is not Kind.PRESENCE:
+            return await self._from_lock(member, want, member.locked)
         old = await self._remembered(member, want)
         decision = decide(old.record if old else None, member.terms, self._now(), again=again, offline=self._offline)
         if isinstance(decision, Serve):
@@ -94,13 +90,28 @@ class Lookups:
             return self._despite(member, want, old, denial)
         return replace(named, verdict=replace(named.verdict, cache=Cache.COLLAPSED)) if joined else named
 
+    async def _from_lock(self, member: Member, want: NameWant, locked: Locked) -> Named:
+        """The name as the lock file has it, and never as it is remembered: what was remembered may be the upstream's
+        word, from before it was locked."""
+        found = locked.find(want)
+        known = await self._shelf.blobs.find(Expected(found.target.digest))
+        try:
+            async with asyncio.timeout(member.terms.timeout):
+                target, held = found.target, known
+                if found.manifest or held is None:
+                    target, held = await self._landing.land(member, want, found)
+        except TimeoutError:
+            raise TooSlow(member.name, f"no manifest within {member.terms.timeout:g} s") from None
+        verdict = Verdict(Cache.HIT) if known is not None or not found.manifest else Verdict(Cache.MISS, stored=True)
+        return Named(self._record(member, None, target), verdict, held)
+
     async def _remembered(self, member: Member, want: NameWant) -> Named | None:
         """What is held for the name. A record whose document has gone is no record."""
         record = await self._shelf.names.get(member.name, want.key)
         if record is None:
             return None
         verdict = Verdict(Cache.HIT)
-        if want.kind is Kind.PRESENCE:
+        if want.kind in (Kind.PRESENCE, Kind.MANIFEST_PRESENCE):
             return Named(record, verdict, None)
         held = await self._shelf.blobs.find(Expected(record.target.digest))
         return Named(record, verdict, held) if held is not None else None
@@ -119,6 +130,8 @@ class Lookups:
             return replace(named, verdict=replace(named.verdict, cache=Cache.REVALIDATED, status=200))
         except NotThere as no:
             return self._despite(member, want, old, no)
+        except Shut:  # nobody was asked: no trouble to remember, so that whoever comes when it is open again asks
+            return self._stale(member, old, "stale-if-error")
         except Failure as failure:
             await self._shelf.brief.set(f"trouble {key}", "failed", member.terms.missing_for)
             status = failure.status if isinstance(failure, UpstreamFault) else None
@@ -157,7 +170,7 @@ class Lookups:
         if task.cancelled():
             return
         failure = task.exception()  # and so it counts as retrieved, also where nobody waits any more
-        if failure is not None and not isinstance(failure, NotThere):
+        if failure is not None and not isinstance(failure, (NotThere, Shut)):
             self._observer(Trouble("lookup", key.split(maxsplit=1)[0], key, str(failure)))
 
     async def _ask(self, member: Member, want: NameWant, old: Named | None) -> Named:
@@ -167,9 +180,9 @@ class Lookups:
             async with asyncio.timeout(member.terms.timeout):
                 found = await self._found(member, want)
                 found = await self._settled(member, want, found, as_of)
-                target, held = await self._landed(member, want, found)
+                target, held = await self._landing.land(member, want, found)
             record = self._record(member, old, target)
-            await self._shelf.names.put(member.name, want.key, record, as_of)
+            await self._landing.remember(member, want, record, as_of)
             verdict = Verdict(Cache.MISS, age=0.0, ttl=member.terms.fresh_for, stored=True, before=found.before)
             return Named(record, verdict, held)
         except TimeoutError:
@@ -208,29 +221,6 @@ class Lookups:
             return replace(found, body=body, target=_described(body, found.target.media_type))
         (digest,) = standing.values()
         return replace(found, body=None, target=replace(found.target, digest=digest, size=-1))
-
-    async def _landed(self, member: Member, want: NameWant, found: Found) -> tuple[Descriptor, Held | None]:
-        """Keep the document under its digest, fetching it by that digest where the answer did not bring it."""
-        if found.body is not None:
-            async with self._shelf.blobs.ingest(Expected(found.target.digest), member.name) as ingest:
-                await ingest.write(found.body)
-                held = await ingest.commit()
-        elif found.manifest:
-            held = await self._manifest(member, want, found.target.digest, next(iter(found.pins), ""))
-        else:
-            return found.target, None
-        return replace(found.target, size=held.size), held
-
-    async def _manifest(self, member: Member, want: NameWant, digest: Digest, pin: str) -> Held:
-        place = Place(member.name, (member.name,))
-        try:
-            return await self._fetch(BlobWant(place, want.repository, Expected(digest), Kind.MANIFEST, pin))
-        except Exhausted as failed:
-            # one member, so one failure; that its tag points at a manifest it does not have is no authoritative *no*
-            failure = failed.failures[0] if failed.failures else None
-            if failure is None or isinstance(failure, (NotThere, NotOffered)):
-                raise Outage(member.name, f"names {digest} for {want.name!r} and does not have it") from failed
-            raise failure from failed
 
     async def close(self) -> None:
         """Break off what is under way and wait until it has ended."""

@@ -1,21 +1,55 @@
-"""One upstream as the gateway deals with it: a place to ask, how to speak to it, and on which terms."""
+"""One upstream as the gateway deals with it: a place to ask, how to speak to it, on which terms, and its mirrors."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from apprproxy.core.model import Found, Terms
-from apprproxy.core.ports import Dialect, Plan, Upstream
+from apprproxy.core.label import OWNER
+from apprproxy.core.model import Found, Terms, Where
+from apprproxy.core.ports import Dialect, Locked, Plan, Speaks, Upstream
+from apprproxy.gateway.health import Health
+from apprproxy.gateway.rules import Rules
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One place to get bytes from. ``label`` is ``owner``, ``mirror-1`` …; ``health`` is told of its lies."""
+
+    label: str
+    upstream: Upstream
+    speaks: Speaks
+    health: Health
+
+    @property
+    def owner(self) -> bool:
+        return self.label == OWNER
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
+    """``identity`` changes with the place and the account behind the name: what one account may see, another may not.
+    ``mirrors`` are for bytes by digest only. ``locked`` has its names, where those are not taken from itself."""
+
     upstream: Upstream
     dialect: Dialect
     terms: Terms
+    health: Health
+    identity: str
+    rules: Rules
+    mirrors: tuple[Source, ...] = ()
+    locked: Locked | None = None
 
     @property
     def name(self) -> str:
         return self.upstream.name
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """In the order in which they are asked: the mirrors, then the owner."""
+        return (*self.mirrors, Source(OWNER, self.upstream, self.dialect, self.health))
+
+    def where(self, repository: str) -> Where:
+        """That repository, as what clients may see there is remembered."""
+        return Where(self.identity, repository)
 
 
 MAX_TRAIL = 500

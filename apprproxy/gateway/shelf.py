@@ -1,18 +1,25 @@
 """Where what is known and held is kept, as the use case sees it."""
 
+import asyncio
 from dataclasses import dataclass
 
-from apprproxy.core.ports import BlobStore, Brief, Names
+from apprproxy.core.ports import BlobStore, Brief, Dialect, Held, Index, Names
 from apprproxy.gateway.misses import Misses
 from apprproxy.gateway.pins import Pins
 
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """Where names are kept."""
+    """Where names, bytes, and what is known of them are kept."""
 
     names: Names
     pins: Pins
     blobs: BlobStore
+    index: Index
     brief: Brief
     misses: Misses
+
+    async def link(self, dialect: Dialect, held: Held) -> None:
+        """Write down what a document names by digest."""
+        if children := await asyncio.to_thread(dialect.children, await held.read()):
+            await self.index.link(held.digest, children)

@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import dataclass
 
-from apprproxy.core.errors import Exhausted, Failure, NotHeld, NotOffered, NotThere, UpstreamFault
+from apprproxy.core.errors import Denied, Exhausted, Failure, NotHeld, NotOffered, NotThere, UpstreamFault
 from apprproxy.core.model import NameWant
 from apprproxy.core.ports import Names
 from apprproxy.gateway.lookup import Lookups, Named
@@ -30,12 +30,13 @@ class Views:
         """A name from the member that owns it; only an authoritative *no* passes it on to the next.
 
         ``again`` revalidates what is fresh (a client's no-cache). Raises Exhausted (all of NotThere: there is none),
-        NotHeld or Moved.
+        Denied (no member's lock file has it), NotHeld or Moved.
         """
         remembered = None
         if len(want.place.members) > 1:
             remembered = await self._names.owner(want.place.name, want.key)
         noes: list[UpstreamFault] = []
+        refusals: list[Denied] = []
         unheld: NotHeld | None = None
         for name in order(want.place, remembered):
             try:
@@ -44,6 +45,8 @@ class Views:
                 noes.append(no)
                 if isinstance(no, NotThere) and not no.passes_on:
                     break
+            except Denied as refusal:
+                refusals.append(refusal)
             except NotHeld as nothing:
                 unheld = nothing
             except UpstreamFault as outage:
@@ -53,6 +56,8 @@ class Views:
                 return named
         if unheld is not None:
             raise unheld
+        if refusals and not noes:
+            raise Denied("; ".join(map(str, refusals)))
         raise Exhausted(noes)
 
     async def _remember_owner(self, want: NameWant, name: str, remembered: str | None) -> None:

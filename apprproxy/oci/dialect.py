@@ -3,15 +3,15 @@
 A tag is resolved by HEAD, and by GET where HEAD is refused, says 404 without a word, or gives no digest.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import DigestMismatch, NotAllowed, Outage
-from apprproxy.core.model import BlobWant, Descriptor, Found, Kind, NameWant, Write, decimal_size
+from apprproxy.core.model import BlobWant, Descriptor, Expected, Found, Kind, NameWant, Write, decimal_size
 from apprproxy.core.ports import Plan, Request
 from apprproxy.oci.asking import ASK_BY_GET, Asking, length, scope
 from apprproxy.oci.lists import Lists
-from apprproxy.oci.manifest import ACCEPT, is_manifest, media_type, stated_type
+from apprproxy.oci.manifest import ACCEPT, children, is_manifest, media_type, stated_type
 from apprproxy.oci.paths import Blob, Manifest, write_path
 
 
@@ -27,7 +27,9 @@ class OciDialect(Asking):
             case Kind.TAGS:
                 return self._lists.tags(want)
             case Kind.PRESENCE:
-                return self._presence(want)
+                return self._presence(want, write_path(Blob(want.place, want.repository, Digest.parse(want.name))))
+            case Kind.MANIFEST_PRESENCE:
+                return self._presence(want, write_path(Manifest(want.place, want.repository, Digest.parse(want.name))))
             case Kind.REFERRERS:
                 return self._lists.referrers(want)
             case Kind.CATALOG:
@@ -52,6 +54,9 @@ class OciDialect(Asking):
 
     def write(self, write: Write) -> Request:
         raise NotAllowed("pushes to an OCI registry do not pass through this gateway")
+
+    def children(self, body: bytes) -> Sequence[Expected]:
+        return children(body)
 
     def hold(self, want: NameWant, body: bytes, pins: Mapping[str, Digest]) -> bytes:
         raise ValueError("a tag's document is fetched by its digest, never edited")
@@ -80,9 +85,8 @@ class OciDialect(Asking):
         target = Descriptor(got, len(reply.body), media_type(reply.body))
         return Found(target, reply.body, manifest=True, pins={pin: got})
 
-    def _presence(self, want: NameWant) -> Plan[Found]:
+    def _presence(self, want: NameWant, path: str) -> Plan[Found]:
         digest = Digest.parse(want.name)
-        path = write_path(Blob(want.place, want.repository, digest))
         head = yield self.request("HEAD", path, want)
         if head.status == 200:
             return Found(Descriptor(digest, length(head), "application/octet-stream"))

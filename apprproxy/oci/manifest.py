@@ -1,8 +1,12 @@
 """What kind of manifest verified bytes are, told from the bytes: a Content-Type is not covered by a digest."""
 
 import re
+from collections.abc import Iterator
 
 import orjson
+
+from apprproxy.core.digest import Digest, MalformedDigest
+from apprproxy.core.model import Expected
 
 INDEX = "application/vnd.oci.image.index.v1+json"
 IMAGE = "application/vnd.oci.image.manifest.v1+json"
@@ -43,3 +47,34 @@ def media_type(content: bytes) -> str:
     if manifest.get("schemaVersion") == 1:
         return "application/vnd.docker.distribution.manifest.v1+prettyjws"
     return INDEX if "manifests" in manifest else IMAGE
+
+
+_MAX_CHILDREN = 10_000
+"""An image has some dozens of layers, an index some dozens of manifests."""
+
+
+def children(content: bytes) -> tuple[Expected, ...]:
+    """What a manifest or an index has of its own: config, layers, manifests. Its subject is another's."""
+    try:
+        manifest = orjson.loads(content)
+    except orjson.JSONDecodeError:
+        return ()
+    if not isinstance(manifest, dict):
+        return ()
+    listed = [manifest.get("config")]
+    for field in ("layers", "manifests", "blobs", "fsLayers"):
+        listed += found[:_MAX_CHILDREN] if isinstance(found := manifest.get(field), list) else []
+    return tuple(dict.fromkeys(_described(listed)))
+
+
+def _described(listed: list[object]) -> Iterator[Expected]:
+    """What is no descriptor is passed over: such bytes are not made out to be more than they are."""
+    for one in listed:
+        if not isinstance(one, dict):
+            continue
+        size = one.get("size")
+        try:
+            digest = Digest.parse(str(one.get("digest") or one.get("blobSum")))
+        except MalformedDigest:
+            continue
+        yield Expected(digest, size=size if type(size) is int and 0 <= size < 2**62 else None)

@@ -1,6 +1,7 @@
 """The OCI face: ``/v2/`` as containerd, docker, helm, oras and the others ask for it."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any, assert_never
 from urllib.parse import urlencode
 
@@ -9,14 +10,15 @@ from aiohttp import web
 from cachetools import LRUCache
 
 from apprproxy.core.digest import Digest
-from apprproxy.core.errors import Exhausted, Failure, NotAllowed, UnknownPlace
+from apprproxy.core.errors import Exhausted, Failure, NotAllowed
 from apprproxy.core.model import BlobWant, Expected, Kind, NameWant
 from apprproxy.face.exchange import Exchange
 from apprproxy.face.headers import DIGESTS, NAMES, about, etag
 from apprproxy.face.places import Places
-from apprproxy.face.send import send_body, send_empty, send_named, send_refusal, send_transfer
+from apprproxy.face.ranges import closed_range
+from apprproxy.face.send import asked_range, send_body, send_empty, send_named, send_refusal, send_transfer
 from apprproxy.face.status import status_of
-from apprproxy.face.surveyed import sum_up
+from apprproxy.face.surveyed import Surveyed, sum_up
 from apprproxy.gateway.gateway import Gateway
 from apprproxy.gateway.lookup import Named
 from apprproxy.oci.errors import error_body
@@ -93,7 +95,8 @@ class OciFace:
         headers = {**API, "Content-Type": "application/octet-stream", "Docker-Content-Digest": str(path.digest)}
         if exchange.method == "HEAD" and not await self._gateway.holds(want):
             return await self._blob_head(exchange, path, headers)
-        transfer = await self._gateway.blob(want, whole=exchange.old_http)
+        span = closed_range(asked_range(exchange, etag(path.digest)))
+        transfer = await self._gateway.blob(want, whole=exchange.old_http, span=span)
         return await send_transfer(exchange, transfer, DIGESTS, headers, tag=etag(path.digest))
 
     async def _blob_head(self, exchange: Exchange, path: Blob, headers: dict[str, str]) -> web.StreamResponse:
@@ -150,16 +153,19 @@ class OciFace:
         exchange.kind, exchange.name = Kind.CATALOG, "_catalog"
         page = asked_page(exchange.target) or Page(None, None)
         lists = sum_up(await self._gateway.survey(NameWant(path.place, Kind.CATALOG), again=exchange.again))
-        if not lists.said:
-            raise UnknownPlace("no upstream offers a catalog here")
         documents = await lists.documents()
-        names, more = await asyncio.to_thread(
-            lambda: paged(sorted({name for document in documents for name in _repositories(document)}), page)
-        )
+        names, more = await asyncio.to_thread(lambda: paged(self._listed(lists, documents), page))
         exchange.found(lists.verdict, lists.upstreams)
         headers = {**about(lists.verdict, lists.upstreams, NAMES), **_JSON, **lists.partial}
         body = orjson.dumps({"repositories": names})
         return await send_body(exchange, 200, body, {**headers, **_next_page(exchange, more)})
+
+    def _listed(self, lists: Surveyed, documents: Sequence[object]) -> list[str]:
+        """One sorted list of all members', without what the rules on names take from each."""
+        said = zip(lists.said, documents, strict=True)
+        return sorted(
+            {name for (member, _), one in said for name in _repositories(one) if self._gateway.lists(member, name)}
+        )
 
 
 def _repositories(document: object) -> list[str]:

@@ -2,7 +2,17 @@
 
 from typing import Any
 
-from apprproxy.core.events import CredentialRefused, Event, LieCaught, NameMoved, Trouble
+from apprproxy.core.events import (
+    CredentialRefused,
+    Event,
+    Evicted,
+    LieCaught,
+    NameMoved,
+    SetAside,
+    SourceOpened,
+    SourceShut,
+    Trouble,
+)
 from apprproxy.face.door import Report
 from apprproxy.ops.logs import logger
 
@@ -55,5 +65,19 @@ class Journal:
                 self._log.error("an upstream refused our credential", upstream=upstream, status=status)
             case Trouble(what, upstream, name, reason):
                 self._log.warning("upstream trouble", what=what, upstream=upstream, name=name, reason=reason)
+            case SourceShut(upstream, source, seconds, reason, lied):
+                self._log.warning(
+                    "a mirror lied and is distrusted" if lied else "a source fails and is not asked for a while",
+                    upstream=upstream,
+                    source=source,
+                    wait=seconds,
+                    reason=reason,
+                )
+            case SourceOpened(upstream, source):
+                self._log.info("a source answers again", upstream=upstream, source=source)
+            case Evicted(blobs, size):
+                self._log.info("evicted to stay below cache.max_size", blobs=blobs, bytes=size)
+            case SetAside(what, path, reason):
+                self._log.error("a broken file was set aside and begun anew", what=what, path=path, reason=reason)
             case _:
                 pass

@@ -1,6 +1,6 @@
 """The metrics, by the names that dashboards and alerts rely on. Labels come from closed sets."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.exposition import generate_latest
@@ -9,14 +9,19 @@ from apprproxy.core.events import (
     Asked,
     CredentialRefused,
     Event,
+    Evicted,
     FlightBegan,
     FlightEnded,
     Followed,
     LieCaught,
     NameMoved,
+    SetAside,
+    SourceOpened,
+    SourceShut,
     Stored,
     Trouble,
 )
+from apprproxy.core.label import OWNER, Label
 from apprproxy.face.door import Report
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # when a counter was made tells nobody anything
@@ -24,9 +29,10 @@ _SECONDS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300)
 
 
 class Metrics:
-    """Implements Observer, and is told of each request by ``report``. ``upstreams`` show from the start, at zero."""
+    """Implements Observer, and is told of each request by ``report``. ``upstreams`` and their ``mirrors`` show
+    from the start, at zero."""
 
-    def __init__(self, upstreams: Iterable[str]) -> None:
+    def __init__(self, upstreams: Iterable[str], mirrors: Iterable[Label] = ()) -> None:
         self.registry = registry = CollectorRegistry()
         self._requests = Counter(
             "apprproxy_requests", "Requests answered", ("face", "kind", "status", "cache"), registry=registry
@@ -74,7 +80,7 @@ class Metrics:
         )
         self._available = Gauge(
             "apprproxy_upstream_available",
-            "Whether the last request to the source was answered (1) or failed (0)",
+            "Whether the last request to the source was answered (1), or it failed or is not asked for a while (0)",
             ("upstream", "source"),
             registry=registry,
         )
@@ -84,13 +90,21 @@ class Metrics:
         )
         self._bytes = Gauge("apprproxy_cache_bytes", "Bytes of blobs held", registry=registry)
         self._blobs = Gauge("apprproxy_cache_blobs", "Blobs held", registry=registry)
-        Counter("apprproxy_evictions", "Blobs evicted to stay below the cap", registry=registry)
-        Counter("apprproxy_evicted_bytes", "Bytes of blobs evicted to stay below the cap", registry=registry)
+        self._shut: set[tuple[str, str]] = set()
+        self._evictions = Counter("apprproxy_evictions", "Blobs evicted to stay below the cap", registry=registry)
+        self._evicted = Counter(
+            "apprproxy_evicted_bytes", "Bytes of blobs evicted to stay below the cap", registry=registry
+        )
         for upstream in upstreams:
-            self._mismatches.labels(upstream, "owner")
             self._moved.labels(upstream)
             self._credentials.labels(upstream)
-            self._available.labels(upstream, "owner").set(1)
+            self._show(upstream, OWNER)
+        for label in mirrors:
+            self._show(label.upstream, label.source)
+
+    def _show(self, upstream: str, source: str) -> None:
+        self._mismatches.labels(upstream, source)
+        self._available.labels(upstream, source).set(1)
 
     def report(self, report: Report) -> None:
         exchange = report.exchange
@@ -108,13 +122,20 @@ class Metrics:
                 self._asked.labels(upstream, source, kind, status).inc()
                 self._asked_seconds.labels(upstream, source, kind).observe(seconds)
                 self._received.labels(upstream, source).inc(received)
-                self._available.labels(upstream, source).set(0 if status == "error" or status >= "500" else 1)
+                failed = status == "error" or status >= "500" or (upstream, source) in self._shut
+                self._available.labels(upstream, source).set(0 if failed else 1)
             case LieCaught(upstream, source):
                 self._mismatches.labels(upstream, source).inc()
             case NameMoved(upstream):
                 self._moved.labels(upstream).inc()
             case CredentialRefused(upstream):
                 self._credentials.labels(upstream).inc()
+            case SourceShut(upstream, source):
+                self._shut.add((upstream, source))
+                self._available.labels(upstream, source).set(0)
+            case SourceOpened(upstream, source):
+                self._shut.discard((upstream, source))
+                self._available.labels(upstream, source).set(1)
             case FlightBegan():
                 self._flights.inc()
             case FlightEnded():
@@ -123,13 +144,22 @@ class Metrics:
                 self._followers.inc()
             case Stored(size):
                 self.held(1, size)
-            case Trouble():
+            case Evicted(blobs, size):
+                self._evictions.inc(blobs)
+                self._evicted.inc(size)
+                self.held(-blobs, -size)
+            case Trouble() | SetAside():
                 pass
 
     def held(self, blobs: int, size: int) -> None:
         """So many more blobs are held."""
         self._blobs.inc(blobs)
         self._bytes.inc(size)
+
+    def read_held(self, blobs: Callable[[], float], size: Callable[[], float]) -> None:
+        """Ask these whenever the metrics are read, rather than count what this process sees: others store as well."""
+        self._blobs.set_function(blobs)
+        self._bytes.set_function(size)
 
     def text(self) -> bytes:
         """The exposition format."""

@@ -2,16 +2,19 @@
 
 import re
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from apprproxy.settings.fields import Address, Addresses, Section, is_loopback
-from apprproxy.settings.units import Duration, Size, Wait
+from apprproxy.settings.units import Duration, Size, Wait, write_size
 from apprproxy.settings.upstream import Upstream
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]*")
 RESERVED = {"v2", "cnr", "charts", "api", "metrics", "healthz", "readyz", "ui", "static"}
+
+MIN_CAP = 64 * 1024**2
+"""The largest package that is accepted, and the step in which room is reserved for what comes without a size."""
 
 
 class ServerTls(Section):
@@ -39,7 +42,15 @@ class Server(Section):
 
 class Cache(Section):
     directory: Path = Path("./.apprproxy")
+    max_size: Size = 20 * 1024**3
     memory: Size = 128 * 1024**2
+
+    @field_validator("max_size")
+    @classmethod
+    def _a_package_fits(cls, size: int) -> int:
+        if size < MIN_CAP:
+            raise ValueError(f"must be {write_size(MIN_CAP)} or more, so that the largest package fits")
+        return size
 
     @field_validator("directory", mode="before")
     @classmethod
@@ -50,7 +61,9 @@ class Cache(Section):
 
 
 class Delivery(Section):
+    stream: Literal["owner", "any", "never"] = "owner"
     patience: Duration = 10.0
+    side_range: Size = 8 * 1024**2
     max_blob: Size = 64 * 1024**3
 
 
@@ -94,6 +107,17 @@ class Configuration(Section):
                 if host in claimed:
                     raise ValueError(f"upstreams.{name}.ns: {host} is claimed by {claimed[host]} already")
                 claimed[host] = name
+        return self
+
+    @model_validator(mode="after")
+    def _names_are_owned_once(self) -> Self:
+        """By kind: an image and a package may have one name."""
+        owners: dict[tuple[str, str], str] = {}
+        for name, upstream in self.upstreams.items():
+            for pattern in upstream.own:
+                owner = owners.setdefault((upstream.kind, pattern), name)
+                if owner != name:
+                    raise ValueError(f"upstreams.{name}.own: {pattern} is owned by {owner} already")
         return self
 
     @model_validator(mode="after")

@@ -2,12 +2,14 @@
 
 import re
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator, model_validator
 from yarl import URL
 
 from apprproxy.settings.fields import Section, Url
+from apprproxy.settings.mirror import Mirror, check
+from apprproxy.settings.reach import DEFAULT_PREFIX, ClientTls, Connections, Prefix, Proxy
 from apprproxy.settings.units import Duration, Wait
 
 
@@ -47,19 +49,16 @@ class Auth(Section):
         return repr(self.username) if self.username else f"the account in {self.docker_config}"
 
 
-class ClientTls(Section):
-    ca_file: Path | None = None
-    verify: bool = True
-    cert: Path | None = None
-    key: Path | None = None
-
-    @model_validator(mode="after")
-    def _pair(self) -> Self:
-        if (self.cert is None) != (self.key is None):
-            raise ValueError("cert and key belong together")
-        return self
+def _pattern(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._/*?-]{1,255}", text):
+        raise ValueError(
+            f"not a pattern of repository or package names: {text[:80]!r}; * is any text, ? one character, and nothing"
+            " else is special"
+        )
+    return text
 
 
+Patterns = list[Annotated[str, AfterValidator(_pattern)]]
 Follow = Literal["follow", "refuse"]
 Gone = Literal["follow", "keep"]
 
@@ -69,8 +68,9 @@ class Upstream(Section):
 
     kind: Literal["oci", "appr"]
     url: Url
-    prefix: str | None = None
+    prefix: Prefix | None = None
     ns: list[str] = Field(default_factory=list)
+    mirrors: list[Mirror] = Field(default_factory=list)
     fresh_for: Duration = 60.0
     stale_for: Duration = 7 * 86400.0
     missing_for: Duration = 10.0
@@ -78,11 +78,16 @@ class Upstream(Section):
     gone: Gone | None = None
     writes: Literal["refuse", "pass"] = "refuse"
     timeouts: Timeouts = Timeouts()
-    connections: int = Field(32, ge=1, le=10_000)
-    proxy: str | None = None
+    connections: Connections = 32
+    proxy: Proxy | None = None
     auth: Auth | None = None
     redirects: list[str] = Field(default_factory=list)
     tls: ClientTls = ClientTls()
+    names: Literal["trust", "locked", "refuse"] = "trust"
+    lock_file: Path | None = None
+    allow: Patterns = Field(default_factory=lambda: ["*"])
+    deny: Patterns = Field(default_factory=list)
+    own: Patterns = Field(default_factory=list)
 
     @field_validator("kind", mode="before")
     @classmethod
@@ -90,13 +95,6 @@ class Upstream(Section):
         if kind == "helm":
             raise ValueError("classic chart repositories are not built yet")
         return kind
-
-    @field_validator("prefix")
-    @classmethod
-    def _plain(cls, prefix: str | None) -> str | None:
-        if prefix is not None and not re.fullmatch(r"(/[A-Za-z0-9._~-]+)*", prefix):
-            raise ValueError("write a path such as /cnr, or nothing between quotes for none")
-        return prefix
 
     @field_validator("ns")
     @classmethod
@@ -106,12 +104,12 @@ class Upstream(Section):
                 raise ValueError(f"not a host, or a host and its port, in lower case: {host!r}")
         return hosts
 
-    @field_validator("proxy")
+    @field_validator("mirrors")
     @classmethod
-    def _proxy(cls, proxy: str | None) -> str | None:
-        if proxy is not None and (URL(proxy).scheme not in ("http", "https") or not URL(proxy).host):
-            raise ValueError("not an http or https URL")
-        return proxy
+    def _mirrors_fit(cls, mirrors: list[Mirror], info: ValidationInfo) -> list[Mirror]:
+        if {"kind", "url"} <= info.data.keys():  # else that is what is wrong
+            check(mirrors, info.data["kind"], info.data["url"])
+        return mirrors
 
     @model_validator(mode="after")
     def _keys_fit_the_kind(self) -> Self:
@@ -125,6 +123,16 @@ class Upstream(Section):
             raise ValueError("an OCI registry answers at /v2/ below its host: url has no path")
         return self
 
+    @model_validator(mode="after")
+    def _names_have_a_source(self) -> Self:
+        if self.names == "locked" and self.lock_file is None:
+            raise ValueError("names: locked needs lock_file; `apprproxy names lock` writes one")
+        if self.names != "locked" and self.lock_file is not None:
+            raise ValueError("lock_file is for names: locked only")
+        if self.names != "trust" and self.writes == "pass":
+            raise ValueError("writes: pass needs names: trust, for a push changes names")
+        return self
+
     @property
     def moves(self) -> Follow:
         return self.moved or ("refuse" if self.kind == "appr" else "follow")
@@ -132,3 +140,19 @@ class Upstream(Section):
     @property
     def goes(self) -> Gone:
         return self.gone or ("keep" if self.kind == "appr" else "follow")
+
+    @property
+    def full_prefix(self) -> str:
+        return DEFAULT_PREFIX if self.prefix is None else self.prefix
+
+    @property
+    def full_mirrors(self) -> list[Mirror]:
+        """With what they have from this upstream, and every default that depends on the kind."""
+        return [self._filled_in(mirror) for mirror in self.mirrors]
+
+    def _filled_in(self, mirror: Mirror) -> Mirror:
+        given, kind = mirror.timeouts, mirror.kind or self.kind
+        connect, read = given.connect or self.timeouts.connect, given.read or self.timeouts.read
+        timeouts = given.model_copy(update={"connect": connect, "read": read})
+        prefix = DEFAULT_PREFIX if kind == "appr" and mirror.prefix is None else mirror.prefix
+        return mirror.model_copy(update={"kind": kind, "prefix": prefix, "timeouts": timeouts})

@@ -3,19 +3,23 @@
 import asyncio
 import fcntl
 import os
-import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from apprproxy.core.errors import StoreFailed
-from apprproxy.core.events import Stored
 from apprproxy.core.model import Expected
-from apprproxy.core.ports import Held, Ingest, Observer
+from apprproxy.core.ports import Claim, Held, Ingest, Observer
+from apprproxy.core.ports import Partial as AnyPartial
+from apprproxy.store.cap import Cap
 from apprproxy.store.held import FileHeld
-from apprproxy.store.ingest import DiskIngest, linked_content
+from apprproxy.store.ingest import DiskIngest, Yard
+from apprproxy.store.part import OpenPart, blob_path, linked_content, new_part
+from apprproxy.store.partial import Elsewhere, Partial, claim, part_name
+from apprproxy.store.unkept import Unkept
 
 WRITERS = 8
 """Threads that write and hash: one file keeps at most one of them busy."""
@@ -23,65 +27,103 @@ WRITERS = 8
 HALF_MADE = 3600.0
 """Seconds. A link is renamed at once after it is made, so one of this age was left by a killed process."""
 
+T = TypeVar("T")
+
 
 class DiskStore:
     """The file system is the truth: ``find`` opens the file, and a file that is not there is a miss. ``close`` it."""
 
-    def __init__(self, root: Path, observer: Observer, max_blob: int) -> None:
+    def __init__(self, root: Path, observer: Observer, cap: Cap, max_blob: int) -> None:
         self._root = root
-        self._observer = observer
-        self._max_blob = max_blob
         self._threads = ThreadPoolExecutor(WRITERS, thread_name_prefix="ingest")
+        self._yard = Yard(root, self._threads, cap, observer, max_blob)
 
     async def find(self, expected: Expected) -> Held | None:
-        return await asyncio.to_thread(self._open, expected)
+        return await asyncio.to_thread(self._readable, expected)
 
-    def _open(self, expected: Expected) -> Held | None:
+    def _readable(self, expected: Expected) -> FileHeld | None:
         try:
-            digest = expected.content or linked_content(self._root, expected.digest)
-            if digest is None:
-                return None
-            path = self._root / "blobs" / digest.algorithm / digest.hex
-            return FileHeld(os.open(path, os.O_RDONLY | os.O_CLOEXEC), digest)
-        except FileNotFoundError:
-            return None
+            return self._open(expected)
         except OSError as error:
             raise StoreFailed(f"the cache cannot be read: {error.strerror}") from error
 
+    def _open(self, expected: Expected) -> FileHeld | None:
+        digest = expected.content or linked_content(self._root, expected.digest)
+        if digest is None:
+            return None
+        try:
+            return FileHeld(os.open(blob_path(self._root, digest), os.O_RDONLY | os.O_CLOEXEC), digest)
+        except FileNotFoundError:
+            return None
+
     @asynccontextmanager
     async def ingest(self, expected: Expected, source: str) -> AsyncIterator[Ingest]:
-        path = self._root / "ingest" / f"{secrets.token_hex(16)}.part"
+        algorithm = expected.content.algorithm if expected.content else "sha256"
+        part = await self._run(_drop_part, new_part, self._root / "ingest", algorithm)
+        ingest = DiskIngest(part, self._yard, expected, source)
         try:
-            ingest = DiskIngest(path, self._root, expected, source, self._max_blob, self._threads)
+            yield ingest
+        finally:
+            await ingest.leave(keep=False)
+
+    async def begun(self, expected: Expected) -> bool:
+        return await asyncio.to_thread(_has_some, self._root / "ingest" / part_name(expected))
+
+    async def claim(self, expected: Expected) -> Claim:
+        match await self._run(_drop_claim, claim, self._yard, expected, self._open):
+            case FileHeld() as held:
+                return Claim(held=held)
+            case Elsewhere() as elsewhere:
+                return Claim(elsewhere=elsewhere)
+            case Partial() as partial:
+                return Claim(partial=partial)
+
+    def unkept(self, expected: Expected) -> AnyPartial:
+        return Unkept(expected)
+
+    async def _run(self, drop: Callable[[T], None], call: Callable[..., T], *args: object) -> T:
+        """``drop`` is given what nobody is left to take: a lock that was lost would be held for ever."""
+        future = self._threads.submit(call, *args)
+        try:
+            return await asyncio.wrap_future(future)
+        except asyncio.CancelledError:
+            future.add_done_callback(lambda done: None if done.cancelled() or done.exception() else drop(done.result()))
+            raise
         except OSError as error:
             raise StoreFailed(f"the cache cannot be written: {error.strerror}") from error
-        counting = _Counting(ingest, self._observer)
-        try:
-            yield counting
-        finally:
-            ingest.discard()
 
     def close(self) -> None:
         """Wait until what is being written is written. Blocking."""
         self._threads.shutdown()
 
     def sweep(self) -> int:
-        """Remove what killed processes left in ``ingest/``; returns how many files. Blocking.
+        """Remove what killed processes left in ``ingest/`` that nobody can continue; returns how many files. Blocking.
 
         A file that a living process writes is locked by it, and stays; links cannot be locked, so that young ones stay.
         """
-        return sum(_abandoned(path) for path in (self._root / "ingest").iterdir())
+        return sum(_abandoned(path) for path in (self._root / "ingest").iterdir() if not _may_be_continued(path))
 
-    def count(self) -> tuple[int, int]:
-        """How many blobs are held, and their bytes. Blocking: a scan."""
-        blobs, size = 0, 0
-        for algorithm in ("sha256", "sha512"):
-            with os.scandir(self._root / "blobs" / algorithm) as entries:
-                for entry in entries:
-                    with suppress(FileNotFoundError):  # removed while we count
-                        size += entry.stat().st_size
-                        blobs += 1
-        return blobs, size
+
+def _drop_part(part: OpenPart) -> None:
+    part.remove()
+    part.close()
+
+
+def _drop_claim(claimed: FileHeld | Elsewhere | Partial) -> None:
+    if isinstance(claimed, Partial):
+        claimed.drop()
+
+
+def _has_some(path: Path) -> bool:
+    try:
+        return path.stat().st_size > 0
+    except OSError:
+        return False
+
+
+def _may_be_continued(path: Path) -> bool:
+    """A partial by digest, with its sidecar: the index knows of these, and removes them when their time has come."""
+    return "-" in path.stem and path.suffix in (".part", ".json") and path.with_suffix(".json").exists()
 
 
 def _abandoned(path: Path) -> bool:
@@ -108,19 +150,3 @@ def _too_old(link: Path) -> bool:
         return False
     link.unlink(missing_ok=True)
     return True
-
-
-class _Counting:
-    """Says Stored once bytes have become visible that were not held before."""
-
-    def __init__(self, ingest: DiskIngest, observer: Observer) -> None:
-        self._ingest = ingest
-        self._observer = observer
-        self.write = ingest.write
-        self.verify = ingest.verify
-
-    async def commit(self) -> Held:
-        held = await self._ingest.commit()
-        if self._ingest.new:
-            self._observer(Stored(held.size))
-        return held

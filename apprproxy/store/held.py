@@ -1,4 +1,4 @@
-"""Verified bytes that can be read: in a file, or in memory."""
+"""Bytes that can be read: verified ones in a file or in memory, and those of a file that is still growing."""
 
 import asyncio
 import os
@@ -6,16 +6,16 @@ import os
 from apprproxy.core.digest import Digest
 
 
-class FileHeld:
+class _File:
     """Owns a descriptor. It is shared by everyone who waited for the bytes, so it goes with the last reference; the
     file may be unlinked meanwhile and stays readable."""
 
-    __slots__ = ("_fd", "digest", "size")
+    __slots__ = ("_fd", "identity")
 
-    def __init__(self, fd: int, digest: Digest) -> None:
+    def __init__(self, fd: int) -> None:
         self._fd = fd
-        self.digest = digest
-        self.size = os.fstat(fd).st_size
+        there = os.fstat(fd)
+        self.identity: object = (there.st_dev, there.st_ino)
 
     def fileno(self) -> int | None:
         return self._fd
@@ -23,20 +23,40 @@ class FileHeld:
     def pread(self, offset: int, count: int) -> bytes:
         return os.pread(self._fd, count, offset)
 
-    async def read(self) -> bytes:
-        return await asyncio.to_thread(self.pread, 0, self.size)
-
     def __del__(self) -> None:
         os.close(self._fd)
 
 
+class FileHeld(_File):
+    __slots__ = ("digest", "size")
+
+    def __init__(self, fd: int, digest: Digest) -> None:
+        super().__init__(fd)
+        self.digest = digest
+        self.size = os.fstat(fd).st_size
+
+    async def read(self) -> bytes:
+        return await asyncio.to_thread(self.pread, 0, self.size)
+
+
+class GrowingFile(_File):
+    """Somebody appends to it; nothing is verified. It is never written here."""
+
+    __slots__ = ()
+
+    @property
+    def size(self) -> int:
+        return os.fstat(self._fd).st_size
+
+
 class MemoryHeld:
-    __slots__ = ("_content", "digest", "size")
+    __slots__ = ("_content", "digest", "identity", "size")
 
     def __init__(self, content: bytes, digest: Digest) -> None:
         self._content = content
         self.digest = digest
         self.size = len(content)
+        self.identity: object = object()
 
     def fileno(self) -> int | None:
         return None

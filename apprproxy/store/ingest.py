@@ -2,65 +2,85 @@
 
 - Hashing and writing leave the event loop in pieces of ``PIECE`` bytes, one at a time and in order, while the next
   piece arrives.
+- Room is reserved before a byte is written.
 - The descriptor is closed by whoever uses it last, which after a cancellation is a thread: closed under it, its number
   would be given to the next file, and the late write would land there.
 """
 
 import asyncio
 import errno
-import fcntl
 import os
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from apprproxy.core.digest import Check, Digest, MalformedDigest
-from apprproxy.core.errors import DigestMismatch, Lied, StoreFailed
-from apprproxy.core.model import KIB, MAX_PACKED, Expected
-from apprproxy.core.ports import Held
+from apprproxy.core.digest import Digest
+from apprproxy.core.errors import DigestMismatch, Lied, NoRoom, StoreFailed
+from apprproxy.core.events import Stored
+from apprproxy.core.model import KIB, MAX_PACKED, MIB, Expected
+from apprproxy.core.ports import Held, Observer
+from apprproxy.store.cap import Cap
 from apprproxy.store.held import FileHeld
+from apprproxy.store.part import OpenPart, blob_path, link_unpacked, sync_directory
 from apprproxy.store.unpacked import NotGzip, unpacked_digest
 
 PIECE = 512 * KIB
+STEP = 64 * MIB
+"""Reserved at a time for bytes whose number nobody has announced."""
+
+
+@dataclass(frozen=True, slots=True)
+class Yard:
+    """Where ingests work: the cache's directory, threads for what blocks, and the cap. ``max_blob`` in bytes."""
+
+    root: Path
+    threads: Executor
+    cap: Cap
+    observer: Observer
+    max_blob: int
 
 
 class DiskIngest:
-    """``path`` is the new file's own; ``threads`` do what blocks."""
+    """``part`` is the ingest's own from here on. ``source`` and ``due`` may be told anew before each source's bytes."""
 
-    def __init__(
-        self, path: Path, root: Path, expected: Expected, source: str, max_size: int, threads: Executor
-    ) -> None:
-        self._threads = threads
-        self._work: Future[None] | None = None
-        self._path = path
-        self._root = root
+    def __init__(self, part: OpenPart, yard: Yard, expected: Expected, source: str = "") -> None:
+        self._part = part
+        self._yard = yard
         self._expected = expected
-        self._source = source
-        self._max_size = min(max_size, MAX_PACKED) if expected.unpacked else max_size
-        self._fd = _locked(path)
-        self.new = False
-        self._check = Check(expected.content.algorithm if expected.content else "sha256")
+        self._work: Future[None] | None = None
         self._pending = bytearray()
-        self._size = 0
+        self._reserved = 0
         self._held: FileHeld | None = None
+        self._published = False
+        self.source = source
+        self.due = expected.size
+        self.size = part.check.size
+        self._new = False
+
+    @property
+    def limit(self) -> int:
+        most = self._yard.max_blob
+        return self.due if self.due is not None else min(most, MAX_PACKED) if self._expected.unpacked else most
 
     async def write(self, chunk: bytes) -> None:
-        self._size += len(chunk)
-        limit = self._max_size if self._expected.size is None else self._expected.size
-        if self._size > limit:
-            raise Lied(self._source, f"sent more than the {limit} bytes that are due")
+        self.size += len(chunk)
+        if self.size > self.limit:
+            raise Lied(self.source, f"sent more than the {self.limit} bytes that are due")
         self._pending += chunk
         if len(self._pending) >= PIECE:
-            await self._flush()
+            await self.flush()
 
-    async def _flush(self) -> None:
+    async def flush(self) -> None:
+        """Hand what has come to the thread, once that has done what it was given before."""
         await self._settled()
-        pending, self._pending = self._pending, bytearray()
-        self._begin(self._append, bytes(pending))
+        if self._pending:
+            pending, self._pending = self._pending, bytearray()
+            self._begin(self._append, bytes(pending))
 
     def _begin(self, call: Callable[..., None], *args: Any) -> None:
-        self._work = self._threads.submit(call, *args)
+        self._work = self._yard.threads.submit(call, *args)
 
     async def _settled(self) -> None:
         """Until the thread has done what it was given; raises what it raised."""
@@ -68,112 +88,105 @@ class DiskIngest:
             await asyncio.wrap_future(self._work)
             self._work = None
 
+    async def drain(self) -> None:
+        """Until all that was taken is in the file."""
+        await self.flush()
+        await self._settled()
+
     def _append(self, piece: bytes) -> None:
-        self._check.update(piece)
+        check = self._part.check
+        self._reserve(check.size + len(piece))
+        check.update(piece)
         try:
             view = memoryview(piece)
             while view:
-                view = view[os.write(self._fd, view) :]
+                view = view[os.write(self._part.fd, view) :]
         except OSError as error:
-            raise _failed(error) from error
+            raise self._failed(error) from error
+
+    def _reserve(self, total: int) -> None:
+        if total > self._reserved:
+            self._reserved = self.due if self.due is not None else min(total + STEP, self.limit)
+            self._yard.cap.reserve(self._part.path.name, self._reserved)
 
     async def verify(self) -> Held:
         if self._held is None:
-            if self._pending:
-                await self._flush()
-            await self._settled()
+            await self.drain()
             if self._expected.unpacked is not None:
                 self._begin(self._judge_unpacked, self._expected.unpacked)
                 await self._settled()
             else:
                 assert self._expected.content is not None
-                self._judge(self._expected.content, self._check.digest())
-            if self._expected.size is not None and self._size != self._expected.size:
-                raise Lied(self._source, f"sent {self._size} bytes where {self._expected.size} are due")
-            self._held = FileHeld(os.dup(self._fd), self._check.digest())
+                self._judge(self._expected.content, self._part.check.digest())
+            if self.due is not None and self.size != self.due:
+                raise Lied(self.source, f"sent {self.size} bytes where {self.due} are due")
+            self._held = FileHeld(os.dup(self._part.fd), self._part.check.digest())
         return self._held
 
     def _judge(self, expected: Digest, got: Digest) -> None:
         if got != expected:
-            raise DigestMismatch(self._source, expected, got)
+            raise DigestMismatch(self.source, expected, got)
 
     def _judge_unpacked(self, expected: Digest) -> None:
         try:
-            got = unpacked_digest(lambda offset, count: os.pread(self._fd, count, offset), expected.algorithm)
+            got = unpacked_digest(lambda offset, count: os.pread(self._part.fd, count, offset), expected.algorithm)
         except NotGzip as error:
-            raise Lied(self._source, f"sent what is no package: {error}") from error
+            raise Lied(self.source, f"sent what is no package: {error}") from error
         self._judge(expected, got)
 
     async def commit(self) -> Held:
         held = await self.verify()
         self._begin(self._publish, held.digest)
         await self._settled()
+        if self._new:
+            self._yard.observer(Stored(held.size))
         return held
 
     def _publish(self, digest: Digest) -> None:
-        target = self._root / "blobs" / digest.algorithm / digest.hex
+        target = blob_path(self._yard.root, digest)
+        path = self._part.path
         try:
-            os.fchmod(self._fd, 0o444)
-            os.fsync(self._fd)
-            self.new = not target.exists()
-            os.replace(self._path, target)
+            os.fchmod(self._part.fd, 0o444)
+            os.fsync(self._part.fd)
+            self._new = not target.exists()
+            self._reserve(self.size)  # also of what is empty, or was there before: it is going to be counted
+            self._yard.cap.keep(path.name, digest, self.size, self._expected.unpacked)
+            os.replace(path, target)
+            self._published = True
+            self._yard.cap.release(path.name)
             sync_directory(target.parent)
             if self._expected.unpacked is not None:
-                self._link(self._expected.unpacked, target)
+                link_unpacked(self._yard.root, self._expected.unpacked, target, path.with_suffix(".link"))
         except OSError as error:
-            raise _failed(error) from error
+            raise self._failed(error) from error
 
-    def _link(self, unpacked: Digest, target: Path) -> None:
-        """The first content digest seen for a tar is kept, as long as its bytes are."""
-        first = linked_content(self._root, unpacked)
-        if first is not None and (self._root / "blobs" / first.algorithm / first.hex).exists():
-            return
-        link = self._root / "unpacked" / unpacked.algorithm / unpacked.hex
-        part = self._path.with_suffix(".link")
-        os.symlink(os.path.relpath(target, link.parent), part)
-        os.replace(part, link)
-        sync_directory(link.parent)
+    def _failed(self, error: OSError) -> StoreFailed:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            return StoreFailed(f"the cache's disk failed: {error.strerror}")
+        self._yard.cap.free(STEP)
+        return NoRoom("the cache's disk is full: free space, lower cache.max_size, or move cache.directory")
 
-    def discard(self) -> None:
-        """Close, and remove what has not been published, as soon as no thread is at work on it."""
-        if self._work is None or self._work.cancel():
-            self._close()
+    async def leave(self, *, keep: bool) -> None:
+        """Close, as soon as no thread is at work on it. What has not been published is removed, or with ``keep``
+        stays for whoever continues. Done even if the caller is cancelled meanwhile."""
+        self._pending.clear()
+        before, after = self._work, self._yard.threads.submit
+        if before is not None and not before.cancel():
+            closed: Future[None] = Future()
+            before.add_done_callback(lambda _: _chain(after(self._close, keep=keep), closed))
         else:
-            self._work.add_done_callback(lambda _: self._close())
+            closed = after(self._close, keep=keep)
+        await asyncio.shield(asyncio.wrap_future(closed))
 
-    def _close(self) -> None:
-        os.close(self._fd)
-        self._path.unlink(missing_ok=True)
-
-
-def linked_content(root: Path, unpacked: Digest) -> Digest | None:
-    """The content digest kept for a tar; None where there is none, or what is there is no name of a blob."""
-    try:
-        target = os.readlink(root / "unpacked" / unpacked.algorithm / unpacked.hex)
-        return Digest("sha256", target.rpartition("/")[2])
-    except (OSError, MalformedDigest):
-        return None
+    def _close(self, *, keep: bool) -> None:
+        if not self._published:
+            if keep and self._part.check.size:
+                self._yard.cap.shrink(self._part.path.name, self._part.check.size)
+            else:
+                self._part.remove()
+                self._yard.cap.release(self._part.path.name)
+        self._part.close()
 
 
-def _locked(path: Path) -> int:
-    """A new file, locked: that says that somebody writes here, until the process ends."""
-    while True:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        if os.fstat(fd).st_nlink:
-            return fd
-        os.close(fd)  # another process took it for abandoned before it was locked
-
-
-def sync_directory(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
-def _failed(error: OSError) -> StoreFailed:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return StoreFailed("the cache's disk is full: free space, or move cache.directory")
-    return StoreFailed(f"the cache's disk failed: {error.strerror}")
+def _chain(done: Future[None], told: Future[None]) -> None:
+    done.add_done_callback(lambda _: told.set_result(None))

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import aiohttp
 
-from apprproxy.core.errors import Forbidden, Outage, TooSlow, UpstreamFault
+from apprproxy.core.errors import Forbidden, Outage, TooSlow, Unreachable, UpstreamFault
 from apprproxy.upstream.challenge import Challenge, read_challenges
 from apprproxy.upstream.guard import InnerAddress
 
@@ -70,21 +70,23 @@ def translate(name: str, error: Exception, received: int | None = None) -> Upstr
         return Forbidden(name, f"a redirect to {inner.sentence} is not followed; if it is right, add it to redirects")
     match error:
         case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientSSLError() | ssl.SSLError():
-            return Outage(name, f"TLS failed: {_reason(error)}")
+            return Unreachable(name, f"TLS failed: {_reason(error)}")
         case aiohttp.ClientConnectorDNSError():
-            return Outage(name, f"the host name {error.host} cannot be resolved")
+            return Unreachable(name, f"the host name {error.host} cannot be resolved")
         case aiohttp.ConnectionTimeoutError():
             return TooSlow(name, "no connection in time")
         case aiohttp.SocketTimeoutError() | TimeoutError() | asyncio.TimeoutError():
             return TooSlow(name, "sent nothing in time" if received is None else f"stalled after {received} bytes")
         case aiohttp.ClientConnectorError():
-            return Outage(name, f"no connection: {_reason(error)}")
+            return Unreachable(name, f"no connection: {_reason(error)}")
         case aiohttp.ClientPayloadError():
-            return Outage(name, f"broke off after {received} bytes")
+            return Unreachable(name, f"broke off after {received} bytes")
         case aiohttp.ServerDisconnectedError() | ConnectionResetError():
-            return Outage(name, "closed the connection")
+            return Unreachable(name, "closed the connection")
         case aiohttp.ClientResponseError():
             return Outage(name, "did not answer in HTTP")
+        case aiohttp.ClientConnectionError() | OSError():
+            return Unreachable(name, f"no answer: {type(error).__name__}")
         case _:
             return Outage(name, f"no answer: {type(error).__name__}")
 

@@ -75,6 +75,28 @@ class Guard:
             raise Refused(f"{what} to {url.host} carries a user name")
 
 
+@dataclass(frozen=True, slots=True)
+class MirrorGuard(Guard):
+    """A mirror leads nowhere but to itself (scheme, host and port), neither for bytes nor for a token: it is not
+    trusted, and its network is the gateway's."""
+
+    def redirect(self, source: URL, target: URL) -> bool:
+        self._plain(target, "a redirect")
+        if _origin(target) != _origin(self.base):
+            raise Refused(f"a redirect to {redact(target.origin())} is not followed: a mirror redirects only to itself")
+        return True
+
+    def realm(self, text: str) -> URL:
+        try:
+            url = URL(text, encoded=True)
+        except ValueError:
+            raise Refused("the token realm is not a URL") from None
+        self._plain(url, "a token realm")
+        if _origin(url) != _origin(self.base):
+            raise Refused(f"the token realm {redact(url.origin())} is not asked: a mirror gives its own tokens or none")
+        return url
+
+
 def _origin(url: URL) -> tuple[str, str | None, int | None]:
     return url.scheme, url.host, url.port
 

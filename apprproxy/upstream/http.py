@@ -10,7 +10,9 @@ from email.utils import parsedate_to_datetime
 
 from apprproxy.core.errors import Outage, Throttled, Unauthorized, UpstreamFault
 from apprproxy.core.events import Asked, CredentialRefused
+from apprproxy.core.label import Label
 from apprproxy.core.ports import Brief, Clock, Incoming, Observer, Reply, Request
+from apprproxy.core.reading import whole
 from apprproxy.upstream.accounts import Accounts
 from apprproxy.upstream.answer import HttpAnswer, translated
 from apprproxy.upstream.auth import Account, Obtain, Try, dance, forget_scope
@@ -28,7 +30,7 @@ class HttpUpstream:
 
     def __init__(
         self,
-        name: str,
+        label: Label,
         guard: Guard,
         sessions: Sessions,
         account: Accounts,
@@ -38,7 +40,8 @@ class HttpUpstream:
         *,
         unasked: bool = False,
     ) -> None:
-        self.name = name
+        self.name = label.name
+        self._label = label
         self._guard = guard
         self._sessions = sessions
         self._account = account
@@ -46,8 +49,8 @@ class HttpUpstream:
         self._now = now
         self._unasked = unasked
         self._known: Challenge | None = None
-        self._hops = Hops(name, guard, sessions)
-        self._tokens = Tokens(name, brief, TokenServer(name, guard, sessions, observer))
+        self._hops = Hops(self.name, guard, sessions)
+        self._tokens = Tokens(self.name, brief, TokenServer(label, guard, sessions, observer))
 
     @asynccontextmanager
     async def open(self, request: Request) -> AsyncIterator[Incoming]:
@@ -65,16 +68,11 @@ class HttpUpstream:
             status = str(answer.status) if answer is not None else "error"
             received = answer.received if answer is not None else 0
             spent = time.monotonic() - began
-            self._observer(Asked(self.name, "owner", request.kind, status, spent, received))
+            self._observer(Asked(self._label.upstream, self._label.source, request.kind, status, spent, received))
 
     async def send(self, request: Request) -> Reply:
         async with self.open(request) as incoming:
-            body = bytearray()
-            async for chunk in incoming.chunks():
-                body += chunk
-                if len(body) > request.limit:
-                    raise Outage(self.name, f"sent more than the {request.limit} bytes that are taken", incoming.status)
-            return Reply(incoming.status, incoming.headers, bytes(body))
+            return await whole(self.name, incoming, request.limit)
 
     # --- authentication
 
@@ -84,7 +82,7 @@ class HttpUpstream:
             return await self._authenticated(request)
         except Unauthorized as refusal:
             if refusal.presented:
-                self._observer(CredentialRefused(self.name, refusal.status or 401))
+                self._observer(CredentialRefused(self._label.upstream, refusal.status or 401))
             raise
 
     async def _authenticated(self, request: Request) -> HttpAnswer:

@@ -8,6 +8,7 @@ from yarl import URL
 
 from apprproxy.core.errors import Forbidden, Outage, Unauthorized
 from apprproxy.core.events import Asked
+from apprproxy.core.label import Label
 from apprproxy.core.ports import Observer
 from apprproxy.upstream.answer import translated
 from apprproxy.upstream.auth import MAX_TOKEN_ANSWER, Account, NotAToken, Token, TokenWant, read_token
@@ -19,8 +20,9 @@ LONGEST = 30.0
 
 
 class TokenServer:
-    def __init__(self, name: str, guard: Guard, sessions: Sessions, observer: Observer) -> None:
-        self._name = name
+    def __init__(self, label: Label, guard: Guard, sessions: Sessions, observer: Observer) -> None:
+        self._label = label
+        self._name = label.name
         self._guard = guard
         self._sessions = sessions
         self._observer = observer
@@ -48,7 +50,8 @@ class TokenServer:
                     status = str(response.status)
                     body = await _beginning(response.content, MAX_TOKEN_ANSWER)
         finally:
-            self._observer(Asked(self._name, "owner", "token", status, time.monotonic() - began))
+            spent = time.monotonic() - began
+            self._observer(Asked(self._label.upstream, self._label.source, "token", status, spent))
         if response.status in (401, 403):
             whose = "refused our credential" if account else "gives no token without a credential; see auth"
             raise Unauthorized(

@@ -217,3 +217,25 @@ async def test_no_member_has_it_is_404(start: Start, upstream: Upstream, other: 
 
     assert (404, "package-not-found") == (got.status, got.json["code"])
     assert (1, 1) == (upstream.count(), other.count())
+
+
+async def test_a_list_that_no_member_has_is_404_and_not_empty(
+    start: Start, upstream: Upstream, other: Upstream
+) -> None:
+    upstream.twist = other.twist = lambda _: as_json({"code": "package-not-found", "message": "none"}, 404)
+    gateway = await start({"one": upstream, "two": other})
+    got = await gateway.get(LIST)
+
+    assert (404, "package-not-found") == (got.status, got.json["code"])
+
+
+async def test_a_member_that_has_no_list_leaves_the_others_whole(
+    start: Start, upstream: Upstream, other: Upstream
+) -> None:
+    holds(upstream, "alice/nginx")
+    other.twist = lambda _: as_json({"code": "package-not-found", "message": "none"}, 404)
+    gateway = await start({"one": upstream, "two": other})
+    got = await gateway.get(LIST)
+
+    assert (200, ["alice/nginx"]) == (got.status, listed(got.json))
+    assert "Apprproxy-Partial" not in got.headers

@@ -188,9 +188,7 @@ async def test_a_push_to_what_the_client_misread_as_a_namespace_is_refused_with_
 
 FIRST_BYTES = "the gzip file that was first seen around a tar is kept; the server replaced it when 0.3.0 and 0.3.1 came"
 MOVED = "1.0.1 was pushed again with other content; its first digest stands"
-SHARED = "the digest came here through another package; who may see which bytes is an issue of its own"
 WITH_A_PAST: dict[int, str] = {
-    82: SHARED,
     118: FIRST_BYTES,
     134: FIRST_BYTES,
     157: MOVED,

@@ -102,7 +102,7 @@ async def test_a_follower_in_another_repository_may_fail_where_the_leader_succee
 ) -> None:
     wanted = registry.add_blob("library/app", BLOB)
     gate = Gate()
-    registry.on["blob"] = lies.cut_off(1000)
+    registry.on["GET blob"] = lies.cut_off(1000)
     other.on["blob"] = lies.waiting_for(gate)
     gateway = await gateways.start({"hub": registry, "other": other})
     leader = asyncio.create_task(gateway.get(f"/v2/other/library/app/blobs/{wanted}"))

@@ -7,14 +7,19 @@ from apprproxy.core.events import (
     Asked,
     CredentialRefused,
     Event,
+    Evicted,
     FlightBegan,
     FlightEnded,
     Followed,
     LieCaught,
     NameMoved,
+    SetAside,
+    SourceOpened,
+    SourceShut,
     Stored,
     Trouble,
 )
+from apprproxy.core.label import mirror
 from apprproxy.ops.metrics import Metrics
 
 ONE, OTHER = Digest.of(b"one"), Digest.of(b"other")
@@ -71,7 +76,10 @@ def test_events_are_counted() -> None:
         CredentialRefused("hub", 401),
         Followed("x"),
         Stored(10),
+        Stored(25),
+        Evicted(1, 10),
         Trouble("lookup", "hub", "x", "slow"),
+        SetAside("index", "index.db.broken-1", "malformed"),
     )
 
     assert 1 == found['apprproxy_upstream_requests_total{kind="blob",source="owner",status="200",upstream="hub"}']
@@ -80,7 +88,19 @@ def test_events_are_counted() -> None:
     assert 1 == found['apprproxy_moved_names_total{upstream="hub"}']
     assert 1 == found['apprproxy_credential_failures_total{upstream="hub"}']
     assert 1 == found["apprproxy_flight_followers_total"]
-    assert (1, 10) == (found["apprproxy_cache_blobs"], found["apprproxy_cache_bytes"])
+    assert (1, 25) == (found["apprproxy_cache_blobs"], found["apprproxy_cache_bytes"])
+    assert (1, 10) == (found["apprproxy_evictions_total"], found["apprproxy_evicted_bytes_total"])
+
+
+def test_what_is_held_can_be_asked_of_whoever_counts_for_all_processes() -> None:
+    metrics, held = Metrics(["hub"]), [1.0, 10.0]
+    metrics.read_held(lambda: held[0], lambda: held[1])
+    metrics(Stored(5))
+    held[:] = [7, 70]
+    text = metrics.text().decode()
+
+    assert "\napprproxy_cache_blobs 7.0\n" in text
+    assert "\napprproxy_cache_bytes 70.0\n" in text
 
 
 def test_flights_rise_and_fall() -> None:
@@ -95,3 +115,22 @@ def test_a_source_that_failed_is_not_available_until_it_answers_again() -> None:
     assert 0 == after(failed)[AVAILABLE]
     assert 0 == after(broken)[AVAILABLE]
     assert 1 == after(failed, answered)[AVAILABLE]
+
+
+def test_mirrors_show_from_the_start() -> None:
+    metrics = Metrics(["hub"], [mirror("hub", 1), mirror("hub", 2)])
+    text = metrics.text().decode()
+
+    for source in ("owner", "mirror-1", "mirror-2"):
+        assert f'apprproxy_upstream_available{{source="{source}",upstream="hub"}} 1.0' in text
+        assert f'apprproxy_digest_mismatches_total{{source="{source}",upstream="hub"}} 0.0' in text
+
+
+def test_a_source_that_is_shut_is_not_available_whatever_late_answers_come() -> None:
+    late = Asked("hub", "owner", "blob", "200", 0.1)
+    shut = SourceShut("hub", "owner", 1.0, "no connection")
+
+    assert 0 == after(shut)[AVAILABLE]
+    assert 0 == after(shut, late)[AVAILABLE]
+    assert 1 == after(shut, SourceOpened("hub", "owner"))[AVAILABLE]
+    assert 1 == after(shut, SourceOpened("hub", "owner"), late)[AVAILABLE]

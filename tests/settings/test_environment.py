@@ -87,7 +87,7 @@ def test_variables_that_are_no_keys_are_left_alone(name: str) -> None:
     [
         ("APPRPROXY_CACHE__MEMORY", "5MB", "cache.memory: not a size: '5MB'; write "),
         ("APPRPROXY_CACHE__MEMROY", "5MiB", "cache.memroy: there is no such key"),
-        ("APPRPROXY_CACHE__MAX_SIZE", "5GiB", "cache.max_size: is not built yet"),
+        ("APPRPROXY_CACHE__MAX_SIZE", "5MiB", "cache.max_size: must be 64MiB or more"),
         ("APPRPROXY_SERVER__OPS", "null", "server.ops: not an address: 'null'"),
         ("APPRPROXY_CACHE__DIRECTORY", "", "cache.directory: must not be empty"),
         (f"{QUAYS}__FRESH_FOR", "60", "upstreams.quay.io.fresh_for: not a duration: '60'"),

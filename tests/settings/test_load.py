@@ -49,12 +49,7 @@ def test_an_unknown_or_missing_key_is_named_by_its_path(text: str, said: str) ->
     ("text", "path"),
     [
         ("server: {workers: 2}", "server.workers"),
-        ("cache: {max_size: 1GiB}", "cache.max_size"),
-        ("delivery: {stream: owner}", "delivery.stream"),
-        ("delivery: {side_range: 8MiB}", "delivery.side_range"),
-        (upstream("mirrors: [{url: 'http://a', kind: oci}]"), "upstreams.quay.io.mirrors"),
-        (upstream("names: locked"), "upstreams.quay.io.names"),
-        (upstream("own: ['corp/*']"), "upstreams.quay.io.own"),
+        (upstream("mirrors: [{url: 'http://a', auth: {username: bot}}]"), "upstreams.quay.io.mirrors.0.auth"),
         ("upstreams: {a: {kind: helm, url: 'https://a'}}", "upstreams.a.kind"),
     ],
 )
@@ -78,6 +73,23 @@ def test_a_key_whose_feature_is_not_built_yet_is_refused_by_name(text: str, path
         (upstream("proxy: 'socks5://a'"), "upstreams.quay.io.proxy: not an http or https URL"),
         (upstream("prefix: /cnr"), "upstreams.quay.io: prefix is for kind: appr only"),
         (upstream("tls: {cert: a}"), "upstreams.quay.io.tls: cert and key belong together"),
+        (upstream("names: locked"), "upstreams.quay.io: names: locked needs lock_file; `apprproxy names lock` writes"),
+        (upstream("lock_file: a"), "upstreams.quay.io: lock_file is for names: locked only"),
+        (upstream("names: perhaps"), "upstreams.quay.io.names: must be 'trust', 'locked' or 'refuse'"),
+        (upstream("own: corp"), "upstreams.quay.io.own: must be a list"),
+        (
+            upstream("deny: ['[a-z]*']"),
+            "upstreams.quay.io.deny.0: not a pattern of repository or package names: '[a-z]*'",
+        ),
+        (
+            "upstreams: {a: {kind: appr, url: 'https://a', names: refuse, writes: pass}}",
+            "upstreams.a: writes: pass needs names: trust",
+        ),
+        (
+            "upstreams: {a: {kind: oci, url: 'https://a', own: ['corp/*']},"
+            " b: {kind: oci, url: 'https://b', own: ['corp/*']}}",
+            "upstreams.b.own: corp/* is owned by a already",
+        ),
         (upstream("fresh_for: 1", name="function-x"), "upstreams.function-x.fresh_for: not a duration"),
         ("server: {limits: {header: 0s}}", "server.limits.header: must be more than 0s"),
         ("server: {listen: 8080}", "server.listen: must be text"),
@@ -88,6 +100,8 @@ def test_a_key_whose_feature_is_not_built_yet_is_refused_by_name(text: str, path
         ("server: 5", "server: must be a section"),
         ("server:", "server: is empty; give it a key, or leave it out"),
         ("cache: {memory: 5MB}", "cache.memory: not a size: '5MB'; write 512B"),
+        ("cache: {max_size: 20GB}", "cache.max_size: not a size: '20GB'; write 512B"),
+        ("cache: {max_size: 63MiB}", "cache.max_size: must be 64MiB or more"),
         ("cache: {directory: ''}", "cache.directory: must not be empty"),
         ("offline: perhaps", "offline: must be true or false"),
         ("upstreams: [quay.io]", "upstreams: must be a section"),
@@ -100,7 +114,7 @@ def test_a_value_that_cannot_be_is_told_with_the_path_of_its_key(text: str, said
 
 
 def test_all_that_is_wrong_is_told_at_once() -> None:
-    said = complaint("offline: perhaps\ncache: {memory: 1, max_size: 1GiB}\n" + upstream("fresh_for: 1, x: 2"))
+    said = complaint("offline: perhaps\ncache: {memory: 1, max_size: 1MiB}\n" + upstream("fresh_for: 1, x: 2"))
 
     assert [
         "cache.max_size",

@@ -21,6 +21,11 @@ upstreams:
     fresh_for: 0s
     auth: {username: bot, password_file: /run/secrets/quay, realms: [auth.corp]}
     redirects: [minio.corp]
+    names: locked
+    lock_file: names.lock.json
+    allow: ['corp/*', library/app]
+    deny: [corp/secret]
+    own: ['corp/*']
   old-quay: {kind: appr, url: 'https://old-quay.internal/base/', prefix: '', writes: pass}
 views: {default: [quay.io, old-quay]}
 """

@@ -83,9 +83,10 @@ def _shown(content: dict[str, Any], above: str = "") -> Iterator[str]:
     """Paths of keys, with a star for the names that are the operator's to choose."""
     for key, value in content.items():
         path = f"{above}{'*' if above in {'upstreams.', 'views.'} else key}"
-        if isinstance(value, dict):
-            yield from _shown(value, f"{path}.")
-        else:
+        sections = [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, dict)]
+        for section in sections:
+            yield from _shown(section, f"{path}.")
+        if not sections:
             yield path
 
 

@@ -10,6 +10,7 @@ from apprproxy.core.model import Expected
 from apprproxy.core.ports import BlobStore, Held
 from apprproxy.store.disk import DiskStore
 from apprproxy.store.place import prepare
+from tests.store.cap import Boundless
 
 CONTENT = b"what is named by its digest" * 1000
 DIGEST = Digest.of(CONTENT)
@@ -34,7 +35,7 @@ def packed(level: int = 9) -> bytes:
 
 def prepared(directory: Path, told: Told | None = None, max_blob: int = LARGE) -> DiskStore:
     prepare(directory)
-    return DiskStore(directory, told or Told(), max_blob)
+    return DiskStore(directory, told or Told(), Boundless(), max_blob)
 
 
 async def put(store: BlobStore, content: bytes, expected: Expected, pieces: int = 1000) -> Held:

@@ -125,7 +125,7 @@ def test_another_process_is_seen_at_once(tmp_path: Path) -> None:
 
 
 async def test_small_blobs_are_read_once_and_then_served_from_memory(tmp_path: Path) -> None:
-    store = HotStore(prepared(tmp_path), 1024 * KIB)
+    store = HotStore(prepared(tmp_path), 1024 * KIB, lambda: 0)
     await put(store, CONTENT, Expected(DIGEST))
     await store.find(Expected(DIGEST))
     (tmp_path / "blobs" / "sha256" / DIGEST.hex).unlink()
@@ -138,7 +138,7 @@ async def test_small_blobs_are_read_once_and_then_served_from_memory(tmp_path: P
 
 
 async def test_a_package_keeps_its_content_digest_in_memory(tmp_path: Path) -> None:
-    store = HotStore(prepared(tmp_path), 1024 * KIB)
+    store = HotStore(prepared(tmp_path), 1024 * KIB, lambda: 0)
     await put(store, packed(), Expected(unpacked=UNPACKED))
     for _ in range(2):
         found = await store.find(Expected(unpacked=UNPACKED))
@@ -151,7 +151,7 @@ async def test_a_package_keeps_its_content_digest_in_memory(tmp_path: Path) -> N
 async def test_large_blobs_stay_on_disk_and_so_does_everything_without_memory(memory: int, tmp_path: Path) -> None:
     content = bytes(LARGEST + 1) if memory > LARGEST else b"small"
     digest = Digest.of(content)
-    store = HotStore(prepared(tmp_path), memory)
+    store = HotStore(prepared(tmp_path), memory, lambda: 0)
     await put(store, content, Expected(digest), pieces=LARGEST)
     for _ in range(2):
         assert isinstance(await store.find(Expected(digest)), FileHeld)
@@ -159,7 +159,7 @@ async def test_large_blobs_stay_on_disk_and_so_does_everything_without_memory(me
 
 async def test_memory_is_bounded_by_bytes_and_the_least_recently_used_goes_first(tmp_path: Path) -> None:
     contents = [bytes([number]) * 9 * KIB for number in range(20)]
-    store = HotStore(prepared(tmp_path), 100 * KIB)
+    store = HotStore(prepared(tmp_path), 100 * KIB, lambda: 0)
     for content in contents:
         await put(store, content, Expected(Digest.of(content)))
         await store.find(Expected(Digest.of(content)))
@@ -171,8 +171,21 @@ async def test_memory_is_bounded_by_bytes_and_the_least_recently_used_goes_first
     assert [True, *[False] * 10, *[True] * 9] == kept
 
 
+async def test_what_another_process_purged_is_forgotten_at_once(tmp_path: Path) -> None:
+    generation = [1]
+    store = HotStore(prepared(tmp_path), 1024 * KIB, lambda: generation[0])
+    await put(store, CONTENT, Expected(DIGEST))
+    await store.find(Expected(DIGEST))
+    (tmp_path / "blobs" / "sha256" / DIGEST.hex).unlink()
+    before = await store.find(Expected(DIGEST))
+    generation[0] += 1
+
+    assert before is not None
+    assert None is await store.find(Expected(DIGEST))
+
+
 async def test_a_miss_is_not_remembered(tmp_path: Path) -> None:
-    store = HotStore(prepared(tmp_path), 1024 * KIB)
+    store = HotStore(prepared(tmp_path), 1024 * KIB, lambda: 0)
     missed = await store.find(Expected(DIGEST))
     await put(store, CONTENT, Expected(DIGEST))
 
@@ -181,7 +194,7 @@ async def test_a_miss_is_not_remembered(tmp_path: Path) -> None:
 
 
 async def test_finding_the_same_at_once_is_no_harm(tmp_path: Path) -> None:
-    store = HotStore(prepared(tmp_path), 1024 * KIB)
+    store = HotStore(prepared(tmp_path), 1024 * KIB, lambda: 0)
     await put(store, CONTENT, Expected(DIGEST))
     found = await asyncio.gather(*(store.find(Expected(DIGEST)) for _ in range(20)))
 

@@ -1,0 +1,110 @@
+"""The object graph of one gateway, put together in one place."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from apprproxy import __version__
+from apprproxy.app.doors import doors
+from apprproxy.app.members import World, claims_of, member, mirrors_of
+from apprproxy.core.events import Event
+from apprproxy.core.ports import Clock, Observer
+from apprproxy.face.door import Door
+from apprproxy.gateway.blobs import Delivery
+from apprproxy.gateway.gateway import Gateway
+from apprproxy.gateway.member import Member
+from apprproxy.gateway.misses import Misses
+from apprproxy.gateway.pins import Pins
+from apprproxy.gateway.shelf import Shelf
+from apprproxy.ops.journal import Journal
+from apprproxy.ops.metrics import Metrics
+from apprproxy.settings import Settings
+from apprproxy.store.brief import BriefMemory
+from apprproxy.store.disk import DiskStore
+from apprproxy.store.hot import HotStore
+from apprproxy.store.index import DiskIndex
+from apprproxy.store.ledger import Ledger
+from apprproxy.store.names import DiskNames
+from apprproxy.store.place import instance, prepare
+from apprproxy.upstream.http import HttpUpstream
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """Everything but the sockets. ``upstreams`` are the owners and the mirrors. ``close`` when done."""
+
+    settings: Settings
+    gateway: Gateway
+    names: DiskNames
+    disk: DiskStore
+    ledger: Ledger
+    index: DiskIndex
+    upstreams: tuple[HttpUpstream, ...]
+    members: Mapping[str, Member]
+    brief: BriefMemory
+    metrics: Metrics
+    door: Door
+    ops_door: Door
+
+    async def close(self) -> None:
+        await self.gateway.close()
+        for upstream in self.upstreams:
+            await upstream.close()
+        await self.brief.close()
+        await asyncio.to_thread(self.disk.close)
+        await self.index.close()
+        await asyncio.to_thread(self.ledger.close)
+        self.names.close()
+
+
+def build(settings: Settings, *, now: Clock = time.time) -> App:
+    """Raises StoreFailed where the cache directory cannot be used, BadConfiguration where a named file cannot."""
+    directory = settings.cache.directory.absolute()
+    prepare(directory)
+    ours = instance(directory)
+    metrics, journal = Metrics(settings.upstreams, mirrors_of(settings)), Journal()
+    observer = _both(metrics, journal)
+    brief = BriefMemory(now)
+    ledger = Ledger(directory, settings.cache.max_size, now, observer)
+    index = DiskIndex(ledger, observer)
+    disk = DiskStore(directory, observer, ledger, settings.delivery.max_blob)
+    disk.sweep()
+    ledger.sweep()
+    metrics.read_held(lambda: ledger.totals().blobs, lambda: ledger.totals().held)
+    names = DiskNames(directory / "names")
+    agent = {"User-Agent": f"apprproxy/{__version__}", "Via": f"1.1 apprproxy-{ours}"}
+    world = World(agent, brief, observer, now, claims_of(settings))
+    members = {name: member(name, upstream, world) for name, upstream in settings.upstreams.items()}
+    shelf = Shelf(
+        names,
+        Pins(names, observer, now),
+        HotStore(disk, settings.cache.memory, names.generation),
+        index,
+        brief,
+        Misses(brief, names, now),
+    )
+    rules = settings.delivery
+    delivery = Delivery(rules.patience, rules.max_blob, rules.stream, rules.side_range)
+    gateway = Gateway(members.__getitem__, shelf, observer, now, delivery=delivery, offline=settings.offline)
+    return App(
+        settings,
+        gateway,
+        names,
+        disk,
+        ledger,
+        index,
+        tuple(world.opened),
+        members,
+        brief,
+        metrics,
+        *doors(settings, gateway, ours, metrics, journal, directory),
+    )
+
+
+def _both(*observers: Observer) -> Observer:
+    def observe(event: Event) -> None:
+        for observer in observers:
+            observer(event)
+
+    return observe

@@ -1,0 +1,66 @@
+"""What clients reach: the faces, the places they serve, and the pages for operators."""
+
+from pathlib import Path
+
+from apprproxy.appregistry.routes import AppRegistryFace
+from apprproxy.core.model import Place
+from apprproxy.face.door import Door, Report
+from apprproxy.face.places import Places
+from apprproxy.face.server import Limits
+from apprproxy.gateway.gateway import Gateway
+from apprproxy.oci.routes import OciFace
+from apprproxy.ops.journal import Journal
+from apprproxy.ops.logs import bind_request
+from apprproxy.ops.metrics import Metrics
+from apprproxy.ops.pages import OpsPages
+from apprproxy.settings import Settings
+from apprproxy.store.place import writable
+
+
+def doors(
+    settings: Settings, gateway: Gateway, ours: str, metrics: Metrics, journal: Journal, directory: Path
+) -> tuple[Door, Door]:
+    """The one for clients, and the one that only operators reach."""
+
+    def report(report: Report) -> None:
+        metrics.report(report)
+        journal.report(report)
+
+    def ready() -> str | None:
+        return None if writable(directory) else f"{directory} cannot be written"
+
+    apart = settings.server.ops is not None
+    faces = (
+        OciFace(gateway, _places(settings, "oci")),
+        AppRegistryFace(gateway, _places(settings, "appr")),
+        OpsPages(ready, None if apart else metrics.text),
+    )
+    stall = settings.server.limits.stall
+    return (
+        Door(faces, ours, stall, report, bind_request),
+        Door((OpsPages(ready, metrics.text),), ours, stall, report, bind_request),
+    )
+
+
+def _places(settings: Settings, kind: str) -> Places:
+    """Upstreams of the kind, and every view with its members of the kind."""
+    by_name = {
+        name: Place(name, (name,), kind) for name, upstream in settings.upstreams.items() if upstream.kind == kind
+    }
+    for view, names in settings.views.items():
+        members = tuple(name for name in names if settings.upstreams[name].kind == kind)
+        if members:
+            by_name[view] = Place(view, members, kind)
+    unnamed = tuple(settings.default_view(kind))
+    by_host = {
+        host: by_name[name]
+        for name, upstream in settings.upstreams.items()
+        for host in upstream.ns
+        if upstream.kind == kind
+    }
+    return Places(by_name, Place("default", unnamed, kind) if unnamed else None, by_host)
+
+
+def limits_of(settings: Settings) -> Limits:
+    limits = settings.server.limits
+    return Limits(limits.header, limits.idle, limits.stall, limits.connections)

@@ -1,0 +1,158 @@
+"""Upstreams and their mirrors, as settings describe them."""
+
+import hashlib
+from dataclasses import dataclass, field
+
+from yarl import URL
+
+from apprproxy.app.lines import account, client_tls
+from apprproxy.appregistry.dialect import AppRegistryDialect
+from apprproxy.appregistry.locked import LockedPackages
+from apprproxy.core.events import Trouble
+from apprproxy.core.label import Label, mirror
+from apprproxy.core.lock import BadLock
+from apprproxy.core.model import Terms
+from apprproxy.core.ports import Brief, Clock, Dialect, Locked, Observer, Speaks
+from apprproxy.gateway.health import MIRROR, OWNER, Health
+from apprproxy.gateway.member import Member, Source
+from apprproxy.gateway.rules import Claim, Rules
+from apprproxy.gateway.watched import Watched
+from apprproxy.oci.dialect import OciDialect
+from apprproxy.oci.locked import LockedTags
+from apprproxy.oci.mirror import OciMirror
+from apprproxy.oci.static import StaticTree
+from apprproxy.settings import BadConfiguration, Settings
+from apprproxy.settings.mirror import Mirror as MirrorSettings
+from apprproxy.settings.upstream import Upstream as UpstreamSettings
+from apprproxy.store.lock_file import watched
+from apprproxy.upstream.accounts import fixed
+from apprproxy.upstream.guard import Guard, MirrorGuard
+from apprproxy.upstream.http import HttpUpstream
+from apprproxy.upstream.sessions import Line, Sessions
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What every upstream and mirror is given. ``opened`` takes what is to be closed."""
+
+    agent: dict[str, str]
+    brief: Brief
+    observer: Observer
+    now: Clock
+    claims: tuple[Claim, ...]
+    opened: list[HttpUpstream] = field(default_factory=list)
+
+
+def claims_of(settings: Settings) -> tuple[Claim, ...]:
+    """Which names only one upstream is asked for."""
+    return tuple(
+        Claim(name, upstream.kind, pattern) for name, upstream in settings.upstreams.items() for pattern in upstream.own
+    )
+
+
+def mirrors_of(settings: Settings) -> list[Label]:
+    return [
+        mirror(name, number)
+        for name, upstream in settings.upstreams.items()
+        for number in range(1, len(upstream.mirrors) + 1)
+    ]
+
+
+def member(name: str, settings: UpstreamSettings, world: World) -> Member:
+    dialect: Dialect = OciDialect(name) if settings.kind == "oci" else AppRegistryDialect(name, settings.full_prefix)
+    terms = Terms(
+        fresh_for=settings.fresh_for,
+        stale_for=settings.stale_for,
+        missing_for=settings.missing_for,
+        moved=settings.moves,
+        gone=settings.goes,
+        writes=settings.writes,
+        names=settings.names,
+        timeout=settings.timeouts.name,
+        revalidate=settings.timeouts.revalidate,
+    )
+    owner = _upstream(name, settings, world)
+    world.opened.append(owner)
+    health = Health(Label(name), OWNER, world.now, world.observer)
+    mirrors = tuple(_mirror(mirror(name, number), keys, world) for number, keys in enumerate(settings.full_mirrors, 1))
+    rules = Rules(name, settings.kind, tuple(settings.allow), tuple(settings.deny), world.claims)
+    locked = _locked(name, settings, world.observer)
+    return Member(Watched(owner, health), dialect, terms, health, _identity(name, settings), rules, mirrors, locked)
+
+
+def _locked(name: str, settings: UpstreamSettings, observer: Observer) -> Locked | None:
+    path = settings.lock_file
+    if path is None:
+        return None
+
+    def trouble(reason: str) -> None:
+        observer(Trouble("lock file", name, str(path), reason))
+
+    try:
+        lock = watched(path, trouble)
+    except BadLock as error:
+        raise BadConfiguration(f"upstreams.{name}.lock_file: {error}; `apprproxy names lock` writes one") from None
+    return LockedTags(name, lock) if settings.kind == "oci" else LockedPackages(name, lock)
+
+
+def _identity(name: str, settings: UpstreamSettings) -> str:
+    """Another for another place or account under the same name. A hash of names, not of secrets."""
+    auth = settings.auth
+    account = (auth.username, str(auth.docker_config or "")) if auth is not None else ()
+    prefix = settings.full_prefix if settings.kind == "appr" else ""
+    facts = "\0".join((settings.kind, settings.url, prefix, *account))
+    return f"{name}-{hashlib.sha256(facts.encode()).hexdigest()[:12]}"
+
+
+def _upstream(name: str, settings: UpstreamSettings, world: World) -> HttpUpstream:
+    auth = settings.auth
+    realms = frozenset(auth.realms) if auth is not None else frozenset[str]()
+    guard = Guard(URL(settings.url), frozenset(settings.redirects), realms)
+    line = Line(
+        settings.timeouts.connect,
+        settings.timeouts.read,
+        settings.connections,
+        settings.proxy,
+        client_tls(f"upstreams.{name}", settings.tls),
+    )
+    return HttpUpstream(
+        Label(name),
+        guard,
+        Sessions(line, world.agent),
+        account(name, auth, URL(settings.url)),
+        world.brief,
+        world.observer,
+        world.now,
+        unasked=settings.kind == "appr",
+    )
+
+
+def _mirror(label: Label, keys: MirrorSettings, world: World) -> Source:
+    """``keys`` are filled in. Never with an account: the upstream's own is not the mirror's business."""
+    assert keys.timeouts.connect is not None
+    assert keys.timeouts.read is not None
+    line = Line(
+        keys.timeouts.connect,
+        keys.timeouts.read,
+        keys.connections,
+        keys.proxy,
+        client_tls(f"upstreams.{label.upstream}.mirrors ({label.source})", keys.tls),
+    )
+    url = URL(keys.url)
+    guard = MirrorGuard(url.origin() if keys.kind == "oci" else url)
+    upstream = HttpUpstream(
+        label, guard, Sessions(line, world.agent), fixed(None), world.brief, world.observer, world.now
+    )
+    world.opened.append(upstream)
+    health = Health(label, MIRROR, world.now, world.observer)
+    return Source(label.source, Watched(upstream, health), _speaks(label.name, keys), health)
+
+
+def _speaks(name: str, keys: MirrorSettings) -> Speaks:
+    match keys.kind:
+        case "oci":
+            return OciMirror(name, keys.repositories)
+        case "appr":
+            return AppRegistryDialect(name, keys.prefix or "")
+        case _:
+            return StaticTree(name)

@@ -1,0 +1,23 @@
+"""Who a source is, in metrics and in sentences: the owner of an upstream's names, or one of its mirrors."""
+
+from dataclasses import dataclass
+
+OWNER = "owner"
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """``source`` is ``owner``, or ``mirror-1``, ``mirror-2`` … in configured order: a closed set."""
+
+    upstream: str
+    source: str = OWNER
+
+    @property
+    def name(self) -> str:
+        """As failures say it."""
+        return self.upstream if self.source == OWNER else f"{self.upstream} {self.source}"
+
+
+def mirror(upstream: str, number: int) -> Label:
+    """``number`` counts from 1."""
+    return Label(upstream, f"mirror-{number}")

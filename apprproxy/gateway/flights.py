@@ -1,0 +1,154 @@
+"""The transfers under way: one task each, which fills a partial from one candidate after the other, or reads along
+while another process does."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+
+from apprproxy.core.errors import Failure, Interrupted, Lied, StoreFailed, UpstreamFault
+from apprproxy.core.events import FlightBegan, FlightEnded, Followed, Trouble
+from apprproxy.core.model import MAX_DOCUMENT, Expected, Kind
+from apprproxy.core.ports import BlobStore, Observer, Partial
+from apprproxy.gateway.blame import blame, clear
+from apprproxy.gateway.flight import Candidate, Flight
+
+log = logging.getLogger(__name__)
+
+LOOK_AGAIN = 0.025
+"""Seconds between two looks at what another process does: there is nobody who could wake us."""
+
+Fill = Callable[[Flight, Candidate, Partial], Awaitable[bool]]
+"""Asks the candidate for what the partial lacks, and commits it; raises UpstreamFault, or StoreFailed. False where it
+was not asked, because it has failed."""
+
+
+class Flights:
+    """The flights under way, by what is expected. ``close`` ends them."""
+
+    def __init__(self, fill: Fill, store: BlobStore, observer: Observer) -> None:
+        self._fill = fill
+        self._store = store
+        self._observer = observer
+        self._flights: dict[str, Flight] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._in_memory = asyncio.Semaphore(2)
+
+    def under_way(self, expected: Expected) -> Flight | None:
+        return self._flights.get(expected.key)
+
+    def join(self, expected: Expected, candidates: Sequence[Candidate]) -> tuple[Flight, bool]:
+        """The flight for these bytes, begun now if there is none; True where somebody else had begun it."""
+        flight = self._flights.get(expected.key)
+        joined = flight is not None
+        if flight is None:
+            flight = self._flights[expected.key] = Flight(expected)
+            flight.add(candidates)
+            task = asyncio.create_task(self._fly(flight), name=f"flight {expected.key}")
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        else:
+            flight.add(candidates)
+            self._observer(Followed(expected.key))
+        return flight, joined
+
+    async def kept(self, expected: Expected) -> None:
+        """Until these bytes, verified a moment ago, are durable and visible, or cannot be kept."""
+        flight = self._flights.get(expected.key)
+        if flight is not None:
+            await flight.ended.wait()
+
+    async def _fly(self, flight: Flight) -> None:
+        key = flight.expected.key
+        self._observer(FlightBegan(key))
+        try:
+            await self._filled(flight)
+        except Failure as fault:
+            self._cannot(flight, fault)
+        except Exception:
+            log.exception("a flight crashed", extra={"key": key})
+        finally:
+            # no await between the last look for candidates and this: whoever comes now begins a new flight
+            self._retire(flight)
+            if flight.held is None and flight.fault is None and flight.next() is not None:
+                flight.fault = Interrupted("the transfer was interrupted inside this gateway; try again")
+            flight.tell()
+            flight.ended.set()
+            self._observer(FlightEnded(key))
+
+    async def _filled(self, flight: Flight) -> None:
+        """Until the bytes are kept, or nobody is left to ask."""
+        while flight.held is None and flight.next() is not None:
+            try:
+                claim = await self._store.claim(flight.expected)
+                if claim.held is not None:
+                    flight.land(claim.held, None)
+                elif claim.elsewhere is not None:
+                    flight.reads(claim.elsewhere)
+                    await asyncio.sleep(LOOK_AGAIN)
+                else:
+                    assert claim.partial is not None
+                    await self._into(flight, claim.partial)
+            except StoreFailed as failure:
+                if not _small(flight):
+                    raise
+                self._observer(Trouble("keep", _whose(flight), flight.expected.key, str(failure)))
+                async with self._in_memory:
+                    await self._into(flight, self._store.unkept(flight.expected))
+
+    async def _into(self, flight: Flight, partial: Partial) -> None:
+        """Returns once the bytes are right, once what came was thrown away, or when nobody is left to ask."""
+        keep = flight.expected.content is not None
+        try:
+            flight.reads(partial)
+            while (candidate := flight.next()) is not None:
+                flight.tell()
+                try:
+                    flight.current = candidate
+                    if await self._fill(flight, candidate, partial):
+                        return clear(flight, partial)
+                except Lied as lie:
+                    keep = blame(flight, candidate, partial, lie)
+                    if not keep:
+                        return None
+                except UpstreamFault as failure:
+                    flight.fail(candidate, failure)
+                if partial.size and flight.expected.unpacked is not None:
+                    return None  # a package is taken whole: the gzip of another source is another one
+        except StoreFailed:
+            keep = False
+            raise
+        finally:
+            flight.current = None
+            await partial.leave(keep=keep)
+            flight.tell()
+
+    def _retire(self, flight: Flight) -> None:
+        """Whoever comes from now on asks anew, rather than being told of failures of before."""
+        if self._flights.get(flight.expected.key) is flight:
+            del self._flights[flight.expected.key]
+
+    def _cannot(self, flight: Flight, fault: Failure) -> None:
+        """Told to everyone who waits; where the bytes have landed already, they are only not kept."""
+        if flight.held is None:
+            flight.fault = fault
+        self._observer(Trouble("keep", _whose(flight), flight.expected.key, str(fault)))
+
+    async def close(self) -> None:
+        """Break off what is under way and wait until it has ended."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def _whose(flight: Flight) -> str:
+    candidate = flight.winner or flight.next()
+    return candidate.member.name if candidate is not None else ""
+
+
+def _small(flight: Flight) -> bool:
+    """May it be held in memory, where the disk does not take it?"""
+    candidate = flight.next()
+    if candidate is None:
+        return False
+    bounded = candidate.want.kind is Kind.MANIFEST or flight.expected.unpacked is not None
+    return bounded or (candidate.due is not None and candidate.due <= MAX_DOCUMENT)

@@ -1,0 +1,102 @@
+"""Reading a blob while it arrives: the owner's bytes as they come, the end of them only once the digest is right.
+
+- A client that got a wrong beginning cannot be helped: containerd keeps it, and asks for the rest. So the last bytes of
+  whatever it asked for wait for the digest, and it never completes what is wrong.
+- Bytes of a mirror, and of another upstream, wait for the digest altogether.
+- If the file is thrown away and begun anew, whoever has been given some of it is broken off.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import aclosing
+
+from apprproxy.core.errors import Lied, StoreFailed
+from apprproxy.core.label import OWNER
+from apprproxy.core.model import KIB, Verdict
+from apprproxy.core.ports import Held, Readable
+from apprproxy.gateway.flight import Candidate, Flight
+from apprproxy.gateway.transfer import Pieces, Stretch
+
+WITHHELD = 64 * KIB
+
+Instead = Callable[[int, int, int, Readable | None], Pieces]
+"""Another way to bytes ``at`` up to ``stop`` of ``size``, for when they cannot be kept; with what is there."""
+
+
+class Following:
+    """One client's wait for a flight, whose size is known. ``entitled`` says whether it may be given what did not come
+    in its own name; ``may_see`` finds out, and raises where it may not."""
+
+    def __init__(
+        self,
+        verdict: Verdict,
+        flight: Flight,
+        candidates: Sequence[Candidate],
+        size: int,
+        *,
+        stream: str,
+        entitled: bool,
+        done: Callable[[], Awaitable[Held]],
+        instead: Instead,
+    ) -> None:
+        self.verdict = verdict
+        self.origin = candidates[0].member.name
+        self.size = size
+        self._flight = flight
+        self._candidates = candidates
+        self._stream = stream
+        self._entitled = entitled
+        self._done = done
+        self._instead = instead
+
+    async def held(self) -> Held:
+        return await self._done()
+
+    async def pieces(self, start: int, stop: int) -> Pieces:
+        at, reading = start, None
+        try:
+            while at < stop:
+                if self._flight.settled(self._candidates) is not None:
+                    held = self._as_announced(await self._done())
+                    yield Stretch(self._continued(held, reading), at, stop)
+                    return
+                growing = self._flight.growing
+                upto = min(self._safe(), stop - WITHHELD)
+                if growing is None or upto <= at:
+                    await self._flight.changed()
+                    continue
+                reading = self._continued(growing, reading)
+                yield Stretch(reading, at, upto)
+                at = upto
+        except StoreFailed:
+            async with aclosing(self._instead(at, stop, self.size, reading)) as pieces:
+                async for piece in pieces:
+                    yield piece
+
+    def _continued(self, now: Readable, before: Readable | None) -> Readable:
+        """What is read from now on, which must be what was read from before."""
+        if before is not None and before.identity != now.identity:
+            raise Lied(self.origin, "sent wrong bytes, of which this client has been given some")
+        return now
+
+    def _as_announced(self, held: Held) -> Held:
+        if held.size != self.size:
+            raise Lied(self.origin, f"{self.size} bytes were announced and {held.size} are right")
+        return held
+
+    def _safe(self) -> int:
+        """Up to where the bytes are such as may leave before they are verified."""
+        flight = self._flight
+        if self._stream == "never" or not (self._entitled or self._mine()):
+            return 0
+        end = flight.arrived
+        if self._stream == "any":
+            return end
+        owners = {(one.member.name, OWNER) for one in self._candidates}
+        return next((part.start for part in flight.parts if (part.upstream, part.source) not in owners), end)
+
+    def _mine(self) -> bool:
+        current = self._flight.current
+        return current is not None and current.place in {one.place for one in self._candidates}
+
+    async def close(self) -> None:
+        """The flight goes on without us."""

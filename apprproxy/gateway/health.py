@@ -1,0 +1,163 @@
+"""Whether one source is asked now. Pure: what became of each request and the time in, a decision out; no ``await``.
+
+- Trouble (no answer in time, a line that breaks, 502, 503, 504) shuts a source for a while, longer each time; then one
+  request is let through as a probe, and the others once that one has been answered.
+- Requests that were under way when a source was shut tell nothing new: ten that fail together are one failure.
+- A lie distrusts a mirror for much longer. An owner is never distrusted: there is nobody else to ask for its names.
+- Times are absolute differences: a clock that is set back shuts nobody out for long.
+"""
+
+from dataclasses import dataclass
+
+from apprproxy.core.errors import Shut
+from apprproxy.core.events import SourceOpened, SourceShut
+from apprproxy.core.label import Label
+from apprproxy.core.ports import Clock, Observer
+
+PROBING = 1.0
+"""Seconds after which to come back while a probe is under way: how long it will take nobody knows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Seconds, ``first`` doubled every time, ``longest`` at most."""
+
+    first: float
+    longest: float
+
+    def after(self, times: int) -> float:
+        """``times`` counts from 1. The exponent is bounded because a float is."""
+        return min(self.first * 2.0 ** min(times - 1, 64), self.longest)
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """``patience`` consecutive troubles shut the source; ``distrust`` None for one that is never distrusted."""
+
+    patience: int
+    penalty: Wait
+    distrust: Wait | None = None
+
+
+OWNER = Rules(3, Wait(1.0, 60.0))
+"""Patient, and soon back: without its owner a cold name fails."""
+MIRROR = Rules(1, Wait(2.0, 300.0), Wait(3600.0, 7 * 86400.0))
+"""Quickly passed over: the owner can be asked instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Closure:
+    """Not asked for ``seconds`` after ``since``, because of ``reason``."""
+
+    since: float
+    seconds: float
+    reason: str
+
+    def left(self, now: float) -> float:
+        return self.seconds - abs(now - self.since)
+
+
+class Health:
+    """Of one source. Says SourceShut and SourceOpened when that changes, not at every request."""
+
+    def __init__(self, label: Label, rules: Rules, now: Clock, observer: Observer) -> None:
+        self._label = label
+        self._rules = rules
+        self._now = now
+        self._observer = observer
+        self._troubles = 0
+        self._lies = 0
+        self._penalty: Closure | None = None
+        self._distrust: Closure | None = None
+        self._probe: Attempt | None = None
+
+    def admit(self) -> "Attempt":
+        """Let a request through, whose outcome the attempt is to be told; raises Shut."""
+        attempt = Attempt(self)
+        closure = self._closure()
+        if closure is None:
+            return attempt
+        if (left := closure.left(self._now())) > 0:
+            raise Shut(self._label.name, closure.reason, max(left, 1.0))
+        if self._probe is not None:
+            raise Shut(self._label.name, f"one request looks whether it is back; {closure.reason}", PROBING)
+        self._probe = attempt
+        return attempt
+
+    def lied(self) -> None:
+        """Bytes or a length that were provably wrong. Lies within one time of distrust are one."""
+        rule, now = self._rules.distrust, self._now()
+        if rule is None or (self._distrust is not None and self._distrust.left(now) > 0):
+            return
+        self._lies += 1
+        self._distrust = Closure(now, rule.after(self._lies), "it sent something wrong")
+        self._tell(self._distrust, lied=True)
+
+    # --- what attempts tell
+
+    def trouble(self, reason: str) -> None:
+        now, was_shut = self._now(), self._closure() is not None
+        if self._penalty is not None and self._penalty.left(now) > 0:
+            return
+        self._troubles += 1
+        over = self._troubles - self._rules.patience + 1
+        if over < 1:
+            return
+        self._penalty = Closure(now, self._rules.penalty.after(over), reason)
+        if not was_shut:
+            self._tell(self._penalty)
+
+    def answered(self) -> None:
+        """It lives: others may ask too. An answer does not end a distrust before its time."""
+        was_shut, self._penalty = self._closure() is not None, None
+        if self._distrust is not None and self._distrust.left(self._now()) <= 0:
+            self._distrust = None
+        if was_shut and self._closure() is None:
+            self._observer(SourceOpened(self._label.upstream, self._label.source))
+
+    def finished(self) -> None:
+        """A whole answer, so that the next trouble is the first again."""
+        self._troubles = 0
+
+    def ended(self, attempt: "Attempt") -> None:
+        """However it ended: if it was the probe, the next one may be."""
+        if self._probe is attempt:
+            self._probe = None
+
+    def _closure(self) -> Closure | None:
+        """The one that lasts longer, where there are two."""
+        closures = [one for one in (self._penalty, self._distrust) if one is not None]
+        return max(closures, key=lambda one: one.left(self._now()), default=None)
+
+    def _tell(self, closure: Closure, *, lied: bool = False) -> None:
+        self._observer(SourceShut(self._label.upstream, self._label.source, closure.seconds, closure.reason, lied))
+
+
+class Attempt:
+    """One request that was let through. ``ended`` must be called, whatever happened."""
+
+    def __init__(self, health: Health) -> None:
+        self._health = health
+        self._troubled = False
+        self.answering = False
+
+    def answered(self) -> None:
+        """Its headers came in time, with anything but 502, 503 and 504; its body may still break."""
+        self.answering = True
+        self._health.answered()
+        self._health.ended(self)
+
+    def troubled(self, reason: str) -> None:
+        """No headers in time, or headers that say so, or a body that broke off. Counts once."""
+        self.answering = True
+        if not self._troubled:
+            self._troubled = True
+            self._health.trouble(reason)
+
+    def finished(self) -> None:
+        """Read as far as its caller wished, and nothing broke."""
+        if not self._troubled:
+            self._health.finished()
+
+    def ended(self) -> None:
+        self._health.ended(self)

@@ -1,0 +1,84 @@
+"""What an owner said of a name, made durable: the document it points at is kept under its digest, and what is known of
+it is written down. A disk that takes nothing costs that it is asked for again, never the answer."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+
+from apprproxy.core.digest import Digest
+from apprproxy.core.errors import Exhausted, NotOffered, NotThere, Outage, StoreFailed
+from apprproxy.core.events import Trouble
+from apprproxy.core.label import OWNER
+from apprproxy.core.model import BlobWant, Descriptor, Expected, Found, Kind, NameWant, Place, Record
+from apprproxy.core.ports import Held, Observer
+from apprproxy.gateway.member import Member
+from apprproxy.gateway.shelf import Shelf
+
+FetchManifest = Callable[[BlobWant], Awaitable[Held]]
+"""Bytes by digest, durable when it returns, or as durable as they can be."""
+
+
+class Landing:
+    def __init__(self, shelf: Shelf, fetch: FetchManifest, observer: Observer) -> None:
+        self._shelf = shelf
+        self._fetch = fetch
+        self._observer = observer
+
+    async def land(self, member: Member, want: NameWant, found: Found) -> tuple[Descriptor, Held | None]:
+        """The document, fetched by its digest where the answer did not bring it; None where there is none to have."""
+        if found.body is not None:
+            held = await self._kept(member, Expected(found.target.digest), found.body)
+            await self._note(member, want, found.pins, held)
+        elif found.manifest:
+            held = await self._manifest(member, want, found.target.digest, next(iter(found.pins), ""))
+            await self._follow_pins(member, found.pins, held.digest)
+        else:
+            return found.target, None
+        return replace(found.target, size=held.size), held
+
+    async def remember(self, member: Member, want: NameWant, record: Record, as_of: int) -> None:
+        try:
+            await self._shelf.names.put(member.name, want.key, record, as_of)
+        except StoreFailed as failure:
+            self._observer(Trouble("keep", member.name, want.key, str(failure)))
+
+    async def _kept(self, member: Member, expected: Expected, body: bytes) -> Held:
+        try:
+            async with self._shelf.blobs.ingest(expected, member.name) as ingest:
+                await ingest.write(body)
+                return await ingest.commit()
+        except StoreFailed as failure:
+            self._observer(Trouble("keep", member.name, expected.key, str(failure)))
+            unkept = self._shelf.blobs.unkept(expected)
+            await unkept.begins(member.name, OWNER, None)
+            await unkept.write(body)
+            return await unkept.verify()
+
+    async def _note(self, member: Member, want: NameWant, pins: Mapping[str, Digest], held: Held) -> None:
+        """Its owner sent this document for this repository."""
+        try:
+            if want.kind.content:
+                await self._shelf.index.shown(member.where(want.repository), str(held.digest), OWNER)
+                await self._shelf.link(member.dialect, held)
+        except StoreFailed as failure:
+            self._observer(Trouble("index", member.name, want.key, str(failure)))
+        await self._follow_pins(member, pins, held.digest)
+
+    async def _follow_pins(self, member: Member, pins: Mapping[str, Digest], root: Digest) -> None:
+        """An answer that names one release is that release; a list of many pins none of them."""
+        if len(pins) != 1:
+            return
+        try:
+            await self._shelf.index.moved_on(f"{member.name}/{next(iter(pins))}", root)
+        except StoreFailed as failure:
+            self._observer(Trouble("index", member.name, next(iter(pins)), str(failure)))
+
+    async def _manifest(self, member: Member, want: NameWant, digest: Digest, pin: str) -> Held:
+        place = Place(member.name, (member.name,))
+        try:
+            return await self._fetch(BlobWant(place, want.repository, Expected(digest), Kind.MANIFEST, pin))
+        except Exhausted as failed:
+            # one member, so one failure; that its tag points at a manifest it does not have is no authoritative *no*
+            failure = failed.failures[0] if failed.failures else None
+            if failure is None or isinstance(failure, (NotThere, NotOffered)):
+                raise Outage(member.name, f"names {digest} for {want.name!r} and does not have it") from failed
+            raise failure from failed

@@ -1,0 +1,51 @@
+"""Who may see which bytes: decided for each repository before what is held or on its way is looked at.
+
+Bytes are shared by all who may see them. A repository shows a blob that came here through it, that its owner said it
+has there, or that a manifest of it names and the same upstream sent; a manifest alone proves nothing.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+
+from apprproxy.core.errors import Exhausted, StoreFailed, UpstreamFault
+from apprproxy.core.model import BlobWant, Kind, NameWant
+from apprproxy.core.ports import Index
+from apprproxy.gateway.lookup import Named
+from apprproxy.gateway.member import Member
+
+Confirm = Callable[[Member, NameWant], Awaitable[Named]]
+"""Does the owner have it there? Raises an UpstreamFault if not, or if it cannot be asked."""
+
+
+class Visible:
+    def __init__(self, index: Index, confirm: Confirm) -> None:
+        self._index = index
+        self._confirm = confirm
+
+    async def known(self, member: Member, want: BlobWant) -> bool:
+        """Without asking anybody."""
+        return await self._index.shows(member.where(want.repository), want.expected.key)
+
+    async def confirmed(self, member: Member, want: BlobWant) -> int | None:
+        """The owner has it there; returns the size that it tells. Raises a Failure."""
+        kind = Kind.MANIFEST_PRESENCE if want.kind is Kind.MANIFEST else Kind.PRESENCE
+        named = await self._confirm(member, NameWant(want.place, kind, want.repository, str(want.expected.digest)))
+        with suppress(StoreFailed):  # then it is asked again
+            await self._index.shown(member.where(want.repository), want.expected.key)
+        size = named.record.target.size
+        return size if size >= 0 else None
+
+    async def among(self, members: Sequence[Member], want: BlobWant) -> Member:
+        """The first of them through which it may be seen; raises Exhausted or NotHeld."""
+        failures: list[UpstreamFault] = []
+        for member in members:
+            if await self.known(member, want):
+                return member
+        for member in members:
+            try:
+                await self.confirmed(member, want)
+            except UpstreamFault as failure:
+                failures.append(failure)
+            else:
+                return member
+        raise Exhausted(failures)

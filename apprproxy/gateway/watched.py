@@ -1,0 +1,87 @@
+"""An upstream that is asked only while its health allows, and whose health hears how every request ended."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+from apprproxy.core.errors import TooSlow, Unreachable, UpstreamFault
+from apprproxy.core.ports import Incoming, Reply, Request, Upstream
+from apprproxy.core.reading import whole
+from apprproxy.gateway.health import Attempt, Health
+
+_AWAY = {502, 503, 504}
+"""Statuses by which whoever stands before a registry says that it is not there."""
+
+
+class Watched:
+    """Implements Upstream. Raises Shut at once, without a connection, while the source is shut."""
+
+    def __init__(self, upstream: Upstream, health: Health) -> None:
+        self._upstream = upstream
+        self._health = health
+
+    @property
+    def name(self) -> str:
+        return self._upstream.name
+
+    @asynccontextmanager
+    async def open(self, request: Request) -> AsyncIterator[Incoming]:
+        attempt = self._health.admit()
+        try:
+            async with self._upstream.open(request) as incoming:
+                if incoming.status in _AWAY:
+                    attempt.troubled(f"answered {incoming.status}")
+                else:
+                    attempt.answered()
+                yield _Heard(incoming, attempt)
+            attempt.finished()
+        except UpstreamFault as fault:
+            _judge(attempt, fault)
+            raise
+        except asyncio.CancelledError:
+            # A caller that gives up before the headers does so because they are late (a lookup's time-out). A write is
+            # ended by its client at will, who must not be able to shut the upstream for everybody.
+            if not attempt.answering and not request.as_caller:
+                attempt.troubled("no answer in time")
+            raise
+        finally:
+            attempt.ended()
+
+    async def send(self, request: Request) -> Reply:
+        async with self.open(request) as incoming:
+            return await whole(self.name, incoming, request.limit)
+
+
+def _judge(attempt: Attempt, fault: UpstreamFault) -> None:
+    """A failure before or after the headers: the line's, or one by which the source shows that it lives."""
+    if attempt.answering:
+        attempt.finished()
+    elif isinstance(fault, (Unreachable, TooSlow)) or fault.status in _AWAY:
+        attempt.troubled(fault.sentence)
+    else:
+        attempt.answered()
+        attempt.finished()
+
+
+class _Heard:
+    """An answer whose body tells if it breaks off."""
+
+    def __init__(self, incoming: Incoming, attempt: Attempt) -> None:
+        self._incoming = incoming
+        self._attempt = attempt
+
+    @property
+    def status(self) -> int:
+        return self._incoming.status
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return self._incoming.headers
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        try:
+            async for chunk in self._incoming.chunks():
+                yield chunk
+        except UpstreamFault as fault:
+            self._attempt.troubled(fault.sentence)
+            raise

@@ -1,0 +1,90 @@
+"""Names resolved at upstreams that are trusted, by the gateway's own objects, for the lock file of one that is not."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from apprproxy.app import App, build
+from apprproxy.appregistry import paths, shapes
+from apprproxy.core.digest import Digest
+from apprproxy.core.errors import Failure, Malformed
+from apprproxy.core.lock import BadLock, Lock
+from apprproxy.core.model import Cache, Kind, NameWant, Place
+from apprproxy.core.ports import Clock
+from apprproxy.oci import names as oci
+from apprproxy.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A name as the operator gave it, and what it adds to a lock file; or why that could not be told."""
+
+    name: str
+    digests: Mapping[str, Digest] = field(default_factory=dict)
+    failure: str = ""
+
+
+def lock_files(settings: Settings) -> set[Path]:
+    return {upstream.lock_file for upstream in settings.upstreams.values() if upstream.lock_file is not None}
+
+
+async def resolve(settings: Settings, names: Sequence[str], *, now: Clock = time.time) -> list[Resolved]:
+    """Never raises for one of the names; raises what ``build`` raises."""
+    app = build(_without_locks(settings), now=now)
+    try:
+        return [await _resolved(app, settings, name) for name in names]
+    finally:
+        await app.close()
+
+
+def _without_locks(settings: Settings) -> Settings:
+    """The lock file may be the one that is about to be made. Everything else holds, ``own`` above all."""
+    upstreams = {
+        name: upstream.model_copy(update={"names": "refuse", "lock_file": None})
+        if upstream.names == "locked"
+        else upstream
+        for name, upstream in settings.upstreams.items()
+    }
+    return settings.model_copy(update={"upstreams": upstreams})
+
+
+async def _resolved(app: App, settings: Settings, name: str) -> Resolved:
+    try:
+        digests = await _digests(app, parse(settings, name))
+        Lock.of(digests)
+    except (Failure, BadLock, shapes.NotTheShape) as failure:
+        return Resolved(name, failure=str(failure))
+    return Resolved(name, digests)
+
+
+async def _digests(app: App, want: NameWant) -> dict[str, Digest]:
+    named = await app.gateway.lookup(want, again=True)
+    if named.verdict.cache is Cache.STALE:
+        raise Malformed(f"{want.place.name} could not be asked now, and what it said before is not locked")
+    if want.kind is Kind.TAG:
+        return {f"{want.repository}:{want.name}": named.record.target.digest}
+    body = await named.document.read()
+    manifests = [shapes.read_manifest(body)] if "/" in want.name else shapes.read_manifests(body)
+    if not manifests:
+        raise Malformed(f"{want.place.name} has no format of {want.repository}@{want.name}")
+    return {manifest.pin: manifest.digest for manifest in manifests}
+
+
+def parse(settings: Settings, name: str) -> NameWant:
+    """``<upstream>/<repository>:<tag>`` or ``<upstream>/<package>@<release>[/<format>]``; raises Malformed."""
+    first, _, rest = name.partition("/")
+    upstream = settings.upstreams.get(first)
+    if upstream is None:
+        raise Malformed(f"a name to lock begins with an upstream's, and there is none called {first[:80]!r}")
+    if upstream.names != "trust":
+        raise Malformed(f"upstreams.{first}.names is {upstream.names}: lock names as an upstream says that is trusted")
+    place = Place(first, (first,), upstream.kind)
+    if upstream.kind == "oci":
+        repository, _, tag = rest.rpartition(":")
+        return NameWant(place, Kind.TAG, oci.repository(repository), oci.tag(tag))
+    package, _, release = rest.partition("@")
+    namespace, _, short = package.partition("/")
+    release, slash, media_type = release.partition("/")
+    wanted = paths.release_name(release) + (f"/{paths.format_name(media_type)}" if slash else "")
+    return NameWant(place, Kind.RELEASE, paths.package_name(namespace, short), wanted)

@@ -1,0 +1,29 @@
+"""What arriving bytes ask of the cap before they are written, and what they tell it when they stay or go."""
+
+from typing import Protocol
+
+from apprproxy.core.digest import Digest
+
+
+class Cap(Protocol):
+    """Blocking; shared by all processes of a cache. ``part`` is the name of a file in ``ingest/``."""
+
+    def reserve(self, part: str, total: int) -> None:
+        """The file may grow to so many bytes in all; raises NoRoom."""
+        ...
+
+    def keep(self, part: str, digest: Digest, size: int, unpacked: Digest | None) -> None:
+        """The file is about to become this blob."""
+        ...
+
+    def shrink(self, part: str, total: int) -> None:
+        """The file has so many bytes, and stays for whoever continues it."""
+        ...
+
+    def release(self, part: str) -> None:
+        """The file is gone."""
+        ...
+
+    def free(self, size: int) -> None:
+        """The disk is full although the cap is not reached: so many bytes have to go, as far as pins allow."""
+        ...

@@ -1,0 +1,136 @@
+"""The sqlite file of the index: always one that can be used, and what goes wrong with it is StoreFailed.
+
+- One connection writes and one reads, each under a lock. Writes exclude one another in sqlite anyway; the second is
+  there so that nobody who only asks waits for an eviction. More connections would be more caches of the same pages.
+- Commits are not synced one by one: killing the process loses nothing, a power cut may lose the last of them, and after
+  it the blobs are counted again (``scan.py``).
+"""
+
+import fcntl
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from apprproxy.core.errors import StoreFailed
+from apprproxy.core.events import SetAside
+from apprproxy.core.ports import Observer
+from apprproxy.store.schema import bring_up_to_date
+
+PATIENCE = 10.0
+"""Seconds that a transaction waits for those of other processes."""
+
+_SETTINGS = (
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = NORMAL",
+    "PRAGMA trusted_schema = OFF",
+    "PRAGMA cache_size = -32768",  # of 1 KiB: what one eviction touches; less, and it is written twice
+    "PRAGMA journal_size_limit = 67108864",
+)
+_BROKEN = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}
+"""SQLITE_ERROR: the tables are not those that its format has."""
+
+
+class Database:
+    """Shared by threads. ``close`` it."""
+
+    def __init__(self, path: Path, observer: Observer) -> None:
+        self._writing, self._reading = threading.Lock(), threading.Lock()
+        with translated(), exclusively(path):
+            try:
+                self._writer = _opened(path)
+            except sqlite3.DatabaseError as error:
+                if error.sqlite_errorcode & 0xFF not in _BROKEN:
+                    raise
+                observer(SetAside("index", str(_set_aside(path)), str(error)))
+                self._writer = _opened(path)
+            self._reader = _connected(path)
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """One writer at a time, over all processes; undone if the block raises."""
+        with self._writing, translated():
+            self._writer.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._writer
+                self._writer.execute("COMMIT")
+            except BaseException:
+                if self._writer.in_transaction:
+                    self._writer.execute("ROLLBACK")
+                raise
+
+    def read(self, query: str, *values: Any) -> list[Any]:
+        """Of what was committed last; waits for nobody's transaction."""
+        with self._reading, translated():
+            return self._reader.execute(query, values).fetchall()
+
+    def close(self) -> None:
+        with self._writing, self._reading:
+            self._reader.close()
+            self._writer.close()
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        raise StoreFailed(f"the cache's index failed: {error}") from error
+    except sqlite3.Error as error:  # a connection that was closed, which only a stopping gateway has
+        raise StoreFailed(f"the cache's index cannot be used: {error}") from error
+    except OSError as error:
+        raise StoreFailed(f"the cache's disk failed: {error.strerror}") from error
+
+
+@contextmanager
+def exclusively(path: Path) -> Iterator[None]:
+    """One process at a time opens and, where there is need, replaces the file."""
+    fd = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
+
+
+def _connected(path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
+    try:
+        for setting in _SETTINGS:
+            db.execute(setting)
+    except sqlite3.Error:
+        db.close()
+        raise
+    return db
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    db = _connected(path)
+    try:
+        bring_up_to_date(db, path.name)
+        if db.execute("SELECT count(blobs + held + pinned + reserved) FROM totals").fetchone() != (1,):
+            raise _broken("its totals are missing")
+    except (sqlite3.Error, StoreFailed):
+        db.close()
+        raise
+    return db
+
+
+def _broken(why: str) -> sqlite3.DatabaseError:
+    error = sqlite3.DatabaseError(why)
+    error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+    return error
+
+
+def _set_aside(path: Path) -> Path:
+    """Kept for whoever wants to know, under the first name that is free; its log would spoil the new file."""
+    number = 1
+    while (aside := path.with_name(f"{path.name}.broken-{number}")).exists():
+        number += 1
+    path.rename(aside)
+    for ending in ("-wal", "-shm"):
+        path.with_name(path.name + ending).unlink(missing_ok=True)
+    return aside

@@ -1,0 +1,51 @@
+"""What goes first: plain arithmetic, and the order is given."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from apprproxy.core.errors import NoRoom
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """``held`` bytes in ``blobs`` blobs, ``pinned`` of them not to be evicted, and what files on their way in may
+    take."""
+
+    blobs: int
+    held: int
+    pinned: int
+    reserved: int
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """``unpacked`` is the key of the tar inside, where that is known."""
+
+    key: str
+    size: int
+    unpacked: str | None = None
+
+
+def missing(totals: Totals, more: int, cap: int) -> int:
+    """Bytes that must go before so many more may come; 0 for none. Raises NoRoom where not even all would do."""
+    short = max(0, totals.held + totals.reserved + more - cap)
+    if short > totals.held - totals.pinned:
+        raise no_room(more, cap)
+    return short
+
+
+def first_to_go(candidates: Iterable[Candidate], short: int, at_most: int) -> list[Candidate]:
+    """As few as free ``short`` bytes, in the order given, but no more than ``at_most`` at once: read no further."""
+    chosen: list[Candidate] = []
+    if short <= 0:
+        return chosen
+    for candidate in candidates:
+        chosen.append(candidate)
+        short -= candidate.size
+        if short <= 0 or len(chosen) == at_most:
+            break
+    return chosen
+
+
+def no_room(more: int, cap: int) -> NoRoom:
+    return NoRoom(f"cache.max_size ({cap} bytes) leaves no room for {more} more: what is pinned or arriving stays")

@@ -1,0 +1,108 @@
+"""The port Index: what the ledger knows, asked from the event loop, and answered from memory where it can be."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import suppress
+from typing import TypeVar
+
+from cachetools import LRUCache
+
+from apprproxy.core.digest import Digest
+from apprproxy.core.errors import Interrupted
+from apprproxy.core.events import Trouble
+from apprproxy.core.model import Expected, Where
+from apprproxy.core.ports import Observer
+from apprproxy.store.ledger import Ledger
+
+REMEMBERED = 50_000
+"""Permissions in memory, of about half a kilobyte each."""
+
+T = TypeVar("T")
+
+
+class DiskIndex:
+    """Implements Index over a ledger, which it does not close. ``close`` when done."""
+
+    def __init__(self, ledger: Ledger, observer: Observer) -> None:
+        self._ledger = ledger
+        self._observer = observer
+        self._readers = ThreadPoolExecutor(2, thread_name_prefix="index-reader")
+        self._writers = ThreadPoolExecutor(1, thread_name_prefix="index-writer")  # so that no question waits for one
+        self._generation = -1
+        self._allowed: LRUCache[tuple[Where, str], None] = LRUCache(REMEMBERED)
+        self._pins: frozenset[str] | None = None
+
+    async def shows(self, where: Where, key: str) -> bool:
+        generation = self._current()
+        if (where, key) in self._allowed:
+            self._allowed[where, key] = None  # used last
+            return True
+        allowed = await self._read(self._ledger.membership.shows, where, key)
+        if allowed and generation == self._current():
+            self._allowed[where, key] = None
+        return allowed
+
+    async def shown(self, where: Where, key: str, source: str = "") -> None:
+        generation = self._current()
+        if not source and (where, key) in self._allowed:
+            return
+        await self._write(self._ledger.membership.shown, where, key, source)
+        if generation == self._current():
+            self._allowed[where, key] = None
+
+    async def link(self, parent: Digest, children: Sequence[Expected]) -> None:
+        await self._write(self._ledger.membership.link, parent, tuple(children))
+
+    async def stated_size(self, where: Where, key: str) -> int | None:
+        return await self._read(self._ledger.membership.stated_size, where, key)
+
+    def used(self, digest: Digest) -> None:
+        if self._ledger.uses.add(digest):
+            with suppress(RuntimeError):  # closing: the ledger writes what is left
+                self._writers.submit(self._write_uses)
+
+    def _write_uses(self) -> None:
+        try:
+            self._ledger.write_uses()
+        except Exception as error:  # the top of a task
+            self._observer(Trouble("index", "", "last uses", str(error)))
+
+    async def moved_on(self, name: str, root: Digest) -> None:
+        generation = self._current()
+        pins = self._pins
+        if pins is None:
+            pins = frozenset(await self._read(self._ledger.pinned.pins))
+            if generation == self._current():
+                self._pins = pins
+        if name in pins:
+            await self._write(self._ledger.pinned.follow, name, root)
+
+    def _current(self) -> int:
+        """The shared generation; what is in memory is of it."""
+        generation = self._ledger.generation.read()
+        if generation != self._generation:
+            self._generation = generation
+            self._allowed.clear()
+            self._pins = None
+        return generation
+
+    async def _read(self, call: Callable[..., T], *args: object) -> T:
+        return await _run(self._readers, call, *args)
+
+    async def _write(self, call: Callable[..., T], *args: object) -> T:
+        return await _run(self._writers, call, *args)
+
+    async def close(self) -> None:
+        """Until all that was told is written."""
+        for threads in (self._readers, self._writers):
+            await asyncio.to_thread(threads.shutdown)
+        await asyncio.to_thread(self._ledger.write_uses)
+
+
+async def _run(threads: Executor, call: Callable[..., T], *args: object) -> T:
+    try:
+        working = asyncio.get_running_loop().run_in_executor(threads, call, *args)
+    except RuntimeError as error:
+        raise Interrupted("the index is closed") from error
+    return await working

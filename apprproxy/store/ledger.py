@@ -1,0 +1,167 @@
+"""Committed plus reserved bytes never exceed the cap: whoever writes reserves first, and what must go goes then.
+
+- Every change is one transaction over all processes of the cache, so that they never exceed the cap together.
+- A blob is counted before its file is visible and until after it is gone: a crash over-counts, and never under-counts.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from apprproxy.core.digest import Digest
+from apprproxy.core.events import Evicted
+from apprproxy.core.ports import Clock, Observer
+from apprproxy.store.database import Database, exclusively, translated
+from apprproxy.store.evict import Totals
+from apprproxy.store.generation import Generation
+from apprproxy.store.membership import Membership
+from apprproxy.store.partials import SETTLING, Partials, count_part
+from apprproxy.store.pinned import Pinned, covered
+from apprproxy.store.room import Made, Room, current, unlink
+from apprproxy.store.scan import count_once
+from apprproxy.store.uses import Uses, use
+
+_KEEP = """
+INSERT INTO blobs (key, size, used, pinned, unpacked) VALUES (?, ?, ?, ?, ?)
+ON CONFLICT (key) DO UPDATE SET size = excluded.size, used = max(used, excluded.used),
+    pinned = max(pinned, excluded.pinned), unpacked = coalesce(unpacked, excluded.unpacked)
+"""
+
+_PAGE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    digest: Digest
+    size: int
+    used: float
+    pinned: bool
+
+
+class Ledger:
+    """For threads and commands: everything is blocking, and raises StoreFailed. ``close`` it.
+
+    ``part`` is the name of a file in ``ingest/`` that ends in ``.part`` and whose lock the caller holds, or is about to
+    take (``partials.SETTLING``).
+    """
+
+    def __init__(self, root: Path, max_size: int, now: Clock, observer: Observer) -> None:
+        self.max_size = max_size
+        self._root = root
+        self._now = now
+        self._observer = observer
+        path = root / "index.db"
+        self.database = Database(path, observer)
+        self.generation = Generation(root / "names" / "generation")
+        self.uses = Uses(now)
+        self.membership = Membership(self.database, now)
+        self.pinned = Pinned(self.database, self.generation)
+        self._partials = Partials(root / "ingest")
+        self._room = Room(root, max_size, self._partials, self.uses)
+        try:
+            with translated(), exclusively(path):
+                count_once(self.database, root, now())
+        except BaseException:
+            self._shut()
+            raise
+
+    # --- what is on its way in
+
+    def reserve(self, part: str, total: int) -> None:
+        """The file may grow to ``total`` bytes in all; less than before changes nothing. Evicts what must go; raises
+        NoRoom, and evicts no blob, where that would not do."""
+        while not self._reserved(part, total):
+            pass
+
+    def _reserved(self, part: str, total: int) -> bool:
+        """One step, so that others get their turn while many small blobs make room for a large one."""
+        with self.database.transaction() as db:
+            row = db.execute("SELECT size FROM parts WHERE part = ?", (part,)).fetchone()
+            if row is not None and row[0] >= total:
+                return True
+            made = self._room.make(db, total - (row[0] if row else 0), self._now(), part)
+            if made.enough:
+                count_part(db, part, total, self._now())
+        self._tell(made)
+        return made.enough
+
+    def shrink(self, part: str, total: int) -> None:
+        """Only so many bytes are there, and nobody is writing more."""
+        with self.database.transaction() as db:
+            db.execute("UPDATE parts SET size = min(size, ?) WHERE part = ?", (total, part))
+
+    def release(self, part: str) -> None:
+        """The file is gone: removed, or renamed into its place."""
+        with self.database.transaction() as db:
+            db.execute("DELETE FROM parts WHERE part = ?", (part,))
+
+    def keep(self, part: str, digest: Digest, size: int, unpacked: Digest | None) -> None:
+        """Just before the file is renamed into its place: the reservation becomes a blob. ``release`` it afterwards."""
+        key, tar = str(digest), f"unpacked:{unpacked}" if unpacked else None
+        self.reserve(part, size)
+        with self.database.transaction() as db:
+            now = self._now()
+            db.execute("UPDATE parts SET size = 0, key = ?, at = ? WHERE part = ?", (key, now, part))
+            pinned = covered(db, key, tar)
+            db.execute(_KEEP, (key, size, now, pinned, tar))
+            use(db, key, now)
+            db.execute("DELETE FROM parts WHERE key IS NOT NULL AND at < ?", (now - SETTLING,))
+
+    def sweep(self) -> None:
+        """At the start: count what is there, let go of what is not, and come below a cap that was lowered."""
+        with self.database.transaction() as db:
+            self._partials.settle(db, self._now())
+            above = self._room.above(db)
+        self.free(above)
+
+    def free(self, size: int) -> None:
+        """Evict so many bytes, as far as pins allow, whatever the cap says: the disk may be full before."""
+        enough = False
+        while not enough:
+            with self.database.transaction() as db:
+                made = self._room.make_what_can_be(db, size)
+            self._tell(made)
+            size -= made.size
+            enough = made.enough
+
+    # --- what is held
+
+    def remove(self, digest: Digest) -> None:
+        """The blob is not to be held any more, pinned or not: its file goes, if it has not gone before, and all that
+        is known of it."""
+        with self.database.transaction() as db:
+            key = str(digest)
+            for (tar,) in db.execute("SELECT unpacked FROM blobs WHERE key = ?", (key,)).fetchall():
+                unlink(self._root, key, tar)
+            unlink(self._root, key, None)
+            db.execute("DELETE FROM blobs WHERE key = ?", (key,))
+
+    def totals(self) -> Totals:
+        return current(self.database.read)
+
+    def blobs(self) -> Iterator[Blob]:
+        """All that are held, by digest; read in pages, so that it may be slow and large."""
+        last = ""
+        while page := self.database.read(
+            "SELECT key, size, used, pinned FROM blobs WHERE key > ? ORDER BY key LIMIT ?", last, _PAGE
+        ):
+            for last, size, used, pinned in page:
+                yield Blob(Digest.parse(last), size, used, bool(pinned))
+
+    def write_uses(self) -> None:
+        with self.database.transaction() as db:
+            self.uses.write(db)
+
+    def close(self) -> None:
+        try:
+            self.write_uses()
+        finally:
+            self._shut()
+
+    def _shut(self) -> None:
+        self.database.close()
+        self.generation.close()
+
+    def _tell(self, made: Made) -> None:
+        if made.blobs:
+            self._observer(Evicted(made.blobs, made.size))

@@ -1,0 +1,123 @@
+"""Who may see which bytes, and what names them.
+
+A link alone opens nothing: anybody may publish a document that names a private digest. It counts only in a repository
+that may show the document itself, and only for bytes that came from that upstream, as that account sees it.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from apprproxy.core.digest import Digest
+from apprproxy.core.model import Expected, Where
+from apprproxy.core.ports import Clock
+from apprproxy.store.below import WIDTH
+from apprproxy.store.database import Database
+from apprproxy.store.pinned import extend
+from apprproxy.store.uses import use
+
+LOOSE = 100_000
+"""Keys of which something is known and whose bytes are not held: HEAD for a million blobs must not fill the disk."""
+
+PLACES = 1000
+"""Repositories remembered for one key; one that was forgotten has its owner asked again."""
+
+_CONTRADICTION = -1
+_LARGEST = 2**63 - 1
+
+_HERE = "SELECT 1 FROM members WHERE key = ?3 AND upstream = ?1 AND repository = ?2"
+_CAME = "SELECT 1 FROM members WHERE key = ?3 AND upstream = ?1 AND source <> ''"
+_NAMED = """FROM links CROSS JOIN members ON members.key = links.parent AND upstream = ?1 AND repository = ?2
+    WHERE links.child = ?3"""
+_SHOWS = f"SELECT EXISTS ({_HERE}) OR (EXISTS ({_CAME}) AND EXISTS (SELECT 1 {_NAMED}))"
+_SIZES = f"SELECT DISTINCT links.size {_NAMED} AND links.size IS NOT NULL LIMIT 2"
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a blob may be shown, and since when. ``source`` sent its bytes; empty: its owner only confirmed it."""
+
+    where: Where
+    source: str
+    at: float
+
+
+class Membership:
+    """Blocking. Raises StoreFailed."""
+
+    def __init__(self, database: Database, now: Clock) -> None:
+        self._database = database
+        self._now = now
+
+    def shows(self, where: Where, key: str) -> bool:
+        return self._database.read(_SHOWS, where.upstream, where.repository, key) == [(1,)]
+
+    def shown(self, where: Where, key: str, source: str) -> None:
+        with self._database.transaction() as db:
+            db.execute(
+                "INSERT INTO members VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET at = excluded.at,"
+                " source = CASE excluded.source WHEN '' THEN source ELSE excluded.source END",
+                (key, where.upstream, where.repository, source, self._now()),
+            )
+            db.execute(
+                "DELETE FROM members WHERE (key, upstream, repository) IN (SELECT key, upstream, repository"
+                " FROM members WHERE key = ? ORDER BY at DESC LIMIT -1 OFFSET ?)",
+                (key, PLACES),
+            )
+            _bound(db, key)
+
+    def link(self, parent: Digest, children: Sequence[Expected]) -> None:
+        """Documents do not change, so a second time is nothing new."""
+        key, sizes = str(parent), _sizes(children)
+        if not sizes or self._database.read("SELECT 1 FROM links WHERE parent = ? LIMIT 1", key):
+            return
+        with self._database.transaction() as db:
+            db.executemany(
+                "INSERT OR IGNORE INTO links (parent, child, size) VALUES (?, ?, ?)",
+                [(key, child, size) for child, size in sizes.items()],
+            )
+            _bound(db, key)
+            extend(db, key)
+            for (used,) in db.execute("SELECT used FROM blobs WHERE key = ?", (key,)).fetchall():
+                use(db, key, used)
+
+    def stated_size(self, where: Where, key: str) -> int | None:
+        sizes = self._database.read(_SIZES, where.upstream, where.repository, key)
+        return int(sizes[0][0]) if len(sizes) == 1 and sizes[0] != (_CONTRADICTION,) else None
+
+    def provenance(self, digest: Digest) -> list[Origin]:
+        """Oldest first; what came by the digest of the tar inside included."""
+        found = self._database.read(
+            "SELECT upstream, repository, source, at FROM members WHERE key = ?1"
+            " OR key = (SELECT unpacked FROM blobs WHERE key = ?1) ORDER BY at, upstream, repository",
+            str(digest),
+        )
+        return [Origin(Where(upstream, repository), source, at) for upstream, repository, source, at in found]
+
+
+def _sizes(children: Sequence[Expected]) -> dict[str, int | None]:
+    """By key, as many as are kept."""
+    sizes: dict[str, int | None] = {}
+    for child in children:
+        size = child.size if child.size is not None and 0 <= child.size <= _LARGEST else None
+        before = sizes.get(child.key)
+        if before is not None and size is not None and before != size:
+            size = _CONTRADICTION
+        if child.key in sizes or len(sizes) < WIDTH:
+            sizes[child.key] = before if size is None else size
+    return sizes
+
+
+def _bound(db: sqlite3.Connection, key: str) -> None:
+    """What is known of bytes that are not held goes when too much has come after it."""
+    if db.execute(
+        "SELECT 1 FROM blobs WHERE key = ?1 UNION ALL SELECT 1 FROM blobs WHERE unpacked = ?1", (key,)
+    ).fetchone():
+        return
+    if db.execute("SELECT 1 FROM loose WHERE key = ?", (key,)).fetchone():
+        return
+    newest = db.execute("INSERT INTO loose (key) VALUES (?)", (key,)).lastrowid or 0
+    for (old,) in db.execute("SELECT key FROM loose WHERE id <= ?", (newest - LOOSE,)).fetchall():
+        db.execute("DELETE FROM members WHERE key = ?", (old,))
+        db.execute("DELETE FROM links WHERE parent = ?", (old,))
+        db.execute("DELETE FROM loose WHERE key = ?", (old,))

@@ -1,0 +1,97 @@
+"""Files on their way in, and what is set aside for them.
+
+- Whoever writes a file holds its lock. What nobody holds is an orphan: it counts with what is on disk, so that somebody
+  may continue it, and goes after a day.
+- A reservation without a file is let go, and that of an unlocked file cut down, only when it has been there for a
+  while: its owner may be about to make or to lock the file.
+"""
+
+import fcntl
+import os
+import sqlite3
+import stat
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+SETTLING = 60.0
+"""Seconds between a reservation and the lock on its file, at the very most."""
+
+ORPHANED = 86_400.0
+"""Seconds. Nobody has come back for it in a day."""
+
+
+class Partials:
+    """``ingest`` is the directory. Everything happens inside the caller's transaction. Blocking."""
+
+    def __init__(self, ingest: Path) -> None:
+        self._ingest = ingest
+
+    def settle(self, db: sqlite3.Connection, now: float, wanted: str = "") -> None:
+        """Make the reservations say what is there; ``wanted`` is in use, whatever its file looks like."""
+        rows: dict[str, float] = dict(db.execute("SELECT part, at FROM parts").fetchall())
+        files = {path.name for path in self._ingest.glob("*.part")}
+        for part in (rows.keys() | files) - {wanted}:
+            settled = now - rows.get(part, float("-inf")) >= SETTLING
+            if part not in files:
+                if settled:
+                    db.execute("DELETE FROM parts WHERE part = ?", (part,))
+            else:
+                self._settle_file(db, part, now, new=part not in rows, settled=settled)
+
+    def _settle_file(self, db: sqlite3.Connection, part: str, now: float, *, new: bool, settled: bool) -> None:
+        path = self._ingest / part
+        with _unlocked(path) as found:
+            if found is None:  # somebody is at work on it, or it has gone meanwhile
+                with suppress(FileNotFoundError):
+                    if new:
+                        count_part(db, part, path.lstat().st_size, now)
+            elif settled and now - found.st_mtime >= ORPHANED:
+                self._remove(path)
+                db.execute("DELETE FROM parts WHERE part = ?", (part,))
+            elif settled:
+                count_part(db, part, found.st_size, now)
+
+    def _remove(self, path: Path) -> None:
+        """With what stands beside it under the same name."""
+        for beside in self._ingest.glob(f"{path.stem}.*"):
+            if beside != path:
+                beside.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
+
+    def publishing(self, db: sqlite3.Connection) -> Collection[str]:
+        """Blobs that are counted and about to be renamed into place: their file is here still. To evict one of them
+        now would leave a file that nobody counts."""
+        rows = db.execute("SELECT part, key FROM parts WHERE key IS NOT NULL").fetchall()
+        return {key for part, key in rows if (self._ingest / part).exists()}
+
+
+def count_part(db: sqlite3.Connection, part: str, size: int, now: float) -> None:
+    db.execute(
+        "INSERT INTO parts (part, size, at) VALUES (?, ?, ?) ON CONFLICT (part) DO UPDATE SET size = excluded.size,"
+        " at = excluded.at, key = NULL",
+        (part, size, now),
+    )
+
+
+@contextmanager
+def _unlocked(path: Path) -> Iterator[os.stat_result | None]:
+    """The file's facts, with its lock held; None where somebody else holds it, or there is no such file."""
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        yield None
+        return
+    try:
+        yield _lock(fd)
+    finally:
+        os.close(fd)
+
+
+def _lock(fd: int) -> os.stat_result | None:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return None
+    found = os.fstat(fd)
+    return found if found.st_nlink and stat.S_ISREG(found.st_mode) else None

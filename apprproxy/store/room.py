@@ -1,0 +1,104 @@
+"""Room is made inside the transaction that needs it: orphans first, then blobs, least recently used first."""
+
+import os
+import sqlite3
+from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from apprproxy.core.digest import Digest
+from apprproxy.store.evict import Candidate, Totals, first_to_go, missing, no_room
+from apprproxy.store.partials import Partials
+from apprproxy.store.uses import Uses
+
+AT_ONCE = 1000
+"""Blobs that one transaction evicts: some tenths of a second in which other processes wait."""
+
+_IN_ORDER = "SELECT key, size FROM blobs WHERE pinned = 0 ORDER BY used, key"
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What was evicted. Where it is not ``enough`` there is more to go, in another transaction."""
+
+    enough: bool
+    blobs: int = 0
+    size: int = 0
+
+
+class Room:
+    def __init__(self, root: Path, max_size: int, partials: Partials, uses: Uses) -> None:
+        self._root = root
+        self._max_size = max_size
+        self._partials = partials
+        self._uses = uses
+
+    def make(self, db: sqlite3.Connection, more: int, now: float, part: str) -> Made:
+        """For so many more bytes of the part. Raises NoRoom before any blob has gone."""
+        if not self._short(db, more):
+            return Made(enough=True)
+        self._partials.settle(db, now, part)
+        short = missing(_totals(db), more, self._max_size)
+        if not short:
+            return Made(enough=True)
+        chosen, freed = self._choose(db, short)
+        if freed < short and len(chosen) < AT_ONCE:
+            raise no_room(more, self._max_size)
+        return self._evict(db, chosen, enough=freed >= short)
+
+    def above(self, db: sqlite3.Connection) -> int:
+        """Bytes above the cap, which only was lowered."""
+        return self._short(db, 0)
+
+    def make_what_can_be(self, db: sqlite3.Connection, short: int) -> Made:
+        """So many bytes go, as far as pins allow."""
+        if short <= 0:
+            return Made(enough=True)
+        chosen, freed = self._choose(db, short)
+        return self._evict(db, chosen, enough=freed >= short or len(chosen) < AT_ONCE)
+
+    def _short(self, db: sqlite3.Connection, more: int) -> int:
+        totals = _totals(db)
+        return max(0, totals.held + totals.reserved + more - self._max_size)
+
+    def _choose(self, db: sqlite3.Connection, short: int) -> tuple[list[Candidate], int]:
+        self._uses.write(db)
+        chosen = first_to_go(_candidates(db, self._partials.publishing(db)), short, AT_ONCE)
+        return chosen, sum(candidate.size for candidate in chosen)
+
+    def _evict(self, db: sqlite3.Connection, chosen: list[Candidate], *, enough: bool) -> Made:
+        """Files first: if the process ends before the commit, what is gone is still counted, and goes next time."""
+        for candidate in chosen:
+            for (tar,) in db.execute("SELECT unpacked FROM blobs WHERE key = ?", (candidate.key,)).fetchall():
+                unlink(self._root, candidate.key, tar)
+        db.executemany("DELETE FROM blobs WHERE key = ?", [(candidate.key,) for candidate in chosen])
+        return Made(enough, len(chosen), sum(candidate.size for candidate in chosen))
+
+
+def current(read: Callable[[str], list[Any]]) -> Totals:
+    return Totals(*read("SELECT blobs, held, pinned, reserved FROM totals")[0])
+
+
+def _totals(db: sqlite3.Connection) -> Totals:
+    return current(lambda query: db.execute(query).fetchall())
+
+
+def _candidates(db: sqlite3.Connection, publishing: Collection[str]) -> Iterator[Candidate]:
+    """Rows are read as they are asked for, along one index."""
+    for key, size in db.execute(_IN_ORDER):
+        if key not in publishing:
+            yield Candidate(key, size)
+
+
+def unlink(root: Path, key: str, tar: str | None) -> None:
+    """The blob's file, and the link from the tar inside it; a link that dangles would be a miss all the same."""
+    digest = Digest.parse(key)
+    (root / "blobs" / digest.algorithm / digest.hex).unlink(missing_ok=True)
+    if tar is not None:
+        inside = Digest.parse(tar.removeprefix("unpacked:"))
+        link = root / "unpacked" / inside.algorithm / inside.hex
+        with suppress(OSError):
+            if os.readlink(link).rpartition("/")[2] == digest.hex:
+                link.unlink()

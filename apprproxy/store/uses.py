@@ -1,0 +1,53 @@
+"""When blobs were last used, their own use or that of a document that names them, written down in batches.
+
+Propagating a use to what is named when it is written makes "least recently used" one walk along one index.
+"""
+
+import sqlite3
+import threading
+
+from apprproxy.core.digest import Digest
+from apprproxy.core.ports import Clock
+from apprproxy.store.below import BELOW, BLOBS_BELOW
+
+EVERY = 5.0
+"""Seconds. What is lost when the process is killed, and how late other processes learn of a use."""
+
+MANY = 512
+
+LIMIT = 8192
+"""Uses in memory while the disk fails; more are forgotten. They only order the eviction."""
+
+_WRITE = f"{BELOW} UPDATE blobs SET used = :at WHERE used < :at AND key IN ({BLOBS_BELOW})"
+
+
+class Uses:
+    def __init__(self, now: Clock) -> None:
+        self._now = now
+        self._lock = threading.Lock()
+        self._pending: dict[str, float] = {}
+        self._written = now()
+
+    def add(self, digest: Digest) -> bool:
+        """Only remembers it; says whether it is time to write."""
+        at = self._now()
+        with self._lock:
+            if len(self._pending) < LIMIT:
+                self._pending[str(digest)] = at
+            due = len(self._pending) >= MANY or at - self._written >= EVERY
+            if due:
+                self._written = at  # whoever comes next need not write as well
+        return due
+
+    def write(self, db: sqlite3.Connection) -> None:
+        """Inside a transaction. If it fails the uses are lost, which costs a worse choice once."""
+        with self._lock:
+            pending, self._pending = self._pending, {}
+            self._written = self._now()
+        for key, at in sorted(pending.items(), key=lambda use: use[1]):
+            use(db, key, at)
+
+
+def use(db: sqlite3.Connection, key: str, at: float) -> None:
+    """The blob, and all that it names, were used then, unless they were used later."""
+    db.execute(_WRITE, {"root": key, "at": at})

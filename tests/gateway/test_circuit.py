@@ -1,0 +1,188 @@
+"""While its owner is away: what is held is served at once, what is not fails at once, and nobody is asked in vain."""
+
+import asyncio
+import time
+
+import pytest
+
+from tests.fakes import lies
+from tests.fakes.clock import Clock, Gate
+from tests.fakes.fixtures import Logged
+from tests.fakes.gateway import Gateways, Running, oci
+from tests.fakes.registry import Registry
+
+TAG = "/v2/hub/library/app/manifests/1.0"
+COLD = "/v2/hub/library/app/manifests/{}"
+BLOB = f"/v2/hub/library/app/blobs/sha256:{'1' * 64}"
+
+
+async def held(registry: Registry, gateways: Gateways) -> tuple[Running, bytes]:
+    """A gateway that holds the tag 1.0, and its manifest."""
+    content = registry.push("library/app", "1.0", b"layer")
+    for number in range(3):
+        registry.push("library/app", f"cold-{number}", b"layer", note=str(number))
+    gateway = await gateways.start({"hub": oci(registry, missing_for="1h")})
+    assert content == (await gateway.get(TAG)).body
+    return gateway, content
+
+
+async def break_it(gateway: Running) -> list[int]:
+    """As many failures as the circuit takes."""
+    return [(await gateway.get(COLD.format(f"cold-{number}"))).status for number in range(3)]
+
+
+def available(gateway: Running) -> float:
+    return gateway.metric("apprproxy_upstream_available", upstream="hub", source="owner")
+
+
+async def test_with_a_circuit_open_a_warm_answer_is_immediate_and_a_cold_one_fails_at_once(
+    registry: Registry, gateways: Gateways, clock: Clock
+) -> None:
+    gateway, content = await held(registry, gateways)
+    registry.on["tag"] = lies.hangs_up
+    failed = await break_it(gateway)
+    asked = registry.count()
+    began = time.perf_counter()
+    cold, blob = await gateway.get(COLD.format("other")), await gateway.get(BLOB)
+    spent = time.perf_counter() - began
+
+    assert [502, 502, 502] == failed
+    assert [(503, "UNAVAILABLE", "2")] * 2 == [
+        (one.status, one.code, one.headers["Retry-After"]) for one in (cold, blob)
+    ]
+    assert "hub: is not asked for 1 more seconds: closed the connection" in cold.message
+    assert asked == registry.count()
+    assert spent < 0.5
+    assert content == (await gateway.get(TAG)).body
+    assert 0 == available(gateway)
+
+
+async def test_what_is_stale_is_served_without_asking_while_the_circuit_is_open(
+    registry: Registry, gateways: Gateways, clock: Clock
+) -> None:
+    gateway, content = await held(registry, gateways)
+    registry.on["tag"] = lies.hangs_up
+    clock.advance(61)
+    await break_it(gateway)
+    asked = registry.count()
+    began = time.perf_counter()
+    answers = [await gateway.get(TAG) for _ in range(20)]
+    spent = (time.perf_counter() - began) / 20
+
+    assert {(200, content, "fwd=stale; detail=stale-if-error")} == {
+        (one.status, one.body, one.cache) for one in answers
+    }
+    assert asked == registry.count()
+    assert spent < 0.05
+
+
+async def test_without_a_listener_three_asks_open_the_circuit(
+    registry: Registry, gateways: Gateways, clock: Clock
+) -> None:
+    gateway, content = await held(registry, gateways)
+    await registry.stop()
+    clock.advance(61)
+    failed = await break_it(gateway)
+    cold, stale = await gateway.get(COLD.format("other")), await gateway.get(TAG)
+
+    assert [502, 502, 502] == failed
+    assert (503, "2") == (cold.status, cold.headers["Retry-After"])
+    assert (200, content) == (stale.status, stale.body)
+
+
+async def test_a_name_that_met_a_shut_circuit_is_refreshed_as_soon_as_it_opens(
+    registry: Registry, gateways: Gateways, clock: Clock
+) -> None:
+    gateway, _ = await held(registry, gateways)
+    registry.on["tag"] = lies.hangs_up
+    clock.advance(61)
+    await break_it(gateway)
+    await gateway.get(TAG)
+    registry.on.clear()
+    moved = registry.push("library/app", "1.0", b"layer", note="moved")
+    clock.advance(1)
+    refreshed = await gateway.get(TAG)
+
+    assert (200, moved) == (refreshed.status, refreshed.body)
+    assert 1 == available(gateway)
+
+
+async def test_after_its_time_one_probe_goes_out(registry: Registry, gateways: Gateways, clock: Clock) -> None:
+    gateway, _ = await held(registry, gateways)
+    registry.on["tag"] = lies.hangs_up
+    await break_it(gateway)
+    gate = Gate()
+    registry.on["tag"] = lies.waiting_for(gate)
+    asked = registry.count()
+    clock.advance(1)
+    probe = asyncio.create_task(gateway.get(COLD.format("cold-0")))
+    await gate.reached()
+    others = await asyncio.gather(*(gateway.get(COLD.format(f"x-{number}")) for number in range(10)))
+    while_probing = registry.count()
+    gate.open()
+    answered = await probe
+    registry.on.clear()
+    after = [(await gateway.get(COLD.format(f"cold-{number}"))).status for number in range(3)]
+
+    assert {503} == {one.status for one in others}
+    assert asked + 1 == while_probing
+    assert 200 == answered.status
+    assert [200, 200, 200] == after
+
+
+async def test_a_failed_probe_shuts_it_for_twice_as_long(registry: Registry, gateways: Gateways, clock: Clock) -> None:
+    gateway, _ = await held(registry, gateways)
+    registry.on["tag"] = lies.hangs_up
+    await break_it(gateway)
+    clock.advance(1)
+    probe, next_one = await gateway.get(COLD.format("cold-0")), await gateway.get(COLD.format("cold-1"))
+
+    assert 502 == probe.status
+    assert (503, "3") == (next_one.status, next_one.headers["Retry-After"])
+
+
+async def test_a_lookup_that_runs_out_of_time_is_trouble(registry: Registry, gateways: Gateways) -> None:
+    registry.on["tag"] = lies.waiting_for(Gate())
+    gateway = await gateways.start({"hub": oci(registry, timeouts={"name": "200ms"})})
+    statuses = [(await gateway.get(COLD.format(f"cold-{number}"))).status for number in range(4)]
+
+    assert [504, 504, 504, 503] == statuses
+
+
+@pytest.mark.parametrize("status", [429, 500])
+async def test_a_list_that_always_fails_shuts_no_registry_out(
+    registry: Registry, gateways: Gateways, status: int
+) -> None:
+    gateway, _ = await held(registry, gateways)
+    registry.on["catalog"] = lies.says(status)
+    for _ in range(5):
+        await gateway.get("/v2/hub/_catalog")
+
+    assert 200 == (await gateway.get(COLD.format("cold-0"))).status
+
+
+async def test_an_owner_that_lies_goes_on_being_asked(registry: Registry, gateways: Gateways) -> None:
+    registry.push("library/app", "1.0", b"layer")
+    registry.on["blob"] = lies.page(200)
+    gateway = await gateways.start({"hub": registry})
+    wanted = [f"/v2/hub/library/app/blobs/sha256:{number:064x}" for number in range(5)]
+
+    assert {502} == {(await gateway.get(path)).status for path in wanted}
+    assert 5 == registry.count("GET blob")
+
+
+async def test_a_change_is_logged_once_and_not_for_every_request(
+    logged: Logged, registry: Registry, gateways: Gateways, clock: Clock
+) -> None:
+    gateway, _ = await held(registry, gateways)
+    registry.on["tag"] = lies.hangs_up
+    await break_it(gateway)
+    for number in range(10):
+        await gateway.get(COLD.format(f"x-{number}"))
+    registry.on.clear()
+    clock.advance(1)
+    await gateway.get(COLD.format("cold-0"))
+
+    assert 1 == logged.text.count("a source fails and is not asked for a while")
+    assert 1 == logged.text.count("a source answers again")
+    assert 3 == logged.text.count("upstream trouble")

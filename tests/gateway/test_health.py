@@ -1,0 +1,319 @@
+"""Whether a source is asked now: penalties that double, one probe at a time, and distrust for lies."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from apprproxy.core.errors import Shut
+from apprproxy.core.events import Event, SourceOpened, SourceShut
+from apprproxy.core.label import Label
+from apprproxy.gateway.health import MIRROR, OWNER, Health, Rules
+from tests.fakes.clock import Clock
+from tests.fakes.sources import recorder
+
+HOUR = 3600.0
+WEEK = 7 * 24 * HOUR
+LABEL = Label("hub", "mirror-1")
+
+
+class Case:
+    """A source under these rules, and all that was told of it."""
+
+    def __init__(self, rules: Rules) -> None:
+        self.clock = Clock()
+        self.told: list[Event] = []
+        self.health = Health(LABEL, rules, self.clock, recorder(self.told))
+
+    def fails(self, reason: str = "no connection") -> None:
+        attempt = self.health.admit()
+        attempt.troubled(reason)
+        attempt.ended()
+
+    def answers(self) -> None:
+        attempt = self.health.admit()
+        attempt.answered()
+        attempt.finished()
+        attempt.ended()
+
+    def left(self) -> float:
+        """Seconds until it is asked again, 0 for now; asks nothing."""
+        try:
+            self.health.admit().ended()
+        except Shut as shut:
+            return shut.retry_after or 0.0
+        return 0.0
+
+    def waits(self, failures: int) -> list[float]:
+        """How long it is shut after each of so many consecutive failures, each of them as soon as it may be asked."""
+        waits = []
+        for _ in range(failures):
+            self.fails()
+            waits.append(self.left())
+            self.clock.advance(waits[-1])
+        return waits
+
+
+@pytest.fixture
+def mirror() -> Case:
+    return Case(MIRROR)
+
+
+@pytest.fixture
+def owner() -> Case:
+    return Case(OWNER)
+
+
+# --- trouble
+
+
+def test_a_mirror_is_shut_from_its_first_failure_and_twice_as_long_each_time(mirror: Case) -> None:
+    assert [2, 4, 8, 16, 32, 64, 128, 256, 300, 300] == mirror.waits(10)
+
+
+def test_an_owner_is_shut_from_its_third_failure_and_twice_as_long_each_time(owner: Case) -> None:
+    assert [0, 0, 1, 2, 4, 8, 16, 32, 60, 60] == owner.waits(10)
+
+
+def test_a_thousand_failures_are_no_longer_than_the_longest(owner: Case) -> None:
+    assert 60 == owner.waits(2000)[-1]
+
+
+def test_an_answer_closes_the_circuit_and_forgets_the_count(owner: Case) -> None:
+    owner.waits(6)
+    owner.answers()
+
+    assert [0, 0, 1] == owner.waits(3)
+
+
+def test_only_consecutive_failures_count(owner: Case) -> None:
+    for _ in range(10):
+        owner.fails()
+        owner.fails()
+        owner.answers()
+
+    assert 0 == owner.left()
+
+
+def test_headers_alone_do_not_forget_bodies_that_break_off(owner: Case) -> None:
+    for _ in range(3):
+        attempt = owner.health.admit()
+        attempt.answered()
+        attempt.troubled("broke off after 3 bytes")
+        attempt.finished()
+        attempt.ended()
+
+    assert 1 == owner.left()
+
+
+def test_requests_that_fail_together_are_one_failure(mirror: Case) -> None:
+    attempts = [mirror.health.admit() for _ in range(10)]
+    for attempt in attempts:
+        attempt.troubled("no connection")
+        attempt.ended()
+
+    assert 2 == mirror.left()
+
+
+def test_a_request_counts_once_however_it_fails(owner: Case) -> None:
+    attempt = owner.health.admit()
+    for _ in range(5):
+        attempt.troubled("answered 503")
+
+    assert 0 == owner.left()
+
+
+def test_whoever_is_not_let_in_is_told_why_and_for_how_long(mirror: Case) -> None:
+    mirror.fails("no connection: Connection refused")
+    mirror.clock.advance(0.5)
+    with pytest.raises(Shut) as refused:
+        mirror.health.admit()
+
+    assert "hub mirror-1: is not asked for 2 more seconds: no connection: Connection refused" == str(refused.value)
+    assert 1.5 == refused.value.retry_after
+    assert refused.value.status is None
+
+
+# --- half-open
+
+
+def test_after_the_penalty_one_request_is_let_through_as_a_probe(mirror: Case) -> None:
+    mirror.fails()
+    mirror.clock.advance(2)
+    probe = mirror.health.admit()
+    others = [mirror.left() for _ in range(5)]
+    probe.answered()
+
+    assert [1.0] * 5 == others
+    assert 0 == mirror.left()
+
+
+def test_a_failed_probe_shuts_it_for_longer(mirror: Case) -> None:
+    mirror.fails()
+    mirror.clock.advance(2)
+    mirror.fails()
+
+    assert 4 == mirror.left()
+
+
+def test_a_probe_that_nobody_waited_for_makes_room_for_the_next(mirror: Case) -> None:
+    mirror.fails()
+    mirror.clock.advance(2)
+    mirror.health.admit().ended()
+    probe = mirror.health.admit()
+    probe.answered()
+
+    assert 0 == mirror.left()
+
+
+def test_a_request_of_before_the_penalty_does_not_end_anothers_probe(mirror: Case) -> None:
+    early = mirror.health.admit()
+    mirror.fails()
+    mirror.clock.advance(2)
+    mirror.health.admit()
+    early.ended()
+
+    assert 1.0 == mirror.left()
+
+
+def test_an_answer_that_was_under_way_closes_the_circuit_too(mirror: Case) -> None:
+    early = mirror.health.admit()
+    mirror.fails()
+    early.answered()
+
+    assert 0 == mirror.left()
+
+
+# --- lies
+
+
+def test_a_lie_distrusts_a_mirror_for_an_hour_and_twice_as_long_each_time(mirror: Case) -> None:
+    waits = []
+    for _ in range(10):
+        mirror.health.lied()
+        waits.append(mirror.left() / HOUR)
+        mirror.clock.advance(mirror.left())
+        mirror.answers()
+
+    assert [1, 2, 4, 8, 16, 32, 64, 128, 168, 168] == waits
+
+
+def test_an_owner_is_never_distrusted(owner: Case) -> None:
+    owner.health.lied()
+
+    assert 0 == owner.left()
+    assert [] == owner.told
+
+
+def test_an_answer_does_not_end_distrust(mirror: Case) -> None:
+    early = mirror.health.admit()
+    mirror.health.lied()
+    early.answered()
+    early.finished()
+
+    assert HOUR == mirror.left()
+
+
+def test_trouble_does_not_shorten_distrust(mirror: Case) -> None:
+    early = mirror.health.admit()
+    mirror.health.lied()
+    early.troubled("stalled")
+
+    assert HOUR == mirror.left()
+
+
+def test_lies_that_were_under_way_together_are_one(mirror: Case) -> None:
+    for _ in range(10):
+        mirror.health.lied()
+
+    assert HOUR == mirror.left()
+
+
+def test_after_distrust_one_request_is_a_probe(mirror: Case) -> None:
+    mirror.health.lied()
+    mirror.clock.advance(HOUR)
+    mirror.health.admit()
+
+    assert 1.0 == mirror.left()
+
+
+# --- what is told
+
+
+def test_a_change_is_told_once_and_not_for_every_request(mirror: Case) -> None:
+    mirror.waits(5)
+    for _ in range(5):
+        mirror.answers()
+
+    assert mirror.told == [
+        SourceShut("hub", "mirror-1", 2.0, "no connection"),
+        SourceOpened("hub", "mirror-1"),
+    ]
+
+
+def test_a_lie_is_told_also_of_a_source_that_fails_already(mirror: Case) -> None:
+    mirror.fails()
+    mirror.health.lied()
+
+    assert SourceShut("hub", "mirror-1", HOUR, "it sent something wrong", lied=True) == mirror.told[-1]
+
+
+def test_an_owner_that_fails_twice_is_not_worth_a_line(owner: Case) -> None:
+    owner.waits(2)
+
+    assert [] == owner.told
+
+
+# --- laws
+
+
+def test_a_clock_that_is_set_back_shuts_nobody_out(owner: Case) -> None:
+    owner.waits(2)
+    owner.fails()
+    owner.clock.advance(-86400)
+
+    assert 0 == owner.left()
+
+
+STEPS = st.lists(st.sampled_from(["ask", "answered", "troubled", "finished", "ended", "lied", "later", "earlier"]))
+
+
+@given(st.sampled_from([OWNER, MIRROR]), STEPS, st.data())
+def test_whatever_happens_it_is_asked_again(rules: Rules, steps: list[str], data: st.DataObject) -> None:
+    case, running = Case(rules), []
+    for step in steps:
+        match step:
+            case "ask" if case.left() == 0:
+                running.append(case.health.admit())
+            case "lied":
+                case.health.lied()
+            case "later" | "earlier":
+                case.clock.advance((1 if step == "later" else -1) * data.draw(st.floats(0, 2 * WEEK)))
+            case "answered" | "finished" | "ended" if running:
+                getattr(data.draw(st.sampled_from(running)), step)()
+            case "troubled" if running:
+                data.draw(st.sampled_from(running)).troubled("so it was")
+            case _:
+                pass
+    for attempt in running:
+        attempt.ended()
+    longest = WEEK if rules.distrust else 60.0
+
+    assert case.left() <= longest
+    case.clock.advance(longest)
+    assert 0 == case.left()
+
+
+@given(st.sampled_from([OWNER, MIRROR]), st.lists(st.sampled_from(["fails", "answers", "wait", "lies"])))
+def test_what_was_told_last_is_true(rules: Rules, steps: list[str]) -> None:
+    case = Case(rules)
+    for step in steps:
+        if step == "wait":
+            case.clock.advance(case.left())
+        elif step == "lies":
+            case.health.lied()
+        elif case.left() == 0:
+            getattr(case, step)()
+    last = case.told[-1] if case.told else None
+
+    assert case.left() == 0 or isinstance(last, SourceShut)
+    assert case.told.count(SourceOpened("hub", "mirror-1")) <= sum(isinstance(one, SourceShut) for one in case.told)

@@ -1,0 +1,103 @@
+"""With a circuit open nobody waits for a dead upstream: what is held comes at once, and the rest fails at once."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import pytest
+
+from tests.fakes.clock import Clock
+from tests.fakes.gateway import Gateways, Got, Running
+from tests.outages.names import NameServer
+from tests.outages.owner import LAYER, PATHS, Certificates, Owner, owner_of
+from tests.outages.table import Thing
+
+PATIENT = {"connect": "1500ms", "read": "1500ms", "name": "2s", "revalidate": "1s"}
+"""Longer than either promise: without a circuit every question runs into one of these."""
+AT_ONCE = 3
+ROUNDS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Dark:
+    """A gateway that holds a tag and a blob, and whose circuit is open. ``tag`` is the manifest's bytes."""
+
+    gateway: Running
+    blob: str
+    tag: bytes
+
+
+@pytest.fixture
+async def dark(gateways: Gateways, names: NameServer, certificates: Certificates) -> AsyncIterator[Dark]:
+    async with owner_of(Thing.BLOB, names, certificates) as (owner, blob):
+        await owner.begin("http")
+        gateway, tag = await _filled(gateways, owner, blob)
+        await owner.line.swallow()
+        await _opened(gateway, "first")
+        yield Dark(gateway, blob, tag)
+
+
+async def test_a_fresh_tag_takes_less_than_50_ms(dark: Dark) -> None:
+    got, seconds = await _timed(dark.gateway, PATHS[Thing.TAG])
+
+    assert (200, dark.tag) == (got.status, got.body)
+    assert seconds < 0.05
+
+
+async def test_an_expired_tag_takes_less_than_50_ms(dark: Dark, clock: Clock) -> None:
+    clock.advance(61)
+    await _opened(dark.gateway, "later")
+    got, seconds = await _timed(dark.gateway, PATHS[Thing.TAG])
+
+    assert (200, dark.tag) == (got.status, got.body)
+    assert seconds < 0.05
+
+
+async def test_a_held_blob_takes_less_than_50_ms(dark: Dark) -> None:
+    got, seconds = await _timed(dark.gateway, dark.blob)
+
+    assert (200, LAYER) == (got.status, got.body)
+    assert seconds < 0.05
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"/v2/owner/library/app/blobs/sha256:{'0' * 64}",
+        "/v2/owner/library/app/manifests/2.0",
+        "/v2/owner/other/app/tags/list",
+    ],
+)
+async def test_what_is_not_held_fails_in_less_than_a_second(dark: Dark, path: str) -> None:
+    got, seconds = await _timed(dark.gateway, path)
+
+    assert (503, "UNAVAILABLE") == (got.status, got.code)
+    assert int(got.headers["Retry-After"]) > 0
+    assert seconds < 1
+
+
+async def _filled(gateways: Gateways, owner: Owner, blob: str) -> tuple[Running, bytes]:
+    keys = {**owner.keys("http"), "timeouts": PATIENT}
+    gateway = await gateways.start({"owner": keys})
+    assert (await gateway.get(blob)).status == 200
+    tag = await gateway.get(PATHS[Thing.TAG])
+    assert tag.status == 200
+    await gateway.at_rest()
+    return gateway, tag.body
+
+
+async def _opened(gateway: Running, when: str) -> None:
+    """Ask for what is not held, each time for something else, until the answer is that nobody is asked any more."""
+    for number in range(ROUNDS):
+        paths = [f"/v2/owner/library/app/manifests/{when}-{number}-{one}" for one in range(AT_ONCE)]
+        answers = await asyncio.gather(*(gateway.get(path) for path in paths))
+        if 503 in {answer.status for answer in answers}:
+            return
+    pytest.fail("the circuit stays closed")
+
+
+async def _timed(gateway: Running, path: str) -> tuple[Got, float]:
+    began = time.perf_counter()
+    got = await gateway.get(path)
+    return got, time.perf_counter() - began

@@ -1,0 +1,22 @@
+"""A cap that is never reached."""
+
+from apprproxy.core.digest import Digest
+
+
+class Boundless:
+    """Implements Cap."""
+
+    def reserve(self, part: str, total: int) -> None:
+        pass
+
+    def keep(self, part: str, digest: Digest, size: int, unpacked: Digest | None) -> None:
+        pass
+
+    def shrink(self, part: str, total: int) -> None:
+        pass
+
+    def release(self, part: str) -> None:
+        pass
+
+    def free(self, size: int) -> None:
+        pass

@@ -1,0 +1,183 @@
+"""The index's file: newer is refused, broken is set aside, and without one the blobs are counted anew."""
+
+import os
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from apprproxy.core.errors import StoreFailed
+from apprproxy.core.events import SetAside
+from apprproxy.store import schema
+from apprproxy.store.evict import Totals
+from apprproxy.store.ledger import Ledger
+from tests.fakes.clock import Clock
+from tests.store.contents import UNPACKED, Told
+from tests.store.ledgers import CAP, Cache, digest_of, opened
+
+NAME = "hub/library/alpine:3"
+
+
+def made(root: Path) -> Path:
+    """A cache of two blobs; its index."""
+    with opened(root) as cache:
+        cache.put("a", 300)
+        cache.put("package", 200, UNPACKED)
+    return root / "index.db"
+
+
+def test_a_newer_format_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    path = made(tmp_path)
+    db = sqlite3.connect(path)
+    db.execute(f"PRAGMA user_version = {schema.FORMAT + 1}")
+    db.close()
+    content = path.read_bytes()
+    with pytest.raises(
+        StoreFailed, match=r"newer version; upgrade, name another cache\.directory, or remove index\.db"
+    ):
+        Ledger(tmp_path, CAP, Clock(), Told())
+
+    assert content == path.read_bytes()
+
+
+def test_an_older_format_is_migrated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made(tmp_path)
+    monkeypatch.setattr(schema, "STEPS", (*schema.STEPS, "ALTER TABLE blobs ADD COLUMN note TEXT;"))
+    monkeypatch.setattr(schema, "FORMAT", schema.FORMAT + 1)
+    with opened(tmp_path) as cache:
+        notes = cache.ledger.database.read("SELECT note FROM blobs")
+        version = cache.ledger.database.read("PRAGMA user_version")
+
+    assert [(None,), (None,)] == notes
+    assert [(schema.FORMAT,)] == version
+
+
+def test_a_migration_that_fails_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made(tmp_path)
+    with monkeypatch.context() as patched:
+        patched.setattr(schema, "STEPS", (*schema.STEPS, "CREATE TABLE half (a); SELECT * FROM nowhere;"))
+        db = sqlite3.connect(tmp_path / "index.db", isolation_level=None)
+        with pytest.raises(sqlite3.Error):
+            schema.bring_up_to_date(db, "index.db")
+        db.close()
+    with opened(tmp_path) as cache:
+        halves = cache.ledger.database.read("SELECT 1 FROM sqlite_master WHERE name = 'half'")
+
+    assert [] == halves
+    assert [] == cache.told.events
+
+
+def garbage(path: Path) -> None:
+    path.write_bytes(b"no database at all, " * 1000)
+
+
+def cut_off(path: Path) -> None:
+    os.truncate(path, 5000)
+
+
+def without_tables(path: Path) -> None:
+    path.unlink()
+    db = sqlite3.connect(path)
+    db.execute(f"PRAGMA user_version = {schema.FORMAT}")
+    db.execute("CREATE TABLE something (else_)")
+    db.close()
+
+
+def without_totals(path: Path) -> None:
+    db = sqlite3.connect(path)
+    db.execute("DELETE FROM totals")
+    db.commit()
+    db.close()
+
+
+def of_somebody_else(path: Path) -> None:
+    path.unlink()
+    db = sqlite3.connect(path)
+    db.execute("CREATE TABLE blobs (mine)")
+    db.close()
+
+
+@pytest.mark.parametrize("broken", [garbage, cut_off, without_tables, without_totals, of_somebody_else])
+def test_a_broken_file_is_set_aside_and_the_blobs_are_counted_anew(broken: object, tmp_path: Path) -> None:
+    path = made(tmp_path)
+    assert callable(broken)
+    broken(path)
+    content = path.read_bytes()
+    with opened(tmp_path) as cache:
+        totals = cache.ledger.totals()
+        (event,) = cache.told.events
+        cache.put("b", 100)
+
+    assert Totals(2, 500, 0, 0) == totals
+    assert isinstance(event, SetAside)
+    assert content[100:] == (tmp_path / "index.db.broken-1").read_bytes()[100:], "sqlite marks the header of any file"
+
+
+def test_broken_twice_is_set_aside_twice(tmp_path: Path) -> None:
+    made(tmp_path)
+    for _ in range(2):
+        garbage(tmp_path / "index.db")
+        with opened(tmp_path):
+            pass
+    with opened(tmp_path):
+        pass
+
+    assert ["index.db.broken-1", "index.db.broken-2"] == sorted(path.name for path in tmp_path.glob("*.broken-*"))
+
+
+def test_an_index_that_was_deleted_is_made_anew_and_the_cap_holds(tmp_path: Path) -> None:
+    path = made(tmp_path)
+    path.unlink()
+    with opened(tmp_path) as cache:
+        totals = cache.ledger.totals()
+        cache.ledger.reserve("new.part", 900)
+
+        assert Totals(2, 500, 0, 0) == totals
+        assert "" == cache.holds("a", "package")
+        assert not (tmp_path / "unpacked" / "sha256" / UNPACKED.hex).is_symlink()
+
+
+def test_a_count_that_was_cut_short_begins_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made(tmp_path).unlink()
+
+    def killed(path: object) -> str:
+        raise OSError("as if")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("apprproxy.store.scan._tars", killed)
+        with pytest.raises(StoreFailed):
+            Ledger(tmp_path, CAP, Clock(), Told())
+    with opened(tmp_path) as cache:
+        assert Totals(2, 500, 0, 0) == cache.ledger.totals()
+
+
+def test_after_a_boot_what_the_index_lost_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A power cut may take the last commits and leave the blobs."""
+    made(tmp_path)
+    with opened(tmp_path) as cache:
+        cache.ledger.pinned.pin(NAME, digest_of("a"))
+        with cache.ledger.database.transaction() as db:
+            db.execute("DELETE FROM blobs WHERE key = ?", (str(digest_of("a")),))
+    with opened(tmp_path) as same:
+        lost = same.ledger.totals()
+    monkeypatch.setattr("apprproxy.store.scan._boot", lambda: "another boot")
+    with opened(tmp_path) as other:
+        found = other.ledger.totals()
+
+    assert Totals(1, 200, 0, 0) == lost
+    assert Totals(2, 500, 300, 0) == found
+
+
+def test_what_is_no_blob_is_not_counted(tmp_path: Path) -> None:
+    made(tmp_path).unlink()
+    (tmp_path / "blobs" / "sha256" / "README").write_text("mine")
+    with opened(tmp_path) as cache:
+        assert 2 == cache.ledger.totals().blobs
+
+
+def test_a_directory_in_its_place_is_a_sentence(tmp_path: Path) -> None:
+    path = made(tmp_path)
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(StoreFailed, match="index"):
+        Cache(tmp_path)

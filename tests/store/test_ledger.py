@@ -1,0 +1,300 @@
+"""Committed plus reserved bytes never exceed the cap, whatever comes, fails or is killed."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from apprproxy.core.digest import Digest
+from apprproxy.core.errors import NoRoom
+from apprproxy.core.events import Evicted
+from apprproxy.store import room
+from apprproxy.store.evict import Totals
+from apprproxy.store.partials import ORPHANED, SETTLING
+from tests.fakes.clock import Clock
+from tests.store.contents import UNPACKED
+from tests.store.ledgers import CAP, PUBLIC, Cache, digest_of, names, opened
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Iterator[Cache]:
+    with opened(tmp_path) as cache:
+        yield cache
+
+
+def test_what_is_reserved_counts_until_it_is_released(cache: Cache) -> None:
+    cache.ledger.reserve("a.part", 400)
+    cache.ledger.reserve("a.part", 600)
+    cache.ledger.reserve("a.part", 100)
+    before = cache.ledger.totals()
+    cache.ledger.release("a.part")
+
+    assert Totals(0, 0, 0, 600) == before
+    assert Totals(0, 0, 0, 0) == cache.ledger.totals()
+
+
+def test_what_is_kept_counts_once_and_no_more_as_reserved(cache: Cache) -> None:
+    cache.put("a", 300)
+    cache.put("a", 300)
+
+    assert Totals(1, 300, 0, 0) == cache.ledger.totals()
+
+
+def test_more_than_the_cap_is_refused_and_costs_no_blob(cache: Cache) -> None:
+    cache.put("a", 300)
+    with pytest.raises(NoRoom, match=r"cache\.max_size"):
+        cache.ledger.reserve("b.part", CAP + 1)
+
+    assert "a" == cache.holds("a")
+    assert Totals(1, 300, 0, 0) == cache.ledger.totals()
+
+
+def test_what_is_arriving_is_not_evicted(cache: Cache) -> None:
+    cache.ledger.reserve("a.part", 600)
+    with pytest.raises(NoRoom):
+        cache.ledger.reserve("b.part", 500)
+
+    assert 600 == cache.ledger.totals().reserved
+
+
+def test_least_recently_used_goes_first_and_its_file_with_it(cache: Cache) -> None:
+    for name in "abc":
+        cache.put(name, 300)
+    cache.use("a")
+    cache.put("d", 300)
+
+    assert "a c d" == cache.holds("a", "b", "c", "d")
+    assert [Evicted(1, 300)] == cache.told.events
+
+
+def test_a_documents_use_is_that_of_all_it_names(cache: Cache) -> None:
+    index, manifest = cache.put("index", 10), cache.put("manifest", 10)
+    cache.put("layer", 300)
+    cache.put("other", 300)
+    cache.ledger.membership.link(index, [names("manifest")])
+    cache.ledger.membership.link(manifest, [names("layer")])
+    cache.use("index")
+    cache.put("new", 600)
+
+    assert "index manifest layer new" == cache.holds("index", "manifest", "layer", "other", "new")
+
+
+def test_a_document_that_comes_later_than_its_layer_makes_it_used(cache: Cache) -> None:
+    cache.put("layer", 300)
+    cache.put("other", 300)
+    cache.ledger.membership.link(digest_of("manifest"), [names("layer")])
+    cache.put("manifest", 10)
+    cache.put("new", 600)
+
+    assert "layer manifest new" == cache.holds("layer", "other", "manifest", "new")
+
+
+def test_a_package_is_used_through_the_tar_inside(cache: Cache) -> None:
+    release = cache.put("release", 10)
+    cache.put("package", 300, UNPACKED)
+    cache.put("other", 300)
+    cache.ledger.membership.link(release, [type(names("x"))(unpacked=UNPACKED)])
+    cache.use("release")
+    cache.put("new", 600)
+
+    assert "release package new" == cache.holds("release", "package", "other", "new")
+
+
+def test_the_name_of_a_tar_goes_with_its_package(cache: Cache) -> None:
+    cache.put("package", 300, UNPACKED)
+    cache.put("new", 900)
+
+    assert not (cache.root / "unpacked" / "sha256" / UNPACKED.hex).is_symlink()
+
+
+def test_many_small_blobs_make_room_in_several_steps(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "AT_ONCE", 3)
+    for number in range(10):
+        cache.put(str(number), 100)
+    cache.ledger.reserve("large.part", 750)
+
+    assert "8 9" == cache.holds(*map(str, range(10)))
+    assert [Evicted(3, 300), Evicted(3, 300), Evicted(2, 200)] == cache.told.events
+    assert Totals(2, 200, 0, 750) == cache.ledger.totals()
+
+
+def test_a_blob_that_is_about_to_be_renamed_into_place_is_not_evicted(cache: Cache) -> None:
+    """Its row would go, and then its file would come, and nobody would count it."""
+    cache.ledger.reserve("a.part", 300)
+    part = cache.root / "ingest" / "a.part"
+    part.write_bytes(b"x" * 300)
+    cache.ledger.keep("a.part", digest_of("a"), 300, None)
+    cache.clock.advance(5)
+    with pytest.raises(NoRoom):
+        cache.ledger.reserve("b.part", 800)
+    part.rename(cache.file(digest_of("a")))
+    cache.ledger.reserve("b.part", 800)
+
+    assert "" == cache.holds("a")
+    assert 800 == cache.ledger.totals().reserved
+
+
+def test_what_was_removed_is_neither_there_nor_counted_nor_known(cache: Cache) -> None:
+    digest = cache.put("a", 300)
+    cache.ledger.membership.shown(PUBLIC, str(digest), "owner")
+    cache.ledger.membership.link(digest, [names("b", 5)])
+    cache.ledger.remove(digest)
+    cache.ledger.remove(digest)
+
+    assert "" == cache.holds("a")
+    assert Totals(0, 0, 0, 0) == cache.ledger.totals()
+    assert (0, 0) == (cache.rows("members"), cache.rows("links"))
+
+
+def test_every_blob_is_listed_by_digest(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("apprproxy.store.ledger._PAGE", 2)
+    for name in "abcde":
+        cache.put(name, 10)
+    listed = list(cache.ledger.blobs())
+
+    assert sorted(digest_of(name) for name in "abcde") == [blob.digest for blob in listed]
+    assert {10} == {blob.size for blob in listed}
+
+
+# --- what killed processes left
+
+
+def test_an_orphan_counts_with_what_is_on_disk(cache: Cache) -> None:
+    cache.ledger.reserve("known.part", 500)
+    cache.orphan("known.part", 200, age=60)
+    cache.orphan("unknown.part", 100, age=60)
+    cache.clock.advance(SETTLING)
+    cache.ledger.sweep()
+
+    assert 300 == cache.ledger.totals().reserved
+
+
+def test_a_reservation_without_a_file_is_let_go_but_not_before_the_file_can_be_there(cache: Cache) -> None:
+    cache.ledger.reserve("a.part", 500)
+    cache.ledger.sweep()
+    young = cache.ledger.totals().reserved
+    cache.clock.advance(SETTLING)
+    cache.ledger.sweep()
+
+    assert (500, 0) == (young, cache.ledger.totals().reserved)
+
+
+def test_a_file_that_is_about_to_be_locked_keeps_its_reservation(cache: Cache) -> None:
+    cache.ledger.reserve("a.part", 500)
+    cache.orphan("a.part", 0, age=0)
+    cache.ledger.sweep()
+
+    assert 500 == cache.ledger.totals().reserved
+
+
+def test_old_orphans_go_before_any_blob_and_take_what_stands_beside_them(cache: Cache) -> None:
+    cache.put("a", 300)
+    cache.ledger.reserve("old.part", 600)
+    cache.clock.advance(SETTLING)
+    old = cache.orphan("old.part", 600, age=ORPHANED)
+    beside = cache.orphan("old.json", 10, age=ORPHANED)
+    cache.ledger.reserve("b.part", 700)
+
+    assert "a" == cache.holds("a")
+    assert (False, False) == (old.exists(), beside.exists())
+    assert 700 == cache.ledger.totals().reserved
+
+
+def test_a_young_orphan_waits_for_whoever_continues_it(cache: Cache) -> None:
+    cache.ledger.reserve("young.part", 600)
+    cache.clock.advance(SETTLING)
+    young = cache.orphan("young.part", 600, age=ORPHANED - 1)
+    with pytest.raises(NoRoom):
+        cache.ledger.reserve("b.part", 700)
+
+    assert young.exists()
+
+
+def test_a_file_whose_lock_is_held_stays_however_old_it_is(cache: Cache) -> None:
+    cache.ledger.reserve("a.part", 500)
+    path = cache.orphan("a.part", 100, age=10 * ORPHANED)
+    cache.clock.advance(10 * ORPHANED)
+    with path.open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        cache.ledger.sweep()
+        held = path.exists(), cache.ledger.totals().reserved
+    cache.ledger.sweep()
+
+    assert (True, 500) == held
+    assert (False, 0) == (path.exists(), cache.ledger.totals().reserved)
+
+
+def test_a_link_that_was_planted_among_the_arriving_leads_nowhere(cache: Cache, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.write_bytes(b"x" * 100)
+    os.utime(outside, (0, 0))
+    (cache.root / "ingest" / "planted.part").symlink_to(outside)
+    cache.ledger.sweep()
+
+    assert outside.exists()
+
+
+def test_a_cap_that_was_lowered_is_kept_from_the_start(tmp_path: Path) -> None:
+    clock = Clock()
+    with opened(tmp_path, clock) as before:
+        for name in "abc":
+            before.put(name, 300)
+    with opened(tmp_path, clock, cap=400) as after:
+        after.ledger.sweep()
+        held = after.holds("a", "b", "c")
+
+    assert "c" == held
+
+
+def test_a_full_disk_is_relieved_below_the_cap(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "AT_ONCE", 2)
+    for number in range(6):
+        cache.put(str(number), 100)
+    cache.ledger.pinned.pin("kept", digest_of("0"))
+    cache.ledger.free(250)
+    some = cache.holds(*map(str, range(6)))
+    cache.ledger.free(10_000)
+
+    assert "0 4 5" == some
+    assert "0" == cache.holds(*map(str, range(6)))
+
+
+def test_threads_never_exceed_the_cap_together(cache: Cache) -> None:
+    def fill(number: int) -> int:
+        refused = 0
+        for round_ in range(30):
+            part = f"{number}-{round_}.part"
+            try:
+                cache.ledger.reserve(part, 100 + 10 * number)
+            except NoRoom:
+                refused += 1
+            else:
+                totals = cache.ledger.totals()
+                assert totals.held + totals.reserved <= CAP
+                cache.ledger.release(part)
+        return refused
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(fill, range(8)))
+
+    assert Totals(0, 0, 0, 0) == cache.ledger.totals()
+
+
+def test_a_shrunk_reservation_does_not_grow_by_it(cache: Cache) -> None:
+    cache.ledger.reserve("a.part", 500)
+    cache.ledger.shrink("a.part", 200)
+    cache.ledger.shrink("a.part", 900)
+
+    assert 200 == cache.ledger.totals().reserved
+
+
+def test_sha512_blobs_are_counted_and_evicted_too(cache: Cache) -> None:
+    digest = Digest.of(b"a", "sha512")
+    cache.ledger.keep("a.part", digest, 300, None)
+    cache.file(digest).write_bytes(b"x" * 300)
+    cache.ledger.reserve("b.part", 900)
+
+    assert not cache.file(digest).exists()
