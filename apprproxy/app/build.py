@@ -11,7 +11,7 @@ from apprproxy.app.members import World, claims_of, member, mirrors_of
 from apprproxy.core.events import Event
 from apprproxy.core.ports import Clock, Observer
 from apprproxy.face.door import Door
-from apprproxy.gateway.blobs import Delivery
+from apprproxy.gateway.delivery import Delivery
 from apprproxy.gateway.gateway import Gateway
 from apprproxy.gateway.member import Member
 from apprproxy.gateway.misses import Misses

@@ -199,6 +199,10 @@ class Partial(Ingest, Protocol):
     @property
     def growing(self) -> Readable: ...
 
+    def watch(self, grown: Callable[[], None]) -> None:
+        """``grown`` is called whenever there is more to read along."""
+        ...
+
     async def begins(self, upstream: str, source: str, due: int | None) -> None:
         """What is written from here on comes from there; ``due`` is the size of the whole, where it is known."""
         ...

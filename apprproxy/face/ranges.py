@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from apprproxy.gateway.blobs import Span
+from apprproxy.gateway.delivery import Span
 
 _ONE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.IGNORECASE)
 _MAX_FIELD = 100

@@ -5,13 +5,15 @@
 """
 
 import asyncio
+import socket
+import struct
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
 
 from aiohttp import web
 
 from apprproxy import __version__
-from apprproxy.core.errors import Failure
+from apprproxy.core.errors import Exhausted, Failure, Lied
 from apprproxy.core.model import KIB, MIB
 from apprproxy.face.exchange import Exchange
 from apprproxy.face.headers import about, etag, matches
@@ -149,7 +151,7 @@ async def _pour(exchange: Exchange, response: web.StreamResponse, transfer: Tran
                 else:
                     await _stretch(exchange, response, piece)
     except Failure as failure:
-        abort(exchange)
+        abort(exchange, reset=_lie(failure))
         raise BrokenOff(str(failure)) from failure
     if exchange.sent - begun != part.length:
         abort(exchange)
@@ -238,8 +240,16 @@ async def _end(exchange: Exchange, response: web.StreamResponse) -> None:
         raise ClientLeft("the client left") from error
 
 
-def abort(exchange: Exchange) -> None:
-    """Break the connection, so that no client can take what it has for the whole."""
+def _lie(failure: Failure) -> bool:
+    failures = failure.failures if isinstance(failure, Exhausted) else (failure,)
+    return any(isinstance(one, Lied) for one in failures)
+
+
+def abort(exchange: Exchange, *, reset: bool = False) -> None:
+    """Break the connection, so that no client can take what it has for the whole. ``reset`` where what it has is wrong:
+    containerd asks for the rest after an orderly end, and gives up after a reset."""
     transport = exchange.request.transport
     if isinstance(transport, asyncio.WriteTransport):
+        if reset and (line := transport.get_extra_info("socket")) is not None:
+            line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         transport.abort()

@@ -21,6 +21,8 @@ def blame(flight: Flight, candidate: Candidate, partial: Partial, lie: Lied) -> 
         candidate.source.health.lied()
         flight.fail(candidate, lie)
         return True
+    if len(contributors) == 1 and (partial.parts[-1].start or flight.current is None):
+        return False  # what it continued had lain on the disk, and may have been spoilt there: it is to send the whole
     if len(contributors) == 1:
         candidate.source.health.lied()
         flight.fail(candidate, lie)

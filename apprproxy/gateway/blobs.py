@@ -1,43 +1,22 @@
 """Bytes by digest: from the store, or by a flight that everyone who asks meanwhile shares."""
 
-import asyncio
-from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
 
-from apprproxy.core.errors import Exhausted, Failure, Lied, Moved, NotHeld, NotThere, StoreFailed
-from apprproxy.core.model import MAX_DOCUMENT, MIB, BlobWant, Cache, Kind, Verdict
-from apprproxy.core.ports import Held, Observer, Readable
+from apprproxy.core.errors import Failure, NotHeld, NotThere
+from apprproxy.core.model import BlobWant, Cache, Kind, Verdict
+from apprproxy.core.ports import Held, Observer
+from apprproxy.gateway.delivery import Delivery, Span
 from apprproxy.gateway.fetch import Fetch
 from apprproxy.gateway.flight import Candidate, Flight
 from apprproxy.gateway.flights import Flights
-from apprproxy.gateway.follow import Following
 from apprproxy.gateway.member import Member, Members
 from apprproxy.gateway.passing import Passing
 from apprproxy.gateway.route import home, order
 from apprproxy.gateway.shelf import Shelf
 from apprproxy.gateway.side import AHEAD, Aside
-from apprproxy.gateway.transfer import HeldTransfer, Pieces, Transfer
+from apprproxy.gateway.transfer import HeldTransfer, Transfer
 from apprproxy.gateway.visible import Visible
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """Rules for when something leaves. ``patience`` in seconds, ``max_blob`` and ``side_range`` in bytes; ``stream`` is
-    whose bytes may leave before they are verified: ``owner``, ``any`` or ``never``."""
-
-    patience: float = 10.0
-    max_blob: int = 64 * 1024**3
-    stream: str = "owner"
-    side_range: int = 8 * MIB
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """A closed range that a client asks for, before anybody knows the size: ``start`` up to ``stop``."""
-
-    start: int
-    stop: int
+from apprproxy.gateway.waiting import Waiting, bounded
 
 
 class Blobs:
@@ -78,7 +57,17 @@ class Blobs:
         flight, joined = self._flights.join(want.expected, candidates)
         if span is not None and (aside := await self._aside(flight, candidates, span)) is not None:
             return aside
-        return await self._awaited(want, flight, candidates, joined=joined, entitled=entitled, whole=whole)
+        waiting = Waiting(
+            want,
+            flight,
+            candidates,
+            entitled=entitled,
+            shelf=self._shelf,
+            visible=self._visible,
+            delivery=self._delivery,
+            passing=self._passing,
+        )
+        return await waiting.transfer(Cache.COLLAPSED if joined else Cache.MISS, whole=whole)
 
     async def holds(self, want: BlobWant) -> bool:
         """Could ``get`` answer at once?"""
@@ -114,7 +103,7 @@ class Blobs:
 
     def _hit(self, member: Member, want: BlobWant, held: Held) -> Transfer:
         self._shelf.index.used(held.digest)
-        return HeldTransfer(Verdict(Cache.HIT), member.name, _bounded(want, held))
+        return HeldTransfer(Verdict(Cache.HIT), member.name, bounded(want, held))
 
     async def _seeing(self, members: list[Member], want: BlobWant) -> tuple[list[Member], bool]:
         """The members in whose name it may be had, and whether that is certain. Where nothing of it is here, or they
@@ -137,18 +126,25 @@ class Blobs:
     async def _candidates(self, members: Sequence[Member], want: BlobWant) -> tuple[Candidate, ...]:
         found: list[Candidate] = []
         for member in members:
-            due = await self._due(member, want)
-            found += [Candidate(member, source, want, due) for source in member.sources]
+            try:
+                due, sources = await self._due(member, want), member.sources
+            except NotThere:  # no mirror opens what the owner says it lacks there: it is to say so again
+                due, sources = None, member.sources[-1:]
+            found += [Candidate(member, source, want, due) for source in sources]
         return tuple(found)
 
     async def _due(self, member: Member, want: BlobWant) -> int | None:
-        """The size, as a manifest states it. A mirror must not be the one to tell it: then the owner is asked first."""
+        """The size, as a manifest states it. A mirror must not be the one to tell it: then the owner is asked first.
+
+        Raises NotThere where that says that there is no such blob."""
         if want.expected.size is not None:
             return want.expected.size
         due = await self._shelf.index.stated_size(member.where(want.repository), want.expected.key)
         if due is None and member.mirrors and want.kind is Kind.BLOB and want.expected.content is not None:
             try:
                 return await self._visible.confirmed(member, want)
+            except NotThere:
+                raise
             except Failure:
                 return None  # the mirrors may have it all the same; then nothing leaves before it is verified
         return due
@@ -156,6 +152,8 @@ class Blobs:
     async def _aside(self, flight: Flight, candidates: Sequence[Candidate], span: Span) -> Transfer | None:
         if span.stop - span.start > self._delivery.side_range or span.start < flight.arrived + AHEAD:
             return None
+        if self._delivery.stream == "never":
+            return None  # nobody can verify a part
         for candidate in candidates:
             if candidate.source.owner:
                 aside = Aside(candidate, span.start, span.stop)
@@ -166,115 +164,5 @@ class Blobs:
                 return aside
         return None
 
-    async def _awaited(
-        self,
-        want: BlobWant,
-        flight: Flight,
-        candidates: Sequence[Candidate],
-        *,
-        joined: bool,
-        entitled: bool,
-        whole: bool,
-    ) -> Transfer:
-        verdict = Verdict(Cache.COLLAPSED if joined else Cache.MISS, stored=True, before=flight.before)
-
-        async def done() -> Held:
-            return await self._done(want, flight, candidates, entitled=entitled)
-
-        def instead(at: int, stop: int, size: int, there: Readable | None) -> Pieces:
-            return self._passing.pieces(self._streamable(candidates), at, stop, size, there)
-
-        def following(size: int) -> Transfer:
-            return Following(
-                verdict,
-                flight,
-                candidates,
-                size,
-                stream=self._delivery.stream,
-                entitled=entitled,
-                done=done,
-                instead=instead,
-            )
-
-        task = asyncio.ensure_future(done())
-        try:
-            await asyncio.wait([task], timeout=None if whole else self._delivery.patience)
-            size = await self._sized(task, flight, candidates)
-            if not task.done():
-                assert size is not None
-                return following(size)
-            try:
-                held = await task
-            except StoreFailed:
-                if whole or size is None or not self._streamable(candidates):
-                    raise
-                return following(size)
-            origin = (flight.winner or candidates[0]).member.name
-            verdict = Verdict(verdict.cache, stored=True, before=flight.before)
-            return HeldTransfer(verdict, origin, _bounded(want, held))
-        finally:
-            task.cancel()
-
-    def _streamable(self, candidates: Sequence[Candidate]) -> list[Candidate]:
-        """Whose bytes may leave before they are verified."""
-        match self._delivery.stream:
-            case "never":
-                return []
-            case "any":
-                return list(candidates)
-            case _:
-                return [one for one in candidates if one.source.owner]
-
-    async def _sized(self, task: asyncio.Future[Any], flight: Flight, candidates: Sequence[Candidate]) -> int | None:
-        """The size, as soon as somebody has told it who may; or until the task is done."""
-
-        def told() -> int | None:
-            sizes = (one.due if one.due is not None else flight.sizes.get(one.member.name) for one in candidates)
-            return next((size for size in sizes if size is not None), None)
-
-        while told() is None and not task.done():
-            await _first(task, flight.changed())
-        return told()
-
-    async def _done(self, want: BlobWant, flight: Flight, candidates: Sequence[Candidate], *, entitled: bool) -> Held:
-        """The verified bytes, once it is known that these candidates may show them."""
-        try:
-            held = await flight.wait(candidates)
-        except Exhausted as failed:
-            await self._explain_move(candidates, failed)
-            raise
-        mine = flight.winner is not None and flight.winner.place in {one.place for one in candidates}
-        if not entitled and not mine:
-            await self._visible.among([one.member for one in candidates if one.source.owner], want)
-        self._shelf.index.used(held.digest)
-        return held
-
-    async def _explain_move(self, candidates: Sequence[Candidate], failed: Exhausted) -> None:
-        """Raise Moved where the bytes are nowhere because the release that named them moved."""
-        if not all(isinstance(failure, NotThere) for failure in failed.failures):
-            return
-        for candidate in candidates:
-            if not candidate.want.pin:
-                return
-            move = await self._shelf.pins.move(candidate.member.name, candidate.want.pin)
-            if move is not None and move.first == candidate.want.expected.digest:
-                raise Moved(move) from failed
-
     async def close(self) -> None:
         await self._flights.close()
-
-
-async def _first(task: asyncio.Future[Any], other: Coroutine[None, None, None]) -> None:
-    """Until one of the two is done; the task goes on."""
-    race: asyncio.Future[Any] = asyncio.ensure_future(other)
-    try:
-        await asyncio.wait([task, race], return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        race.cancel()
-
-
-def _bounded(want: BlobWant, held: Held) -> Held:
-    """What is held may be some blob of any size; a manifest is read into memory."""
-    if want.kind is Kind.MANIFEST and held.size > MAX_DOCUMENT:
-        raise Exhausted([Lied(want.place.name, f"has {held.size} bytes under {held.digest}, which is no manifest")])
-    return held

@@ -63,24 +63,20 @@ class Fetch:
             flight.before = trail(rest.incoming.headers)
             limit = self._limit(candidate)
             size = self._size(candidate, rest, limit)
+            flight.answers(candidate, size)  # first, for a disk that takes nothing: who knows the size can be passed to
             await partial.begins(candidate.member.name, source.label, size)
             if source.owner:
                 await self._note(candidate, "")
-                if size is not None:
-                    flight.sizes[candidate.member.name] = size
             flight.reads(partial)
             if rest.total == partial.size:
                 return
-            skip, received, seen = partial.size - rest.start, rest.start, flight.arrived
+            skip, received = partial.size - rest.start, rest.start
             async for chunk in rest.incoming.chunks():
                 received += len(chunk)
                 if received > limit:
                     raise Lied(source.upstream.name, f"sent more than the {limit} bytes that are taken")
                 await partial.write(chunk[skip:] if skip < len(chunk) else b"")
                 skip = max(0, skip - len(chunk))
-                if flight.arrived > seen:
-                    seen = flight.arrived
-                    flight.tell()
 
     @asynccontextmanager
     async def rest(self, candidate: Candidate, start: int) -> AsyncIterator[Rest]:

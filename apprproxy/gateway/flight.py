@@ -39,20 +39,24 @@ class Candidate:
 
 class Flight:
     """One transfer. ``growing`` is what has arrived and ``parts`` whose bytes these are; ``sizes`` is what each
-    upstream's owner announced. ``suspects`` are mirrors of whose bytes some were wrong, nobody knows which."""
+    upstream's owner announced; ``answered`` says that a source has begun to send, ``elsewhere`` that another process
+    fills it. ``suspects`` are mirrors of whose bytes some were wrong, nobody knows which."""
 
     def __init__(self, expected: Expected) -> None:
         self.expected = expected
         self.held: Held | None = None
         self.winner: Candidate | None = None
         self.current: Candidate | None = None
+        self.elsewhere = False
         self.growing: Readable | None = None
         self.parts: tuple[Contribution, ...] = ()
         self.sizes: dict[str, int] = {}
         self.suspects: set[Source] = set()
         self.before = ""
+        self.answered = False
         self.fault: Failure | None = None
         self.failures: dict[tuple[str, str, str, str], UpstreamFault] = {}
+        self._told: dict[tuple[str, str, str, str], UpstreamFault] = {}
         self._candidates: dict[tuple[str, str, str, str], Candidate] = {}
         self._changed = asyncio.Event()
         self.ended = asyncio.Event()
@@ -75,8 +79,12 @@ class Flight:
         """The first candidate that has not failed."""
         return next((one for key, one in self._candidates.items() if key not in self.failures), None)
 
+    def last(self, candidate: Candidate) -> bool:
+        """Is nobody else left to ask?"""
+        return all(key in self.failures for key in self._candidates if key != candidate.key)
+
     def fail(self, candidate: Candidate, failure: UpstreamFault) -> None:
-        """``tell`` is for later: nobody is told of a failure before what came of it is gone."""
+        """``tell`` it later: nobody hears of a failure before what came of it is gone."""
         self.failures[candidate.key] = failure
 
     def doubt(self, mirrors: set[Source], lie: UpstreamFault) -> None:
@@ -93,7 +101,17 @@ class Flight:
         if self.growing is None or self.growing.identity != file.growing.identity:
             self.growing = file.growing
         self.parts = file.parts
-        self.tell()
+        self.wake()
+
+    def forget(self) -> None:
+        """What has arrived is wrong: nobody begins to read it any more."""
+        self.growing, self.parts = None, ()
+
+    def answers(self, candidate: Candidate, size: int | None) -> None:
+        """It is sending, so that its repository may show these bytes; an owner's word on the size counts."""
+        self.current, self.answered = candidate, True
+        if candidate.source.owner and size is not None:
+            self.sizes[candidate.member.name] = size
 
     @property
     def arrived(self) -> int:
@@ -102,12 +120,17 @@ class Flight:
     def land(self, held: Held, winner: Candidate | None) -> None:
         """Verified. ``winner`` None: by another process."""
         self.held, self.winner = held, winner
-        self.tell()
+        self.wake()
 
-    def tell(self) -> None:
-        """Wake everyone who waits, to look at what has changed."""
+    def wake(self) -> None:
+        """Everyone who waits looks at what has changed."""
         self._changed.set()
         self._changed = asyncio.Event()
+
+    def tell(self) -> None:
+        """The failures so far, to those whom they concern."""
+        self._told = dict(self.failures)
+        self.wake()
 
     # --- for who waits
 
@@ -121,7 +144,7 @@ class Flight:
             return self.held
         if self.fault is not None:
             raise self.fault
-        failures = {one.key: self.failures[one.key] for one in candidates if one.key in self.failures}
+        failures = {one.key: self._told[one.key] for one in candidates if one.key in self._told}
         if len(failures) == len(candidates):
             raise _of_owners(candidates, failures)
         return None

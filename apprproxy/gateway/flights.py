@@ -7,8 +7,9 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from apprproxy.core.errors import Failure, Interrupted, Lied, StoreFailed, UpstreamFault
 from apprproxy.core.events import FlightBegan, FlightEnded, Followed, Trouble
+from apprproxy.core.label import OWNER
 from apprproxy.core.model import MAX_DOCUMENT, Expected, Kind
-from apprproxy.core.ports import BlobStore, Observer, Partial
+from apprproxy.core.ports import BlobStore, Elsewhere, Observer, Partial
 from apprproxy.gateway.blame import blame, clear
 from apprproxy.gateway.flight import Candidate, Flight
 
@@ -16,6 +17,10 @@ log = logging.getLogger(__name__)
 
 LOOK_AGAIN = 0.025
 """Seconds between two looks at what another process does: there is nobody who could wake us."""
+
+ATTEMPTS = 4
+"""Of sources that broke off, in one flight. The last one is asked again for the rest, as long as it gets further: not
+every client goes on where a body broke off."""
 
 Fill = Callable[[Flight, Candidate, Partial], Awaitable[bool]]
 """Asks the candidate for what the partial lacks, and commits it; raises UpstreamFault, or StoreFailed. False where it
@@ -83,10 +88,13 @@ class Flights:
                 if claim.held is not None:
                     flight.land(claim.held, None)
                 elif claim.elsewhere is not None:
+                    flight.answered = flight.answered or claim.elsewhere.growing.size > 0
+                    _told_by(flight, claim.elsewhere)
                     flight.reads(claim.elsewhere)
                     await asyncio.sleep(LOOK_AGAIN)
                 else:
                     assert claim.partial is not None
+                    flight.elsewhere = False
                     await self._into(flight, claim.partial)
             except StoreFailed as failure:
                 if not _small(flight):
@@ -97,21 +105,25 @@ class Flights:
 
     async def _into(self, flight: Flight, partial: Partial) -> None:
         """Returns once the bytes are right, once what came was thrown away, or when nobody is left to ask."""
-        keep = flight.expected.content is not None
+        keep, tries = flight.expected.content is not None, ATTEMPTS
         try:
+            partial.watch(flight.wake)
             flight.reads(partial)
             while (candidate := flight.next()) is not None:
                 flight.tell()
+                before = partial.size
                 try:
-                    flight.current = candidate
+                    flight.current = None
                     if await self._fill(flight, candidate, partial):
                         return clear(flight, partial)
                 except Lied as lie:
                     keep = blame(flight, candidate, partial, lie)
                     if not keep:
-                        return None
+                        return flight.forget()
                 except UpstreamFault as failure:
-                    flight.fail(candidate, failure)
+                    tries -= 1
+                    if not (tries and keep and partial.size > before and flight.last(candidate)):
+                        flight.fail(candidate, failure)
                 if partial.size and flight.expected.unpacked is not None:
                     return None  # a package is taken whole: the gzip of another source is another one
         except StoreFailed:
@@ -140,15 +152,22 @@ class Flights:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
+def _told_by(flight: Flight, elsewhere: Elsewhere) -> None:
+    """Another process is at it; the size, where it has that from an owner."""
+    flight.elsewhere = True
+    if elsewhere.parts and elsewhere.due is not None and elsewhere.parts[-1].source == OWNER:
+        flight.sizes[elsewhere.parts[-1].upstream] = elsewhere.due
+
+
 def _whose(flight: Flight) -> str:
     candidate = flight.winner or flight.next()
     return candidate.member.name if candidate is not None else ""
 
 
 def _small(flight: Flight) -> bool:
-    """May it be held in memory, where the disk does not take it?"""
+    """Is it to be held in memory, where the disk does not take it? Not what has landed, and is only not kept."""
     candidate = flight.next()
-    if candidate is None:
+    if candidate is None or flight.held is not None:
         return False
     bounded = candidate.want.kind is Kind.MANIFEST or flight.expected.unpacked is not None
     return bounded or (candidate.due is not None and candidate.due <= MAX_DOCUMENT)

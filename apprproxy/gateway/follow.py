@@ -6,6 +6,7 @@
 - If the file is thrown away and begun anew, whoever has been given some of it is broken off.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 
@@ -24,7 +25,7 @@ Instead = Callable[[int, int, int, Readable | None], Pieces]
 
 class Following:
     """One client's wait for a flight, whose size is known. ``entitled`` says whether it may be given what did not come
-    in its own name; ``may_see`` finds out, and raises where it may not."""
+    in its own name; ``may_see`` finds out."""
 
     def __init__(
         self,
@@ -35,6 +36,7 @@ class Following:
         *,
         stream: str,
         entitled: bool,
+        may_see: Callable[[], Awaitable[bool]],
         done: Callable[[], Awaitable[Held]],
         instead: Instead,
     ) -> None:
@@ -45,6 +47,8 @@ class Following:
         self._candidates = candidates
         self._stream = stream
         self._entitled = entitled
+        self._may_see = may_see
+        self._asked = False
         self._done = done
         self._instead = instead
 
@@ -57,8 +61,14 @@ class Following:
             while at < stop:
                 if self._flight.settled(self._candidates) is not None:
                     held = self._as_announced(await self._done())
+                    if held.fileno() is None and reading is not None:
+                        await asyncio.to_thread(self._compare, held, reading, start, at)
+                        reading = None
                     yield Stretch(self._continued(held, reading), at, stop)
                     return
+                if self._flight.elsewhere and self._stream != "never" and not (self._entitled or self._asked):
+                    self._entitled, self._asked = await self._may_see(), True
+                    continue
                 growing = self._flight.growing
                 upto = min(self._safe(), stop - WITHHELD)
                 if growing is None or upto <= at:
@@ -68,6 +78,8 @@ class Following:
                 yield Stretch(reading, at, upto)
                 at = upto
         except StoreFailed:
+            if self._stream == "never":
+                raise
             async with aclosing(self._instead(at, stop, self.size, reading)) as pieces:
                 async for piece in pieces:
                     yield piece
@@ -77,6 +89,11 @@ class Following:
         if before is not None and before.identity != now.identity:
             raise Lied(self.origin, "sent wrong bytes, of which this client has been given some")
         return now
+
+    def _compare(self, held: Held, before: Readable, start: int, stop: int) -> None:
+        """What could not be kept came a second time, into memory: small, so that it can be looked at. Blocking."""
+        if held.pread(start, stop - start) != before.pread(start, stop - start):
+            raise Lied(self.origin, "sent wrong bytes, of which this client has been given some")
 
     def _as_announced(self, held: Held) -> Held:
         if held.size != self.size:

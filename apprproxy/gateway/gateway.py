@@ -6,7 +6,8 @@ Faces turn a request into a want and call one of these; nobody here calls a face
 from apprproxy.core.errors import NotAllowed
 from apprproxy.core.model import BlobWant, NameWant, Place, Write
 from apprproxy.core.ports import Clock, Observer, Reply
-from apprproxy.gateway.blobs import Blobs, Delivery, Span
+from apprproxy.gateway.blobs import Blobs
+from apprproxy.gateway.delivery import Delivery, Span
 from apprproxy.gateway.gate import Gate
 from apprproxy.gateway.lookup import Lookups, Named
 from apprproxy.gateway.member import Member, Members

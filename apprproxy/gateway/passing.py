@@ -38,10 +38,11 @@ class Passing:
         failure: UpstreamFault | None = None
         for candidate in candidates:
             try:
-                async with self._opens(candidate, check.size) as rest:
-                    async for fresh in _unseen(rest, check, size, candidate.member.name):
-                        for piece in tail.after(check.size - len(fresh), fresh):
-                            yield piece
+                if check.size < size:
+                    async with self._opens(candidate, check.size) as rest:
+                        async for fresh in _unseen(rest, check, size, candidate.member.name):
+                            for piece in tail.after(check.size - len(fresh), fresh):
+                                yield piece
                 self._judge(candidate, check)
             except Lied:
                 raise

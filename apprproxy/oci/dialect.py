@@ -6,9 +6,9 @@ A tag is resolved by HEAD, and by GET where HEAD is refused, says 404 without a 
 from collections.abc import Mapping, Sequence
 
 from apprproxy.core.digest import Digest
-from apprproxy.core.errors import DigestMismatch, NotAllowed, Outage
+from apprproxy.core.errors import DigestMismatch, Lied, NotAllowed, Outage
 from apprproxy.core.model import BlobWant, Descriptor, Expected, Found, Kind, NameWant, Write, decimal_size
-from apprproxy.core.ports import Plan, Request
+from apprproxy.core.ports import Plan, Reply, Request
 from apprproxy.oci.asking import ASK_BY_GET, Asking, length, scope
 from apprproxy.oci.lists import Lists
 from apprproxy.oci.manifest import ACCEPT, children, is_manifest, media_type, stated_type
@@ -85,16 +85,26 @@ class OciDialect(Asking):
         target = Descriptor(got, len(reply.body), media_type(reply.body))
         return Found(target, reply.body, manifest=True, pins={pin: got})
 
+    def _is_about(self, reply: Reply, digest: Digest) -> None:
+        """A maintenance page with 200 must not open what others hold; raises Outage or Lied."""
+        claimed = self.claimed(reply)
+        if claimed is not None and claimed != digest:
+            raise Lied(self._upstream, f"answered about {claimed} where {digest} was asked for")
+        if claimed is None and reply.headers.get("content-type", "").lower().startswith("text/html"):
+            raise Outage(self._upstream, "answered with a page where bytes were asked for", reply.status)
+
     def _presence(self, want: NameWant, path: str) -> Plan[Found]:
         digest = Digest.parse(want.name)
         head = yield self.request("HEAD", path, want)
         if head.status == 200:
+            self._is_about(head, digest)
             return Found(Descriptor(digest, length(head), "application/octet-stream"))
         if head.status not in ASK_BY_GET:
             raise self.fault(head)
         reply = yield self.request("GET", path, want, {"Range": "bytes=0-0"})
         if reply.status not in (200, 206):
             raise self.fault(reply)
+        self._is_about(reply, digest)
         total = reply.headers.get("content-range", "").rpartition("/")[2]
         size = decimal_size(total)
         return Found(Descriptor(digest, length(reply) if size is None else size, "application/octet-stream"))

@@ -1,6 +1,7 @@
 """Blobs by digest in an OCI image layout. A visible file is a right file, after any crash."""
 
 import asyncio
+import errno
 import fcntl
 import os
 import time
@@ -16,7 +17,7 @@ from apprproxy.core.ports import Claim, Held, Ingest, Observer
 from apprproxy.core.ports import Partial as AnyPartial
 from apprproxy.store.cap import Cap
 from apprproxy.store.held import FileHeld
-from apprproxy.store.ingest import DiskIngest, Yard
+from apprproxy.store.ingest import DiskIngest, Yard, disk_failed
 from apprproxy.store.part import OpenPart, blob_path, linked_content, new_part
 from apprproxy.store.partial import Elsewhere, Partial, claim, part_name
 from apprproxy.store.unkept import Unkept
@@ -90,6 +91,8 @@ class DiskStore:
             future.add_done_callback(lambda done: None if done.cancelled() or done.exception() else drop(done.result()))
             raise
         except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise await asyncio.to_thread(disk_failed, error, self._yard.cap) from error
             raise StoreFailed(f"the cache cannot be written: {error.strerror}") from error
 
     def close(self) -> None:
@@ -99,7 +102,7 @@ class DiskStore:
     def sweep(self) -> int:
         """Remove what killed processes left in ``ingest/`` that nobody can continue; returns how many files. Blocking.
 
-        A file that a living process writes is locked by it, and stays; links cannot be locked, so that young ones stay.
+        A file that a living process writes is locked by it, and stays; links and sidecars are not: young ones stay.
         """
         return sum(_abandoned(path) for path in (self._root / "ingest").iterdir() if not _may_be_continued(path))
 
@@ -123,13 +126,14 @@ def _has_some(path: Path) -> bool:
 
 def _may_be_continued(path: Path) -> bool:
     """A partial by digest, with its sidecar: the index knows of these, and removes them when their time has come."""
-    return "-" in path.stem and path.suffix in (".part", ".json") and path.with_suffix(".json").exists()
+    both = (path.with_suffix(".part"), path.with_suffix(".json"))
+    return "-" in path.stem and path in both and all(one.exists() for one in both)
 
 
 def _abandoned(path: Path) -> bool:
     """Remove the file if nobody holds its lock; says whether it did."""
     try:
-        if path.is_symlink():
+        if path.is_symlink() or path.suffix == ".new":
             return _too_old(path)
         fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError:
@@ -144,9 +148,9 @@ def _abandoned(path: Path) -> bool:
     return True
 
 
-def _too_old(link: Path) -> bool:
-    """Remove a link that somebody was about to put into its place; says whether it did."""
-    if time.time() - link.lstat().st_mtime < HALF_MADE:
+def _too_old(path: Path) -> bool:
+    """Remove a link or a sidecar that somebody was about to put into its place; says whether it did."""
+    if time.time() - path.lstat().st_mtime < HALF_MADE:
         return False
-    link.unlink(missing_ok=True)
+    path.unlink(missing_ok=True)
     return True

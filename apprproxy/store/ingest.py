@@ -12,6 +12,7 @@ import errno
 import os
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,9 @@ from apprproxy.store.part import OpenPart, blob_path, link_unpacked, sync_direct
 from apprproxy.store.unpacked import NotGzip, unpacked_digest
 
 PIECE = 512 * KIB
+EAGER = 128 * KIB
+"""Handed over at once while the thread has nothing to do, for those who read along with a slow source."""
+
 STEP = 64 * MIB
 """Reserved at a time for bytes whose number nobody has announced."""
 
@@ -43,7 +47,8 @@ class Yard:
 
 
 class DiskIngest:
-    """``part`` is the ingest's own from here on. ``source`` and ``due`` may be told anew before each source's bytes."""
+    """``part`` is the ingest's own from here on. ``source`` and ``due`` may be told anew before each source's bytes;
+    ``grown`` is called on the event loop whenever more is in the file."""
 
     def __init__(self, part: OpenPart, yard: Yard, expected: Expected, source: str = "") -> None:
         self._part = part
@@ -58,6 +63,7 @@ class DiskIngest:
         self.due = expected.size
         self.size = part.check.size
         self._new = False
+        self.grown: Callable[[], None] | None = None
 
     @property
     def limit(self) -> int:
@@ -69,7 +75,8 @@ class DiskIngest:
         if self.size > self.limit:
             raise Lied(self.source, f"sent more than the {self.limit} bytes that are due")
         self._pending += chunk
-        if len(self._pending) >= PIECE:
+        idle = self._work is None or self._work.done()
+        if len(self._pending) >= (EAGER if idle else PIECE):
             await self.flush()
 
     async def flush(self) -> None:
@@ -77,10 +84,13 @@ class DiskIngest:
         await self._settled()
         if self._pending:
             pending, self._pending = self._pending, bytearray()
-            self._begin(self._append, bytes(pending))
+            working = self._begin(self._append, bytes(pending))
+            if self.grown is not None:
+                working.add_done_callback(_on_loop(self.grown))
 
-    def _begin(self, call: Callable[..., None], *args: Any) -> None:
+    def _begin(self, call: Callable[..., None], *args: Any) -> Future[None]:
         self._work = self._yard.threads.submit(call, *args)
+        return self._work
 
     async def _settled(self) -> None:
         """Until the thread has done what it was given; raises what it raised."""
@@ -102,7 +112,7 @@ class DiskIngest:
             while view:
                 view = view[os.write(self._part.fd, view) :]
         except OSError as error:
-            raise self._failed(error) from error
+            raise disk_failed(error, self._yard.cap) from error
 
     def _reserve(self, total: int) -> None:
         if total > self._reserved:
@@ -146,47 +156,76 @@ class DiskIngest:
         target = blob_path(self._yard.root, digest)
         path = self._part.path
         try:
-            os.fchmod(self._part.fd, 0o444)
             os.fsync(self._part.fd)
             self._new = not target.exists()
             self._reserve(self.size)  # also of what is empty, or was there before: it is going to be counted
             self._yard.cap.keep(path.name, digest, self.size, self._expected.unpacked)
             os.replace(path, target)
             self._published = True
-            self._yard.cap.release(path.name)
+            with suppress(StoreFailed):  # counted twice for a while is no harm
+                self._yard.cap.release(path.name)
+            os.fchmod(self._part.fd, 0o444)  # not before: nobody but root could open it to continue it, or see its lock
             sync_directory(target.parent)
             if self._expected.unpacked is not None:
                 link_unpacked(self._yard.root, self._expected.unpacked, target, path.with_suffix(".link"))
         except OSError as error:
-            raise self._failed(error) from error
-
-    def _failed(self, error: OSError) -> StoreFailed:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            return StoreFailed(f"the cache's disk failed: {error.strerror}")
-        self._yard.cap.free(STEP)
-        return NoRoom("the cache's disk is full: free space, lower cache.max_size, or move cache.directory")
+            raise disk_failed(error, self._yard.cap) from error
 
     async def leave(self, *, keep: bool) -> None:
         """Close, as soon as no thread is at work on it. What has not been published is removed, or with ``keep``
         stays for whoever continues. Done even if the caller is cancelled meanwhile."""
-        self._pending.clear()
+        rest, self._pending = bytes(self._pending), bytearray()
         before, after = self._work, self._yard.threads.submit
-        if before is not None and not before.cancel():
+        if before is not None and (keep or not before.cancel()):
             closed: Future[None] = Future()
-            before.add_done_callback(lambda _: _chain(after(self._close, keep=keep), closed))
+            before.add_done_callback(lambda done: _chain(after(self._close, _rest(done, rest), keep=keep), closed))
         else:
-            closed = after(self._close, keep=keep)
+            closed = after(self._close, rest, keep=keep)
         await asyncio.shield(asyncio.wrap_future(closed))
 
-    def _close(self, *, keep: bool) -> None:
-        if not self._published:
+    def _close(self, rest: bytes, *, keep: bool) -> None:
+        try:
+            if keep and rest and not self._published:
+                with suppress(StoreFailed):  # what is there is right all the same
+                    self._append(rest)
+            if not self._published:
+                self._let_go(keep=keep)
+        finally:
+            self._part.close()
+
+    def _let_go(self, *, keep: bool) -> None:
+        with suppress(StoreFailed):  # the index may be away: what is not told it finds out by itself
             if keep and self._part.check.size:
                 self._yard.cap.shrink(self._part.path.name, self._part.check.size)
             else:
                 self._part.remove()
                 self._yard.cap.release(self._part.path.name)
-        self._part.close()
+
+
+def _on_loop(call: Callable[[], None]) -> Callable[[Future[None]], None]:
+    """What a thread's future is to call, called on the event loop of who asks now."""
+    loop = asyncio.get_running_loop()
+
+    def done(_: Future[None]) -> None:
+        with suppress(RuntimeError):  # the loop has ended, and whoever waited with it
+            loop.call_soon_threadsafe(call)
+
+    return done
+
+
+def _rest(done: Future[None], rest: bytes) -> bytes:
+    """Nothing may follow a piece that was not written."""
+    return rest if not done.cancelled() and done.exception() is None else b""
 
 
 def _chain(done: Future[None], told: Future[None]) -> None:
     done.add_done_callback(lambda _: told.set_result(None))
+
+
+def disk_failed(error: OSError, cap: Cap) -> StoreFailed:
+    """What it means; where the disk is full, something is asked to go. Blocking."""
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        return StoreFailed(f"the cache's disk failed: {error.strerror}")
+    with suppress(StoreFailed):
+        cap.free(STEP)
+    return NoRoom("the cache's disk is full: free space, lower cache.max_size, or move cache.directory")

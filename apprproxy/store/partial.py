@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from apprproxy.core.digest import Check
-from apprproxy.core.errors import StoreFailed
 from apprproxy.core.label import Label
 from apprproxy.core.model import Contribution, Expected
 from apprproxy.core.ports import Held
 from apprproxy.store.held import FileHeld, GrowingFile
-from apprproxy.store.ingest import DiskIngest, Yard
+from apprproxy.store.ingest import DiskIngest, Yard, disk_failed
 from apprproxy.store.part import OpenPart, open_part
 
 _MAX_SIDECAR = 64 * 1024
@@ -51,6 +50,9 @@ class Partial:
     def size(self) -> int:
         return self._ingest.size
 
+    def watch(self, grown: Callable[[], None]) -> None:
+        self._ingest.grown = grown
+
     async def begins(self, upstream: str, source: str, due: int | None) -> None:
         """What is written from here on comes from there; ``due`` is the size of the whole, where it is known."""
         await self._ingest.drain()
@@ -76,10 +78,13 @@ class Partial:
         self._part.close()
 
     async def _run(self, call: Callable[..., Any], *args: Any) -> None:
-        try:
-            await asyncio.get_running_loop().run_in_executor(self._yard.threads, call, *args)
-        except OSError as error:
-            raise StoreFailed(f"the cache's disk failed: {error.strerror}") from error
+        def attempt() -> None:
+            try:
+                call(*args)
+            except OSError as error:
+                raise disk_failed(error, self._yard.cap) from error
+
+        await asyncio.get_running_loop().run_in_executor(self._yard.threads, attempt)
 
 
 def part_name(expected: Expected) -> str:
@@ -101,20 +106,36 @@ def claim(
             parts, size = read_sidecar(path.with_suffix(".json"), expected)
             return Elsewhere(GrowingFile(fd), parts, size)
         part = OpenPart(fd, path, Check(expected.content.algorithm if expected.content else "sha256"))
-        held = find(expected)  # whoever had the lock before may have committed
-        if held is not None:
-            part.remove()
-            part.close()
-            return held
-        parts, _ = read_sidecar(part.sidecar, expected)
-        if os.fstat(fd).st_size == 0:
-            return Partial(part, yard, expected, ())
-        if parts and expected.content is not None:
-            part.rehash()
-            return Partial(part, yard, expected, parts)
-        part.remove()  # nobody knows whose it is, or it is a package, which is only ever taken whole
-        yard.cap.release(path.name)
+        try:
+            ours = _taken(part, yard, expected, find)
+        except BaseException:
+            part.close()  # a lock that nobody minds would be held for as long as this process lives
+            raise
+        if ours is not None:
+            return ours
+
+
+def _taken(
+    part: OpenPart, yard: Yard, expected: Expected, find: Callable[[Expected], FileHeld | None]
+) -> FileHeld | Partial | None:
+    """None where it was thrown away: nobody knows whose it is, it is longer than it was to become, or it is a package,
+    which is only ever taken whole."""
+    held = find(expected)  # whoever had the lock before may have committed
+    if held is not None:
+        part.remove()
         part.close()
+        return held
+    there = os.fstat(part.fd).st_size
+    if there == 0:
+        return Partial(part, yard, expected, ())
+    parts, due = read_sidecar(part.sidecar, expected)
+    if parts and expected.content is not None and (due is None or there <= due):
+        part.rehash()
+        return Partial(part, yard, expected, parts)
+    part.remove()
+    yard.cap.release(part.path.name)
+    part.close()
+    return None
 
 
 def read_sidecar(path: Path, expected: Expected) -> tuple[tuple[Contribution, ...], int | None]:
@@ -126,12 +147,16 @@ def read_sidecar(path: Path, expected: Expected) -> tuple[tuple[Contribution, ..
             return (), None
         parts = tuple(Contribution(str(up), str(source), int(start)) for up, source, start in said["parts"])
         return parts, said["size"] if isinstance(said["size"], int) else None
-    except (OSError, ValueError, LookupError, TypeError):
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return (), None
 
 
 def _write_sidecar(path: Path, expected: Expected, parts: tuple[Contribution, ...], size: int | None) -> None:
     said = {"expected": expected.key, "size": size, "parts": [[one.upstream, one.source, one.start] for one in parts]}
     new = path.with_name(f"{secrets.token_hex(16)}.new")
-    new.write_text(json.dumps(said))
-    os.replace(new, path)
+    try:
+        new.write_text(json.dumps(said))
+        os.replace(new, path)
+    except OSError:
+        new.unlink(missing_ok=True)
+        raise

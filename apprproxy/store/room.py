@@ -16,7 +16,7 @@ from apprproxy.store.uses import Uses
 AT_ONCE = 1000
 """Blobs that one transaction evicts: some tenths of a second in which other processes wait."""
 
-_IN_ORDER = "SELECT key, size FROM blobs WHERE pinned = 0 ORDER BY used, key"
+_IN_ORDER = "SELECT key, size, unpacked FROM blobs WHERE pinned = 0 ORDER BY used, key"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +71,7 @@ class Room:
     def _evict(self, db: sqlite3.Connection, chosen: list[Candidate], *, enough: bool) -> Made:
         """Files first: if the process ends before the commit, what is gone is still counted, and goes next time."""
         for candidate in chosen:
-            for (tar,) in db.execute("SELECT unpacked FROM blobs WHERE key = ?", (candidate.key,)).fetchall():
-                unlink(self._root, candidate.key, tar)
+            unlink(self._root, candidate.key, candidate.unpacked)
         db.executemany("DELETE FROM blobs WHERE key = ?", [(candidate.key,) for candidate in chosen])
         return Made(enough, len(chosen), sum(candidate.size for candidate in chosen))
 
@@ -87,9 +86,9 @@ def _totals(db: sqlite3.Connection) -> Totals:
 
 def _candidates(db: sqlite3.Connection, publishing: Collection[str]) -> Iterator[Candidate]:
     """Rows are read as they are asked for, along one index."""
-    for key, size in db.execute(_IN_ORDER):
+    for key, size, unpacked in db.execute(_IN_ORDER):
         if key not in publishing:
-            yield Candidate(key, size)
+            yield Candidate(key, size, unpacked)
 
 
 def unlink(root: Path, key: str, tar: str | None) -> None:

@@ -18,7 +18,7 @@ INSERT INTO totals VALUES (1, 0, 0, 0, 0, '');
 CREATE TABLE blobs (
     key TEXT PRIMARY KEY, size INTEGER NOT NULL, used REAL NOT NULL, pinned INTEGER NOT NULL DEFAULT 0, unpacked TEXT
 ) WITHOUT ROWID;
-CREATE INDEX blobs_by_use ON blobs (used, key, size) WHERE pinned = 0;
+CREATE INDEX blobs_by_use ON blobs (used, key, size, unpacked) WHERE pinned = 0;
 CREATE INDEX blobs_by_tar ON blobs (unpacked) WHERE unpacked IS NOT NULL;
 
 CREATE TABLE parts (part TEXT PRIMARY KEY, size INTEGER NOT NULL, at REAL NOT NULL, key TEXT) WITHOUT ROWID;

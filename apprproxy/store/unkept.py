@@ -1,6 +1,7 @@
 """Bytes that cannot be kept, verified in memory: a full disk must not break a pull."""
 
 import asyncio
+from collections.abc import Callable
 
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import DigestMismatch, Lied
@@ -25,6 +26,9 @@ class Unkept:
     @property
     def size(self) -> int:
         return len(self._content)
+
+    def watch(self, grown: Callable[[], None]) -> None:
+        """Never: nobody reads along."""
 
     async def begins(self, upstream: str, source: str, due: int | None) -> None:
         self._source, self._due = Label(upstream, source).name, due

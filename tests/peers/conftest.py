@@ -6,9 +6,12 @@ from contextlib import ExitStack
 import pytest
 
 from tests.peers import seeds, servers
+from tests.peers.containerd import Containerd
+from tests.peers.faults import Faulty, faulty
 from tests.peers.gateway import Gateways
 from tests.peers.journey import Upstream
 from tests.peers.process import Process
+from tests.peers.pullers import Puller, Skopeo
 
 TAIL = 4000  # characters of each log in a failure's report
 
@@ -36,6 +39,36 @@ def upstreams(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[st
 def upstream(request: pytest.FixtureRequest, upstreams: Callable[[str], Upstream]) -> Upstream:
     """The one that the test's parameter names."""
     return upstreams(request.param)
+
+
+@pytest.fixture(scope="session")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Upstream]:
+    """A distribution registry whose blobs take a moment; the digest of the largest is `layer`."""
+    with servers.distribution(tmp_path_factory.mktemp("large")) as server:
+        yield Upstream(server, seeds.fill_large(server, tmp_path_factory.mktemp("seed")))
+
+
+@pytest.fixture
+def layer(large: Upstream) -> str:
+    return large.digests["layer"]
+
+
+@pytest.fixture
+def owner(large: Upstream) -> Iterator[Faulty]:
+    """The same registry, with what a test puts between."""
+    with faulty(large.server.host) as between:
+        yield between
+
+
+@pytest.fixture(params=["containerd", "containerd2", "skopeo"])
+def puller(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Puller]:
+    """Each of those that pull images, with nothing pulled yet."""
+    folder = tmp_path_factory.mktemp(request.param)
+    if request.param == "skopeo":
+        yield Skopeo(folder)
+    else:
+        with Containerd(folder, request.param.removeprefix("containerd")) as running:
+            yield running
 
 
 @pytest.fixture

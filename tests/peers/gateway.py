@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.peers.layout import digests
 from tests.peers.process import Process, free_port, get
 
 ROOT = Path(__file__).parents[2]
@@ -38,6 +39,11 @@ class Gateway(Process):
     @property
     def log(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.output.splitlines() if line.startswith("{")]
+
+    @property
+    def kept(self) -> dict[str, str]:
+        """What is in each blob of its cache, by the digest that it goes by."""
+        return digests(self.folder / "cache" / "blobs" / "sha256")
 
     def total(self, metric: str, **labels: str) -> float:
         """The sum over all samples of a metric that have these labels."""

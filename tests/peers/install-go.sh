@@ -12,7 +12,7 @@ link() { # name binary; `bin` has what is current
   ln -sfn "$2" "$dir/bin/$1"
 }
 
-build() { # name module version package
+build() { # name module version package [tags]
   local out="$dir/$1-$3/$1" work
   if [ -x "$out" ]; then link "$1" "$out"; return; fi
   command -v go >/dev/null || { echo "$1: Go is needed to build it (https://go.dev/doc/install)" >&2; exit 1; }
@@ -22,7 +22,7 @@ build() { # name module version package
     cd "$work"
     go mod init tool 2>/dev/null
     go mod edit -require "$2@$3"
-    CGO_ENABLED=0 GOTOOLCHAIN=local go build -mod=mod -o "$out.part" "$4" 2>log || { cat log >&2; exit 1; }
+    CGO_ENABLED=0 GOTOOLCHAIN=local go build -mod=mod -tags "${5:-}" -o "$out.part" "$4" 2>log || { cat log >&2; exit 1; }
     mv "$out.part" "$out"
   )
   rm -rf "$work"
@@ -38,6 +38,10 @@ for name; do
     regctl)   build regctl github.com/regclient/regclient v0.11.5 github.com/regclient/regclient/cmd/regctl ;;
     olareg)   build olareg github.com/olareg/olareg v0.2.2 github.com/olareg/olareg/cmd/olareg ;;
     registry) build registry github.com/distribution/distribution/v3 v3.1.1 github.com/distribution/distribution/v3/cmd/registry ;;
+    containerd2) # what nodes run today, by a name of its own beside Debian's; without what drives containers and disks
+      module=github.com/containerd/containerd/v2 tags="no_cri no_btrfs no_devmapper no_zfs"
+      build containerd2 $module v2.3.4 $module/cmd/containerd "$tags"
+      build ctr2 $module v2.3.4 $module/cmd/ctr "$tags" ;;
     *) echo "install-go.sh: no such tool: $name" >&2; exit 2 ;;
   esac
 done

@@ -20,8 +20,27 @@ get_skopeo() {
   return 1
 }
 
+# Unpacked and not installed: nothing of it is to run by itself, and root is not needed.
+get_containerd() {
+  command -v containerd >/dev/null && command -v ctr >/dev/null && return
+  local out="$dir/containerd-debian" work
+  if [ ! -e "$out/complete" ]; then
+    command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null || { echo "only where Debian's packages are" >&2; return 1; }
+    echo "installing containerd (its Debian package, kept in $dir)" >&2
+    work=$(mktemp -d)
+    (
+      cd "$work" || exit 1
+      apt-get download -qq containerd || { [ "$(id -u)" = 0 ] && apt-get update -qq && apt-get download -qq containerd; } || exit 1
+      rm -rf "$out" && dpkg-deb -x containerd_*.deb "$out" && touch "$out/complete"
+    ) </dev/null || { rm -rf "$work"; echo "its Debian package cannot be had" >&2; return 1; }
+    rm -rf "$work"
+  fi
+  mkdir -p "$dir/bin" && ln -sfn "$out/usr/bin/containerd" "$out/usr/bin/ctr" "$dir/bin/"
+}
+
 one() { # name
   case $1 in
+    containerd) get_containerd ;;
     skopeo) get_skopeo ;;
     appr|cnr|operator-courier) bash "$here/install-appr.sh" "$dir" "$1" ;;
     *) bash "$here/install-go.sh" "$dir" "$1" ;;
@@ -32,7 +51,7 @@ exec 9>"$dir/.lock"
 if command -v flock >/dev/null; then flock 9; fi # two runs at once would build the same things twice
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-[ $# -gt 0 ] || set -- olareg oras crane regctl registry helm3 helm4 appr cnr operator-courier skopeo
+[ $# -gt 0 ] || set -- olareg oras crane regctl registry helm3 helm4 appr cnr operator-courier skopeo containerd containerd2
 for name; do
   : >"$log"
   # what is being built is shown at once, the rest only in so far as it says why there is nothing

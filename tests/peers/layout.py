@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import random
+import re
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -15,14 +16,20 @@ CONFIG = "application/vnd.oci.image.config.v1+json"
 LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 
 
-def write_layout(folder: Path) -> Path:
-    """Two platforms that share one layer; `folder` becomes the layout."""
+def write_layout(folder: Path, size: int = 200_000) -> Path:
+    """Two platforms that share one layer of about this size; `folder` becomes the layout."""
     (folder / "blobs" / "sha256").mkdir(parents=True)
-    shared = _tar("shared", 200_000)
+    shared = _tar("shared", size)
     images = [_image(folder, architecture, shared) for architecture in ("amd64", "arm64")]
     _json(folder / "index.json", {"schemaVersion": 2, "mediaType": INDEX, "manifests": images})
     _json(folder / "oci-layout", {"imageLayoutVersion": "1.0.0"})
     return folder
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """The digest of what is in each file that is named by one: they are the same, or it is wrong."""
+    named = sorted(path for path in folder.glob("*") if re.fullmatch("[0-9a-f]{64}", path.name))
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in named}
 
 
 def _image(folder: Path, architecture: str, shared: bytes) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from tests.peers.process import Process, get
 
 SIGNATURE = "application/vnd.example.signature"
 SBOM = "application/spdx+json"
+LARGE = 4 * 1024 * 1024
 
 
 def fill_oci(server: Process, folder: Path) -> dict[str, str]:
@@ -20,6 +21,17 @@ def fill_oci(server: Process, folder: Path) -> dict[str, str]:
     for tag in ("1.0", "1.1"):
         run("crane", "push", "--insecure", "--index", str(layout), f"{server.host}/images/multi:{tag}").ok()
     return fill_artifact(server, folder)
+
+
+def fill_large(server: Process, folder: Path) -> dict[str, str]:
+    """images/large 1.0, an index whose images share a layer of 4 MiB; artifacts/large 1.0, with that layer alone."""
+    layout = write_layout(folder / "layout", LARGE)
+    run("crane", "push", "--insecure", "--index", str(layout), f"{server.host}/images/large:1.0").ok()
+    blobs = layout / "blobs" / "sha256"
+    layer = max(blobs.iterdir(), key=lambda path: path.stat().st_size).name
+    artifact = (f"{server.host}/artifacts/large:1.0", f"{layer}:application/vnd.example.large")
+    run("oras", "push", "--plain-http", "--no-tty", *artifact, start=blobs).ok()
+    return {"layer": layer}
 
 
 def fill_artifact(server: Process, folder: Path, *login: str) -> dict[str, str]:

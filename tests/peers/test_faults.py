@@ -19,12 +19,15 @@ from tests.peers.said import say
 pytestmark = pytest.mark.peers
 
 FAULTS = {
-    "misnamed": "misnamed: the host name registry.invalid cannot be resolved",
-    "refusing": "refusing: no connection: Connection refused",
-    "distrusted": "distrusted: TLS failed: self-signed certificate",
-    "locked": "locked: does not let us in without a credential; see auth (401)",
+    "misnamed": "the host name registry.invalid cannot be resolved",
+    "refusing": "no connection: Connection refused",
+    "distrusted": "TLS failed: self-signed certificate",
+    "locked": "does not let us in without a credential; see auth (401)",
 }
-"""What the gateway says of each upstream; those of kind appr have their name with `appr-` before it."""
+"""Why there is nothing of each upstream; those of kind appr have their name with `appr-` before it."""
+
+AWAY = {502, 503}
+"""An upstream that is not to be reached is not asked for a while after some attempts, and the answer is 503 then."""
 
 # these say what the gateway said; skopeo, of all that a server says, tells the status only
 CLIENTS = [
@@ -77,7 +80,11 @@ def test_a_client_shows_why_there_is_nothing(client: str, fault: str, told: Told
     done = told[client, fault]
 
     assert 0 != done.status
-    assert ("502" if client == "skopeo" else FAULTS[fault]) in done.err
+    if client == "skopeo":
+        assert any(str(status) in done.err for status in AWAY)
+    else:
+        assert f"{fault}: " in done.err
+        assert FAULTS[fault] in done.err
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -85,21 +92,24 @@ def test_the_appr_client_shows_why_there_is_nothing(fault: str, gateway: Gateway
     done = run("appr", "pull", "-t", "helm", "--output", "json", f"{gateway.url}/appr-{fault}/alice/nginx@0.1.0")
 
     assert 2 == done.status
-    assert f"appr-{FAULTS[fault]}" in done.out + done.err
+    assert f"appr-{fault}: " in done.out + done.err
+    assert FAULTS[fault] in done.out + done.err
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_the_answer_names_the_upstream_and_the_reason(fault: str, gateway: Gateway) -> None:
     oci = say(gateway.host, f"/v2/{fault}/charts/demo/manifests/0.1.0")
     appr = say(gateway.host, f"/appr-{fault}/cnr/api/v1/packages/alice/nginx/0.1.0/helm")
-    sentence = FAULTS[fault]
-    reason = sentence.partition(": ")[2]
+    (error,), (source,) = oci.json["errors"], appr.json["details"]["sources"]
 
-    assert (502, "application/json") == (oci.status, oci.headers["content-type"])
-    assert [("UNAVAILABLE", sentence)] == [(error["code"], error["message"]) for error in oci.json["errors"]]
-    assert (502, "application/json") == (appr.status, appr.headers["content-type"])
-    assert ("upstream-failed", f"appr-{sentence}") == (appr.json["code"], appr.json["message"])
-    assert [{"source": f"appr-{fault}", "reason": reason}] == appr.json["details"]["sources"]
+    assert oci.status in AWAY
+    assert appr.status in AWAY
+    assert ["application/json"] * 2 == [answer.headers["content-type"] for answer in (oci, appr)]
+    assert ("UNAVAILABLE", "upstream-failed") == (error["code"], appr.json["code"])
+    assert error["message"].startswith(f"{fault}: ")
+    assert appr.json["message"].startswith(f"appr-{fault}: ")
+    assert f"appr-{fault}" == source["source"]
+    assert all(FAULTS[fault] in said for said in (error["message"], appr.json["message"], source["reason"]))
 
 
 def test_no_answer_of_a_fault_is_a_no(gateway: Gateway) -> None:
@@ -109,7 +119,7 @@ def test_no_answer_of_a_fault_is_a_no(gateway: Gateway) -> None:
     ]
     lists = [f"/appr-{fault}/cnr/api/v1/packages" for fault in FAULTS]
 
-    assert {502} == {say(gateway.host, path).status for path in paths + lists}
+    assert AWAY >= {say(gateway.host, path).status for path in paths + lists}
 
 
 @pytest.mark.parametrize("upstream", ["olareg"], indirect=True)

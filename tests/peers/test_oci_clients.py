@@ -101,7 +101,7 @@ def test_an_upstream_without_a_catalog_is_said_to_have_none(upstream: Upstream, 
     refused = run("crane", "catalog", "--insecure", gateway.host)
 
     assert refused.status != 0
-    assert "no upstream offers a catalog here" in refused.err
+    assert "hub: offers no catalog" in refused.err
 
 
 @pytest.mark.parametrize("upstream", ["distribution"], indirect=True)

@@ -1,0 +1,163 @@
+"""One caller's wait for a flight: until its bytes are verified, or until there is a size and patience is over."""
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from contextlib import suppress
+from typing import Any
+
+from apprproxy.core.errors import Exhausted, Failure, Lied, Moved, NotThere, Outage, StoreFailed, UpstreamFault
+from apprproxy.core.model import MAX_DOCUMENT, BlobWant, Cache, Kind, Verdict
+from apprproxy.core.ports import Held, Readable
+from apprproxy.gateway.delivery import HEADERS_BY, Delivery
+from apprproxy.gateway.flight import Candidate, Flight
+from apprproxy.gateway.follow import Following
+from apprproxy.gateway.member import Member
+from apprproxy.gateway.passing import Passing
+from apprproxy.gateway.shelf import Shelf
+from apprproxy.gateway.transfer import HeldTransfer, Pieces, Transfer
+from apprproxy.gateway.visible import Visible
+
+
+class Waiting:
+    """``entitled`` says whether the caller may be given what did not come in its own name."""
+
+    def __init__(
+        self,
+        want: BlobWant,
+        flight: Flight,
+        candidates: Sequence[Candidate],
+        *,
+        entitled: bool,
+        shelf: Shelf,
+        visible: Visible,
+        delivery: Delivery,
+        passing: Passing,
+    ) -> None:
+        self._want = want
+        self._flight = flight
+        self._candidates = candidates
+        self._entitled = entitled
+        self._shelf = shelf
+        self._visible = visible
+        self._delivery = delivery
+        self._passing = passing
+
+    async def transfer(self, cache: Cache, *, whole: bool) -> Transfer:
+        """``cache`` is how the caller came to the flight. Raises Exhausted, Moved, or StoreFailed."""
+        task = asyncio.ensure_future(self._done())
+        try:
+            await asyncio.wait([task], timeout=None if whole else self._delivery.patience)
+            size = await self._sized(task)
+            if not task.done():
+                assert size is not None
+                return self._following(cache, size)
+            try:
+                held = await task
+            except StoreFailed:
+                if whole or not self._delivery.streamable(self._candidates):
+                    raise
+                return self._following(cache, await self._asked_size() if size is None else size)
+            origin = (self._flight.winner or self._candidates[0]).member.name
+            return HeldTransfer(self._verdict(cache), origin, bounded(self._want, held))
+        finally:
+            task.cancel()
+
+    def _verdict(self, cache: Cache) -> Verdict:
+        return Verdict(cache, stored=True, before=self._flight.before)
+
+    def _following(self, cache: Cache, size: int) -> Transfer:
+        return Following(
+            self._verdict(cache),
+            self._flight,
+            self._candidates,
+            size,
+            stream=self._delivery.stream,
+            entitled=self._entitled,
+            may_see=self._may_see,
+            done=self._done,
+            instead=self._instead,
+        )
+
+    # --- the bytes
+
+    async def _done(self) -> Held:
+        """The verified bytes, once it is known that these candidates may show them."""
+        flight = self._flight
+        try:
+            held = await flight.wait(self._candidates)
+        except Exhausted as failed:
+            await self._explain_move(failed)
+            raise
+        mine = flight.winner is not None and flight.winner.place in {one.place for one in self._candidates}
+        if not self._entitled and not mine:
+            await self._visible.among(self._owners(), self._want)
+        self._shelf.index.used(held.digest)
+        return held
+
+    async def _may_see(self) -> bool:
+        try:
+            await self._visible.among(self._owners(), self._want)
+        except Failure:
+            return False  # the end decides, and says why
+        return True
+
+    def _instead(self, at: int, stop: int, size: int, there: Readable | None) -> Pieces:
+        return self._passing.pieces(self._delivery.streamable(self._candidates), at, stop, size, there)
+
+    def _owners(self) -> list[Member]:
+        return [one.member for one in self._candidates if one.source.owner]
+
+    async def _explain_move(self, failed: Exhausted) -> None:
+        """Raise Moved where the bytes are nowhere because the release that named them moved."""
+        if not all(isinstance(failure, NotThere) for failure in failed.failures):
+            return
+        for candidate in self._candidates:
+            if not candidate.want.pin:
+                return
+            move = await self._shelf.pins.move(candidate.member.name, candidate.want.pin)
+            if move is not None and move.first == candidate.want.expected.digest:
+                raise Moved(move) from failed
+
+    # --- the size
+
+    async def _sized(self, task: asyncio.Future[Any]) -> int | None:
+        """As soon as somebody has told it who may, and somebody is sending; or until the task is done."""
+        while self._told() is None and not task.done():
+            await _first(task, self._flight.changed())
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, HEADERS_BY - self._delivery.patience)):
+                while not (self._flight.answered or task.done()):
+                    await _first(task, self._flight.changed())
+        return self._told()
+
+    def _told(self) -> int | None:
+        announced = self._flight.sizes
+        sizes = (one.due if one.due is not None else announced.get(one.member.name) for one in self._candidates)
+        return next((size for size in sizes if size is not None), None)
+
+    async def _asked_size(self) -> int:
+        """The disk failed before anybody could tell it; raises what the owner says instead."""
+        member = await self._visible.among(self._owners(), self._want)
+        try:
+            size = await self._visible.confirmed(member, self._want)
+        except UpstreamFault as failure:
+            raise Exhausted([failure]) from failure
+        if size is None:
+            raise Exhausted([Outage(member.name, "does not say how large it is, and it cannot be kept here")])
+        return size
+
+
+async def _first(task: asyncio.Future[Any], other: Coroutine[None, None, None]) -> None:
+    """Until one of the two is done; the task goes on."""
+    race: asyncio.Future[Any] = asyncio.ensure_future(other)
+    try:
+        await asyncio.wait([task, race], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        race.cancel()
+
+
+def bounded(want: BlobWant, held: Held) -> Held:
+    """What is held may be some blob of any size; a manifest is read into memory."""
+    if want.kind is Kind.MANIFEST and held.size > MAX_DOCUMENT:
+        raise Exhausted([Lied(want.place.name, f"has {held.size} bytes under {held.digest}, which is no manifest")])
+    return held

@@ -1,0 +1,33 @@
+"""A package of one digest under two names is shown under each name only as its owner says."""
+
+from tests.appregistry.archives import chart, digest_of, packed, unpacked
+from tests.appregistry.conftest import Start
+from tests.appregistry.upstream import Upstream
+
+TAR = chart("1.0.0")
+DIGEST = digest_of(TAR).hex
+
+
+def blob(name: str) -> str:
+    return f"/cnr/api/v1/packages/{name}/blobs/sha256/{DIGEST}"
+
+
+async def test_a_package_is_not_there_under_a_name_that_lacks_it(start: Start, upstream: Upstream) -> None:
+    upstream.registry.push("alice/nginx", "1.0.0", "helm", packed(TAR))
+    upstream.registry.push("evil/nginx", "1.0.0", "helm", packed(chart("2.0.0")))
+    gateway = await start({"up": upstream})
+    mine = await gateway.get(blob("alice/nginx"))
+    stranger = await gateway.get(blob("evil/nginx"))
+
+    assert (200, TAR) == (mine.status, unpacked(mine.body))
+    assert stranger.status in (403, 404)
+
+
+async def test_a_package_is_there_under_both_names_that_have_it(start: Start, upstream: Upstream) -> None:
+    for name in ("alice/nginx", "bob/nginx"):
+        upstream.registry.push(name, "1.0.0", "helm", packed(TAR))
+    gateway = await start({"up": upstream})
+    answers = [await gateway.get(blob(name)) for name in ("alice/nginx", "bob/nginx", "bob/nginx")]
+
+    assert [200] * 3 == [answer.status for answer in answers]
+    assert {TAR} == {unpacked(answer.body) for answer in answers}

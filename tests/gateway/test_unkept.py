@@ -1,0 +1,300 @@
+"""A disk or a cap that takes nothing costs an upstream transfer, never a client's pull."""
+
+import asyncio
+import errno
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from apprproxy.core.errors import NoRoom, StoreFailed
+from tests.fakes import lies
+from tests.fakes.clock import Gate, until
+from tests.fakes.content import digest, manifest, some_bytes
+from tests.fakes.fixtures import Logged
+from tests.fakes.gateway import Gateways, Running
+from tests.fakes.ranged import by_range, ranges_asked, stopping_at
+from tests.fakes.registry import Registry
+from tests.store.cap import Boundless
+
+MIB = 1024 * 1024
+SIZE = 12 * MIB
+"""More than may be held in memory."""
+BLOB = some_bytes(SIZE)
+SMALL = some_bytes(4 * MIB, seed="small")
+PATCH = 1000
+
+
+def path_of(content: bytes = BLOB) -> str:
+    return f"/v2/hub/library/app/blobs/{digest(content)}"
+
+
+class Full(Boundless):
+    """Has no room for anything, or none to keep what has come."""
+
+    def __init__(self, at: str) -> None:
+        self.at = at
+        self.relieved = 0
+
+    def reserve(self, part: str, total: int) -> None:
+        if self.at == "reserve":
+            raise NoRoom("the cap is reached")
+
+    def keep(self, *_: object) -> None:
+        if self.at == "keep":
+            raise NoRoom("the cap is reached")
+
+    def free(self, size: int) -> None:
+        self.relieved += 1
+
+
+def without_room(gateway: Running, at: str = "reserve") -> Full:
+    full, disk = Full(at), gateway.app.disk
+    disk._yard = replace(disk._yard, cap=full)
+    return full
+
+
+class Disk:
+    """Takes bytes until it is told that it is full."""
+
+    def __init__(self) -> None:
+        self.full = False
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
+    """ENOSPC for whatever is written to a file by descriptor, as the ingests do."""
+    disk, write = Disk(), os.write
+
+    def limited(fd: int, piece: bytes) -> int:
+        if not disk.full:
+            return write(fd, piece)
+        if len(piece) > PATCH:
+            return write(fd, piece[:PATCH])  # as a real disk: a little is taken first
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "write", limited)
+    return disk
+
+
+@pytest.mark.parametrize("stream", ["owner", "any"])
+@pytest.mark.parametrize("patience", ["0s", "1h"])
+@pytest.mark.parametrize("content", [BLOB, SMALL], ids=["large", "small"])
+async def test_what_cannot_be_kept_is_passed_through(
+    registry: Registry, gateways: Gateways, content: bytes, patience: str, stream: str
+) -> None:
+    registry.add_blob("library/app", content)
+    gateway = await gateways.start({"hub": registry}, delivery={"patience": patience, "stream": stream})
+    without_room(gateway)
+    answers = await asyncio.gather(*(gateway.get(path_of(content)) for _ in range(3)))
+    part = await gateway.get(path_of(content), Range="bytes=3000000-3000009")
+    await gateway.at_rest()
+
+    assert {(200, content)} == {(answer.status, answer.body) for answer in answers}
+    assert (206, content[3_000_000:3_000_010]) == (part.status, part.body)
+    assert ([], []) == (gateway.blobs, gateway.ingests)
+
+
+@pytest.mark.parametrize("content", [BLOB, SMALL], ids=["large", "small"])
+async def test_what_is_passed_through_wrong_is_never_completed(
+    registry: Registry, gateways: Gateways, content: bytes
+) -> None:
+    registry.add_blob("library/app", content)
+    registry.on["blob"] = lies.says(200, b"!" + content[1:])
+    gateway = await gateways.start({"hub": registry})
+    without_room(gateway)
+    try:
+        answer = await gateway.get(path_of(content))
+        completed = answer.status == 200
+    except aiohttp.ClientPayloadError:
+        completed = False
+
+    assert not completed
+    assert 1 == gateway.metric("apprproxy_digest_mismatches_total", upstream="hub")
+    assert ([], []) == (gateway.blobs, gateway.ingests)
+
+
+async def test_never_refuses_cleanly_what_cannot_be_kept(registry: Registry, gateways: Gateways) -> None:
+    registry.add_blob("library/app", BLOB)
+    gateway = await gateways.start({"hub": registry}, delivery={"stream": "never"})
+    without_room(gateway)
+    answer = await gateway.get(path_of())
+
+    assert 500 <= answer.status
+    assert "cap is reached" in answer.message
+
+
+async def test_never_breaks_off_cleanly_whoever_has_headers(
+    logged: Logged, registry: Registry, gateways: Gateways, disk: Disk
+) -> None:
+    """There used to be a traceback in the log: nobody was left to ask."""
+    registry.add_blob("library/app", BLOB)
+    gate = Gate()
+    registry.on["blob"] = stopping_at((3 * MIB, gate))
+    gateway = await gateways.start({"hub": registry}, delivery={"patience": "0s", "stream": "never"})
+    async with gateway.session.get(gateway.url + path_of()) as response:
+        disk.full = True
+        gate.open()
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await response.read()
+
+    await until(lambda: gateway.metric("apprproxy_requests_total", status="broken-off") == 1)
+    assert "crashed" not in logged.text
+    assert "disk is full" in logged.text
+
+
+@pytest.mark.parametrize(
+    ("content", "field", "start"),
+    [(BLOB, "bytes=0-", 0), (BLOB, "bytes=1000000-", 1_000_000), (SMALL, "bytes=0-", 0), (SMALL, "bytes=99-", 99)],
+    ids=["large", "a part of a large one", "small", "a part of a small one"],
+)
+@pytest.mark.parametrize("stated", [True, False], ids=["a manifest states the size", "the owner alone does"])
+async def test_a_client_that_has_begun_when_the_disk_gets_full_is_completed(
+    registry: Registry, gateways: Gateways, disk: Disk, content: bytes, field: str, start: int, stated: bool
+) -> None:
+    registry.add_blob("library/app", content)
+    known = registry.add_manifest("library/app", manifest(content))
+    gate = Gate()
+    registry.on["GET blob"] = lies.in_turn(stopping_at((3 * MIB, gate)), by_range)
+    gateway = await gateways.start({"hub": registry}, delivery={"patience": "0s"})
+    if stated:
+        await gateway.get(f"/v2/hub/library/app/manifests/{known}")
+    async with gateway.session.get(gateway.url + path_of(content), headers={"Range": field}) as response:
+        early = await response.content.readexactly(MIB)
+        disk.full = True
+        gate.open()
+        rest = await response.read()
+    await gateway.at_rest()
+
+    assert content[start:] == early + rest
+    assert [] == [path for path in gateway.blobs if path == digest(content)]
+    assert [] == gateway.ingests
+
+
+async def test_a_beginning_of_another_blob_is_not_completed_from_memory(
+    registry: Registry, gateways: Gateways, disk: Disk
+) -> None:
+    """The owner lied at first; when the disk got full it was asked again and was honest."""
+    registry.add_blob("library/app", SMALL)
+    known = registry.add_manifest("library/app", manifest(SMALL))
+    gate = Gate()
+    registry.on["GET blob"] = lies.in_turn(stopping_at((3 * MIB, gate), body=b"!" + SMALL[1:]), by_range)
+    gateway = await gateways.start({"hub": registry}, delivery={"patience": "0s"})
+    await gateway.get(f"/v2/hub/library/app/manifests/{known}")
+    async with gateway.session.get(gateway.url + path_of(SMALL)) as response:
+        await response.content.readexactly(MIB)
+        disk.full = True
+        gate.open()
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await response.read()
+
+
+async def test_what_was_verified_and_cannot_be_kept_is_not_fetched_again(
+    registry: Registry, gateways: Gateways
+) -> None:
+    """The disk fails at the very end, when clients have the bytes."""
+    pushed = registry.push("library/app", "1", SMALL)
+    gateway = await gateways.start({"hub": registry})
+    without_room(gateway, "keep")
+    answer = await gateway.get(f"/v2/hub/library/app/manifests/{digest(pushed)}")
+    await gateway.at_rest()
+
+    assert (200, pushed) == (answer.status, answer.body)
+    assert 1 == registry.count("GET manifest")
+    assert ([], []) == (gateway.blobs, gateway.ingests)
+
+
+async def test_names_and_manifests_survive_a_full_disk(registry: Registry, gateways: Gateways, disk: Disk) -> None:
+    pushed = registry.push("library/app", "1", SMALL)
+    gateway = await gateways.start({"hub": registry})
+    disk.full = True
+    without_room(gateway)
+    by_tag = await gateway.get("/v2/hub/library/app/manifests/1")
+    by_digest = await gateway.get(f"/v2/hub/library/app/manifests/{digest(pushed)}")
+    tags = await gateway.get("/v2/hub/library/app/tags/list")
+    layer = await gateway.get(path_of(SMALL))
+
+    assert [(200, pushed)] * 2 == [(one.status, one.body) for one in (by_tag, by_digest)]
+    assert (200, 200, SMALL) == (tags.status, layer.status, layer.body)
+    assert ([], []) == (gateway.blobs, gateway.ingests)
+
+
+async def test_a_names_database_that_fails_costs_no_answer(
+    registry: Registry, gateways: Gateways, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pushed = registry.push("library/app", "1", SMALL)
+    gateway = await gateways.start({"hub": registry})
+
+    async def fails(*_: object) -> None:
+        raise StoreFailed("the names cannot be written")
+
+    monkeypatch.setattr(type(gateway.app.names), "put", fails)
+    by_tag = await gateway.get("/v2/hub/library/app/manifests/1")
+    head = await gateway.head(path_of(SMALL))
+    layer = await gateway.get(path_of(SMALL))
+
+    assert (200, pushed) == (by_tag.status, by_tag.body)
+    assert (200, 200) == (head.status, layer.status)
+
+
+@pytest.mark.parametrize("gone", ["no file can be made", "no sidecar can be made"])
+async def test_a_disk_that_fails_before_the_first_byte_costs_no_answer(
+    registry: Registry, gateways: Gateways, monkeypatch: pytest.MonkeyPatch, gone: str
+) -> None:
+    """Nobody had told the size by then, and the pull was refused."""
+    registry.add_blob("library/app", BLOB)
+    gateway = await gateways.start({"hub": registry})
+    full = without_room(gateway, "")
+    make, replace_ = os.open, os.replace
+
+    def no_file(path: Path, flags: int, mode: int = 0o777) -> int:
+        if flags & os.O_CREAT and str(path).endswith(".part"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return make(path, flags, mode)
+
+    def no_sidecar(old: Path, new: Path) -> None:
+        if str(new).endswith(".json"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        replace_(old, new)
+
+    if gone == "no file can be made":
+        monkeypatch.setattr(os, "open", no_file)
+    else:
+        monkeypatch.setattr(os, "replace", no_sidecar)
+    answer = await gateway.get(path_of())
+    missing = await gateway.get(f"/v2/hub/library/app/blobs/sha256:{'1' * 64}")
+    await gateway.at_rest()
+
+    assert (200, BLOB) == (answer.status, answer.body)
+    assert 404 == missing.status
+    assert ([], []) == (gateway.blobs, gateway.ingests)
+    assert full.relieved > 0
+
+
+async def test_a_transfer_that_breaks_off_while_it_is_passed_through_is_broken_off(
+    registry: Registry, gateways: Gateways
+) -> None:
+    registry.add_blob("library/app", BLOB)
+    registry.on["blob"] = stopping_at((3 * MIB, None))
+    gateway = await gateways.start({"hub": registry})
+    without_room(gateway)
+    with pytest.raises(aiohttp.ClientPayloadError):
+        await gateway.get(path_of())
+
+    assert "bytes=0-" not in ranges_asked(registry.seen)
+
+
+async def test_once_there_is_room_it_is_kept(registry: Registry, gateways: Gateways) -> None:
+    registry.add_blob("library/app", BLOB)
+    gateway = await gateways.start({"hub": registry})
+    full = without_room(gateway)
+    await gateway.get(path_of())
+    await gateway.at_rest()
+    full.at = ""
+    answer = await gateway.get(path_of())
+    await gateway.at_rest()
+
+    assert (200, BLOB) == (answer.status, answer.body)
+    assert [digest(BLOB)] == gateway.blobs

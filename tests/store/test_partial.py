@@ -1,0 +1,476 @@
+"""A growing file has one writer at a time, whoever comes next continues it, and a committed one is never touched."""
+
+import asyncio
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from apprproxy.core.digest import Digest
+from apprproxy.core.errors import DigestMismatch, StoreFailed
+from apprproxy.core.model import Contribution, Expected
+from apprproxy.core.ports import Partial
+from apprproxy.store.disk import DiskStore
+from apprproxy.store.part import OpenPart
+from apprproxy.store.partial import part_name
+from tests.store.contents import TAR, UNPACKED, arriving, packed, prepared, put, visible
+
+ROOT = Path(__file__).parents[2]
+BLOB = os.urandom(3_000_000)
+WANT = Expected(Digest.of(BLOB))
+NAME = part_name(WANT)
+
+FILLER = """
+import asyncio, sys
+from pathlib import Path
+from apprproxy.core.digest import Digest
+from apprproxy.core.model import Expected
+from tests.store.contents import prepared
+
+async def main():
+    content = Path(sys.argv[2]).read_bytes()
+    claim = await prepared(Path(sys.argv[1])).claim(Expected(Digest.of(content)))
+    assert claim.partial is not None
+    await claim.partial.begins("hub", "owner", len(content))
+    for line in sys.stdin:
+        if line == "commit\\n":
+            await claim.partial.commit()
+            await claim.partial.leave(keep=True)
+        else:
+            await claim.partial.write(content[claim.partial.size:int(line)])
+            await claim.partial.begins("hub", "owner", len(content))
+        print("done", flush=True)
+
+asyncio.run(main())
+"""
+
+
+class Filler:
+    """Another process that fills the partial as far as it is told."""
+
+    def __init__(self, directory: Path) -> None:
+        whole = directory.with_name("whole")
+        whole.write_bytes(BLOB)
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", FILLER, str(directory), str(whole)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+        )
+
+    def tell(self, word: object) -> None:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(f"{word}\n")
+        self.process.stdin.flush()
+        assert self.process.stdout.readline() == "done\n"
+
+    def kill(self) -> None:
+        self.process.send_signal(signal.SIGKILL)
+        self.process.communicate()
+
+
+async def claimed(store: DiskStore, want: Expected = WANT) -> Partial:
+    claim = await store.claim(want)
+    assert claim.partial is not None
+    return claim.partial
+
+
+async def filled(store: DiskStore, upto: int, want: Expected = WANT, content: bytes = BLOB) -> Partial:
+    partial = await claimed(store, want)
+    await partial.begins("hub", "owner", len(content))
+    await partial.write(content[:upto])
+    return partial
+
+
+async def left(store: DiskStore, upto: int, want: Expected = WANT, content: bytes = BLOB) -> None:
+    """What a process leaves that did not get further."""
+    partial = await filled(store, upto, want, content)
+    await partial.begins("hub", "owner", len(content))  # drains
+    await partial.leave(keep=True)
+
+
+async def finished(partial: Partial, content: bytes = BLOB) -> None:
+    await partial.begins("hub", "owner", len(content))
+    await partial.write(content[partial.size :])
+    await partial.commit()
+    await partial.leave(keep=True)
+
+
+# --- two processes
+
+
+async def test_another_process_sees_who_fills_and_how_far_it_is(tmp_path: Path) -> None:
+    directory = tmp_path / "cache"
+    store, filler = prepared(directory), Filler(directory)
+    try:
+        filler.tell(1_000_000)
+        first = (await store.claim(WANT)).elsewhere
+        assert first is not None
+        sizes = [first.growing.size]
+        filler.tell(2_000_000)
+        sizes.append(first.growing.size)
+        second = await store.claim(WANT)
+        filler.tell(3_000_000)
+        filler.tell("commit")
+        third = await store.claim(WANT)
+    finally:
+        filler.kill()
+
+    assert [1_000_000, 2_000_000] == sizes
+    assert (Contribution("hub", "owner", 0), len(BLOB)) == (first.parts[0], first.due)
+    assert (None, None) == (second.partial, second.held)
+    assert BLOB[:100] == first.growing.pread(0, 100)
+    assert third.held is not None
+    assert third.held.identity == first.growing.identity
+    assert [] == arriving(directory)
+
+
+async def test_what_a_killed_process_left_is_hashed_anew_and_continued(tmp_path: Path) -> None:
+    directory = tmp_path / "cache"
+    store, filler = prepared(directory), Filler(directory)
+    filler.tell(1_700_000)
+    filler.kill()
+    restarted = prepared(directory)
+    restarted.sweep()
+    partial = await claimed(restarted)
+    reached, parts = partial.size, partial.parts
+    await finished(partial)
+
+    assert (1_700_000, Contribution("hub", "owner", 0)) == (reached, parts[0])
+    assert [f"blobs/sha256/{WANT.digest.hex}"] == visible(directory)
+    assert [] == arriving(directory)
+    assert BLOB == (directory / visible(directory)[0]).read_bytes()
+    assert store is not restarted
+
+
+async def test_all_that_came_is_kept_for_whoever_continues(tmp_path: Path) -> None:
+    """Also what was not handed to the disk yet: it would be fetched again."""
+    store = prepared(tmp_path)
+    partial = await filled(store, 2_000_001)
+    await partial.leave(keep=True)
+    again = await claimed(store)
+    reached = again.size
+    await finished(again)
+
+    assert 2_000_001 == reached
+    assert [f"blobs/sha256/{WANT.digest.hex}"] == visible(tmp_path)
+
+
+async def test_what_was_spoilt_on_the_disk_meanwhile_is_not_taken(tmp_path: Path) -> None:
+    store = prepared(tmp_path)
+    await left(store, 2_000_000)
+    with (tmp_path / "ingest" / NAME).open("r+b") as file:
+        file.seek(1000)
+        file.write(bytes(4096))
+    partial = await claimed(store)
+    await partial.begins("hub", "owner", len(BLOB))
+    await partial.write(BLOB[partial.size :])
+    with pytest.raises(DigestMismatch):
+        await partial.commit()
+    await partial.leave(keep=False)
+
+    assert [] == visible(tmp_path) == arriving(tmp_path)
+
+
+@pytest.mark.parametrize("committed", [True, False], ids=["committed", "thrown away"])
+async def test_an_old_descriptor_is_never_written_through(
+    committed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second has opened the file and is about to lock it when the first is done with it."""
+    store, second = prepared(tmp_path), prepared(tmp_path)
+    first = await filled(store, len(BLOB))
+    opened, go_on, lock = threading.Event(), threading.Event(), fcntl.flock
+
+    def late(fd: int, operation: int) -> None:
+        if operation == fcntl.LOCK_EX | fcntl.LOCK_NB and not opened.is_set():
+            opened.set()
+            go_on.wait(10)
+        lock(fd, operation)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    claiming = asyncio.create_task(second.claim(WANT))
+    await asyncio.to_thread(opened.wait, 10)
+    if committed:
+        await first.commit()
+    await first.leave(keep=False)
+    go_on.set()
+    claim = await claiming
+
+    if committed:
+        assert claim.held is not None
+        assert BLOB == await claim.held.read()
+        assert [] == arriving(tmp_path)
+    else:
+        assert claim.partial is not None
+        assert 0 == claim.partial.size
+        assert claim.partial.growing.identity != first.growing.identity
+        await claim.partial.leave(keep=False)
+
+
+async def test_only_one_of_many_is_given_it(tmp_path: Path) -> None:
+    stores = [prepared(tmp_path) for _ in range(4)]
+    claims = await asyncio.gather(*(store.claim(WANT) for store in stores for _ in range(8)))
+    given = [claim.partial for claim in claims if claim.partial is not None]
+
+    assert 1 == len(given)
+    assert 31 == sum(claim.elsewhere is not None for claim in claims)
+    await given[0].leave(keep=False)
+
+
+async def test_a_commit_shows_as_the_blob_to_whoever_waits(tmp_path: Path) -> None:
+    store, other = prepared(tmp_path), prepared(tmp_path)
+    partial = await filled(store, len(BLOB))
+    before = await other.claim(WANT)
+    await partial.commit()
+    while_it_is_left = await other.claim(WANT)
+    await partial.leave(keep=True)
+
+    assert before.elsewhere is not None
+    assert while_it_is_left.held is not None
+    assert [f"blobs/sha256/{WANT.digest.hex}"] == visible(tmp_path)
+    assert [] == arriving(tmp_path)
+
+
+async def test_a_file_that_is_being_made_durable_can_still_be_opened_for_its_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Read-only, nobody but root can open it to continue it: neither meanwhile, nor if the process is killed there."""
+    store = prepared(tmp_path)
+    modes, sync = [], os.fsync
+
+    def look(fd: int) -> None:
+        modes.append(os.fstat(fd).st_mode & 0o777)
+        sync(fd)
+
+    monkeypatch.setattr(os, "fsync", look)
+    partial = await filled(store, len(BLOB))
+    await partial.commit()
+    await partial.leave(keep=True)
+
+    assert 0o600 == modes[0]
+    assert 0o444 == (tmp_path / "blobs" / "sha256" / WANT.digest.hex).stat().st_mode & 0o777
+
+
+# --- begun anew
+
+
+async def test_what_is_thrown_away_is_begun_anew_in_another_file(tmp_path: Path) -> None:
+    store = prepared(tmp_path)
+    first = await filled(store, 2_000_000)
+    await first.begins("hub", "owner", len(BLOB))
+    reader = first.growing
+    await first.leave(keep=False)
+    gone = arriving(tmp_path)
+    second = await claimed(store)
+    await second.begins("hub", "owner", len(BLOB))
+    await second.write(bytes(1000))
+
+    assert [] == gone
+    assert second.growing.identity != reader.identity
+    assert BLOB[:2_000_000] == reader.pread(0, 3_000_000)
+    await second.leave(keep=False)
+
+
+SIDECARS = {
+    "missing": None,
+    "empty": b"",
+    "garbled": b'{"expected": ',
+    "no object": b"[1, 2]",
+    "no parts": b"{}",
+    "nobody's": json.dumps({"expected": WANT.key, "size": 1, "parts": []}).encode(),
+    "of another digest": json.dumps(
+        {"expected": Expected(Digest.of(b"")).key, "size": len(BLOB), "parts": [["hub", "owner", 0]]}
+    ).encode(),
+    "parts of another shape": json.dumps({"expected": WANT.key, "size": None, "parts": [["hub"]]}).encode(),
+    "parts that are null": json.dumps({"expected": WANT.key, "size": None, "parts": None}).encode(),
+    "no text": b"\xff\xfe\x00",
+    "of less than is there": json.dumps({"expected": WANT.key, "size": 1000, "parts": [["hub", "owner", 0]]}).encode(),
+    "deep": b"[" * 60_000,
+}
+
+
+@pytest.mark.parametrize("said", SIDECARS.values(), ids=SIDECARS)
+async def test_what_nobody_can_vouch_for_is_begun_anew(said: bytes | None, tmp_path: Path) -> None:
+    store = prepared(tmp_path)
+    await left(store, 2_000_000)
+    sidecar = (tmp_path / "ingest" / NAME).with_suffix(".json")
+    if said is None:
+        sidecar.unlink()
+    else:
+        sidecar.write_bytes(said)
+    partial = await claimed(store)
+    reached, parts = partial.size, partial.parts
+    await finished(partial)
+
+    assert (0, ()) == (reached, parts)
+    assert [] == arriving(tmp_path)
+    assert [f"blobs/sha256/{WANT.digest.hex}"] == visible(tmp_path)
+
+
+async def test_a_package_is_always_begun_anew(tmp_path: Path) -> None:
+    want = Expected(unpacked=UNPACKED)
+    store = prepared(tmp_path)
+    await left(store, 50, want, packed())
+    there = len(arriving(tmp_path))
+    partial = await claimed(store, want)
+    reached = partial.size
+    await finished(partial, packed())
+    found = await store.find(want)
+
+    assert (2, 0) == (there, reached)
+    assert found is not None
+    assert packed() == await found.read()
+    assert [] == arriving(tmp_path)
+    assert TAR != packed()
+
+
+async def test_a_link_in_the_place_of_a_partial_is_not_followed(tmp_path: Path) -> None:
+    store = prepared(tmp_path)
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"mine")
+    (tmp_path / "ingest" / NAME).symlink_to(victim)
+    with pytest.raises(StoreFailed):
+        await store.claim(WANT)
+
+    assert b"mine" == victim.read_bytes()
+
+
+# --- no lock is left behind
+
+
+async def test_a_cancelled_claim_leaves_no_lock_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = prepared(tmp_path)
+    inside, go_on, find = threading.Event(), threading.Event(), store._open
+
+    def slow(expected: Expected) -> object:
+        inside.set()
+        go_on.wait(10)
+        return find(expected)
+
+    monkeypatch.setattr(store, "_open", slow)
+    claiming = asyncio.create_task(store.claim(WANT))
+    await asyncio.to_thread(inside.wait, 10)
+    claiming.cancel()
+    await asyncio.gather(claiming, return_exceptions=True)
+    go_on.set()
+    await asyncio.to_thread(store.close)
+    again = await prepared(tmp_path).claim(WANT)
+
+    assert again.partial is not None
+    await again.partial.leave(keep=False)
+
+
+async def test_a_cancelled_claim_keeps_what_had_come(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = prepared(tmp_path)
+    await left(store, 2_000_000)
+    inside, go_on, rehash = threading.Event(), threading.Event(), OpenPart.rehash
+
+    def slow(part: OpenPart) -> None:
+        inside.set()
+        go_on.wait(10)
+        rehash(part)
+
+    monkeypatch.setattr(OpenPart, "rehash", slow)
+    claiming = asyncio.create_task(store.claim(WANT))
+    await asyncio.to_thread(inside.wait, 10)
+    claiming.cancel()
+    await asyncio.gather(claiming, return_exceptions=True)
+    go_on.set()
+    await asyncio.to_thread(store.close)
+    partial = await claimed(prepared(tmp_path))
+
+    assert 2_000_000 == partial.size
+    await partial.leave(keep=False)
+
+
+@pytest.mark.parametrize("what", ["rehash", "reader"])
+async def test_a_claim_that_fails_half_way_leaves_no_lock_behind(
+    what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A spoilt sector, or no descriptor to be had: for as long as the process lived nobody could fill it any more."""
+    store = prepared(tmp_path)
+    await left(store, 2_000_000)
+
+    def fails(part: OpenPart) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(OpenPart, what, fails)
+        with pytest.raises(StoreFailed):
+            await store.claim(WANT)
+    again = await store.claim(WANT)
+
+    assert again.partial is not None
+    await again.partial.leave(keep=False)
+
+
+async def test_a_room_that_fails_at_the_end_does_not_keep_the_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = prepared(tmp_path)
+    partial = await filled(store, 1000)
+    await partial.begins("hub", "owner", len(BLOB))
+
+    def fails(part: str, total: int) -> None:
+        raise StoreFailed("the index is away")
+
+    monkeypatch.setattr(store._yard.cap, "shrink", fails)
+    await partial.leave(keep=True)
+    again = await store.claim(WANT)
+
+    assert again.partial is not None
+    await again.partial.leave(keep=False)
+
+
+# --- what is swept
+
+
+async def test_the_sweep_keeps_what_may_be_continued_and_takes_the_rest(tmp_path: Path) -> None:
+    store = prepared(tmp_path)
+    await left(store, 1000)
+    ingest = tmp_path / "ingest"
+    alone = part_name(Expected(Digest.of(b"alone")))
+    (ingest / alone).touch()
+    (ingest / part_name(Expected(Digest.of(b"lost")))).with_suffix(".json").write_text("{}")
+    (ingest / "0123456789abcdef.new").write_text("{}")
+    os.utime(ingest / "0123456789abcdef.new", (0, 0))
+    (ingest / "fedcba9876543210.new").write_text("{}")
+    swept = store.sweep()
+
+    assert 3 == swept
+    assert sorted([NAME, NAME.replace(".part", ".json"), "fedcba9876543210.new"]) == arriving(tmp_path)
+
+
+async def test_a_sidecar_that_cannot_be_written_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = prepared(tmp_path)
+    partial = await claimed(store)
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(StoreFailed, match="disk is full"):
+        await partial.begins("hub", "owner", None)
+    await partial.leave(keep=False)
+
+    assert [] == arriving(tmp_path)
+
+
+async def test_bytes_that_are_brought_whole_meanwhile_are_found(tmp_path: Path) -> None:
+    store = prepared(tmp_path)
+    partial = await filled(store, 1000)
+    await put(store, BLOB, WANT, 1_000_000)
+    await partial.write(BLOB[1000:])
+    await partial.commit()
+    await partial.leave(keep=True)
+
+    assert [] == arriving(tmp_path)
+    assert [f"blobs/sha256/{WANT.digest.hex}"] == visible(tmp_path)
