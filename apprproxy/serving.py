@@ -12,6 +12,7 @@ from apprproxy.face.door import Door
 from apprproxy.face.server import Server
 from apprproxy.ops.logs import logger
 from apprproxy.settings.fields import split_address
+from apprproxy.upkeep.recovery import recover
 
 GRACE = 30.0
 """Seconds that running transfers are given on SIGTERM."""
@@ -32,7 +33,10 @@ async def serve(app: App, *, stop: asyncio.Event | None = None, listening: Liste
     log = logger("apprproxy")
     settings = app.settings.server
     ports: list[tuple[asyncio.Server, Server]] = []
+    recovering = asyncio.create_task(_recovered(app), name="recovery")
     try:
+        if app.settings.offline:  # nobody can be asked for what is not known yet
+            await _first(recovering, stop)
         tls = server_tls(settings.tls)
         doors: list[tuple[str, Door]] = [(address, app.door) for address in settings.addresses]
         if settings.ops is not None:
@@ -56,9 +60,26 @@ async def serve(app: App, *, stop: asyncio.Event | None = None, listening: Liste
         log.info("stopping", grace_seconds=GRACE)
     finally:
         await _finish(ports)
+        recovering.cancel()
+        await asyncio.wait([recovering])
         await app.close()
         if stop.is_set():
             log.info("stopped")
+
+
+async def _first(task: asyncio.Task[None], stop: asyncio.Event) -> None:
+    """Until the task is done, or whoever runs this wants it to stop."""
+    stopped = asyncio.create_task(stop.wait(), name="stop")
+    await asyncio.wait([task, stopped], return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+
+
+async def _recovered(app: App) -> None:
+    """A gateway serves without it: it asks owners more often, and offline has less to show."""
+    try:
+        await recover(app)
+    except Exception:  # the top of a task
+        logger("apprproxy").exception("who may see what is held could not be recovered")
 
 
 async def _listen(address: str, handler: Server, tls: ssl.SSLContext | None) -> asyncio.Server:

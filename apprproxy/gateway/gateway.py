@@ -5,7 +5,7 @@ Faces turn a request into a want and call one of these; nobody here calls a face
 
 from apprproxy.core.errors import NotAllowed
 from apprproxy.core.model import BlobWant, NameWant, Place, Write
-from apprproxy.core.ports import Clock, Observer, Reply
+from apprproxy.core.ports import Clock, Held, Observer, Reply
 from apprproxy.gateway.blobs import Blobs
 from apprproxy.gateway.delivery import Delivery, Span
 from apprproxy.gateway.gate import Gate
@@ -46,6 +46,10 @@ class Gateway:
         may be given just that. Raises Denied, Exhausted, Moved or NotHeld.
         """
         return await self._blobs.get(self._gate.for_bytes(want), whole=whole, span=span)
+
+    async def keep(self, want: BlobWant) -> Held:
+        """As ``blob`` with ``whole``; the bytes are durable when it returns, or cannot be kept."""
+        return await self._blobs.durable(self._gate.for_bytes(want))
 
     async def holds(self, want: BlobWant) -> bool:
         """Could ``blob`` answer at once? Raises Denied."""

@@ -40,9 +40,10 @@ class DiskStore:
         self._yard = Yard(root, self._threads, cap, observer, max_blob)
 
     async def find(self, expected: Expected) -> Held | None:
-        return await asyncio.to_thread(self._readable, expected)
+        return await asyncio.to_thread(self.find_here, expected)
 
-    def _readable(self, expected: Expected) -> FileHeld | None:
+    def find_here(self, expected: Expected) -> FileHeld | None:
+        """``find``, for threads. Blocking."""
         try:
             return self._open(expected)
         except OSError as error:

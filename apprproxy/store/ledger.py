@@ -148,6 +148,14 @@ class Ledger:
             for last, size, used, pinned in page:
                 yield Blob(Digest.parse(last), size, used, bool(pinned))
 
+    def recovered(self) -> bool:
+        """Is it known who may see what is held? Not of an index that was begun anew."""
+        return self.database.read("SELECT recovered FROM totals") == [(1,)]
+
+    def set_recovered(self) -> None:
+        with self.database.transaction() as db:
+            db.execute("UPDATE totals SET recovered = 1")
+
     def write_uses(self) -> None:
         with self.database.transaction() as db:
             self.uses.write(db)

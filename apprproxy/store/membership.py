@@ -5,7 +5,7 @@ that may show the document itself, and only for bytes that came from that upstre
 """
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from apprproxy.core.digest import Digest
@@ -22,6 +22,12 @@ LOOSE = 100_000
 PLACES = 1000
 """Repositories remembered for one key; one that was forgotten has its owner asked again."""
 
+_HASH = 13
+"""A Member's identity is its name, a hyphen and twelve digits."""
+
+OF = f"substr(members.upstream, 1, length(members.upstream) - {_HASH})"
+"""The name of an upstream, whatever its account."""
+
 _CONTRADICTION = -1
 _LARGEST = 2**63 - 1
 
@@ -31,6 +37,11 @@ _NAMED = """FROM links CROSS JOIN members ON members.key = links.parent AND upst
     WHERE links.child = ?3"""
 _SHOWS = f"SELECT EXISTS ({_HERE}) OR (EXISTS ({_CAME}) AND EXISTS (SELECT 1 {_NAMED}))"
 _SIZES = f"SELECT DISTINCT links.size {_NAMED} AND links.size IS NOT NULL LIMIT 2"
+
+
+def upstream_of(identity: str) -> str:
+    """Its name in the configuration, as it was when the identity was written down."""
+    return identity[:-_HASH]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,18 +64,12 @@ class Membership:
         return self._database.read(_SHOWS, where.upstream, where.repository, key) == [(1,)]
 
     def shown(self, where: Where, key: str, source: str) -> None:
+        self.all_shown(where, (key,), source)
+
+    def all_shown(self, where: Where, keys: Iterable[str], source: str) -> None:
         with self._database.transaction() as db:
-            db.execute(
-                "INSERT INTO members VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET at = excluded.at,"
-                " source = CASE excluded.source WHEN '' THEN source ELSE excluded.source END",
-                (key, where.upstream, where.repository, source, self._now()),
-            )
-            db.execute(
-                "DELETE FROM members WHERE (key, upstream, repository) IN (SELECT key, upstream, repository"
-                " FROM members WHERE key = ? ORDER BY at DESC LIMIT -1 OFFSET ?)",
-                (key, PLACES),
-            )
-            _bound(db, key)
+            for key in keys:
+                _show(db, where, key, source, self._now())
 
     def link(self, parent: Digest, children: Sequence[Expected]) -> None:
         """Documents do not change, so a second time is nothing new."""
@@ -85,6 +90,9 @@ class Membership:
         sizes = self._database.read(_SIZES, where.upstream, where.repository, key)
         return int(sizes[0][0]) if len(sizes) == 1 and sizes[0] != (_CONTRADICTION,) else None
 
+    def shown_by_any(self, key: str) -> bool:
+        return bool(self._database.read("SELECT 1 FROM members WHERE key = ? LIMIT 1", key))
+
     def provenance(self, digest: Digest) -> list[Origin]:
         """Oldest first; what came by the digest of the tar inside included."""
         found = self._database.read(
@@ -93,6 +101,20 @@ class Membership:
             str(digest),
         )
         return [Origin(Where(upstream, repository), source, at) for upstream, repository, source, at in found]
+
+
+def _show(db: sqlite3.Connection, where: Where, key: str, source: str, now: float) -> None:
+    db.execute(
+        "INSERT INTO members VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET at = excluded.at,"
+        " source = CASE excluded.source WHEN '' THEN source ELSE excluded.source END",
+        (key, where.upstream, where.repository, source, now),
+    )
+    db.execute(
+        "DELETE FROM members WHERE (key, upstream, repository) IN (SELECT key, upstream, repository"
+        " FROM members WHERE key = ? ORDER BY at DESC LIMIT -1 OFFSET ?)",
+        (key, PLACES),
+    )
+    _bound(db, key)
 
 
 def _sizes(children: Sequence[Expected]) -> dict[str, int | None]:

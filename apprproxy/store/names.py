@@ -71,6 +71,29 @@ class DiskNames:
     async def set_owner(self, view: str, key: str, upstream: str) -> None:
         await self._write({f"owner {view} {key}": upstream.encode()})
 
+    # --- for commands, and for whoever begins anew: blocking
+
+    def all_names(self) -> Iterator[tuple[str, str, Record]]:
+        """Every ``(upstream, key, record)``, in the order they came; to be read by one thread."""
+        for key in self._records:
+            kind, _, rest = key.partition(" ")
+            raw = self._records.get(key) if kind == "name" else None
+            if raw is not None:
+                upstream, _, name = rest.partition(" ")
+                yield upstream, name, _record(raw)
+
+    def known(self, upstream: str, key: str) -> Record | None:
+        raw = self._records.get(f"name {upstream} {key}")
+        return _record(raw) if raw is not None else None
+
+    def discard(self, names: Iterable[tuple[str, str]]) -> None:
+        """These ``(upstream, key)``, in every process at once. What was first seen, and who owns what, stands."""
+        with self._records.transact():
+            for upstream, key in names:
+                self._records.delete(f"name {upstream} {key}")
+            self._generation.bump()
+        self._memory.clear()
+
     # --- first-seen digests
 
     async def first_seen(self, upstream: str, pins: Iterable[str]) -> dict[str, FirstSeen]:

@@ -62,7 +62,11 @@ CREATE TRIGGER part_went AFTER DELETE ON parts BEGIN
 END;
 """
 
-STEPS = (_FIRST,)
+_SECOND = """
+ALTER TABLE totals ADD COLUMN recovered INTEGER NOT NULL DEFAULT 0;
+"""
+
+STEPS = (_FIRST, _SECOND)
 """Step n leads from format n to n + 1. Format 0 is an empty file."""
 
 FORMAT = len(STEPS)

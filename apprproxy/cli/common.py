@@ -1,0 +1,50 @@
+"""What every command begins with, its configuration, and how it says that something went wrong."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NoReturn
+
+import click
+
+from apprproxy.core.errors import Failure
+from apprproxy.settings import BadConfiguration, Settings, load
+
+CONFIG = click.option(
+    "--config",
+    "path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    envvar="APPRPROXY_CONFIG",
+    show_envvar=True,
+    help="The configuration file (YAML). Without one, defaults and APPRPROXY_… variables hold.",
+)
+
+
+def settings_of(path: Path | None) -> Settings:
+    try:
+        return load(path)
+    except BadConfiguration as error:
+        wrong_use(str(error))
+
+
+@contextmanager
+def failures_told() -> Iterator[None]:
+    """What is expected to go wrong inside ends the command with one line."""
+    try:
+        yield
+    except BadConfiguration as error:
+        wrong_use(str(error))
+    except Failure as error:
+        went_wrong(str(error))
+
+
+def wrong_use(sentence: str) -> NoReturn:
+    for line in sentence.splitlines():
+        click.echo(f"configuration: {line}", err=True)
+    sys.exit(2)
+
+
+def went_wrong(sentence: str) -> NoReturn:
+    click.echo(f"error: {sentence}", err=True)
+    sys.exit(1)

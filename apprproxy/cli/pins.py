@@ -1,0 +1,88 @@
+"""`apprproxy cache pin` and `unpin`: names whose content is never evicted."""
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from apprproxy.app import build
+from apprproxy.cli.common import CONFIG, failures_told, settings_of
+from apprproxy.cli.shown import as_json
+from apprproxy.core.errors import Malformed
+from apprproxy.ops.logs import configure, plain
+from apprproxy.settings import Settings
+from apprproxy.upkeep import pins as work
+from apprproxy.upkeep.folder import opened
+from apprproxy.upkeep.pins import Pin
+from apprproxy.upkeep.title import Title, parse
+
+
+@click.command()
+@CONFIG
+@click.option("--fetch", is_flag=True, help="Fetch what is missing, with the configuration's upstreams.")
+@click.option("--json", "as_lines", is_flag=True, help="One JSON object a line.")
+@click.argument("wanted", metavar="[NAME]…", nargs=-1)
+def pin(path: Path | None, fetch: bool, as_lines: bool, wanted: tuple[str, ...]) -> None:
+    """Keep each NAME with all that it leads to, whatever else is evicted; without a NAME, list the pins.
+
+    NAME is UPSTREAM/REPOSITORY:TAG, UPSTREAM/REPOSITORY@DIGEST or UPSTREAM/PACKAGE@RELEASE/FORMAT. Where the name moves
+    on, the pin goes along. Status 1 where something could not be pinned or fetched.
+    """
+    titles = [_parsed(name) for name in wanted]
+    settings = settings_of(path)
+    configure("auto", "error")
+    with failures_told():
+        if fetch:
+            pins = asyncio.run(_fetched(settings, titles))
+        else:
+            with opened(settings) as folder:
+                pins = [work.pin(folder, title) for title in titles] if titles else work.pins(folder)
+    for one in pins:
+        _tell(one, as_lines=as_lines)
+    sys.exit(1 if any(one.failure or (fetch and one.missing) for one in pins) else 0)
+
+
+@click.command()
+@CONFIG
+@click.argument("names", metavar="NAME…", nargs=-1, required=True)
+def unpin(path: Path | None, names: tuple[str, ...]) -> None:
+    """Let each NAME, as `cache pin` prints it, be evicted again."""
+    missing = False
+    with failures_told(), opened(settings_of(path)) as folder:
+        for name in names:
+            there = folder.ledger.pinned.unpin(name)
+            missing |= not there
+            click.echo(f"unpinned {plain(name)}" if there else f"error: {plain(name)} is not pinned", err=not there)
+    sys.exit(1 if missing else 0)
+
+
+def _parsed(name: str) -> Title:
+    try:
+        return parse(name)
+    except Malformed as error:
+        raise click.UsageError(f"{plain(name)}: {plain(str(error))}") from None
+
+
+async def _fetched(settings: Settings, titles: Sequence[Title]) -> list[Pin]:
+    """One after the other; without titles, what the pins there are lack."""
+    app = build(settings)
+    try:
+        names = titles or [parse(name) for name in app.ledger.pinned.pins()]
+        return [await work.fetch(app, title) for title in names]
+    finally:
+        await app.close()
+
+
+def _tell(one: Pin, *, as_lines: bool) -> None:
+    name, missing = plain(one.name), {plain(key): plain(why) for key, why in one.missing.items()}
+    if as_lines:
+        facts = {"name": name, "root": one.root or None, "held": one.held, "missing": missing}
+        as_json({**facts, "failure": plain(one.failure) or None})
+    elif one.failure:
+        click.echo(f"error: {name}: {plain(one.failure)}", err=True)
+    else:
+        click.echo(f"{name}  {one.root}  {one.held} held, {len(missing)} missing")
+        for key, why in missing.items():
+            click.echo(f"  missing {key}" + (f": {why}" if why else ""))

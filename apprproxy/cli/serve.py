@@ -1,0 +1,48 @@
+"""`apprproxy serve`: the gateway, until it is told to stop."""
+
+import asyncio
+from pathlib import Path
+
+import click
+
+from apprproxy.app import build
+from apprproxy.cli.common import CONFIG, settings_of, went_wrong, wrong_use
+from apprproxy.core.errors import Failure
+from apprproxy.ops.logs import configure
+from apprproxy.serving import CannotListen
+from apprproxy.serving import serve as serve_app
+from apprproxy.settings import BadConfiguration, Settings
+
+
+@click.command()
+@CONFIG
+@click.option(
+    "--log-format",
+    type=click.Choice(["auto", "json", "console"]),
+    default="auto",
+    show_default=True,
+    help="auto: for people on a terminal, JSON elsewhere.",
+)
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    default="info",
+    show_default=True,
+    help="info has one line for each request.",
+)
+def serve(path: Path | None, log_format: str, log_level: str) -> None:
+    """Run the gateway until SIGTERM or Ctrl-C."""
+    settings = settings_of(path)
+    configure(log_format, log_level)
+    if not settings.upstreams:
+        click.echo("warning: the configuration names no upstreams, so there is nothing to serve", err=True)
+    try:
+        asyncio.run(_serve(settings))
+    except BadConfiguration as error:
+        wrong_use(str(error))
+    except (Failure, CannotListen) as error:
+        went_wrong(str(error))
+
+
+async def _serve(settings: Settings) -> None:
+    await serve_app(build(settings))

@@ -1,0 +1,150 @@
+"""Blobs that an operator takes out, and files that are not what the index says: one transaction each, beside gateways.
+
+What is being committed is let be: its file is about to be renamed into place, and would then be counted by nobody.
+"""
+
+import os
+import secrets
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from apprproxy.core.digest import Digest
+from apprproxy.core.errors import StoreFailed
+from apprproxy.store.database import Database
+from apprproxy.store.generation import Generation
+from apprproxy.store.membership import OF
+from apprproxy.store.part import blob_path, is_at, sync_directory
+from apprproxy.store.partials import Partials
+from apprproxy.store.pinned import covered
+from apprproxy.store.room import unlink
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    blobs: int = 0
+    size: int = 0
+
+
+class Removal:
+    """Blocking. Raises StoreFailed."""
+
+    def __init__(self, root: Path, database: Database, generation: Generation) -> None:
+        self._root = root
+        self._database = database
+        self._generation = generation
+        self._partials = Partials(root / "ingest")
+
+    def remove(self, keys: Sequence[str]) -> Removed:
+        """These blobs, pinned or not, from the disk and from the memory of every process."""
+        blobs = freed = 0
+        with self._database.transaction() as db:
+            coming = self._partials.publishing(db)
+            for key in keys:
+                if key not in coming and (size := self._gone(db, key)) is not None:
+                    blobs, freed = blobs + 1, freed + size
+        self._generation.bump()
+        return Removed(blobs, freed)
+
+    def _gone(self, db: sqlite3.Connection, key: str) -> int | None:
+        """Its size; None where there was nothing."""
+        row = db.execute("SELECT size, unpacked FROM blobs WHERE key = ?", (key,)).fetchone()
+        path = blob_path(self._root, Digest.parse(key))
+        size = row[0] if row else path.stat().st_size if path.exists() else None
+        unlink(self._root, key, row[1] if row else None)
+        db.execute("DELETE FROM blobs WHERE key = ?", (key,))
+        return size
+
+    def hide(self, upstream: str) -> None:
+        """Nothing that is held is shown by this upstream's repositories any more, whichever account it was."""
+        with self._database.transaction() as db:
+            db.execute(f"DELETE FROM members WHERE {OF} = ?", (upstream,))
+        self._generation.bump()
+
+    def set_aside(self, digest: Digest, fd: int) -> Path | None:
+        """Move a wrong file away, and count it no more; None where another has come into its place meanwhile."""
+        key, path = str(digest), blob_path(self._root, digest)
+        with self._database.transaction() as db:
+            if not is_at(fd, path):
+                return None
+            aside = self._quarantined(path, f"{digest.algorithm}-{digest.hex}")
+            for (tar,) in db.execute("SELECT unpacked FROM blobs WHERE key = ?", (key,)).fetchall():
+                unlink(self._root, key, tar)
+            db.execute("DELETE FROM blobs WHERE key = ?", (key,))
+        self._generation.bump()
+        return aside
+
+    def set_stray_aside(self, path: Path) -> Path | None:
+        """Something that is no blob, and stands where blobs are."""
+        try:
+            return self._quarantined(path, f"stray-{secrets.token_hex(4)}")
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise StoreFailed(f"the cache's disk failed: {error.strerror}") from error
+
+    def set_link_aside(self, tar: Digest, content: Digest) -> Path | None:
+        """A link from a tar to a package that holds another."""
+        link = self._root / "unpacked" / tar.algorithm / tar.hex
+        with self._database.transaction() as db:
+            if not link.is_symlink() or not os.readlink(link).endswith(f"/{content.hex}"):
+                return None
+            aside = self._quarantined(link, f"unpacked-{tar.algorithm}-{tar.hex}")
+            db.execute("UPDATE blobs SET unpacked = NULL WHERE key = ? AND unpacked = ?", (str(content), _key(tar)))
+        self._generation.bump()
+        return aside
+
+    def drop_dangling(self, tar: Digest) -> bool:
+        """A link to what is not held; says whether it was one."""
+        link = self._root / "unpacked" / tar.algorithm / tar.hex
+        with self._database.transaction():
+            if not link.is_symlink() or link.exists():
+                return False
+            link.unlink()
+        return True
+
+    def recount(self, digest: Digest, fd: int, used: float) -> int | None:
+        """The size in the index of a right file is made to be the file's; returns what it was before where that was
+        another, -1 where the index did not know it."""
+        key, size = str(digest), os.fstat(fd).st_size
+        if self._database.read("SELECT 1 FROM blobs WHERE key = ? AND size = ?", key, size):
+            return None
+        with self._database.transaction() as db:
+            row = db.execute("SELECT size FROM blobs WHERE key = ?", (key,)).fetchone()
+            if row == (size,) or not is_at(fd, blob_path(self._root, digest)):
+                return None
+            if row is not None:
+                db.execute("UPDATE blobs SET size = ? WHERE key = ?", (size, key))
+                return int(row[0])
+            db.execute(
+                "INSERT INTO blobs (key, size, used, pinned) VALUES (?, ?, ?, ?)", (key, size, used, covered(db, key))
+            )
+        return -1
+
+    def uncount(self, digest: Digest) -> bool:
+        """A blob whose file has gone; says whether it had."""
+        key = str(digest)
+        with self._database.transaction() as db:
+            if key in self._partials.publishing(db) or blob_path(self._root, digest).exists():  # in this order
+                return False
+            gone = db.execute("DELETE FROM blobs WHERE key = ?", (key,)).rowcount == 1
+        if gone:
+            self._generation.bump()
+        return gone
+
+    def _quarantined(self, path: Path, name: str) -> Path:
+        """Nothing is ever overwritten there, or deleted."""
+        folder = self._root / "quarantine"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        aside, number = folder / name, 1
+        while aside.exists() or aside.is_symlink():
+            aside, number = folder / f"{name}.{number}", number + 1
+        path.rename(aside)
+        sync_directory(folder)
+        sync_directory(path.parent)
+        return aside
+
+
+def _key(tar: Digest) -> str:
+    return f"unpacked:{tar}"

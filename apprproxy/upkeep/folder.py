@@ -1,0 +1,42 @@
+"""A cache directory as a command opens it: the same files as a gateway's, shared with those that run."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from apprproxy.core.ports import Clock
+from apprproxy.ops.journal import Journal
+from apprproxy.settings import Settings
+from apprproxy.store.holdings import Holdings
+from apprproxy.store.ledger import Ledger
+from apprproxy.store.names import DiskNames
+from apprproxy.store.place import prepare
+from apprproxy.store.removal import Removal
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    root: Path
+    names: DiskNames
+    ledger: Ledger
+    holdings: Holdings
+    removal: Removal
+
+
+@contextmanager
+def opened(settings: Settings, *, now: Clock = time.time) -> Iterator[Folder]:
+    """Raises StoreFailed where the directory cannot be used."""
+    root = settings.cache.directory.absolute()
+    prepare(root)
+    names = DiskNames(root / "names")
+    try:
+        ledger = Ledger(root, settings.cache.max_size, now, Journal())
+        try:
+            database = ledger.database
+            yield Folder(root, names, ledger, Holdings(database), Removal(root, database, ledger.generation))
+        finally:
+            ledger.close()
+    finally:
+        names.close()

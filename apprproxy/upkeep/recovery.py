@@ -1,0 +1,161 @@
+"""Who may see what is held, told anew from the names when the index that knew it is lost.
+
+A repository shows the document that its name points at, since its owner said so, and what that names as far as it is
+held. What documents of several upstreams name, of which one has an account, only the one with the account shows: a
+stranger's document must not open what only an account may read. The others ask their owner when they are asked.
+"""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain
+
+from apprproxy.app import App
+from apprproxy.core.digest import Digest, MalformedDigest
+from apprproxy.core.model import MAX_DOCUMENT, Expected, Kind, NameWant
+from apprproxy.core.ports import Held
+from apprproxy.gateway.member import Member
+from apprproxy.ops.logs import logger
+from apprproxy.store.below import DEPTH
+from apprproxy.store.lock_file import read
+from apprproxy.upkeep.title import want_of
+
+_DOCUMENTS = {Kind.TAG, Kind.PACKAGE, Kind.RELEASE}
+_PRESENT = {Kind.PRESENCE, Kind.MANIFEST_PRESENCE}
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The owner's word that a repository has this: ``itself``, or only what it names."""
+
+    member: Member
+    repository: str
+    expected: Expected
+    itself: bool = True
+
+
+@dataclass(slots=True)
+class Count:
+    """``shown`` blobs, once for each name that leads there."""
+
+    names: int = 0
+    shown: int = 0
+
+
+async def recover(app: App) -> Count | None:
+    """None where nothing was lost. May be broken off at any time: then it begins again at the next start."""
+    if await asyncio.to_thread(app.ledger.recovered):
+        return None
+    stop = threading.Event()
+    work = asyncio.get_running_loop().run_in_executor(None, Recovery(app, stop).run)
+    try:
+        count = await asyncio.shield(work)
+    except asyncio.CancelledError:
+        stop.set()
+        await asyncio.wait([work])
+        raise
+    await asyncio.to_thread(app.ledger.set_recovered)
+    if count.names:
+        logger("apprproxy").info("who may see what is held was recovered", names=count.names, shown=count.shown)
+    return count
+
+
+class Recovery:
+    """Blocking, in one thread; ``stop`` ends it after the name that it is at."""
+
+    def __init__(self, app: App, stop: threading.Event) -> None:
+        self._app = app
+        self._stop = stop
+        self._accounts = {name for name, upstream in app.settings.upstreams.items() if upstream.auth is not None}
+        self._namers: dict[str, frozenset[str]] = {}
+
+    def run(self) -> Count:
+        if self._accounts and len(self._app.members) > 1:
+            for known in self._all():
+                self._note_namers(known)
+        count = Count()
+        for known in self._all():
+            count.names += 1
+            count.shown += self._shown(known)
+        return count
+
+    # --- what owners, and lock files, said
+
+    def _all(self) -> Iterator[Known]:
+        locked = chain.from_iterable(map(self._locked, self._app.members))
+        for known in chain(locked, self._names()):
+            if self._stop.is_set():
+                return
+            yield known
+
+    def _names(self) -> Iterator[Known]:
+        for name, key, record in self._app.names.all_names():
+            member, upstream = self._app.members.get(name), self._app.settings.upstreams.get(name)
+            want = want_of(name, upstream.kind, key) if upstream is not None else None
+            if member is None or want is None or member.locked is not None:
+                continue
+            if want.kind in _DOCUMENTS or want.kind is Kind.REFERRERS:
+                yield Known(member, want.repository, Expected(record.target.digest), want.kind in _DOCUMENTS)
+            elif want.kind in _PRESENT and (expected := _present(want)) is not None:
+                yield Known(member, want.repository, expected)
+
+    def _locked(self, name: str) -> Iterator[Known]:
+        path, member = self._app.settings.upstreams[name].lock_file, self._app.members[name]
+        if path is None:
+            return
+        lock = read(path)
+        for repository, tags in lock.tags.items():
+            for digest in tags.values():
+                yield Known(member, repository, Expected(digest))
+        for package, releases in lock.releases.items():
+            for digest in releases.values():
+                yield Known(member, package, Expected(unpacked=digest))
+
+    # --- what follows from it
+
+    def _note_namers(self, known: Known) -> None:
+        for expected, _ in self._below(known):
+            self._namers[expected.key] = self._namers.get(expected.key, frozenset()) | {known.member.name}
+
+    def _shown(self, known: Known) -> int:
+        """How many blobs the repository shows because of it."""
+        upstream = known.member.name
+        keys = [one.key for one, depth in self._below(known) if depth == 0 or self._may_show(upstream, one.key)]
+        self._app.ledger.membership.all_shown(known.member.where(known.repository), keys, "")
+        return len(keys)
+
+    def _may_show(self, upstream: str, key: str) -> bool:
+        namers = self._namers.get(key, frozenset({upstream}))
+        holders = namers & self._accounts
+        return len(namers) == 1 or not holders or holders == {upstream}
+
+    def _below(self, known: Known) -> Iterator[tuple[Expected, int]]:
+        """What is held of it, with how far down it stands; what documents name is written down on the way."""
+        waiting, seen = [(known.expected, 0)], {known.expected.key}
+        while waiting:
+            expected, depth = waiting.pop()
+            held = self._app.disk.find_here(expected)
+            if held is None:
+                continue
+            if depth or known.itself:
+                yield expected, depth
+            if depth < DEPTH and (children := self._children(known.member, expected, held)):
+                waiting += [(child, depth + 1) for child in children if child.key not in seen]
+                seen |= {child.key for child in children}
+
+    def _children(self, member: Member, expected: Expected, held: Held) -> tuple[Expected, ...]:
+        """Nothing of what is no document; layers are not read."""
+        if expected.unpacked is not None or held.size > MAX_DOCUMENT or held.pread(0, 1) not in (b"{", b"["):
+            return ()
+        children = tuple(member.dialect.children(held.pread(0, held.size)))
+        self._app.ledger.membership.link(held.digest, children)
+        return children
+
+
+def _present(want: NameWant) -> Expected | None:
+    try:
+        digest = Digest.parse(want.name)
+    except MalformedDigest:
+        return None
+    return Expected(digest) if want.place.protocol == "oci" else Expected(unpacked=digest)

@@ -1,0 +1,71 @@
+"""What was found wrong, fetched again by the gateway's own objects, from the repositories that showed it."""
+
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from dataclasses import replace
+
+from apprproxy.app import App
+from apprproxy.core.errors import Failure
+from apprproxy.core.model import BlobWant, Expected, Kind, NameWant, Place
+from apprproxy.settings import Settings
+from apprproxy.store.membership import upstream_of
+from apprproxy.store.names import DiskNames
+from apprproxy.upkeep.findings import Finding
+from apprproxy.upkeep.title import expected_of, want_of
+
+
+def with_names(names: DiskNames, findings: Iterable[Finding]) -> list[Finding]:
+    """The findings, each with the names that point at it. Blocking; walks all names."""
+    by_key: dict[str, list[tuple[str, str]]] = {finding.key: [] for finding in findings}
+    for upstream, key, record in names.all_names():
+        if (target := str(record.target.digest)) in by_key:
+            by_key[target].append((upstream, key))
+    return [replace(finding, names=tuple(by_key[finding.key])) for finding in findings]
+
+
+async def repair(app: App, findings: Sequence[Finding]) -> AsyncIterator[tuple[Finding, str]]:
+    """Each with the reason why it could not be had again, empty where it is held now."""
+    for finding in findings:
+        yield finding, await _again(app, finding)
+
+
+async def _again(app: App, finding: Finding) -> str:
+    expected, reasons = expected_of(finding.key), []
+    for want in _blob_wants(app, finding, expected):
+        try:
+            await app.gateway.keep(want)
+        except Failure as failure:
+            reasons.append(str(failure))
+        else:
+            if await app.disk.find(expected) is not None:
+                return ""
+            reasons.append("it came, and there is no room to keep it")
+    for name in _name_wants(app.settings, finding):
+        try:
+            await app.gateway.lookup(name, again=True)
+        except Failure as failure:
+            reasons.append(str(failure))
+        else:
+            return ""  # also where the name points elsewhere by now: then nobody asks for these bytes
+    return "; ".join(dict.fromkeys(reasons)) or "no repository is known that has it"
+
+
+def _blob_wants(app: App, finding: Finding, expected: Expected) -> Iterator[BlobWant]:
+    """Of the upstreams as they are configured now: another account is not asked for what this one showed."""
+    kinds = [Kind.MANIFEST, Kind.BLOB] if finding.document else [Kind.BLOB, Kind.MANIFEST]
+    for origin in finding.origins:
+        name, repository = upstream_of(origin.where.upstream), origin.where.repository
+        member = app.members.get(name)
+        if member is None or member.identity != origin.where.upstream:
+            continue
+        kind = app.settings.upstreams[name].kind
+        for one in kinds if kind == "oci" else [Kind.BLOB]:
+            if kind == "oci" or expected.unpacked is not None:
+                yield BlobWant(Place(name, (name,), kind), repository, expected, one)
+
+
+def _name_wants(settings: Settings, finding: Finding) -> Iterator[NameWant]:
+    for name, key in finding.names:
+        upstream = settings.upstreams.get(name)
+        want = want_of(name, upstream.kind, key) if upstream is not None else None
+        if want is not None:
+            yield want

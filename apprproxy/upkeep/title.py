@@ -1,0 +1,80 @@
+"""Names as operators write them, and the records that they stand for."""
+
+from dataclasses import dataclass
+
+from apprproxy.appregistry import paths
+from apprproxy.core.digest import Digest
+from apprproxy.core.errors import Malformed
+from apprproxy.core.model import Expected, Kind, NameWant, Place, Record
+from apprproxy.oci import names as oci
+from apprproxy.store.names import DiskNames
+
+
+@dataclass(frozen=True, slots=True)
+class Title:
+    """``text`` is what pins call it. ``want`` is how its owner is asked; None for what is named by ``digest``."""
+
+    text: str
+    upstream: str
+    kind: str
+    repository: str
+    want: NameWant | None = None
+    digest: Digest | None = None
+
+    @property
+    def place(self) -> Place:
+        return Place(self.upstream, (self.upstream,), self.kind)
+
+
+def parse(text: str) -> Title:
+    """``<upstream>/<repository>:<tag>``, ``<upstream>/<repository>@sha256:…`` or ``<upstream>/<package>@<release>/
+    <format>``; raises Malformed."""
+    upstream, _, rest = text.partition("/")
+    name, at, after = rest.partition("@")
+    if after.startswith(("sha256:", "sha512:")):
+        return Title(text, upstream, "oci", oci.repository(name), digest=oci.digest(after))
+    if at:
+        return _release(text, upstream, name, after)
+    repository, _, tag = rest.rpartition(":")
+    place = Place(upstream, (upstream,), "oci")
+    want = NameWant(place, Kind.TAG, oci.repository(repository), oci.tag(tag))
+    return Title(text, upstream, "oci", repository, want)
+
+
+def _release(text: str, upstream: str, package: str, after: str) -> Title:
+    namespace, _, short = package.partition("/")
+    release, slash, media_type = after.partition("/")
+    if not slash:
+        raise Malformed(f"name the format as well: {text[:200]}/helm")
+    wanted = f"{paths.release_name(release)}/{paths.format_name(media_type)}"
+    place = Place(upstream, (upstream,), "appr")
+    want = NameWant(place, Kind.RELEASE, paths.package_name(namespace, short), wanted)
+    return Title(text, upstream, "appr", want.repository, want)
+
+
+def records_of(names: DiskNames, title: Title) -> dict[str, Record]:
+    """By key: the record of the name itself, and of a release also those that clients reach it by."""
+    if title.want is None:
+        return {}
+    release = title.want.name.partition("/")[0]
+    keys = [title.want.key]
+    if title.want.kind is Kind.RELEASE:
+        keys += [f"{Kind.RELEASE} {title.repository} {release}{ending}" for ending in ("/-", "")]
+    found = {key: names.known(title.upstream, key) for key in keys}
+    return {key: record for key, record in found.items() if record is not None}
+
+
+def want_of(upstream: str, kind: str, key: str) -> NameWant | None:
+    """What a record's key asks; None for what this version does not know. ``kind`` is the upstream's."""
+    words = key.split(" ")
+    if len(words) != 3 or words[0] not in set(Kind):
+        return None
+    repository, name = ("" if word == "-" else word for word in words[1:])
+    return NameWant(Place(upstream, (upstream,), kind), Kind(words[0]), repository, name)
+
+
+def expected_of(key: str) -> Expected:
+    """What a key of the index stands for."""
+    if key.startswith("unpacked:"):
+        return Expected(unpacked=Digest.parse(key.removeprefix("unpacked:")))
+    return Expected(Digest.parse(key))

@@ -1,0 +1,160 @@
+"""Every file hashed anew, and the index held against the files; what is wrong is set aside, never deleted.
+
+- Several threads, each of which reads one file from the beginning to the end: hashing leaves the interpreter's lock.
+- What is committed, evicted or purged meanwhile is no fault: a fault is looked at again inside a transaction.
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from itertools import chain
+from pathlib import Path
+from stat import S_ISREG
+
+from apprproxy.core.digest import Check, Digest, MalformedDigest
+from apprproxy.core.model import MIB
+from apprproxy.store.unpacked import NotGzip, unpacked_digest
+from apprproxy.upkeep.findings import Fault, Finding
+from apprproxy.upkeep.folder import Folder
+
+READ = 1 * MIB
+THREADS = min(8, os.cpu_count() or 1)
+
+Told = Callable[[int], None]
+"""So many more bytes were hashed; called by threads."""
+_Job = Callable[[], Finding | None]
+
+
+def verify(folder: Folder, told: Told, threads: int = THREADS) -> Iterator[Finding]:
+    """Blocking. Raises StoreFailed."""
+    yield from _in_parallel(_file_jobs(folder, told), threads)
+    yield from _in_parallel(_link_jobs(folder), threads)
+    for blob in folder.ledger.blobs():
+        if (finding := _lost(folder, blob.digest)) is not None:
+            yield finding
+
+
+def _in_parallel(jobs: Iterator[_Job], threads: int) -> Iterator[Finding]:
+    """A few jobs at a time: there may be a million."""
+    running: set[Future[Finding | None]] = set()
+    with ThreadPoolExecutor(threads, thread_name_prefix="verify") as pool:
+        for job in chain(jobs, (None,)):
+            if job is not None:
+                running.add(pool.submit(job))
+            while running and (job is None or len(running) >= 2 * threads):
+                done, running = wait(running, return_when=FIRST_COMPLETED)
+                yield from (finding for one in done if (finding := one.result()) is not None)
+
+
+# --- files
+
+
+def _file_jobs(folder: Folder, told: Told) -> Iterator[_Job]:
+    for algorithm in ("sha256", "sha512"):
+        with os.scandir(folder.root / "blobs" / algorithm) as entries:
+            for entry in entries:
+                yield lambda path=Path(entry.path), of=algorithm: _file(folder, path, of, told)  # type: ignore[misc]
+
+
+def _file(folder: Folder, path: Path, algorithm: str, told: Told) -> Finding | None:
+    try:
+        digest = Digest(algorithm, path.name)
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return None
+    except MalformedDigest:
+        return _stray(folder, path, "its name is no digest")
+    except OSError as error:
+        return _stray(folder, path, f"it cannot be opened: {error.strerror}")
+    try:
+        if not S_ISREG(os.fstat(fd).st_mode):
+            return _stray(folder, path, "it is no file")
+        return _blob(folder, digest, fd, told)
+    finally:
+        os.close(fd)
+
+
+def _blob(folder: Folder, digest: Digest, fd: int, told: Told) -> Finding | None:
+    check = Check(digest.algorithm)
+    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_SEQUENTIAL)
+    try:
+        while piece := os.read(fd, READ):
+            check.update(piece)
+            told(len(piece))
+    except OSError as error:
+        return _set_aside(folder, digest, fd, Fault.UNREADABLE, f"cannot be read: {error.strerror}")
+    if check.digest() != digest:
+        return _set_aside(folder, digest, fd, Fault.WRONG, f"its {check.size} bytes are {check.digest()}")
+    before = folder.removal.recount(digest, fd, time.time())
+    if before is None:
+        return None
+    if before < 0:
+        return Finding(Fault.UNCOUNTED, str(digest), f"the index did not know its {check.size} bytes")
+    return Finding(Fault.MISCOUNTED, str(digest), f"the index had it with {before} bytes; it has {check.size}")
+
+
+def _set_aside(folder: Folder, digest: Digest, fd: int, fault: Fault, sentence: str) -> Finding | None:
+    key = str(digest)
+    origins, document = tuple(folder.ledger.membership.provenance(digest)), folder.holdings.documented(key)
+    aside = folder.removal.set_aside(digest, fd)
+    return Finding(fault, key, sentence, aside, origins, document=document) if aside is not None else None
+
+
+def _stray(folder: Folder, path: Path, sentence: str) -> Finding | None:
+    aside = folder.removal.set_stray_aside(path)
+    return Finding(Fault.STRAY, path.name, sentence, aside) if aside is not None else None
+
+
+# --- links from tars to packages
+
+
+def _link_jobs(folder: Folder) -> Iterator[_Job]:
+    with os.scandir(folder.root / "unpacked" / "sha256") as links:
+        for link in links:
+            yield lambda path=Path(link.path): _link(folder, path)  # type: ignore[misc]
+
+
+def _link(folder: Folder, path: Path) -> Finding | None:
+    try:
+        tar = Digest("sha256", path.name)
+        content = Digest("sha256", os.readlink(path).rpartition("/")[2])
+        fd = os.open(folder.root / "blobs" / "sha256" / content.hex, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return _dangling(folder, path)
+    except (OSError, MalformedDigest):
+        return _stray(folder, path, "it is no link to a package")
+    try:
+        holds = str(unpacked_digest(lambda offset, count: os.pread(fd, count, offset)))
+    except (NotGzip, OSError) as error:
+        holds = f"none: {error}"
+    finally:
+        os.close(fd)
+    if holds == str(tar):
+        return None
+    origins = tuple(folder.ledger.membership.provenance(content))
+    aside = folder.removal.set_link_aside(tar, content)
+    if aside is None:
+        return None
+    return Finding(
+        Fault.LINK, f"unpacked:{tar}", f"it led to {content}, and the tar in that is {holds}", aside, origins
+    )
+
+
+def _dangling(folder: Folder, path: Path) -> Finding | None:
+    if not folder.removal.drop_dangling(Digest("sha256", path.name)):
+        return None
+    return Finding(Fault.DANGLING, f"unpacked:sha256:{path.name}", "it led to nothing and was removed")
+
+
+# --- rows
+
+
+def _lost(folder: Folder, digest: Digest) -> Finding | None:
+    if (folder.root / "blobs" / digest.algorithm / digest.hex).exists():
+        return None
+    key = str(digest)
+    origins, document = tuple(folder.ledger.membership.provenance(digest)), folder.holdings.documented(key)
+    if not folder.removal.uncount(digest):
+        return None
+    return Finding(Fault.LOST, key, "the index had it, and there is no file", None, origins, document=document)

@@ -1,0 +1,51 @@
+"""Somebody who types commands, about the cache of a configuration."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+
+class Operator:
+    """``cache`` is the directory that ``Gateways`` and ``tests.test_serving.gateway`` use in the same folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.cache = folder / "cache"
+        self.path = folder / "operator.yaml"
+
+    def configures(self, upstreams: object, **more: object) -> None:
+        self.path.write_text(yaml.safe_dump({"cache": {"directory": str(self.cache)}, "upstreams": upstreams, **more}))
+
+    async def runs(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """``apprproxy cache …``, with nobody at a terminal."""
+        own = {name: value for name, value in os.environ.items() if not name.startswith("APPRPROXY_")}
+        return await asyncio.to_thread(
+            subprocess.run,
+            [sys.executable, "-m", "apprproxy", "cache", arguments[0], "--config", str(self.path), *arguments[1:]],
+            cwd=Path(__file__).parents[2],
+            env=own,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+
+    async def reads(self, *arguments: str) -> list[dict[str, Any]]:
+        """What a command that succeeds says with --json."""
+        ran = await self.runs(*arguments, "--json")
+        assert 0 == ran.returncode, ran.stderr + ran.stdout
+        return [json.loads(line) for line in ran.stdout.splitlines()]
+
+    def file(self, digest: str) -> Path:
+        algorithm, _, hexadecimal = digest.partition(":")
+        return self.cache / "blobs" / algorithm / hexadecimal
+
+    def spoils(self, digest: str, content: bytes = b"spoiled") -> None:
+        path = self.file(digest)
+        path.chmod(0o644)
+        path.write_bytes(content)

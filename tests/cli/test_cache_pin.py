@@ -1,0 +1,112 @@
+"""`apprproxy cache pin` and `unpin`: what is kept, what is missing, and that it is fetched."""
+
+import json
+
+from tests.appregistry.archives import chart, digest_of, packed
+from tests.appregistry.upstream import running as app_registry
+from tests.cli.operator import Operator
+from tests.fakes.content import INDEX, digest, some_bytes
+from tests.fakes.gateway import Gateways, oci
+from tests.fakes.registry import Registry, descriptor
+
+APP = "library/app"
+ONE, TWO = some_bytes(50_000, "one"), some_bytes(60_000, "two")
+
+
+def multi(registry: Registry) -> bytes:
+    """An index of two images."""
+    registry.add_blob(APP, b"{}")
+    images = [registry.push(APP, name, layer) for name, layer in (("one", ONE), ("two", TWO))]
+    entries = [descriptor(image, digest(image)) for image in images]
+    index = json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": entries}).encode()
+    registry.add_manifest(APP, index, tag="all")
+    return index
+
+
+async def test_a_pin_says_what_is_held_and_what_is_missing(
+    registry: Registry, gateways: Gateways, operator: Operator
+) -> None:
+    manifest = registry.push(APP, "1.0", ONE)
+    running = await gateways.start({"hub": registry})
+    await running.get(f"/v2/hub/{APP}/manifests/1.0")
+    await running.at_rest()
+    operator.configures({"hub": oci(registry)})
+    ran = await operator.runs("pin", f"hub/{APP}:1.0")
+    (listed,) = await operator.reads("pin")
+
+    assert (0, "") == (ran.returncode, ran.stderr)
+    assert f"hub/{APP}:1.0  {digest(manifest)}  1 held, 2 missing" == ran.stdout.splitlines()[0]
+    assert (f"hub/{APP}:1.0", {digest(ONE), digest(b"{}")}) == (listed["name"], set(listed["missing"]))
+
+
+async def test_all_that_an_index_names_is_fetched(registry: Registry, operator: Operator) -> None:
+    index = multi(registry)
+    operator.configures({"hub": oci(registry)})
+    ran = await operator.runs("pin", "--fetch", f"hub/{APP}:all")
+    again = await operator.runs("verify")
+    (pin,) = await operator.reads("pin")
+
+    assert (0, 0) == (ran.returncode, again.returncode), ran.stdout + ran.stderr
+    assert (digest(index), 6, {}) == (pin["root"], pin["held"], pin["missing"])
+    assert (ONE, TWO) == (operator.file(digest(ONE)).read_bytes(), operator.file(digest(TWO)).read_bytes())
+
+
+async def test_a_manifest_is_pinned_by_its_digest(registry: Registry, operator: Operator) -> None:
+    index = multi(registry)
+    operator.configures({"hub": oci(registry)})
+    ran = await operator.runs("pin", "--fetch", f"hub/{APP}@{digest(index)}")
+
+    assert 0 == ran.returncode, ran.stdout + ran.stderr
+    assert ran.stdout.endswith("6 held, 0 missing\n")
+
+
+async def test_a_package_is_fetched_by_the_tar_inside(operator: Operator) -> None:
+    tar = chart("0.1.0")
+    async with app_registry() as quay:
+        quay.registry.push("alice/nginx", "0.1.0", "helm", packed(tar))
+        operator.configures({"quay": {"kind": "appr", "url": quay.url}})
+        ran = await operator.runs("pin", "--fetch", "quay/alice/nginx@0.1.0/helm")
+
+    assert 0 == ran.returncode, ran.stdout + ran.stderr
+    assert ran.stdout.endswith("2 held, 0 missing\n")
+    assert (operator.cache / "unpacked" / "sha256" / digest_of(tar).hex).exists()
+
+
+async def test_what_could_not_be_fetched_is_told_and_the_rest_is_kept(registry: Registry, operator: Operator) -> None:
+    registry.push(APP, "1.0", ONE)  # whose configuration the registry does not have
+    operator.configures({"hub": oci(registry)})
+    ran = await operator.runs("pin", "--fetch", f"hub/{APP}:1.0", f"hub/{APP}:9")
+
+    assert 1 == ran.returncode
+    assert "2 held, 1 missing" in ran.stdout
+    assert f"  missing {digest(b'{}')}: hub: says BLOB_UNKNOWN" in ran.stdout
+    assert f"error: hub/{APP}:9: hub: says MANIFEST_UNKNOWN" in ran.stderr
+
+
+async def test_a_name_that_is_not_known_is_not_pinned(operator: Operator) -> None:
+    operator.configures({})
+    ran = await operator.runs("pin", "hub/nobody:1")
+
+    assert 1 == ran.returncode
+    assert "error: hub/nobody:1: nothing is known of it here; --fetch asks its upstream\n" == ran.stderr
+
+
+async def test_a_pin_of_an_upstream_that_is_not_configured_is_told(operator: Operator) -> None:
+    operator.configures({})
+    ran = await operator.runs("pin", "--fetch", "hub/nobody:1")
+
+    assert 1 == ran.returncode
+    assert "error: hub/nobody:1: no upstream of that name and of kind oci is configured\n" == ran.stderr
+
+
+async def test_what_is_unpinned_may_go_again(registry: Registry, operator: Operator) -> None:
+    multi(registry)
+    operator.configures({"hub": oci(registry)})
+    await operator.runs("pin", "--fetch", f"hub/{APP}:one")
+    ran = await operator.runs("unpin", f"hub/{APP}:one")
+    again = await operator.runs("unpin", f"hub/{APP}:one")
+    (stats,) = await operator.reads("stats")
+
+    assert (0, 1) == (ran.returncode, again.returncode)
+    assert f"error: hub/{APP}:one is not pinned\n" == again.stderr
+    assert (0, 0) == (stats["pins"], stats["pinned"])

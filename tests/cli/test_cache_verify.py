@@ -1,0 +1,167 @@
+"""`apprproxy cache verify`: what is wrong is found, set aside, said with where it had come from, and fetched again."""
+
+import json
+import os
+from pathlib import Path
+
+from apprproxy.core.digest import Digest
+from apprproxy.core.model import Expected, Where
+from apprproxy.settings import Settings
+from apprproxy.upkeep.folder import opened
+from tests.appregistry.archives import chart, digest_of, packed
+from tests.appregistry.upstream import running as app_registry
+from tests.cli.operator import Operator
+from tests.fakes.content import digest, some_bytes
+from tests.fakes.gateway import Gateways, Running, oci
+from tests.fakes.registry import Registry
+
+APP = "library/app"
+LAYER = some_bytes(300_000)
+LAYER_PATH = f"/v2/hub/{APP}/blobs/{digest(LAYER)}"
+MANIFEST_PATH = f"/v2/hub/{APP}/manifests/1.0"
+
+
+async def pulled(registry: Registry, gateways: Gateways, operator: Operator) -> tuple[Running, bytes]:
+    manifest = registry.push(APP, "1.0", LAYER)
+    running = await gateways.start({"hub": registry}, offline=False)
+    await running.get(MANIFEST_PATH)
+    await running.get(LAYER_PATH)
+    await running.at_rest()
+    operator.configures({"hub": oci(registry)})
+    return running, manifest
+
+
+async def test_a_cache_that_is_right_is_said_to_be(registry: Registry, gateways: Gateways, operator: Operator) -> None:
+    _, manifest = await pulled(registry, gateways, operator)
+    ran = await operator.runs("verify")
+    (whole,) = await operator.reads("verify")
+
+    assert (0, "") == (ran.returncode, ran.stderr)
+    assert ran.stdout.endswith(" MiB/s: nothing is wrong\n")
+    assert (len(LAYER) + len(manifest), 0) == (whole["verified"], whole["wrong"])
+
+
+async def test_a_spoiled_blob_is_set_aside_and_its_origin_named(
+    registry: Registry, gateways: Gateways, operator: Operator
+) -> None:
+    await pulled(registry, gateways, operator)
+    operator.spoils(digest(LAYER))
+    ran = await operator.runs("verify")
+
+    aside = operator.cache / "quarantine" / digest(LAYER).replace(":", "-")
+    assert 1 == ran.returncode
+    assert [
+        f"wrong bytes: {digest(LAYER)}: its 7 bytes are {digest(b'spoiled')}",
+        f"  came from hub/{APP} (owner)",
+        f"  moved to {aside}",
+    ] == ran.stdout.splitlines()[:3]
+    assert (b"spoiled", False) == (aside.read_bytes(), operator.file(digest(LAYER)).exists())
+
+
+async def test_a_running_gateway_never_serves_what_was_set_aside(
+    registry: Registry, gateways: Gateways, operator: Operator
+) -> None:
+    running, _ = await pulled(registry, gateways, operator)
+    operator.spoils(digest(LAYER))
+    await operator.runs("verify")
+    fetched = registry.count("GET blob")
+    got = await running.get(LAYER_PATH)
+
+    assert (200, LAYER) == (got.status, got.body)
+    assert fetched + 1 == registry.count("GET blob")
+
+
+async def test_repair_brings_it_back_and_a_client_gets_it_right(
+    registry: Registry, gateways: Gateways, operator: Operator
+) -> None:
+    running, manifest = await pulled(registry, gateways, operator)
+    operator.spoils(digest(LAYER))
+    operator.spoils(digest(manifest), b"{}")
+    ran = await operator.runs("verify", "--repair")
+    held = operator.file(digest(LAYER)).read_bytes(), operator.file(digest(manifest)).read_bytes()
+    got, again = await running.get(LAYER_PATH), await operator.runs("verify")
+
+    assert (0, 0) == (ran.returncode, again.returncode), ran.stdout + ran.stderr
+    assert (LAYER, manifest) == held
+    assert LAYER == got.body
+    assert 2 == ran.stdout.count("  repaired")
+
+
+async def test_what_cannot_be_had_again_is_told_with_the_reason(
+    registry: Registry, gateways: Gateways, operator: Operator
+) -> None:
+    await pulled(registry, gateways, operator)
+    operator.spoils(digest(LAYER))
+    await registry.stop()
+    ran = await operator.runs("verify", "--repair", "--json")
+    found, whole = map(json.loads, ran.stdout.splitlines())
+
+    assert (1, 1) == (ran.returncode, whole["wrong"])
+    assert (False, "wrong bytes", digest(LAYER)) == (found["repaired"], found["fault"], found["key"])
+    assert "hub" in found["not_repaired"]
+    assert [("hub", APP, "owner")] == [(one["upstream"], one["repository"], one["source"]) for one in found["from"]]
+
+
+async def test_a_blob_that_was_lost_is_fetched_again(
+    registry: Registry, gateways: Gateways, operator: Operator
+) -> None:
+    await pulled(registry, gateways, operator)
+    operator.file(digest(LAYER)).unlink()
+    ran = await operator.runs("verify", "--repair")
+
+    assert 0 == ran.returncode
+    assert f"lost: {digest(LAYER)}" in ran.stdout
+    assert LAYER == operator.file(digest(LAYER)).read_bytes()
+
+
+async def test_files_that_the_index_does_not_know_are_counted_and_what_is_no_blob_is_set_aside(
+    operator: Operator,
+) -> None:
+    operator.configures({})
+    await operator.runs("stats")
+    operator.file(digest(LAYER)).write_bytes(LAYER)
+    (operator.cache / "blobs" / "sha256" / "notes.txt").write_text("mine")
+    (operator.cache / "blobs" / "sha256" / Digest.of(b"elsewhere").hex).symlink_to("/dev/zero")
+    ran = await operator.runs("verify")
+    (stats,) = await operator.reads("stats")
+
+    assert 0 == ran.returncode, ran.stdout
+    assert f"uncounted: {digest(LAYER)}" in ran.stdout
+    assert 2 == ran.stdout.count("no blob: ")
+    assert (1, len(LAYER), 2) == (stats["blobs"], stats["size"], stats["quarantined"]["number"])
+
+
+async def test_a_link_to_another_package_is_set_aside_and_repaired(gateways: Gateways, operator: Operator) -> None:
+    one, two = chart("0.1.0"), chart("0.2.0")
+    async with app_registry() as quay:
+        upstreams = {"quay": {"kind": "appr", "url": quay.url}}
+        for release, tar in (("0.1.0", one), ("0.2.0", two)):
+            quay.registry.push("alice/nginx", release, "helm", packed(tar))
+        running = await gateways.start(upstreams)
+        for tar in (one, two):
+            got = await running.get(f"/quay/cnr/api/v1/packages/alice/nginx/blobs/sha256/{digest_of(tar).hex}")
+            assert 200 == got.status
+        await running.at_rest()
+        operator.configures(upstreams)
+        links = operator.cache / "unpacked" / "sha256"
+        (links / digest_of(one).hex).unlink()
+        (links / digest_of(one).hex).symlink_to(os.readlink(links / digest_of(two).hex))
+        ran = await operator.runs("verify", "--repair")
+
+    assert 0 == ran.returncode, ran.stdout + ran.stderr
+    assert f"wrong link: unpacked:{digest_of(one)}" in ran.stdout
+    assert os.readlink(links / digest_of(one).hex) != os.readlink(links / digest_of(two).hex)
+
+
+async def test_names_of_repositories_paint_no_terminal(operator: Operator, tmp_path: Path) -> None:
+    operator.configures({})
+    settings = Settings.model_validate({"cache": {"directory": operator.cache}})
+    with opened(settings) as folder:
+        hostile = Where("hub-0123456789ab", "evil\x1b[2J\nforged: line")
+        folder.ledger.keep("x.part", Digest.of(LAYER), len(LAYER), None)
+        folder.ledger.membership.shown(hostile, Expected(Digest.of(LAYER)).key, "owner\x07")
+    listed, verified = await operator.runs("list"), await operator.runs("verify")
+
+    assert (0, 1) == (listed.returncode, len(listed.stdout.splitlines()))
+    assert not {"\x1b", "\x07"} & set(listed.stdout + verified.stdout)
+    assert not any(line.startswith("forged") for line in (listed.stdout + verified.stdout).splitlines())

@@ -1,0 +1,184 @@
+"""When the index is lost, who may see what is held is told anew from the names: an offline mirror serves on."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from apprproxy.upkeep.recovery import recover
+from tests.appregistry.archives import chart, digest_of, packed
+from tests.appregistry.upstream import Upstream
+from tests.appregistry.upstream import running as app_registry
+from tests.fakes.clock import until
+from tests.fakes.content import INDEX, digest, some_bytes
+from tests.fakes.gateway import Gateways, Running, oci
+from tests.fakes.registry import Registry, descriptor
+from tests.test_serving import gateway
+
+APP, SECRET, STRANGER = "library/app", "corp/secret", "mallory/index"
+LAYER, PRIVATE = some_bytes(300_000), b"private bytes"
+TAR = chart("0.1.0")
+
+
+@pytest.fixture
+async def quay() -> AsyncIterator[Upstream]:
+    async with app_registry() as quay:
+        quay.registry.push("alice/nginx", "0.1.0", "helm", packed(TAR))
+        yield quay
+
+
+def indexed(registry: Registry) -> list[str]:
+    """An index with an image, a signature that refers to it, and all the paths that a client asks for."""
+    registry.add_blob(APP, b"{}")
+    image = registry.push(APP, "1.0", LAYER)
+    index = json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": [descriptor(image, digest(image))]})
+    registry.add_manifest(APP, index.encode(), tag="all")
+    subject = descriptor(image, digest(image))
+    signature = json.dumps({"schemaVersion": 2, "config": {}, "layers": [], "subject": subject}).encode()
+    registry.add_manifest(APP, signature)
+    names = [f"manifests/{name}" for name in ("all", digest(image))]
+    names += [f"referrers/{digest(image)}", f"manifests/{digest(signature)}"]
+    return [f"/v2/hub/{APP}/{name}" for name in [*names, f"blobs/{digest(b'{}')}", f"blobs/{digest(LAYER)}"]]
+
+
+@asynccontextmanager
+async def process(
+    folder: Path, registry: Registry, quay: Upstream, **more: object
+) -> AsyncIterator[aiohttp.ClientSession]:
+    upstreams = {"hub": oci(registry), "quay": {"kind": "appr", "url": quay.url}}
+    async with (
+        gateway(folder, upstreams=upstreams, **more) as running,
+        aiohttp.ClientSession(running.urls[0]) as client,
+    ):
+        yield client
+
+
+async def statuses(client: aiohttp.ClientSession, paths: list[str]) -> dict[str, int]:
+    found = {}
+    for path in paths:
+        async with client.get(path) as answer:
+            await answer.read()
+            found[path] = answer.status
+    return found
+
+
+async def test_an_offline_mirror_whose_index_was_deleted_serves_all_it_holds(
+    registry: Registry, quay: Upstream, tmp_path: Path
+) -> None:
+    package = "/quay/cnr/api/v1/packages/alice/nginx"
+    paths = [*indexed(registry), f"{package}/0.1.0/helm", f"{package}/blobs/sha256/{digest_of(TAR).hex}"]
+    async with process(tmp_path, registry, quay) as client:
+        before = await statuses(client, paths)
+        cache, layer = tmp_path / "cache", digest(LAYER).removeprefix("sha256:")
+        await until((cache / "blobs" / "sha256" / layer).exists)
+        await until((cache / "unpacked" / "sha256" / digest_of(TAR).hex).exists)
+    await registry.stop()
+    await quay.stop()
+    for file in (tmp_path / "cache").glob("index.db*"):
+        file.unlink()
+    async with process(tmp_path, registry, quay, offline=True) as client:
+        after = await statuses(client, paths)
+
+    assert dict.fromkeys(paths, 200) == before
+    assert dict.fromkeys(paths, 200) == after
+
+
+async def forgotten(running: Running) -> None:
+    await running.at_rest()
+    await running.close()
+    for file in running.cache.glob("index.db*"):
+        file.unlink()
+
+
+async def test_a_stranger_s_document_opens_nothing_that_an_account_showed(
+    registry: Registry, other: Registry, gateways: Gateways
+) -> None:
+    account = oci(registry, auth={"username": "bot", "password": "s3cret"})
+    registry.push(SECRET, "1.0", PRIVATE)
+    other.push(STRANGER, "1.0", PRIVATE)
+    running = await gateways.start({"corp": account, "public": other})
+    await running.get(f"/v2/corp/{SECRET}/manifests/1.0")
+    await running.get(f"/v2/corp/{SECRET}/blobs/{digest(PRIVATE)}")
+    await running.get(f"/v2/public/{STRANGER}/manifests/1.0")
+    await forgotten(running)
+    again = await gateways.start({"corp": account, "public": other}, offline=True)
+    await recover(again.app)
+    seen = [await again.get(f"/v2/{name}/blobs/{digest(PRIVATE)}") for name in (f"corp/{SECRET}", f"public/{STRANGER}")]
+
+    assert [200, 504] == [got.status for got in seen]
+
+
+async def test_what_public_upstreams_share_is_shown_by_each(
+    registry: Registry, other: Registry, gateways: Gateways
+) -> None:
+    upstreams = {"one": registry, "two": other}
+    running = await gateways.start(upstreams)
+    for name, upstream in upstreams.items():
+        upstream.push(APP, "1.0", LAYER)
+        await running.get(f"/v2/{name}/{APP}/manifests/1.0")
+        await running.get(f"/v2/{name}/{APP}/blobs/{digest(LAYER)}")
+    await forgotten(running)
+    again = await gateways.start(upstreams, offline=True)
+    await recover(again.app)
+    seen = [await again.get(f"/v2/{name}/{APP}/blobs/{digest(LAYER)}") for name in upstreams]
+
+    assert [200, 200] == [got.status for got in seen]
+
+
+async def test_a_locked_upstream_shows_what_its_lock_file_has(
+    registry: Registry, gateways: Gateways, tmp_path: Path
+) -> None:
+    manifest, lock = registry.push(APP, "1.0", LAYER), tmp_path / "lock.json"
+    lock.write_text(json.dumps({"version": 1, "names": {f"{APP}:1.0": digest(manifest)}}))
+    hub = oci(registry, names="locked", lock_file=str(lock))
+    running = await gateways.start({"hub": hub})
+    paths = [f"/v2/hub/{APP}/manifests/1.0", f"/v2/hub/{APP}/blobs/{digest(LAYER)}"]
+    for path in paths:
+        assert 200 == (await running.get(path)).status
+    await forgotten(running)
+    again = await gateways.start({"hub": hub}, offline=True)
+    await recover(again.app)
+
+    assert [200, 200] == [(await again.get(path)).status for path in paths]
+
+
+async def test_an_index_that_was_not_lost_is_let_be(registry: Registry, gateways: Gateways) -> None:
+    registry.push(APP, "1.0", LAYER)
+    running = await gateways.start({"hub": registry})
+    await running.get(f"/v2/hub/{APP}/manifests/1.0")
+    first, second = await recover(running.app), await recover(running.app)
+
+    assert first is not None
+    assert second is None
+
+
+async def test_another_repository_is_shown_nothing(registry: Registry, gateways: Gateways) -> None:
+    registry.push(APP, "1.0", LAYER)
+    running = await gateways.start({"hub": registry})
+    await running.get(f"/v2/hub/{APP}/manifests/1.0")
+    await running.get(f"/v2/hub/{APP}/blobs/{digest(LAYER)}")
+    await forgotten(running)
+    again = await gateways.start({"hub": registry}, offline=True)
+    await recover(again.app)
+    seen = [await again.get(f"/v2/hub/{name}/blobs/{digest(LAYER)}") for name in (APP, STRANGER)]
+
+    assert [200, 504] == [got.status for got in seen]
+
+
+async def test_what_was_broken_off_begins_again(registry: Registry, gateways: Gateways) -> None:
+    registry.push(APP, "1.0", LAYER)
+    running = await gateways.start({"hub": registry})
+    await running.get(f"/v2/hub/{APP}/manifests/1.0")
+    broken_off = asyncio.create_task(recover(running.app))
+    await asyncio.sleep(0)
+    broken_off.cancel()
+    await asyncio.wait([broken_off])
+    lost = not running.app.ledger.recovered()
+    await recover(running.app)
+
+    assert lost
+    assert running.app.ledger.recovered()
