@@ -51,7 +51,7 @@ class Check:
         self._hash = hashlib.new(algorithm)
         self.size = 0
 
-    def update(self, chunk: bytes) -> None:
+    def update(self, chunk: bytes | bytearray) -> None:
         self._hash.update(chunk)
         self.size += len(chunk)
 

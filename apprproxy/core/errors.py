@@ -17,7 +17,8 @@ Failure
 │   │   │   └── Shut        it is not asked for a while: it failed or lied too often
 │   │   └── Unauthorized    401 or 403: a credential is missing or was not accepted
 │   ├── Lied                bytes or facts that are provably wrong
-│   │   └── DigestMismatch
+│   │   ├── DigestMismatch
+│   │   └── WrongSize       than the one that a manifest states, which may be wrong itself
 │   └── Forbidden           a redirect or token realm that the guard refused
 └── OurFault                this gateway's own state
     ├── Exhausted           every candidate failed; keeps each one's reason
@@ -140,6 +141,14 @@ class DigestMismatch(Lied):
         super().__init__(source, f"sent bytes with digest {got} where {expected} was asked for")
         self.expected = expected
         self.got = got
+
+
+class WrongSize(Lied):
+    """It announced another size than the ``due`` one, which a manifest stated: either may be wrong."""
+
+    def __init__(self, source: str, announced: int, due: int) -> None:
+        super().__init__(source, f"announced {announced} bytes where {due} are due")
+        self.due = due
 
 
 class Forbidden(UpstreamFault):

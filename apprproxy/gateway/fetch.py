@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
-from apprproxy.core.errors import DigestMismatch, Failure, Lied, Outage, StoreFailed, UpstreamFault
+from apprproxy.core.errors import DigestMismatch, Failure, Lied, Outage, StoreFailed, UpstreamFault, WrongSize
 from apprproxy.core.events import LieCaught, Trouble
 from apprproxy.core.model import MAX_DOCUMENT, MAX_PACKED, Kind, decimal_size
 from apprproxy.core.ports import Held, Incoming, Observer, Partial, Reply, Request
@@ -42,14 +42,15 @@ class Fetch:
         if candidate.source.owner and (miss := await misses.recall(member, key)) is not None:
             flight.fail(candidate, miss)
             return False
+        asked = not partial.size or partial.size != candidate.due
         try:
-            if candidate.due is None or partial.size != candidate.due:
+            if asked:
                 await self._pour(flight, candidate, partial)
             held = await partial.verify()
         except UpstreamFault as fault:
-            if isinstance(fault, DigestMismatch):
+            if isinstance(fault, DigestMismatch) and asked:
                 self._observer(LieCaught(member.name, candidate.source.label, fault.expected, fault.got))
-            if candidate.source.owner and not (isinstance(fault, DigestMismatch) and len(partial.parts) > 1):
+            if candidate.source.owner and asked and not (isinstance(fault, DigestMismatch) and len(partial.parts) > 1):
                 await misses.note(member, key, fault, as_of)
             raise
         flight.land(held, candidate)
@@ -111,7 +112,7 @@ class Fetch:
         """Of the whole; what is known beforehand is what is due."""
         name, due = candidate.source.upstream.name, candidate.due
         if due is not None and rest.total is not None and rest.total != due:
-            raise Lied(name, f"announced {rest.total} bytes where {due} are due")
+            raise WrongSize(name, rest.total, due)
         size = due if due is not None else rest.total
         if size is not None and size > limit:
             raise Lied(name, f"announced {size} bytes, more than the {limit} that are taken")

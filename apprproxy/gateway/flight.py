@@ -40,7 +40,8 @@ class Candidate:
 class Flight:
     """One transfer. ``growing`` is what has arrived and ``parts`` whose bytes these are; ``sizes`` is what each
     upstream's owner announced; ``answered`` says that a source has begun to send, ``elsewhere`` that another process
-    fills it. ``suspects`` are mirrors of whose bytes some were wrong, nobody knows which."""
+    fills it. ``suspects`` are mirrors of whose bytes some were wrong, nobody knows which; ``misstated`` are those that
+    announced another size than was due."""
 
     def __init__(self, expected: Expected) -> None:
         self.expected = expected
@@ -52,6 +53,7 @@ class Flight:
         self.parts: tuple[Contribution, ...] = ()
         self.sizes: dict[str, int] = {}
         self.suspects: set[Source] = set()
+        self.misstated: set[tuple[Source, int]] = set()
         self.before = ""
         self.answered = False
         self.fault: Failure | None = None

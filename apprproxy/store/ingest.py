@@ -84,7 +84,7 @@ class DiskIngest:
         await self._settled()
         if self._pending:
             pending, self._pending = self._pending, bytearray()
-            working = self._begin(self._append, bytes(pending))
+            working = self._begin(self._append, pending)  # not a copy: nobody else has it
             if self.grown is not None:
                 working.add_done_callback(_on_loop(self.grown))
 
@@ -103,7 +103,7 @@ class DiskIngest:
         await self.flush()
         await self._settled()
 
-    def _append(self, piece: bytes) -> None:
+    def _append(self, piece: bytes | bytearray) -> None:
         check = self._part.check
         self._reserve(check.size + len(piece))
         check.update(piece)

@@ -6,7 +6,7 @@ import pytest
 
 from tests.fakes import lies
 from tests.fakes.clock import Gate
-from tests.fakes.content import digest, some_bytes
+from tests.fakes.content import digest, manifest, some_bytes
 from tests.fakes.gateway import Gateways, Running, oci
 from tests.fakes.lies import Behaviour
 from tests.fakes.raw import answering
@@ -175,3 +175,19 @@ async def test_a_manifest_that_is_missing_does_not_hide_the_blob_of_its_digest(
 
     assert (404, 200) == (manifest.status, blob.status)
     assert BLOB == blob.body
+
+
+async def test_a_manifest_that_states_no_bytes_for_a_blob_that_has_some_ends_in_a_failure(
+    registry: Registry, gateways: Gateways
+) -> None:
+    registry.add_blob("library/app", BLOB)
+    wrong = manifest(BLOB).replace(b'"size": 300000', b'"size": 0')
+    registry.add_manifest("library/app", wrong, tag="1.0")
+    gateway = await gateways.start({"hub": registry})
+    named = await gateway.get("/v2/hub/library/app/manifests/1.0")
+    failed = await gateway.get(PATH)
+    await gateway.at_rest()
+
+    assert wrong == named.body
+    assert (502, "UNAVAILABLE") == (failed.status, failed.code)
+    assert "announced 300000 bytes where 0 are due" in failed.message

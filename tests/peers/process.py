@@ -54,6 +54,11 @@ class Process:
     def output(self) -> str:
         return self._output.read_text(errors="replace") if self._output.exists() else ""
 
+    @property
+    def pid(self) -> int:
+        assert self._child is not None, f"{self.name} does not run"
+        return self._child.pid
+
     def start(self) -> None:
         assert self._child is None, f"{self.name} runs already"
         with self._output.open("ab") as log:

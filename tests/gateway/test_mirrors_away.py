@@ -1,0 +1,93 @@
+"""A mirror that fails without lying is left alone for seconds, doubling; then one request looks whether it is back."""
+
+from collections.abc import Mapping
+
+import pytest
+
+from tests.fakes import lies
+from tests.fakes.clock import Gate
+from tests.fakes.gateway import Gateways
+from tests.fakes.lies import Behaviour
+from tests.fakes.ranged import by_range, stopping_at
+from tests.gateway.mirrors import BLOB, HALF, Case, mirrored
+
+QUICK = {"connect": "500ms", "read": "200ms"}
+TROUBLES: Mapping[str, Behaviour] = {
+    "503": lies.page(503),
+    "broken off": stopping_at((HALF, None)),
+}
+
+
+async def pulled_anew(case: Case) -> bytes:
+    await case.forget()
+    return (await case.pull()).body
+
+
+@pytest.mark.parametrize("trouble", TROUBLES.values(), ids=TROUBLES)
+async def test_a_mirror_in_trouble_is_left_alone_for_seconds_that_double(
+    gateways: Gateways, trouble: Behaviour
+) -> None:
+    async with mirrored(gateways) as case:
+        case.mirrors[0].on["blob"] = trouble
+        asked = []
+        for wait in (0.0, 1.0, 1.0, 3.0, 1.0, 7.0, 1.0):
+            gateways.clock.advance(wait)
+            assert BLOB == await pulled_anew(case)
+            asked.append(case.asked()[0])
+
+        assert [1, 1, 2, 2, 3, 3, 4] == asked
+        assert not case.available()
+
+
+async def test_a_mirror_that_is_back_is_first_again(gateways: Gateways) -> None:
+    async with mirrored(gateways) as case:
+        case.mirrors[0].on["blob"] = lies.page(503)
+        await case.pull()
+        case.mirrors[0].on["blob"] = by_range
+        gateways.clock.advance(2)
+        bodies = [await pulled_anew(case) for _ in range(3)]
+
+        assert [BLOB] * 3 == bodies
+        assert ([4, 1], True) == (case.asked(), case.available())
+
+
+async def test_a_refused_connection_costs_nothing_but_the_mirror(gateways: Gateways) -> None:
+    async with mirrored(gateways) as case:
+        await case.mirrors[0].stop()
+        got = await case.pull()
+
+        assert (200, BLOB) == (got.status, got.body)
+        assert not case.available()
+
+
+@pytest.mark.parametrize("at", [0, HALF])
+async def test_a_mirror_that_stalls_is_broken_and_continued(gateways: Gateways, at: int) -> None:
+    gate = Gate()
+    async with mirrored(gateways, timeouts=QUICK) as case:
+        case.mirrors[0].on["blob"] = stopping_at((at, gate))
+        got = await case.pull()
+        received = case.received("owner")
+
+        assert (200, BLOB) == (got.status, got.body)
+        assert [f"bytes={at}-" if at else ""] == case.ranges()
+        assert len(BLOB) - at == received
+        assert not case.available()
+
+
+async def test_a_mirror_whose_headers_do_not_come_is_passed_over(gateways: Gateways) -> None:
+    async with mirrored(gateways, timeouts=QUICK) as case:
+        case.mirrors[0].on["blob"] = lies.waiting_for(Gate())
+        got = await case.pull()
+
+        assert (200, BLOB) == (got.status, got.body)
+        assert not case.available()
+
+
+@pytest.mark.parametrize("status", [404, 403, 400, 429, 500])
+async def test_another_refusal_passes_it_over_this_once(gateways: Gateways, status: int) -> None:
+    async with mirrored(gateways) as case:
+        case.mirrors[0].on["blob"] = lies.page(status)
+        bodies = [await pulled_anew(case) for _ in range(2)]
+
+        assert [BLOB] * 2 == bodies
+        assert [2, 2] == case.asked()
