@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from apprproxy.appregistry.routes import AppRegistryFace
+from apprproxy.core.host import Host
 from apprproxy.core.model import Place
 from apprproxy.face.door import Door, Report
 from apprproxy.face.places import Places
@@ -47,10 +48,10 @@ def _places(settings: Settings, kind: str) -> Places:
     by_name = {
         name: Place(name, (name,), kind) for name, upstream in settings.upstreams.items() if upstream.kind == kind
     }
-    for view, names in settings.views.items():
-        members = tuple(name for name in names if settings.upstreams[name].kind == kind)
+    for name, view in settings.views.items():
+        members = tuple(member for member in view.members if settings.upstreams[member].kind == kind)
         if members:
-            by_name[view] = Place(view, members, kind)
+            by_name[name] = Place(name, members, kind)
     unnamed = tuple(settings.default_view(kind))
     by_host = {
         host: by_name[name]
@@ -58,7 +59,8 @@ def _places(settings: Settings, kind: str) -> Places:
         for host in upstream.ns
         if upstream.kind == kind
     }
-    return Places(by_name, Place("default", unnamed, kind) if unnamed else None, by_host)
+    by_view_host = {Host.parse(host): by_name.get(name) for name, view in settings.views.items() for host in view.hosts}
+    return Places(by_name, Place("default", unnamed, kind) if unnamed else None, by_host, by_view_host)
 
 
 def limits_of(settings: Settings) -> Limits:

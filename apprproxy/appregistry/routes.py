@@ -2,7 +2,7 @@
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, assert_never
 
 import orjson
@@ -10,7 +10,7 @@ from aiohttp import web
 
 from apprproxy.appregistry import shapes
 from apprproxy.appregistry.errors import error_body
-from apprproxy.appregistry.merge import merged_packages
+from apprproxy.appregistry.merge import merged_documents
 from apprproxy.appregistry.paths import (
     Blob,
     Channels,
@@ -39,10 +39,11 @@ from apprproxy.face.send import (
     send_refusal,
     send_transfer,
 )
-from apprproxy.face.surveyed import Surveyed, sum_up
+from apprproxy.face.surveyed import sum_up
 from apprproxy.gateway.gateway import Gateway
 from apprproxy.gateway.lookup import Named
 from apprproxy.gateway.transfer import Transfer
+from apprproxy.gateway.views import Answer
 
 _JSON = {"Content-Type": "application/json"}
 _CODED = 192 * KIB
@@ -51,8 +52,13 @@ _WRITES = 4
 """Bodies taken at once, each of up to 96 MiB in memory."""
 _WRITE_TIME = 600.0
 """Seconds for a whole body, so that nobody holds one of those places for ever."""
+_MERGES = 2
+"""Merged at once: a list is up to 8 MiB of each member, and several times that while it is parsed."""
 _GZIP = "application/x-gzip"
 """The only type that every client knows; and never with Content-Encoding, which would make clients unpack it."""
+
+Chosen = Callable[[list[Mapping[str, Any]]], list[Any]]
+"""Of all packages, what is asked for."""
 
 
 class AppRegistryFace:
@@ -62,6 +68,7 @@ class AppRegistryFace:
         self._gateway = gateway
         self._places = places
         self._writes = asyncio.Semaphore(_WRITES)
+        self._merges = asyncio.Semaphore(_MERGES)
 
     def claims(self, path: str) -> bool:
         first, _, rest = path[1:].partition("/")
@@ -70,7 +77,7 @@ class AppRegistryFace:
     async def serve(self, exchange: Exchange) -> web.StreamResponse:
         if not exchange.reading:
             return await self._write(exchange)
-        path = parse_path(exchange.target, self._places)
+        path = parse_path(exchange.target, self._places.at(exchange.host))
         match path:
             case Version():
                 return await self._name(exchange, NameWant(path.place, Kind.VERSION), "version")
@@ -108,7 +115,7 @@ class AppRegistryFace:
     # --- writes
 
     async def _write(self, exchange: Exchange) -> web.StreamResponse:
-        change = parse_write(exchange.method, exchange.target, self._places)
+        change = parse_write(exchange.method, exchange.target, self._places.at(exchange.host))
         exchange.name = change.package or change.path
         self._gateway.may_forward(change.place, change.package)
         asked = exchange.request.headers
@@ -135,29 +142,24 @@ class AppRegistryFace:
         named = answers[0].named
         if len(answers) == 1 and named is not None and not path.query and not self._gateway.narrow(answers[0].member):
             return await send_named(exchange, named, NAMES, _JSON)
-        lists = sum_up(answers)
-        return await self._merged(exchange, lists, list(shapes.matching(await self._listed(lists), path.query)))
+        return await self._merged(exchange, answers, lambda listed: list(shapes.matching(listed, path.query)))
 
     async def _search(self, exchange: Exchange, path: Search) -> web.StreamResponse:
         exchange.kind, exchange.name = Kind.PACKAGES, "search"
         want = NameWant(path.place, Kind.PACKAGES)
-        lists = sum_up(await self._gateway.survey(want, again=exchange.again))
-        found = shapes.matching(await self._listed(lists), path.text) if path.text else ()
-        return await self._merged(exchange, lists, [package["name"] for package in found])
+        answers = await self._gateway.survey(want, again=exchange.again)
+        return await self._merged(exchange, answers, lambda listed: _names_found(listed, path.text))
 
-    async def _listed(self, lists: Surveyed) -> list[Mapping[str, Any]]:
-        """One list of all members', without what the rules on names take from each."""
-        documents = zip(lists.said, await lists.documents(), strict=True)
-        return merged_packages(
-            (package for package in document if self._gateway.lists(member, str(package["name"])))
-            for (member, _), document in documents
-            if isinstance(document, list)
-        )
-
-    async def _merged(self, exchange: Exchange, lists: Surveyed, document: list[Any]) -> web.StreamResponse:
+    async def _merged(self, exchange: Exchange, answers: list[Answer], chosen: Chosen) -> web.StreamResponse:
+        lists = sum_up(answers)
+        async with self._merges:
+            contents = await lists.contents()
+            body = await asyncio.to_thread(
+                lambda: orjson.dumps(chosen(merged_documents(contents, self._gateway.lists)))
+            )
         exchange.found(lists.verdict, lists.upstreams)
         headers = {**about(lists.verdict, lists.upstreams, NAMES), **_JSON, **lists.partial}
-        return await send_body(exchange, 200, await asyncio.to_thread(orjson.dumps, document), headers)
+        return await send_body(exchange, 200, body, headers)
 
     # --- packages, always by digest
 
@@ -218,6 +220,10 @@ class AppRegistryFace:
         begin, end = orjson.dumps(fields)[:-1] + b',"blob":"', b'"}'
         length = len(begin) + 4 * -(-held.size // 3) + len(end)
         return await send_pieces(exchange, length, _in_base64(begin, held, end), headers)
+
+
+def _names_found(listed: list[Mapping[str, Any]], text: str) -> list[Any]:
+    return [package["name"] for package in shapes.matching(listed, text)] if text else []
 
 
 async def _in_base64(begin: bytes, held: Held, end: bytes) -> AsyncIterator[bytes]:

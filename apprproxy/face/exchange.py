@@ -4,8 +4,10 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
+from apprproxy.core.host import Host
 from apprproxy.core.model import Kind, Verdict
 from apprproxy.face.headers import again
+from apprproxy.face.host import asked_host
 from apprproxy.face.target import Target
 
 
@@ -34,6 +36,11 @@ class Exchange:
     @property
     def reading(self) -> bool:
         return self.request.method in ("GET", "HEAD")
+
+    @property
+    def host(self) -> Host | None:
+        """By which the client reached us, whatever that host is; raises Malformed."""
+        return asked_host(self.request.raw_path, self.request.headers.getall("Host", []))
 
     @property
     def again(self) -> bool:

@@ -1,19 +1,34 @@
 """The places that one protocol serves, by name, and the view that answers names without a prefix."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Self
 
 from apprproxy.core.errors import UnknownPlace
+from apprproxy.core.host import Host
 from apprproxy.core.model import Place
 
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """``by_host`` are the hosts that a client may name by ``?ns=``: a closed list, never a place to dial."""
+    """``by_host`` are the hosts that a client may name by ``?ns=``: a closed list, never a place to dial.
+    ``by_view_host`` are those by which it may reach this gateway to find a view there; None for a view that has nothing
+    of this protocol."""
 
     by_name: Mapping[str, Place]
     default: Place | None
     by_host: Mapping[str, Place] = field(default_factory=dict)
+    by_view_host: Mapping[Host, Place | None] = field(default_factory=dict)
+
+    def at(self, host: Host | None) -> Self:
+        """These places as they are reached by that host: names without a prefix are answered by the view that has it.
+
+        A host with its port is looked for first, then the host on any port. One that no view has changes nothing.
+        """
+        for known in (host, host.anywhere) if host is not None else ():
+            if known in self.by_view_host:
+                return replace(self, default=self.by_view_host[known])
+        return self
 
     def find(self, name: str) -> Place | None:
         return self.by_name.get(name)

@@ -4,10 +4,7 @@ A member that failed and has nothing stale is named in ``Apprproxy-Partial``: cl
 deleted one, so that nothing is ever left out silently.
 """
 
-import asyncio
 from dataclasses import dataclass
-
-import orjson
 
 from apprproxy.core.errors import Exhausted, Failure, NotOffered, NotThere, UpstreamFault
 from apprproxy.core.model import Cache, Verdict
@@ -39,10 +36,9 @@ class Surveyed:
         ages = [verdict.age for verdict in verdicts if verdict.age is not None]
         return Verdict(chosen.cache, max(ages, default=None), chosen.ttl, chosen.status, chosen.detail, chosen.stored)
 
-    async def documents(self) -> list[list[dict[str, object]] | dict[str, object]]:
-        """What each said, as JSON."""
-        contents = [await named.document.read() for _, named in self.said]
-        return [await asyncio.to_thread(orjson.loads, content) for content in contents]
+    async def contents(self) -> list[tuple[str, bytes]]:
+        """What each sent."""
+        return [(member, await named.document.read()) for member, named in self.said]
 
 
 def sum_up(answers: list[Answer]) -> Surveyed:

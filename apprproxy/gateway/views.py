@@ -48,6 +48,8 @@ class Views:
             except Denied as refusal:
                 refusals.append(refusal)
             except NotHeld as nothing:
+                if name == remembered:  # it is known whose it is: that it is not held makes it nobody else's
+                    raise
                 unheld = nothing
             except UpstreamFault as outage:
                 raise Exhausted([*noes, outage]) from outage

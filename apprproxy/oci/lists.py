@@ -15,6 +15,9 @@ from apprproxy.oci.manifest import INDEX
 from apprproxy.oci.paths import Catalog, Manifest, Referrers, Tags, write_path
 
 MAX_PAGES = 200
+PAGE = 1000
+"""Names of a catalog asked for at once: as many as distribution gives unless told otherwise, where a registry that is
+not asked may give a hundred, and 100,000 repositories would be a thousand requests."""
 _NEXT = re.compile(r'<([^<>]{0,2000})>[ \t]*;[^,<]{0,200}\brel="?next\b')
 _MAX_LINK = 4096
 _NOT_OFFERED = {404, 405, 501}
@@ -28,7 +31,7 @@ class Lists(Asking):
 
     def catalog(self, want: NameWant) -> Plan[Found]:
         """Many registries do not offer it, and say so in as many ways."""
-        pages = yield from self._pages(write_path(Catalog(want.place)), want, optional=True)
+        pages = yield from self._pages(write_path(Catalog(want.place)), want, optional=True, query=f"n={PAGE}")
         return self._names(pages, "repositories", {})
 
     def referrers(self, want: NameWant) -> Plan[Found]:
@@ -45,12 +48,13 @@ class Lists(Asking):
             yield from self._require(Manifest(want.place, want.repository, subject), want)
         return Found(Descriptor(Digest.of(index), len(index), INDEX), index)
 
-    def _pages(self, path: str, want: NameWant, *, optional: bool = False) -> Plan[list[bytes]]:
-        """Raises NotOffered where an end point is lacking that may be."""
+    def _pages(self, path: str, want: NameWant, *, optional: bool = False, query: str = "") -> Plan[list[bytes]]:
+        """``query`` is what the first page is asked by. Raises NotOffered where an end point is lacking that may be."""
         pages: list[bytes] = []
-        query = ""
         for _ in range(MAX_PAGES):
             reply = yield self.request("GET", path, want, query=query)
+            if reply.status == 400 and query and not pages:  # no page of that size: then of whatever size it likes
+                reply = yield self.request("GET", path, want)
             if optional and not pages and reply.status in _NOT_OFFERED:
                 raise NotOffered(self._upstream, f"offers no {want.kind}", reply.status)
             if reply.status != 200:

@@ -1,7 +1,6 @@
 """The OCI face: ``/v2/`` as containerd, docker, helm, oras and the others ask for it."""
 
 import asyncio
-from collections.abc import Sequence
 from typing import Any, assert_never
 from urllib.parse import urlencode
 
@@ -18,9 +17,10 @@ from apprproxy.face.places import Places
 from apprproxy.face.ranges import closed_range
 from apprproxy.face.send import asked_range, send_body, send_empty, send_named, send_refusal, send_transfer
 from apprproxy.face.status import status_of
-from apprproxy.face.surveyed import Surveyed, sum_up
+from apprproxy.face.surveyed import sum_up
 from apprproxy.gateway.gateway import Gateway
 from apprproxy.gateway.lookup import Named
+from apprproxy.oci.catalogs import Catalogs
 from apprproxy.oci.errors import error_body
 from apprproxy.oci.manifest import INDEX, media_type
 from apprproxy.oci.paging import Page, asked_page, paged, sorted_list
@@ -38,6 +38,7 @@ class OciFace:
         self._gateway = gateway
         self._places = places
         self._media_types: LRUCache[Digest, str] = LRUCache(4096)
+        self._catalogs = Catalogs(gateway.lists)
         self._tag_lists: LRUCache[Digest, dict[str, Any]] = LRUCache(16)
 
     def claims(self, path: str) -> bool:
@@ -50,7 +51,7 @@ class OciFace:
         if host is not None:
             self._places.hosting(host)  # before a client's text becomes a header field
             exchange.fields["OCI-Namespace"] = host.lower()
-        path = parse_path(exchange.target.segments[1:], self._places, host)
+        path = parse_path(exchange.target.segments[1:], self._places.at(exchange.host), host)
         match path:
             case Ping():
                 return await send_body(exchange, 200, b"{}", _JSON)
@@ -153,23 +154,11 @@ class OciFace:
         exchange.kind, exchange.name = Kind.CATALOG, "_catalog"
         page = asked_page(exchange.target) or Page(None, None)
         lists = sum_up(await self._gateway.survey(NameWant(path.place, Kind.CATALOG), again=exchange.again))
-        documents = await lists.documents()
-        names, more = await asyncio.to_thread(lambda: paged(self._listed(lists, documents), page))
+        names, more = paged(await self._catalogs.merged(lists), page)
         exchange.found(lists.verdict, lists.upstreams)
         headers = {**about(lists.verdict, lists.upstreams, NAMES), **_JSON, **lists.partial}
-        body = orjson.dumps({"repositories": names})
+        body = await asyncio.to_thread(orjson.dumps, {"repositories": names})
         return await send_body(exchange, 200, body, {**headers, **_next_page(exchange, more)})
-
-    def _listed(self, lists: Surveyed, documents: Sequence[object]) -> list[str]:
-        """One sorted list of all members', without what the rules on names take from each."""
-        said = zip(lists.said, documents, strict=True)
-        return sorted(
-            {name for (member, _), one in said for name in _repositories(one) if self._gateway.lists(member, name)}
-        )
-
-
-def _repositories(document: object) -> list[str]:
-    return (document.get("repositories") or []) if isinstance(document, dict) else []
 
 
 def _next_page(exchange: Exchange, more: str | None) -> dict[str, str]:

@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from apprproxy.settings.fields import Address, Addresses, Section, is_loopback
 from apprproxy.settings.units import Duration, Size, Wait, write_size
 from apprproxy.settings.upstream import Upstream
+from apprproxy.settings.view import View
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]*")
 RESERVED = {"v2", "cnr", "charts", "api", "metrics", "healthz", "readyz", "ui", "static"}
@@ -75,7 +76,7 @@ class Configuration(Section):
     delivery: Delivery = Delivery()
     offline: bool = False
     upstreams: dict[str, Upstream] = Field(default_factory=dict)
-    views: dict[str, list[str]] = Field(default_factory=dict)
+    views: dict[str, View] = Field(default_factory=dict)
 
     @field_validator("upstreams", "views")
     @classmethod
@@ -89,24 +90,28 @@ class Configuration(Section):
 
     @model_validator(mode="after")
     def _views_name_upstreams(self) -> Self:
-        for view, members in self.views.items():
-            if view in self.upstreams:
-                raise ValueError(f"views.{view}: an upstream has that name already")
-            for member in members:
+        for name, view in self.views.items():
+            if name in self.upstreams:
+                raise ValueError(f"views.{name}: an upstream has that name already")
+            for member in view.members:
                 if member not in self.upstreams:
-                    raise ValueError(f"views.{view}: there is no upstream {member!r}")
-            if len(set(members)) != len(members):
-                raise ValueError(f"views.{view}: a member stands twice")
+                    raise ValueError(f"views.{name}: there is no upstream {member!r}")
+            if len(set(view.members)) != len(view.members):
+                raise ValueError(f"views.{name}: a member stands twice")
         return self
 
     @model_validator(mode="after")
     def _hosts_are_claimed_once(self) -> Self:
+        """Over ns and views: one host must not lead to two places, depending on how a client names it."""
+        claims = [
+            (host, name, f"upstreams.{name}.ns") for name, upstream in self.upstreams.items() for host in upstream.ns
+        ]
+        claims += [(host, name, f"views.{name}.hosts") for name, view in self.views.items() for host in view.hosts]
         claimed: dict[str, str] = {}
-        for name, upstream in self.upstreams.items():
-            for host in upstream.ns:
-                if host in claimed:
-                    raise ValueError(f"upstreams.{name}.ns: {host} is claimed by {claimed[host]} already")
-                claimed[host] = name
+        for host, name, key in claims:
+            if host in claimed:
+                raise ValueError(f"{key}: {host} is claimed by {claimed[host]} already")
+            claimed[host] = name
         return self
 
     @model_validator(mode="after")
@@ -135,7 +140,7 @@ class Configuration(Section):
     def default_view(self, kind: str) -> list[str]:
         """Who answers names without a prefix: the view ``default``, or an upstream that is the only one of its kind."""
         if "default" in self.views:
-            return [name for name in self.views["default"] if self.upstreams[name].kind == kind]
+            return [name for name in self.views["default"].members if self.upstreams[name].kind == kind]
         only = [name for name, upstream in self.upstreams.items() if upstream.kind == kind]
         return only if len(only) == 1 else []
 

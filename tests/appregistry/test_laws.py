@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apprproxy.appregistry import shapes
-from apprproxy.appregistry.merge import merged_packages
+from apprproxy.appregistry.merge import merged_documents, merged_packages
 from apprproxy.core.digest import Digest
 from apprproxy.store.unpacked import NotGzip, unpacked_digest
 from tests.core.laws import law
@@ -60,6 +60,27 @@ def test_merging_in_steps_is_merging_at_once(
 ) -> None:
     assert merged_packages([a, b, c]) == merged_packages([merged_packages([a, b]), c])
     assert merged_packages([a, b, c]) == merged_packages([a, merged_packages([b, c])])
+
+
+@law
+@given(st.lists(lists, max_size=4), st.integers(0, 3))
+def test_a_name_that_does_not_count_for_a_member_is_the_next_ones(
+    members: list[list[dict[str, Any]]], owner: int
+) -> None:
+    said = [(str(at), json.dumps(packages).encode()) for at, packages in enumerate(members)]
+    merged = merged_documents(said, lambda member, name: not name.startswith("a/") or member == str(owner))
+    owned = [package for package in merged if str(package["name"]).startswith("a/")]
+
+    of_owner = [one for one in members[owner] if one["name"].startswith("a/")] if owner < len(members) else []
+    assert json.dumps(merged_packages([of_owner])) == json.dumps(owned)
+
+
+@law
+@given(st.lists(lists, max_size=4))
+def test_what_every_member_may_list_is_merged_whole(members: list[list[dict[str, Any]]]) -> None:
+    said = [(str(at), json.dumps(packages).encode()) for at, packages in enumerate(members)]
+
+    assert json.dumps(merged_packages(members)) == json.dumps(merged_documents(said, lambda _, __: True))
 
 
 @law

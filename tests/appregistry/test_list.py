@@ -239,3 +239,51 @@ async def test_a_member_that_has_no_list_leaves_the_others_whole(
 
     assert (200, ["alice/nginx"]) == (got.status, listed(got.json))
     assert "Apprproxy-Partial" not in got.headers
+
+
+# --- members that own, fail and stall
+
+
+async def test_a_member_that_stalls_is_stood_in_for_by_its_last_list_after_revalidate(
+    start: Start, upstream: Upstream, other: Upstream
+) -> None:
+    holds(upstream, "alice/nginx")
+    holds(other, "bob/app")
+    gateway = await start({"one": upstream, "two": other}, timeouts={"name": "1m", "revalidate": "50ms"})
+    await gateway.get(LIST)
+    other.silent = True
+    gateway.clock.advance(61)
+    for target in (LIST, f"{LIST}?query=app", f"{LIST}/search?q=app"):
+        got = await gateway.get(target)
+
+        assert "bob/app" in got.body.decode()
+        assert "Apprproxy-Partial" not in got.headers
+
+
+@pytest.mark.parametrize("target", [f"{LIST}?namespace=bob", f"{LIST}?media_type=helm", f"{LIST}/search?q=a"])
+async def test_every_merged_answer_that_lacks_a_member_says_so(
+    target: str, start: Start, upstream: Upstream, other: Upstream
+) -> None:
+    holds(upstream, "alice/app")
+    holds(other, "bob/app")
+    other.twist = lambda _: html(500)
+    gateway = await start({"one": upstream, "two": other})
+    got = await gateway.get(target)
+
+    assert (200, "two") == (got.status, got.headers["Apprproxy-Partial"])
+
+
+async def test_a_package_is_shown_by_the_member_that_lists_it(
+    start: Start, upstream: Upstream, other: Upstream
+) -> None:
+    holds(upstream, "alice/nginx", release="1.0.0")
+    holds(other, "alice/nginx", release="2.0.0")
+    other.registry.set_channel("alice/nginx", "stable", "2.0.0")
+    gateway = await start({"one": upstream, "two": other})
+    shown = await gateway.get(f"{LIST}/alice/nginx")
+    channels = await gateway.get(f"{LIST}/alice/nginx/channels")
+
+    assert ["1.0.0"] == [manifest["release"] for manifest in shown.json]
+    assert ("one", "one") == (shown.headers["Apprproxy-Upstream"], channels.headers["Apprproxy-Upstream"])
+    assert [] == channels.json
+    assert [] == other.asked

@@ -1,8 +1,14 @@
 """In a view, only an authoritative *no* passes a name on: nobody wins a name by an outage of its owner."""
 
+import json
+
+import pytest
+
+from tests.appregistry.archives import chart, packed
+from tests.appregistry.upstream import running
 from tests.fakes import lies
 from tests.fakes.clock import Clock
-from tests.fakes.gateway import Gateways, Running, oci
+from tests.fakes.gateway import Gateways, Got, Running, oci
 from tests.fakes.registry import Registry
 
 TAG = "/v2/library/app/manifests/1.0"
@@ -143,3 +149,176 @@ async def test_a_blob_at_a_later_member_wins_none_of_the_names(
 
     assert 200 == head.status
     assert (content, "first") == (answer.body, answer.headers["Apprproxy-Upstream"])
+
+
+# --- what is remembered, and for whom
+
+
+def whose(got: Got) -> str:
+    assert 200 == got.status
+    return got.headers["Apprproxy-Upstream"]
+
+
+async def test_the_decision_outlives_a_restart_and_another(
+    registry: Registry, other: Registry, gateways: Gateways, clock: Clock
+) -> None:
+    other.push("library/app", "1.0", b"second")
+    gateway = await view(gateways, registry, other)
+    await gateway.get(TAG)
+    registry.push("library/app", "1.0", b"registered later")
+    for _ in range(2):
+        await gateway.close()
+        clock.advance(61)
+        asked = registry.count()
+        gateway = await view(gateways, registry, other)
+
+        assert "second" == whose(await gateway.get(TAG))
+        assert asked == registry.count()
+
+
+async def test_a_remembered_owner_that_is_no_longer_a_member_is_not_asked(
+    registry: Registry, other: Registry, gateways: Gateways, clock: Clock
+) -> None:
+    other.push("library/app", "1.0", b"second")
+    both = {"first": oci(registry), "second": oci(other)}
+    gateway = await gateways.start(both, views={"default": ["first", "second"]})
+    await gateway.get(TAG)
+    await gateway.close()
+    asked = other.count()
+    gateway = await gateways.start(both, views={"default": ["first"]})
+    gone = await gateway.get(TAG)
+    registry.push("library/app", "1.0", b"first")
+    clock.advance(61)
+    back = await gateway.get(TAG)
+
+    assert 404 == gone.status, "and what is held of it is not shown"
+    assert "first" == whose(back)
+    assert asked == other.count()
+
+
+async def test_two_views_of_the_same_members_remember_apart(
+    registry: Registry, other: Registry, gateways: Gateways, clock: Clock
+) -> None:
+    registry.push("library/app", "1.0", b"first")
+    other.push("library/app", "1.0", b"second")
+    gateway = await gateways.start(
+        {"first": registry, "second": other}, views={"ab": ["first", "second"], "ba": ["second", "first"]}
+    )
+    paths = [f"/v2/{name}/library/app/manifests/1.0" for name in ("ab", "ba", "ab", "ba")]
+    fresh = [whose(await gateway.get(path)) for path in paths]
+    clock.advance(61)
+    expired = [whose(await gateway.get(path)) for path in paths]
+
+    assert ["first", "second"] * 2 == fresh == expired
+
+
+async def test_a_name_that_one_view_found_at_a_later_member_is_not_that_members_in_another(
+    registry: Registry, other: Registry, gateways: Gateways, clock: Clock
+) -> None:
+    other.push("library/app", "1.0", b"second")
+    gateway = await gateways.start(
+        {"first": registry, "second": other}, views={"one": ["first", "second"], "two": ["first", "second"]}
+    )
+    await gateway.get("/v2/one/library/app/manifests/1.0")
+    registry.on["tag"] = lies.says(500)
+    clock.advance(11)  # the first member's own word that there is none counts for both, as long as it is remembered
+
+    assert 200 == (await gateway.get("/v2/one/library/app/manifests/1.0")).status
+    assert 502 == (await gateway.get("/v2/two/library/app/manifests/1.0")).status
+
+
+async def test_the_owners_no_passes_a_remembered_name_on_and_an_outage_on_the_way_does_not(
+    registry: Registry, other: Registry, gateways: Gateways, clock: Clock
+) -> None:
+    other.push("library/app", "1.0", b"second")
+    gateway = await view(gateways, registry, other)
+    await gateway.get(TAG)
+    other.delete("library/app", "1.0")
+    registry.push("library/app", "1.0", b"first")
+    registry.on["tag"] = lies.says(500)
+    clock.advance(61)
+    failed = await gateway.get(TAG)
+    del registry.on["tag"]
+    clock.advance(11)
+
+    assert 502 == failed.status
+    assert "first" == whose(await gateway.get(TAG))
+
+
+async def test_offline_a_remembered_name_is_not_handed_to_whoever_holds_it(
+    registry: Registry, other: Registry, gateways: Gateways
+) -> None:
+    content = registry.push("library/app", "1.0", b"first")
+    other.push("library/app", "1.0", b"squatted")
+    gateway = await view(gateways, registry, other)
+    assert content == (await gateway.get(TAG)).body
+    assert 200 == (await gateway.get("/v2/second/library/app/manifests/1.0")).status
+    await gateway.at_rest()
+    await gateway.close()
+    algorithm, _, name = next(one for one in gateway.blobs if content == _held(gateway, one)).partition(":")
+    (gateway.cache / "blobs" / algorithm / name).unlink()
+    offline = await gateways.start(
+        {"first": oci(registry), "second": oci(other)}, views={"default": ["first", "second"]}, offline=True
+    )
+
+    assert 504 == (await offline.get(TAG)).status
+    assert 200 == (await offline.get("/v2/second/library/app/manifests/1.0")).status
+
+
+def _held(gateway: Running, wanted: str) -> bytes:
+    algorithm, _, name = wanted.partition(":")
+    return (gateway.cache / "blobs" / algorithm / name).read_bytes()
+
+
+# --- members of both protocols
+
+
+@pytest.mark.parametrize("order", [["old", "hub"], ["hub", "old"]])
+async def test_each_protocol_sees_its_own_members_of_a_view(
+    registry: Registry, gateways: Gateways, clock: Clock, order: list[str]
+) -> None:
+    content = registry.push("alice/nginx", "1.0.0", b"an image")
+    async with running() as packages:
+        packages.registry.push("alice/nginx", "1.0.0", "helm", packed(chart("1.0.0")))
+        gateway = await gateways.start(
+            {"hub": oci(registry), "old": {"kind": "appr", "url": packages.url}},
+            views={"corp": {"members": order, "hosts": ["registry.corp"]}},
+        )
+        for _ in range(2):
+            image = await gateway.get("/v2/alice/nginx/manifests/1.0.0", Host="registry.corp")
+            release = await gateway.get("/cnr/api/v1/packages/alice/nginx/1.0.0/helm", Host="Registry.corp:80")
+            short = await gateway.get("/api/v1/packages/alice/nginx", Host="registry.corp")
+            by_prefix = await gateway.get("/corp/cnr/api/v1/packages", Host="elsewhere.corp")
+            clock.advance(61)
+
+            assert (content, "hub") == (image.body, whose(image))
+            assert ["old", "old", "old"] == [whose(got) for got in (release, short, by_prefix)]
+        nobody = await gateway.get("/cnr/api/v1/packages/alice/nginx", Host="elsewhere.corp")
+
+        assert 200 == nobody.status, "the only upstream of its kind answers where there is no view default"
+        assert not any("v2" in target for target in packages.asked)
+        assert not any("cnr" in seen.target for seen in registry.seen)
+
+
+# --- lists of one repository
+
+
+async def test_a_tag_list_is_its_owners_and_never_a_mixture(
+    registry: Registry, other: Registry, gateways: Gateways, clock: Clock
+) -> None:
+    registry.push("library/app", "1.0", b"first")
+    other.push("library/app", "2.0", b"second")
+    other.push("library/more", "3.0", b"second")
+    gateway = await view(gateways, registry, other)
+    shared = await gateway.get("/v2/library/app/tags/list")
+    passed_on = await gateway.get("/v2/library/more/tags/list")
+    registry.on["tags"] = lies.says(500)
+    clock.advance(61)
+    stale = await gateway.get("/v2/library/app/tags/list")
+    remembered = await gateway.get("/v2/library/more/tags/list")
+    failed = await gateway.get("/v2/library/other/tags/list")
+
+    assert ("first", ["1.0"]) == (whose(shared), json.loads(shared.body)["tags"])
+    assert ("second", ["3.0"]) == (whose(passed_on), json.loads(passed_on.body)["tags"])
+    assert ("first", shared.body) == (whose(stale), stale.body)
+    assert ("second", 502) == (whose(remembered), failed.status)

@@ -52,7 +52,7 @@ def test_numbers_switches_lists_and_sections_are_read_as_in_the_file() -> None:
     quay = settings.upstreams["quay.io"]
 
     assert settings.offline
-    assert {"default": ["quay.io"]} == settings.views
+    assert ["quay.io"] == settings.views["default"].members
     assert 7 == settings.server.limits.connections
     assert ["minio.corp"] == quay.redirects
     assert (1, 30) == (quay.timeouts.connect, quay.timeouts.read)

@@ -80,14 +80,14 @@ def _uncommented(folder: Path) -> Path:
 
 
 def _shown(content: dict[str, Any], above: str = "") -> Iterator[str]:
-    """Paths of keys, with a star for the names that are the operator's to choose."""
+    """Paths of keys, with a star for the names that are the operator's to choose. A view's list is its members."""
     for key, value in content.items():
         path = f"{above}{'*' if above in {'upstreams.', 'views.'} else key}"
         sections = [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, dict)]
         for section in sections:
             yield from _shown(section, f"{path}.")
         if not sections:
-            yield path
+            yield "views.*.members" if path == "views.*" else path
 
 
 def _built(model: type[BaseModel], above: str = "") -> Iterator[str]:

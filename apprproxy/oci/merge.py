@@ -1,0 +1,20 @@
+"""Catalogs of several registries as one list. Pure; idempotent; the order of the members makes no difference."""
+
+from collections.abc import Callable, Iterable
+
+import orjson
+
+Admits = Callable[[str, str], bool]
+"""Does what this member lists under a name count?"""
+
+
+def merged_catalogs(catalogs: Iterable[tuple[str, bytes]], admits: Admits) -> tuple[str, ...]:
+    """Of members and what each sent: sorted, each name once, whoever has it; without what does not count."""
+    return tuple(
+        sorted({name for member, document in catalogs for name in _repositories(document) if admits(member, name)})
+    )
+
+
+def _repositories(document: bytes) -> list[str]:
+    answer = orjson.loads(document)
+    return (answer.get("repositories") or []) if isinstance(answer, dict) else []
