@@ -6,8 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from apprproxy import __version__
+from apprproxy.api.provenance import Provenances
+from apprproxy.api.routes import ApiFace
 from apprproxy.app.doors import doors
 from apprproxy.app.members import World, claims_of, member, mirrors_of
+from apprproxy.app.words import LISTS, provenances, search
 from apprproxy.core.events import Event
 from apprproxy.core.ports import Clock, Observer
 from apprproxy.face.door import Door
@@ -19,6 +22,7 @@ from apprproxy.gateway.pins import Pins
 from apprproxy.gateway.shelf import Shelf
 from apprproxy.ops.journal import Journal
 from apprproxy.ops.metrics import Metrics
+from apprproxy.search.index import Search
 from apprproxy.settings import Settings
 from apprproxy.store.brief import BriefMemory
 from apprproxy.store.disk import DiskStore
@@ -27,6 +31,8 @@ from apprproxy.store.index import DiskIndex
 from apprproxy.store.ledger import Ledger
 from apprproxy.store.names import DiskNames
 from apprproxy.store.place import instance, prepare
+from apprproxy.store.refusals import Refusals
+from apprproxy.store.trace import DiskTraces
 from apprproxy.upstream.http import HttpUpstream
 
 
@@ -44,14 +50,19 @@ class App:
     members: Mapping[str, Member]
     brief: BriefMemory
     metrics: Metrics
+    search: Search
+    provenances: Provenances
+    refusals: Refusals
     door: Door
     ops_door: Door
 
     async def close(self) -> None:
+        await self.search.close()
         await self.gateway.close()
         for upstream in self.upstreams:
             await upstream.close()
         await self.brief.close()
+        await asyncio.to_thread(self.refusals.close)
         await asyncio.to_thread(self.disk.close)
         await self.index.close()
         await asyncio.to_thread(self.ledger.close)
@@ -64,7 +75,8 @@ def build(settings: Settings, *, now: Clock = time.time) -> App:
     prepare(directory)
     ours = instance(directory)
     metrics, journal = Metrics(settings.upstreams, mirrors_of(settings)), Journal()
-    observer = _both(metrics, journal)
+    refusals = Refusals(directory / "refusals.json", now)
+    observer = _all(metrics, journal, refusals)
     brief = BriefMemory(now)
     ledger = Ledger(directory, settings.cache.max_size, now, observer)
     index = DiskIndex(ledger, observer)
@@ -87,6 +99,8 @@ def build(settings: Settings, *, now: Clock = time.time) -> App:
     rules = settings.delivery
     delivery = Delivery(rules.patience, rules.max_blob, rules.stream, rules.side_range)
     gateway = Gateway(members.__getitem__, shelf, observer, now, delivery=delivery, offline=settings.offline)
+    searching = search(settings, gateway, members, directory, observer, now)
+    traced = provenances(settings, gateway, members, index, names, DiskTraces(directory, ledger, refusals))
     return App(
         settings,
         gateway,
@@ -98,11 +112,14 @@ def build(settings: Settings, *, now: Clock = time.time) -> App:
         members,
         brief,
         metrics,
-        *doors(settings, gateway, ours, metrics, journal, directory),
+        searching,
+        traced,
+        refusals,
+        *doors(settings, gateway, ApiFace(searching, traced, LISTS), ours, metrics, journal, directory),
     )
 
 
-def _both(*observers: Observer) -> Observer:
+def _all(*observers: Observer) -> Observer:
     def observe(event: Event) -> None:
         for observer in observers:
             observer(event)

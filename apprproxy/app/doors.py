@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from apprproxy.api.routes import ApiFace
 from apprproxy.appregistry.routes import AppRegistryFace
 from apprproxy.core.host import Host
 from apprproxy.core.model import Place
@@ -19,7 +20,7 @@ from apprproxy.store.place import writable
 
 
 def doors(
-    settings: Settings, gateway: Gateway, ours: str, metrics: Metrics, journal: Journal, directory: Path
+    settings: Settings, gateway: Gateway, api: ApiFace, ours: str, metrics: Metrics, journal: Journal, directory: Path
 ) -> tuple[Door, Door]:
     """The one for clients, and the one that only operators reach."""
 
@@ -32,8 +33,9 @@ def doors(
 
     apart = settings.server.ops is not None
     faces = (
-        OciFace(gateway, _places(settings, "oci")),
-        AppRegistryFace(gateway, _places(settings, "appr")),
+        OciFace(gateway, places(settings, "oci")),
+        api,
+        AppRegistryFace(gateway, places(settings, "appr")),
         OpsPages(ready, None if apart else metrics.text),
     )
     stall = settings.server.limits.stall
@@ -43,7 +45,7 @@ def doors(
     )
 
 
-def _places(settings: Settings, kind: str) -> Places:
+def places(settings: Settings, kind: str) -> Places:
     """Upstreams of the kind, and every view with its members of the kind."""
     by_name = {
         name: Place(name, (name,), kind) for name, upstream in settings.upstreams.items() if upstream.kind == kind

@@ -11,6 +11,7 @@ from apprproxy import __version__
 from apprproxy.cli.cache import cache
 from apprproxy.cli.common import CONFIG, settings_of, went_wrong
 from apprproxy.cli.names import names
+from apprproxy.cli.search import search
 from apprproxy.cli.serve import serve
 from apprproxy.core.errors import Failure
 from apprproxy.demo.run import demo as run_demo
@@ -57,5 +58,5 @@ def demo(once: bool) -> None:
     sys.exit(status)
 
 
-for _command in (serve, names, cache):
+for _command in (serve, names, cache, search):
     main.add_command(_command)

@@ -14,6 +14,7 @@ from apprproxy.core.digest import Digest
 from apprproxy.core.errors import Failure
 from apprproxy.core.lock import BadLock
 from apprproxy.core.model import FirstSeen
+from apprproxy.finding import provenance, provenance_lines
 from apprproxy.locking import lock_files, resolve
 from apprproxy.ops.logs import configure, plain
 from apprproxy.settings import BadConfiguration, Settings
@@ -92,6 +93,26 @@ def names_lock(path: Path | None, output: Path | None, wanted: tuple[str, ...]) 
     failures = [f"{plain(one.name)}: {plain(one.failure)}" for one in resolved if one.failure]
     if failures:
         went_wrong("\nerror: ".join(failures))
+
+
+@names.command("show")
+@CONFIG
+@click.option("--json", "as_json", is_flag=True, help="One JSON object, as /api/provenance answers.")
+@click.argument("name")
+def names_show(path: Path | None, as_json: bool, name: str) -> None:
+    """Print where NAME and its bytes came from, as far as the cache holds it. No upstream is asked.
+
+    NAME is UPSTREAM/REPOSITORY:TAG or UPSTREAM/PACKAGE@RELEASE[/FORMAT].
+    """
+    settings = settings_of(path)
+    configure("auto", "error")
+    try:
+        told = asyncio.run(provenance(settings, name))
+    except BadConfiguration as error:
+        wrong_use(str(error))
+    except Failure as error:
+        went_wrong(plain(str(error)))
+    click.echo(json.dumps(told) if as_json else "\n".join(provenance_lines(told)))
 
 
 def _only_lock_file(settings: Settings) -> Path:

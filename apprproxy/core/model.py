@@ -74,6 +74,8 @@ class Kind(StrEnum):
     CHANNEL = "channel"
     CHANNELS = "channels"
     VERSION = "version"
+    SEARCH = "search"
+    PROVENANCE = "provenance"
 
     @property
     def content(self) -> bool:

@@ -70,6 +70,10 @@ class Gateway:
         """
         return await self._views.survey(self._gate.for_name(want), again=again)
 
+    async def recall(self, want: NameWant, *, fresh: bool = False) -> Named | None:
+        """What is held of a name, of whatever age, or only what is ``fresh``; nobody is asked. Raises Denied."""
+        return await self._views.recall(self._gate.for_name(want), fresh=fresh)
+
     def lists(self, member: str, repository: str) -> bool:
         """Does what this member's list has under a name belong into a merged answer?"""
         return self._gate.lists(member, repository)

@@ -90,6 +90,17 @@ class Lookups:
             return self._despite(member, want, old, denial)
         return replace(named, verdict=replace(named.verdict, cache=Cache.COLLAPSED)) if joined else named
 
+    async def recall(self, member: Member, want: NameWant) -> Named | None:
+        """What is held of the name, of whatever age, without asking anybody; raises Denied as ``find`` does."""
+        if member.locked is None:
+            return await self._remembered(member, want)
+        target = member.locked.find(want).target
+        held = await self._shelf.blobs.find(Expected(target.digest))
+        return None if held is None else Named(self._record(member, None, target), Verdict(Cache.HIT), held)
+
+    def is_fresh(self, member: Member, record: Record) -> bool:
+        return isinstance(decide(record, member.terms, self._now(), again=False, offline=self._offline), Serve)
+
     async def _from_lock(self, member: Member, want: NameWant, locked: Locked) -> Named:
         """The name as the lock file has it, and never as it is remembered: what was remembered may be the upstream's
         word, from before it was locked."""

@@ -62,6 +62,26 @@ class Views:
             raise Denied("; ".join(map(str, refusals)))
         raise Exhausted(noes)
 
+    async def recall(self, want: NameWant, *, fresh: bool = False) -> Named | None:
+        """What is held of a name, of the member that had it, without asking anybody; raises Denied.
+
+        ``fresh``: only what ``lookup`` would answer with without asking.
+        """
+        remembered = await self._names.owner(want.place.name, want.key) if len(want.place.members) > 1 else None
+        refusals: list[Denied] = []
+        for name in order(want.place, remembered):
+            member = self._members(name)
+            try:
+                named = await self._lookups.recall(member, want)
+            except Denied as refusal:
+                refusals.append(refusal)
+                continue
+            if named is not None and not (fresh and not self._lookups.is_fresh(member, named.record)):
+                return named
+        if len(refusals) == len(want.place.members):
+            raise Denied("; ".join(map(str, refusals)))
+        return None
+
     async def _remember_owner(self, want: NameWant, name: str, remembered: str | None) -> None:
         if len(want.place.members) == 1 or name == remembered:
             return

@@ -19,6 +19,7 @@ _WELCOME = f"""apprproxy {__version__}: a verifying cache in front of App Regist
 
   OCI             /v2/<upstream or view>/<repository>/…     helm, crane, oras, skopeo, containerd
   App Registry    /<upstream or view>/cnr/api/v1/…          appr
+  search          /api/search?q=…  /api/provenance?name=…   described by /api/openapi.yaml
   operations      /healthz  /readyz  /metrics
 
 Without a prefix the view `default` answers.

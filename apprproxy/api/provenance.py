@@ -1,0 +1,129 @@
+"""Where a held name and its bytes came from: the owner, the sources, what was refused on the way.
+
+- Nobody is asked: what is told is what is held.
+- Only what a client could learn by pulling: the rules on names hold, and nothing is told of bytes that the repository
+  may not show, of other repositories, or of accounts and addresses.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from apprproxy.core.digest import Digest
+from apprproxy.core.errors import Malformed, UnknownPlace
+from apprproxy.core.listing import Pinned
+from apprproxy.core.model import Expected, FirstSeen, Kind, NameWant, Where
+from apprproxy.core.ports import FirstSeens, Index
+from apprproxy.core.trace import Came, KeptBytes, Refusal, Traces
+from apprproxy.gateway.gateway import Gateway
+from apprproxy.gateway.lookup import Named
+from apprproxy.gateway.member import Member
+
+MOST = 100
+"""Digests told of one document, itself included."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A name as it was written, in the forms in which it may be remembered; ``read`` says what it means."""
+
+    wants: Sequence[NameWant]
+    read: Callable[[NameWant, Digest, bytes], Sequence[Pinned]]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Bytes that a name leads to. ``kept`` is None where they are not held, or may not be shown there."""
+
+    expected: Expected
+    kept: KeptBytes | None
+    sources: Sequence[Came]
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """``checked`` is when the owner last confirmed the name, ``since`` when it first said this digest; ``cut``: the
+    document names more than is told."""
+
+    name: str
+    owner: str
+    kind: str
+    digest: Digest
+    since: float
+    checked: float
+    first_seen: FirstSeen | None
+    pinned: bool
+    parts: Sequence[Part]
+    cut: bool
+    refused: Sequence[Refusal]
+
+
+class Provenances:
+    """``wanted`` parses a name and raises Malformed or UnknownPlace; ``member`` is an upstream by its name."""
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        wanted: Callable[[str], Wanted],
+        member: Callable[[str], Member],
+        index: Index,
+        seen: FirstSeens,
+        traces: Traces,
+    ) -> None:
+        self._gateway = gateway
+        self._wanted = wanted
+        self._member = member
+        self._index = index
+        self._seen = seen
+        self._traces = traces
+
+    async def of(self, name: str) -> Provenance:
+        """Raises UnknownPlace where nothing is or can be held of it, Denied, or Malformed: it means several."""
+        try:
+            wanted = self._wanted(name)
+        except Malformed as never:
+            raise UnknownPlace(f"nothing can be held of that: {never}") from None
+        for want in wanted.wants:
+            if (named := await self._gateway.recall(want)) is not None and named.held is not None:
+                document = await named.document.read()
+                pinned = _only(wanted.read(want, named.record.target.digest, document), want)
+                return await self._told(want, named, document, pinned)
+        raise UnknownPlace("nothing is held of a name like that; pull it first")
+
+    async def _told(self, want: NameWant, named: Named, document: bytes, pinned: Pinned) -> Provenance:
+        record = named.record
+        member = self._member(record.origin)
+        where = member.where(want.repository)
+        below = await asyncio.to_thread(member.dialect.children, document) if want.kind is Kind.TAG else ()
+        all_of_it = list(dict.fromkeys((pinned.expected, *below)))
+        first = (await self._seen.first_seen(member.name, [pinned.pin])).get(pinned.pin)
+        return Provenance(
+            f"{member.name}/{pinned.pin}",
+            member.name,
+            want.place.protocol,
+            pinned.expected.digest,
+            record.since,
+            record.checked,
+            first,
+            await self._traces.pinned(f"{member.name}/{pinned.pin}", record.target.digest),
+            [await self._part(where, expected) for expected in all_of_it[:MOST]],
+            len(all_of_it) > MOST,
+            self._traces.refused(member.name, (pinned.pin, *_subjects(all_of_it[:MOST]))),
+        )
+
+    async def _part(self, where: Where, expected: Expected) -> Part:
+        if not await self._index.shows(where, expected.key):
+            return Part(expected, None, ())
+        return Part(expected, await self._traces.kept(expected), await self._traces.sources(where, expected))
+
+
+def _subjects(parts: Iterable[Expected]) -> list[str]:
+    return [str(expected.digest) for expected in parts]
+
+
+def _only(pinned: Sequence[Pinned], want: NameWant) -> Pinned:
+    """A release of several formats is several names."""
+    if len(pinned) != 1:
+        written = ", ".join(one.pin for one in pinned) or "none"
+        raise Malformed(f"{want.repository} has not one format there: say which of {written}")
+    return pinned[0]

@@ -1,0 +1,82 @@
+"""Lists of packages and channels as the search reads them, and how a package is pulled. Pure."""
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import orjson
+
+from apprproxy.appregistry import paths, shapes
+from apprproxy.appregistry.resolve import highest_first
+from apprproxy.appregistry.shapes import NotTheShape
+from apprproxy.core.digest import Digest
+from apprproxy.core.errors import Malformed
+from apprproxy.core.listing import Base, Command, Facts, Listed, Pinned
+from apprproxy.core.model import Expected, Kind, NameWant, Place
+
+_PACKAGE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,254}/[A-Za-z0-9_][A-Za-z0-9._-]{0,254}")
+_RELEASE = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+_~-]{0,127}")
+_FORMAT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_CHANNEL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+
+
+class PackageLists:
+    """Implements Lists."""
+
+    kind = "appr"
+    listing = Kind.PACKAGES
+    details = (Kind.CHANNELS,)
+
+    def listed(self, document: bytes) -> Iterator[Listed]:
+        for package in _objects(document):
+            name = package.get("name")
+            if isinstance(name, str) and _PACKAGE.fullmatch(name):
+                releases = sorted(set(_matching(_RELEASE, package.get("releases"))))
+                formats = tuple(_matching(_FORMAT, package.get("manifests")))[:16]
+                highest = highest_first(releases)[0] if releases else ""
+                yield Listed(name, highest, len(releases) if releases else None, formats)
+
+    def facts(self, kind: Kind, document: bytes) -> Facts:
+        named = [channel.get("name") for channel in _objects(document)]
+        return Facts(channels=tuple(sorted(set(_matching(_CHANNEL, named))))[:100])
+
+    def commands(self, base: Base, upstream: str, thing: Listed) -> Sequence[Command]:
+        """``appr`` takes the format that is named; without one it takes the only one there is."""
+        media_type = f"-t {thing.formats[0]} " if thing.formats else ""
+        release = f"@{thing.latest}" if thing.latest else ""
+        scheme = "https" if base.tls else "http"
+        return (Command("appr", f"appr pull {media_type}{scheme}://{base.host}/{upstream}/{thing.name}{release}"),)
+
+
+class PackageNames:
+    """Implements Names: ``namespace/name@release``, with ``/format`` where there are several."""
+
+    def wants(self, place: Place, text: str) -> Sequence[NameWant]:
+        package, _, release = text.partition("@")
+        namespace, _, short = package.partition("/")
+        release, slash, media_type = release.partition("/")
+        name, version = paths.package_name(namespace, short), paths.release_name(release)
+        forms = [f"{version}/{paths.format_name(media_type)}"] if slash else [f"{version}/-", version]
+        return tuple(NameWant(place, Kind.RELEASE, name, form) for form in forms)
+
+    def pinned(self, want: NameWant, target: Digest, document: bytes) -> Sequence[Pinned]:
+        try:
+            manifests = [shapes.read_manifest(document)] if "/" in want.name else shapes.read_manifests(document)
+        except NotTheShape:
+            raise Malformed(f"what is held of {want.repository} is no package") from None
+        return tuple(Pinned(manifest.pin, Expected(unpacked=manifest.digest)) for manifest in manifests)
+
+
+def _objects(document: bytes) -> Iterator[dict[str, Any]]:
+    try:
+        found = orjson.loads(document)
+    except orjson.JSONDecodeError:
+        return
+    if isinstance(found, list):
+        yield from (one for one in found if isinstance(one, dict))
+
+
+def _matching(pattern: re.Pattern[str], found: object) -> list[str]:
+    if not isinstance(found, list):
+        return []
+    return [one for one in found if isinstance(one, str) and pattern.fullmatch(one)]

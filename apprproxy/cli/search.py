@@ -1,0 +1,48 @@
+"""`apprproxy search`: names of all upstreams, and how to pull them."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import click
+
+from apprproxy.app.words import LISTS
+from apprproxy.cli.common import CONFIG, settings_of, went_wrong, wrong_use
+from apprproxy.core.errors import ClientFault, Failure
+from apprproxy.finding import search as find
+from apprproxy.finding import search_lines
+from apprproxy.ops.logs import configure, plain
+from apprproxy.search.query import MOST, USUAL
+from apprproxy.settings import BadConfiguration
+
+
+@click.command()
+@CONFIG
+@click.option("--json", "as_json", is_flag=True, help="One JSON object, as /api/search answers.")
+@click.option("--limit", type=click.IntRange(1, MOST), default=USUAL, show_default=True, help="Results at the most.")
+@click.option("--kind", type=click.Choice(sorted(LISTS)), help="Only upstreams of this kind.")
+@click.option("--view", help="The view or upstream to search: the view default, or without one every upstream.")
+@click.argument("word")
+def search(path: Path | None, as_json: bool, limit: int, kind: str | None, view: str | None, word: str) -> None:
+    """Find repositories and packages by WORD in their names, and print how to pull them.
+
+    Asks the upstreams for their lists where those that the cache has are old. The command lines are for a gateway at
+    the first address of `server.listen`.
+    """
+    settings = settings_of(path)
+    configure("auto", "error")
+    try:
+        found = asyncio.run(find(settings, word, kind=kind, view=view, limit=limit))
+    except BadConfiguration as error:
+        wrong_use(str(error))
+    except ClientFault as error:
+        raise click.UsageError(plain(str(error))) from None
+    except Failure as error:
+        went_wrong(plain(str(error)))
+    if found["missing"]:
+        click.echo(f"warning: could not be asked: {plain(', '.join(found['missing']))}", err=True)
+    if as_json:
+        click.echo(json.dumps(found))
+        return
+    for line in search_lines(found):
+        click.echo(line)

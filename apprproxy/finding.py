@@ -1,0 +1,93 @@
+"""The search and provenance without a server: the gateway's own objects, on the cache that a gateway may be using."""
+
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from apprproxy.api.told import provenance_document, search_document
+from apprproxy.app import App, build
+from apprproxy.app.words import LISTS
+from apprproxy.core.listing import Base
+from apprproxy.core.ports import Clock
+from apprproxy.ops.logs import plain
+from apprproxy.search.query import query
+from apprproxy.settings import Settings
+from apprproxy.settings.fields import split_address
+
+_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 — recognised, not listened on
+
+
+async def search(
+    settings: Settings,
+    text: str,
+    *,
+    kind: str | None = None,
+    view: str | None = None,
+    limit: int | None = None,
+    now: Clock = time.time,
+) -> dict[str, Any]:
+    """What ``/api/search`` would say, with what can be learned of each result; raises Failure or BadConfiguration."""
+    wanted = query(text, kind, view, None if limit is None else str(limit), frozenset(LISTS))
+    async with _built(settings, now) as app:
+        await app.search.find(wanted)
+        await app.search.rest()
+        return search_document(await app.search.find(wanted), LISTS, base(settings))
+
+
+async def provenance(settings: Settings, name: str, *, now: Clock = time.time) -> dict[str, Any]:
+    """What ``/api/provenance`` would say; raises Failure or BadConfiguration."""
+    async with _built(settings, now) as app:
+        return provenance_document(await app.provenances.of(name))
+
+
+@asynccontextmanager
+async def _built(settings: Settings, now: Clock) -> AsyncIterator[App]:
+    app = build(settings, now=now)
+    try:
+        yield app
+    finally:
+        await app.close()
+
+
+def base(settings: Settings) -> Base:
+    """The gateway's first address, as a client on this machine reaches it."""
+    host, port = split_address(settings.server.addresses[0])
+    host = _EVERYWHERE.get(host, host)
+    written = f"[{host}]" if ":" in host else host
+    return Base(f"{written}:{port}", settings.server.tls is not None)
+
+
+def search_lines(found: dict[str, Any]) -> Iterator[str]:
+    """For a terminal: nothing in them can paint it."""
+    for one in found["results"]:
+        versions = _counted(one["versions"])
+        latest = f"  {one['latest']}" if one["latest"] else ""
+        channels = f"  channels {', '.join(one['channels'])}" if one["channels"] else ""
+        yield plain(f"{one['upstream']}/{one['name']}{latest}{versions}{channels}")
+        yield from (plain(f"    {command['command']}") for command in one["pull"])
+    if not found["results"]:
+        yield "nothing found"
+    elif found["more"]:
+        yield "and more: --limit shows them"
+
+
+def _counted(versions: int | None) -> str:
+    return "" if versions is None else f"  {versions} version{'' if versions == 1 else 's'}"
+
+
+def provenance_lines(told: dict[str, Any]) -> Iterator[str]:
+    """For a terminal, as well."""
+    yield plain(f"{told['name']}  {told['digest']}")
+    yield plain(
+        f"  owner       {told['owner']}, which confirmed it last {told['checked']} and says so since {told['since']}"
+    )
+    if first := told["first_seen"]:
+        moved = f", and moved to {first['moved_to']}" if first["moved_to"] else ""
+        yield plain(f"  first seen  {first['digest']}  {first['at']}{moved}")
+    yield f"  pinned      {'yes' if told['pinned'] else 'no'}"
+    for part in told["parts"]:
+        sources = ", ".join(f"{came['source']} {came['at']}" for came in part["sources"]) or "not held"
+        yield plain(f"  bytes       {part['digest']}  {sources}")
+    for one in told["refused"]:
+        yield plain(f"  refused     {one['subject']}  {one['source']} {one['at']}: {one['got']}")

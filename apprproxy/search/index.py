@@ -1,0 +1,133 @@
+"""The search: who of the members has names that match, ranked together, and who could not tell."""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from apprproxy.core.errors import UnknownPlace
+from apprproxy.core.listing import Listed
+from apprproxy.search.corpus import Hit, Match
+from apprproxy.search.keeper import Keeper
+from apprproxy.search.learning import Learning
+from apprproxy.search.listing import State
+from apprproxy.search.query import Query
+
+PATIENCE = 5.0
+"""Seconds that a search waits for lists of which nothing is known; it is answered from the others then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    match: Match
+    upstream: str
+    kind: str
+    thing: Listed
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """How it stands with one upstream's list: ``checked`` is when it was last confirmed, in seconds since the epoch;
+    ``cut`` where it has more names than are kept."""
+
+    upstream: str
+    kind: str
+    state: State
+    names: int
+    cut: bool
+    checked: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """``more``: there are others that match."""
+
+    results: tuple[Result, ...]
+    sources: tuple[Source, ...]
+    more: bool
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        return tuple(source.upstream for source in self.sources if source.state.missing)
+
+
+class Search:
+    """``views`` are the members of each view; the view ``default`` is searched where none is named, or all upstreams
+    where there is none. ``close`` when done."""
+
+    def __init__(
+        self,
+        keepers: Mapping[str, Keeper],
+        views: Mapping[str, Sequence[str]],
+        learning: Learning,
+        patience: float = PATIENCE,
+    ) -> None:
+        self._keepers = keepers
+        self._views = views
+        self._learning = learning
+        self._patience = patience
+
+    def members(self, view: str) -> tuple[str, ...]:
+        """Raises UnknownPlace."""
+        if not view:
+            return tuple(self._views.get("default", self._keepers))
+        if view in self._views:
+            return tuple(self._views[view])
+        if view in self._keepers:
+            return (view,)
+        raise UnknownPlace(f"there is no view or upstream {view[:80]!r} here")
+
+    async def find(self, query: Query) -> Results:
+        """Raises UnknownPlace."""
+        names = self.members(query.view)
+        chosen = [self._keepers[name] for name in names]
+        chosen = [one for one in chosen if query.kind in ("", one.searched.lists.kind)]
+        await self._ready(chosen)
+        apart = not query.view and "default" not in self._views
+        found = await asyncio.to_thread(ranked, chosen, query.text, query.limit + 1, apart=apart)
+        results = tuple(self._result(keeper, hit) for keeper, hit in found[: query.limit])
+        return Results(results, tuple(map(_source, chosen)), len(found) > query.limit)
+
+    async def _ready(self, keepers: Iterable[Keeper]) -> None:
+        """Old lists are asked for behind the answer; those of which nothing is known are waited for."""
+        begun = [(keeper, await keeper.begin()) for keeper in keepers]
+        waited = [task for keeper, task in begun if task is not None and keeper.listing.state is State.UNKNOWN]
+        if waited:
+            await asyncio.wait(waited, timeout=self._patience)
+
+    def _result(self, keeper: Keeper, hit: Hit) -> Result:
+        self._learning.want(keeper, hit.thing)
+        searched = keeper.searched
+        return Result(hit.match, searched.name, searched.lists.kind, keeper.described(hit.thing))
+
+    async def rest(self) -> None:
+        """Until what was found has been asked about, as far as it may be; for twice as long as lists are waited for."""
+        await self._learning.rest(2 * self._patience)
+
+    async def close(self) -> None:
+        await self._learning.close()
+        for keeper in self._keepers.values():
+            await keeper.close()
+
+
+def ranked(keepers: Sequence[Keeper], text: str, limit: int, *, apart: bool) -> list[tuple[Keeper, Hit]]:
+    """The best of all, then by name, then in the order of the members. Of a view the first that has a name owns it;
+    ``apart``: every upstream's counts."""
+    found: list[tuple[Match, str, int]] = []
+    hits: dict[tuple[str, int], Hit] = {}
+    for number, keeper in enumerate(keepers):
+        before = [] if apart else [one for one in keepers[:number] if _alike(one, keeper)]
+        for hit in keeper.listing.corpus.find(text, limit):
+            if not any(one.listing.corpus.has(hit.thing.name) for one in before):
+                found.append((hit.match, hit.thing.name, number))
+                hits[hit.thing.name, number] = hit
+    return [(keepers[number], hits[name, number]) for _, name, number in sorted(found)[:limit]]
+
+
+def _alike(one: Keeper, other: Keeper) -> bool:
+    return one.searched.lists.kind == other.searched.lists.kind
+
+
+def _source(keeper: Keeper) -> Source:
+    listing, searched = keeper.listing, keeper.searched
+    corpus = listing.corpus
+    return Source(searched.name, searched.lists.kind, listing.state, len(corpus), corpus.cut, listing.checked)

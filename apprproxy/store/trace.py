@@ -1,0 +1,59 @@
+"""Where bytes came from, as the index remembers it, told for one repository at a time."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from apprproxy.core.digest import Digest
+from apprproxy.core.errors import StoreFailed
+from apprproxy.core.model import Expected, Where
+from apprproxy.core.trace import CONFIRMED, Came, KeptBytes, Refusal
+from apprproxy.store.ledger import Ledger
+from apprproxy.store.part import blob_path, linked_content
+from apprproxy.store.refusals import Refusals
+
+
+class DiskTraces:
+    """Implements Traces, over a ledger and refusals that it does not close."""
+
+    def __init__(self, root: Path, ledger: Ledger, refusals: Refusals) -> None:
+        self._root = root
+        self._ledger = ledger
+        self._refusals = refusals
+
+    async def sources(self, where: Where, expected: Expected) -> Sequence[Came]:
+        return await asyncio.to_thread(self._sources, where, expected)
+
+    def _sources(self, where: Where, expected: Expected) -> list[Came]:
+        digest = self._content(expected)
+        origins = self._ledger.membership.provenance(digest) if digest is not None else []
+        return [Came(one.source or CONFIRMED, one.at) for one in origins if one.where == where]
+
+    async def kept(self, expected: Expected) -> KeptBytes | None:
+        return await asyncio.to_thread(self._kept, expected)
+
+    def _kept(self, expected: Expected) -> KeptBytes | None:
+        digest = self._content(expected)
+        if digest is None:
+            return None
+        try:
+            stat = blob_path(self._root, digest).stat()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise StoreFailed(f"the cache cannot be read: {error.strerror}") from error
+        return KeptBytes(digest, stat.st_size, stat.st_mtime)
+
+    async def pinned(self, name: str, digest: Digest) -> bool:
+        return await asyncio.to_thread(self._pinned, name, digest)
+
+    def _pinned(self, name: str, digest: Digest) -> bool:
+        if name in self._ledger.pinned.pins():
+            return True
+        return bool(self._ledger.database.read("SELECT 1 FROM blobs WHERE key = ? AND pinned = 1", str(digest)))
+
+    def refused(self, upstream: str, subjects: Iterable[str]) -> Sequence[Refusal]:
+        return self._refusals.of(upstream, subjects)
+
+    def _content(self, expected: Expected) -> Digest | None:
+        return expected.content or linked_content(self._root, expected.digest)

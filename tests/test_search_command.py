@@ -1,0 +1,89 @@
+"""`apprproxy search` and `apprproxy names show` as an operator runs them."""
+
+import json
+
+import pytest
+
+from tests.fakes import lies
+from tests.fakes.content import digest
+from tests.fakes.fixtures import clock, other, registry
+from tests.fakes.gateway import oci
+from tests.fakes.registry import Registry
+from tests.search.operator import Operator, operator
+
+__all__ = ["clock", "operator", "other", "registry"]
+
+HERE = "127.0.0.1:8080"
+
+
+async def test_a_word_is_found_with_how_to_pull_it(registry: Registry, operator: Operator) -> None:
+    registry.push("team/nginx", "latest", b"layer")
+    operator.configures(hub=oci(registry))
+    ran = await operator.runs("search", "nginx")
+
+    assert (0, "") == (ran.returncode, ran.stderr)
+    assert [
+        "hub/team/nginx  latest  1 version",
+        f"    crane pull --insecure {HERE}/hub/team/nginx:latest nginx.tar",
+    ] == ran.stdout.splitlines()
+
+
+async def test_json_is_what_the_gateway_answers(registry: Registry, operator: Operator) -> None:
+    for name in ("a/one", "a/two"):
+        registry.push(name, "1.0", b"layer")
+    operator.configures(hub=oci(registry))
+    ran = await operator.runs("search", "a/", "--json", "--limit", "1", "--kind", "oci", "--view", "hub")
+    found = json.loads(ran.stdout)
+
+    assert (["a/one"], True, []) == ([one["name"] for one in found["results"]], found["more"], found["missing"])
+
+
+async def test_what_was_found_before_is_found_without_the_upstream(registry: Registry, operator: Operator) -> None:
+    registry.push("team/nginx", "1.0", b"layer")
+    operator.configures(hub=oci(registry, stale_for="0s", fresh_for="0s"))
+    await operator.runs("search", "nginx")
+    await registry.stop()
+    ran = await operator.runs("search", "ngnix")
+
+    assert (0, "hub/team/nginx  1.0  1 version") == (ran.returncode, ran.stdout.splitlines()[0])
+
+
+async def test_who_could_not_be_asked_is_told(registry: Registry, other: Registry, operator: Operator) -> None:
+    other.on["catalog"] = lies.page(503)
+    operator.configures(hub=oci(registry), far=oci(other))
+    ran = await operator.runs("search", "nginx")
+
+    assert (0, "nothing found\n", "warning: could not be asked: far\n") == (ran.returncode, ran.stdout, ran.stderr)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("a\x1bb",), ("",), ("a" * 10_240,), ("a", "--limit", "-1"), ("a", "--kind", "npm"), ("a", "--view", "none")],
+)
+async def test_what_cannot_be_a_search_is_wrong_use(operator: Operator, arguments: tuple[str, ...]) -> None:
+    operator.configures()
+    ran = await operator.runs("search", *arguments)
+
+    assert (2, "") == (ran.returncode, ran.stdout)
+    assert "\x1b" not in ran.stderr
+
+
+async def test_a_held_name_is_shown(registry: Registry, operator: Operator) -> None:
+    manifest = registry.push("library/app", "1.0", b"layer")
+    operator.configures(hub=oci(registry))
+    await operator.runs("names", "lock", "--output", str(operator.folder / "lock"), "hub/library/app:1.0")
+    asked = registry.count()
+    shown = await operator.runs("names", "show", "hub/library/app:1.0")
+    as_json = await operator.runs("names", "show", "--json", "hub/library/app:1.0")
+
+    assert (0, f"hub/library/app:1.0  {digest(manifest)}") == (shown.returncode, shown.stdout.splitlines()[0])
+    assert digest(manifest) == json.loads(as_json.stdout)["digest"]
+    assert asked == registry.count()
+
+
+async def test_a_name_that_is_not_held_went_wrong(registry: Registry, operator: Operator) -> None:
+    operator.configures(hub=oci(registry))
+    ran = await operator.runs("names", "show", "hub/library/app:1.0\x1b[31m")
+
+    assert (1, "", False) == (ran.returncode, ran.stdout, "\x1b" in ran.stderr)
+    assert 0 == registry.count()
