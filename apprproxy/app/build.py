@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import nan
 
 from apprproxy import __version__
 from apprproxy.api.provenance import Provenances
@@ -11,6 +12,7 @@ from apprproxy.api.routes import ApiFace
 from apprproxy.app.doors import doors
 from apprproxy.app.members import World, claims_of, member, mirrors_of
 from apprproxy.app.words import LISTS, provenances, search
+from apprproxy.core.errors import StoreFailed
 from apprproxy.core.events import Event
 from apprproxy.core.ports import Clock, Observer
 from apprproxy.face.door import Door
@@ -83,7 +85,7 @@ def build(settings: Settings, *, now: Clock = time.time) -> App:
     disk = DiskStore(directory, observer, ledger, settings.delivery.max_blob)
     disk.sweep()
     ledger.sweep()
-    metrics.read_held(lambda: ledger.totals().blobs, lambda: ledger.totals().held)
+    metrics.read_held(lambda: _totals(ledger)[0], lambda: _totals(ledger)[1])
     names = DiskNames(directory / "names")
     agent = {"User-Agent": f"apprproxy/{__version__}", "Via": f"1.1 apprproxy-{ours}"}
     world = World(agent, brief, observer, now, claims_of(settings))
@@ -125,3 +127,12 @@ def _all(*observers: Observer) -> Observer:
             observer(event)
 
     return observe
+
+
+def _totals(ledger: Ledger) -> tuple[float, float]:
+    """Blobs and bytes held; not a number while the index cannot be read, which must not hide the other metrics."""
+    try:
+        totals = ledger.totals()
+    except StoreFailed:
+        return nan, nan
+    return totals.blobs, totals.held

@@ -77,7 +77,9 @@ def member(name: str, settings: UpstreamSettings, world: World) -> Member:
     mirrors = tuple(_mirror(mirror(name, number), keys, world) for number, keys in enumerate(settings.full_mirrors, 1))
     rules = Rules(name, settings.kind, tuple(settings.allow), tuple(settings.deny), world.claims)
     locked = _locked(name, settings, world.observer)
-    return Member(Watched(owner, health), dialect, terms, health, _identity(name, settings), rules, mirrors, locked)
+    private = settings.auth is not None or settings.tls.cert is not None
+    asked = Watched(owner, health)
+    return Member(asked, dialect, terms, health, _identity(name, settings), rules, mirrors, locked, private)
 
 
 def _locked(name: str, settings: UpstreamSettings, observer: Observer) -> Locked | None:

@@ -18,7 +18,7 @@ Failure
 │   │   └── Unauthorized    401 or 403: a credential is missing or was not accepted
 │   ├── Lied                bytes or facts that are provably wrong
 │   │   ├── DigestMismatch
-│   │   └── WrongSize       than the one that a manifest states, which may be wrong itself
+│   │   └── OtherSize       more or less than what is due, which may be only what a manifest states
 │   └── Forbidden           a redirect or token realm that the guard refused
 └── OurFault                this gateway's own state
     ├── Exhausted           every candidate failed; keeps each one's reason
@@ -143,12 +143,8 @@ class DigestMismatch(Lied):
         self.got = got
 
 
-class WrongSize(Lied):
-    """It announced another size than the ``due`` one, which a manifest stated: either may be wrong."""
-
-    def __init__(self, source: str, announced: int, due: int) -> None:
-        super().__init__(source, f"announced {announced} bytes where {due} are due")
-        self.due = due
+class OtherSize(Lied):
+    pass
 
 
 class Forbidden(UpstreamFault):

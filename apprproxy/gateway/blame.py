@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from apprproxy.core.errors import DigestMismatch, Lied, WrongSize
+from apprproxy.core.errors import DigestMismatch, Lied, OtherSize
 from apprproxy.core.model import Contribution
 from apprproxy.core.ports import Partial
 from apprproxy.gateway.flight import Candidate, Flight
@@ -14,22 +14,26 @@ def blame(flight: Flight, candidate: Candidate, partial: Partial, lie: Lied) -> 
     be continued."""
     contributors = _contributors(partial.parts, partial.size)
     mine = (candidate.member.name, candidate.source.label)
-    if isinstance(lie, DigestMismatch) and mine != _last(partial.parts):
-        return False  # all of it was there before, and this one was not asked: it may have been spoilt on the disk
+    if isinstance(lie, OtherSize) and candidate.due is not None:  # a manifest may have made that up, and anybody may
+        flight.disagree(candidate, candidate.due, lie)  # have pushed the manifest
+        return flight.current is None or mine not in contributors
+    unasked = flight.current is None and isinstance(lie, DigestMismatch)
+    continued = contributors == {mine} and bool(partial.parts[-1].start or flight.current is None)
+    if (unasked or continued) and flight.spare(candidate):
+        return False  # what it continued had lain on the disk, and may have been spoilt there: it is to send the whole
+    if unasked:
+        flight.doubt(_mirrors(flight, contributors), lie)
+        flight.fail(candidate, lie)
+        return False
     if mine not in contributors and candidate.source.owner and contributors:
         flight.doubt(_mirrors(flight, contributors), lie)  # what is there does not fit the owner's own headers
         return False
     if mine not in contributors:  # it lied in its headers, and none of its bytes were taken
-        if isinstance(lie, WrongSize):
-            flight.misstated.add((candidate.source, lie.due))
-        else:
-            candidate.source.health.lied()
+        candidate.source.health.lied()
         flight.fail(candidate, lie)
         return True
-    if len(contributors) == 1 and (partial.parts[-1].start or flight.current is None):
-        return False  # what it continued had lain on the disk, and may have been spoilt there: it is to send the whole
     by_itself = not isinstance(lie, DigestMismatch) and not candidate.source.owner
-    if len(contributors) == 1 or by_itself:  # what it sent is wrong by its length, whatever was there before
+    if len(contributors) == 1 or by_itself:  # what it sent is wrong by itself, whatever was there before
         candidate.source.health.lied()
         flight.fail(candidate, lie)
         return False
@@ -40,19 +44,17 @@ def blame(flight: Flight, candidate: Candidate, partial: Partial, lie: Lied) -> 
 
 
 def clear(flight: Flight, partial: Partial) -> None:
-    """The bytes are right. Where all of them came from one owner, those who contributed before were wrong; and what a
-    manifest says of a size is believed against a mirror only now."""
-    for source, due in flight.misstated:
-        if flight.held is not None and flight.held.size == due:
-            source.health.lied()
+    """The bytes are right. Where all of them came from one owner, those who contributed before were wrong; and so is
+    whoever had another size than the right one."""
+    held = flight.held
+    for mirror, due in flight.disagreed.items():
+        if held is not None and held.size == due:
+            mirror.health.lied()
+    flight.disagreed.clear()
     if len({(part.upstream, part.source) for part in partial.parts}) == 1 and flight.winner is not None:
         for mirror in flight.suspects if flight.winner.source.owner else ():
             mirror.health.lied()
     flight.suspects.clear()
-
-
-def _last(parts: Sequence[Contribution]) -> tuple[str, str] | None:
-    return (parts[-1].upstream, parts[-1].source) if parts else None
 
 
 def _contributors(parts: Sequence[Contribution], size: int) -> set[tuple[str, str]]:

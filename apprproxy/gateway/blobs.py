@@ -1,8 +1,10 @@
 """Bytes by digest: from the store, or by a flight that everyone who asks meanwhile shares."""
 
+import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 
-from apprproxy.core.errors import Failure, NotHeld, NotThere
+from apprproxy.core.errors import Failure, NotHeld, NotThere, StoreFailed
 from apprproxy.core.model import BlobWant, Cache, Kind, Verdict
 from apprproxy.core.ports import Held, Observer
 from apprproxy.gateway.delivery import Delivery, Span
@@ -13,7 +15,7 @@ from apprproxy.gateway.member import Member, Members
 from apprproxy.gateway.passing import Passing
 from apprproxy.gateway.route import home, order
 from apprproxy.gateway.shelf import Shelf
-from apprproxy.gateway.side import AHEAD, Aside
+from apprproxy.gateway.side import AHEAD, ASIDES, Aside
 from apprproxy.gateway.transfer import HeldTransfer, Transfer
 from apprproxy.gateway.visible import Visible
 from apprproxy.gateway.waiting import Waiting, bounded
@@ -40,6 +42,7 @@ class Blobs:
         self._fetch = Fetch(shelf, observer, delivery.max_blob)
         self._flights = Flights(self._fetch, shelf.blobs, observer)
         self._passing = Passing(self._fetch.rest, observer)
+        self._asides = asyncio.Semaphore(ASIDES)
 
     async def get(self, want: BlobWant, *, whole: bool = False, span: Span | None = None) -> Transfer:
         """``whole`` waits for the bytes, however long that takes; otherwise after ``patience`` a transfer whose size is
@@ -128,19 +131,24 @@ class Blobs:
         for member in members:
             try:
                 due, sources = await self._due(member, want), member.sources
-            except NotThere:  # no mirror opens what the owner says it lacks there: it is to say so again
+            except Failure:  # no mirror opens what its owner does not: that is to say itself what is the matter
                 due, sources = None, member.sources[-1:]
             found += [Candidate(member, source, want, due) for source in sources]
         return tuple(found)
 
     async def _due(self, member: Member, want: BlobWant) -> int | None:
-        """The size, as a manifest states it. A mirror must not be the one to tell it: then the owner is asked first.
-
-        Raises NotThere where that says that there is no such blob."""
+        """The size, as a manifest states it. A mirror must not be the one to tell it, nor to open what only an account
+        may see: then the owner is asked first. Raises a Failure where no mirror is to be asked."""
         if want.expected.size is not None:
             return want.expected.size
-        due = await self._shelf.index.stated_size(member.where(want.repository), want.expected.key)
-        if due is None and member.mirrors and want.kind is Kind.BLOB and want.expected.content is not None:
+        due: int | None = None
+        with suppress(StoreFailed):
+            due = await self._shelf.index.stated_size(member.where(want.repository), want.expected.key)
+        if not member.mirrors:
+            return due
+        if member.private and not await self._visible.known(member, want):
+            return await self._visible.confirmed(member, want) or due
+        if due is None and want.kind is Kind.BLOB and want.expected.content is not None:
             try:
                 return await self._visible.confirmed(member, want)
             except NotThere:
@@ -154,9 +162,11 @@ class Blobs:
             return None
         if self._delivery.stream == "never":
             return None  # nobody can verify a part
+        if self._asides.locked():
+            return None
         for candidate in candidates:
             if candidate.source.owner:
-                aside = Aside(candidate, span.start, span.stop)
+                aside = Aside(candidate, span.start, span.stop, self._asides)
                 try:
                     await aside.begin()
                 except Failure:

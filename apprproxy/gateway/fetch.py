@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
-from apprproxy.core.errors import DigestMismatch, Failure, Lied, Outage, StoreFailed, UpstreamFault, WrongSize
+from apprproxy.core.errors import DigestMismatch, Failure, Lied, OtherSize, Outage, StoreFailed, UpstreamFault
 from apprproxy.core.events import LieCaught, Trouble
 from apprproxy.core.model import MAX_DOCUMENT, MAX_PACKED, Kind, decimal_size
 from apprproxy.core.ports import Held, Incoming, Observer, Partial, Reply, Request
@@ -50,11 +50,15 @@ class Fetch:
         except UpstreamFault as fault:
             if isinstance(fault, DigestMismatch) and asked:
                 self._observer(LieCaught(member.name, candidate.source.label, fault.expected, fault.got))
-            if candidate.source.owner and asked and not (isinstance(fault, DigestMismatch) and len(partial.parts) > 1):
+            mixed = isinstance(fault, DigestMismatch) and len(partial.parts) > 1
+            if candidate.source.owner and asked and not mixed:
                 await misses.note(member, key, fault, as_of)
             raise
+        if want.kind is Kind.MANIFEST:  # first: who has it asks at once for what it names
+            await self._note(candidate, candidate.source.label, held)
         flight.land(held, candidate)
-        await self._note(candidate, candidate.source.label, held if want.kind is Kind.MANIFEST else None)
+        if want.kind is not Kind.MANIFEST:
+            await self._note(candidate, candidate.source.label)
         await partial.commit()
         return True
 
@@ -65,7 +69,8 @@ class Fetch:
             limit = self._limit(candidate)
             size = self._size(candidate, rest, limit)
             flight.answers(candidate, size)  # first, for a disk that takes nothing: who knows the size can be passed to
-            await partial.begins(candidate.member.name, source.label, size)
+            believed = size if source.owner or candidate.due is not None else None  # room is made for what is
+            await partial.begins(candidate.member.name, source.label, believed)
             if source.owner:
                 await self._note(candidate, "")
             flight.reads(partial)
@@ -112,7 +117,7 @@ class Fetch:
         """Of the whole; what is known beforehand is what is due."""
         name, due = candidate.source.upstream.name, candidate.due
         if due is not None and rest.total is not None and rest.total != due:
-            raise WrongSize(name, rest.total, due)
+            raise OtherSize(name, f"announced {rest.total} bytes where {due} are due")
         size = due if due is not None else rest.total
         if size is not None and size > limit:
             raise Lied(name, f"announced {size} bytes, more than the {limit} that are taken")

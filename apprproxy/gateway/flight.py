@@ -6,7 +6,7 @@
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 
 from apprproxy.core.errors import Exhausted, Failure, UpstreamFault
@@ -40,8 +40,8 @@ class Candidate:
 class Flight:
     """One transfer. ``growing`` is what has arrived and ``parts`` whose bytes these are; ``sizes`` is what each
     upstream's owner announced; ``answered`` says that a source has begun to send, ``elsewhere`` that another process
-    fills it. ``suspects`` are mirrors of whose bytes some were wrong, nobody knows which; ``misstated`` are those that
-    announced another size than was due."""
+    fills it. ``suspects`` are mirrors of whose bytes some were wrong, nobody knows which; ``disagreed`` those that had
+    another size than was due, and what was due."""
 
     def __init__(self, expected: Expected) -> None:
         self.expected = expected
@@ -53,7 +53,8 @@ class Flight:
         self.parts: tuple[Contribution, ...] = ()
         self.sizes: dict[str, int] = {}
         self.suspects: set[Source] = set()
-        self.misstated: set[tuple[Source, int]] = set()
+        self.disagreed: dict[Source, int] = {}
+        self._spared: set[tuple[str, str, str, str]] = set()
         self.before = ""
         self.answered = False
         self.fault: Failure | None = None
@@ -96,6 +97,18 @@ class Flight:
             if candidate.source in mirrors:
                 self.failures[key] = lie
 
+    def disagree(self, candidate: Candidate, due: int, lie: UpstreamFault) -> None:
+        """It has another size; who is wrong is known once the bytes are right."""
+        if not candidate.source.owner:
+            self.disagreed[candidate.source] = due
+        self.fail(candidate, lie)
+
+    def spare(self, candidate: Candidate) -> bool:
+        """Whether it may send the whole once more: once, or a source that always breaks off is asked for ever."""
+        spared = candidate.key in self._spared
+        self._spared.add(candidate.key)
+        return not spared
+
     # --- how far it is
 
     def reads(self, file: Partial | Elsewhere) -> None:
@@ -136,8 +149,12 @@ class Flight:
 
     # --- for who waits
 
-    async def changed(self) -> None:
-        await self._changed.wait()
+    async def _next_change(self, change: asyncio.Event) -> None:
+        await change.wait()
+
+    def changed(self) -> Coroutine[None, None, None]:
+        """To be awaited: the first change after this call, also where it is awaited later."""
+        return self._next_change(self._changed)
 
     def settled(self, candidates: Sequence[Candidate]) -> Held | None:
         """The verified bytes, None while there is hope; raises Exhausted once all of ``candidates`` have failed, or

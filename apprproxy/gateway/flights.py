@@ -5,7 +5,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 
-from apprproxy.core.errors import Failure, Interrupted, Lied, StoreFailed, UpstreamFault
+from apprproxy.core.errors import Failure, Interrupted, Lied, StoreFailed, Throttled, UpstreamFault
 from apprproxy.core.events import FlightBegan, FlightEnded, Followed, Trouble
 from apprproxy.core.label import OWNER
 from apprproxy.core.model import MAX_DOCUMENT, Expected, Kind
@@ -14,6 +14,16 @@ from apprproxy.gateway.blame import blame, clear
 from apprproxy.gateway.flight import Candidate, Flight
 
 log = logging.getLogger(__name__)
+
+AT_ONCE = 64
+"""Transfers of one upstream, of blobs and of documents each: twice as many as it has connections for. The others wait
+their turn without a file or a descriptor."""
+
+BACK_AFTER = 5.0
+"""Seconds after which to ask again, where too much is under way."""
+
+WAITING = 10_000
+"""Transfers in all. A client that asks for a million digests and leaves must not fill the memory."""
 
 LOOK_AGAIN = 0.025
 """Seconds between two looks at what another process does: there is nobody who could wake us."""
@@ -37,15 +47,19 @@ class Flights:
         self._flights: dict[str, Flight] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._in_memory = asyncio.Semaphore(2)
+        self._turns: dict[tuple[str, bool], asyncio.Semaphore] = {}
 
     def under_way(self, expected: Expected) -> Flight | None:
         return self._flights.get(expected.key)
 
     def join(self, expected: Expected, candidates: Sequence[Candidate]) -> tuple[Flight, bool]:
-        """The flight for these bytes, begun now if there is none; True where somebody else had begun it."""
+        """The flight for these bytes, begun now if there is none; True where somebody else had begun it. Raises
+        Throttled where too many are waiting already."""
         flight = self._flights.get(expected.key)
         joined = flight is not None
         if flight is None:
+            if len(self._flights) >= WAITING:
+                raise Throttled(candidates[0].member.name, "has too many transfers waiting here", 503, BACK_AFTER)
             flight = self._flights[expected.key] = Flight(expected)
             flight.add(candidates)
             task = asyncio.create_task(self._fly(flight), name=f"flight {expected.key}")
@@ -66,7 +80,8 @@ class Flights:
         key = flight.expected.key
         self._observer(FlightBegan(key))
         try:
-            await self._filled(flight)
+            async with self._turn(flight):
+                await self._filled(flight)
         except Failure as fault:
             self._cannot(flight, fault)
         except Exception:
@@ -79,6 +94,12 @@ class Flights:
             flight.tell()
             flight.ended.set()
             self._observer(FlightEnded(key))
+
+    def _turn(self, flight: Flight) -> asyncio.Semaphore:
+        """Of the upstream that is asked first."""
+        first = flight.candidates[0]
+        key = (first.member.name, first.want.kind is Kind.BLOB)
+        return self._turns.setdefault(key, asyncio.Semaphore(AT_ONCE))
 
     async def _filled(self, flight: Flight) -> None:
         """Until the bytes are kept, or nobody is left to ask."""

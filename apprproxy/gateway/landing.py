@@ -2,6 +2,7 @@
 it is written down. A disk that takes nothing costs that it is asked for again, never the answer."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 
 from apprproxy.core.digest import Digest
@@ -41,6 +42,12 @@ class Landing:
         except StoreFailed as failure:
             self._observer(Trouble("keep", member.name, want.key, str(failure)))
 
+    async def drop(self, member: Member, want: NameWant, as_of: int) -> None:
+        try:
+            await self._shelf.names.drop(member.name, want.key, as_of)
+        except StoreFailed as failure:
+            self._observer(Trouble("keep", member.name, want.key, str(failure)))
+
     async def _kept(self, member: Member, expected: Expected, body: bytes) -> Held:
         try:
             async with self._shelf.blobs.ingest(expected, member.name) as ingest:
@@ -74,6 +81,8 @@ class Landing:
 
     async def _manifest(self, member: Member, want: NameWant, digest: Digest, pin: str) -> Held:
         place = Place(member.name, (member.name,))
+        with suppress(StoreFailed):  # its owner has just said so; what cannot be written down is asked again
+            await self._shelf.index.shown(member.where(want.repository), str(digest))
         try:
             return await self._fetch(BlobWant(place, want.repository, Expected(digest), Kind.MANIFEST, pin))
         except Exhausted as failed:

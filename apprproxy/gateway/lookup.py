@@ -39,12 +39,15 @@ from apprproxy.gateway.shelf import Shelf
 
 log = logging.getLogger(__name__)
 
+_BY_DIGEST = (Kind.PRESENCE, Kind.MANIFEST_PRESENCE)
+"""Whether bytes are there, which is no name."""
+
 
 @dataclass(frozen=True, slots=True)
 class Named:
     """A name's answer: where it points and how that came about.
 
-    ``held`` is the document it points at; None only for a PRESENCE, which points at bytes that need not be here.
+    ``held`` is the document it points at; None only for what is ``_BY_DIGEST``: bytes that need not be here.
     """
 
     record: Record
@@ -69,7 +72,7 @@ class Lookups:
     async def find(self, member: Member, want: NameWant, *, again: bool) -> Named:
         """Raises NotThere for an authoritative *no*, another UpstreamFault for an outage, NotHeld when offline, Denied
         for a name that a lock file has not."""
-        if member.locked is not None and want.kind is not Kind.PRESENCE:
+        if member.locked is not None and want.kind not in _BY_DIGEST:
             return await self._from_lock(member, want, member.locked)
         old = await self._remembered(member, want)
         decision = decide(old.record if old else None, member.terms, self._now(), again=again, offline=self._offline)
@@ -104,7 +107,7 @@ class Lookups:
     async def _from_lock(self, member: Member, want: NameWant, locked: Locked) -> Named:
         """The name as the lock file has it, and never as it is remembered: what was remembered may be the upstream's
         word, from before it was locked."""
-        found = locked.find(want)
+        found = await asyncio.to_thread(locked.find, want)  # a lock file that has changed is read, and may be large
         known = await self._shelf.blobs.find(Expected(found.target.digest))
         try:
             async with asyncio.timeout(member.terms.timeout):
@@ -122,7 +125,7 @@ class Lookups:
         if record is None:
             return None
         verdict = Verdict(Cache.HIT)
-        if want.kind in (Kind.PRESENCE, Kind.MANIFEST_PRESENCE):
+        if want.kind in _BY_DIGEST:
             return Named(record, verdict, None)
         held = await self._shelf.blobs.find(Expected(record.target.digest))
         return Named(record, verdict, held) if held is not None else None
@@ -201,7 +204,7 @@ class Lookups:
         except NotThere as no:
             await self._shelf.misses.note(member, want.key, no, as_of)
             if no.passes_on and self._hides(member, want):
-                await self._shelf.names.drop(member.name, want.key, as_of)
+                await self._landing.drop(member, want, as_of)
             raise
         except Failure:
             raise

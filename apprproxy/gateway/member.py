@@ -27,7 +27,8 @@ class Source:
 @dataclass(frozen=True, slots=True)
 class Member:
     """``identity`` changes with the place and the account behind the name: what one account may see, another may not.
-    ``mirrors`` are for bytes by digest only. ``locked`` has its names, where those are not taken from itself."""
+    ``mirrors`` are for bytes by digest only. ``locked`` has its names, where those are not taken from itself.
+    ``private`` says that we have an account there: what it opens, a mirror must not."""
 
     upstream: Upstream
     dialect: Dialect
@@ -37,6 +38,7 @@ class Member:
     rules: Rules
     mirrors: tuple[Source, ...] = ()
     locked: Locked | None = None
+    private: bool = False
 
     @property
     def name(self) -> str:

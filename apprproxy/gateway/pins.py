@@ -7,8 +7,8 @@ change is either a mistake that should be seen or an attack that should not succ
 from collections.abc import Mapping
 
 from apprproxy.core.digest import Digest
-from apprproxy.core.errors import Move
-from apprproxy.core.events import NameMoved
+from apprproxy.core.errors import Move, StoreFailed
+from apprproxy.core.events import NameMoved, Trouble
 from apprproxy.core.model import FirstSeen
 from apprproxy.core.ports import Clock, FirstSeens, Observer
 from apprproxy.gateway.member import Member
@@ -44,8 +44,15 @@ class Pins:
                     changed[pin] = FirstSeen(first.digest, first.at, moved_to=claim)
                     self._observer(NameMoved(member.name, pin, first.digest, claim, followed=False))
         if changed:
-            await self._seen.set_first_seen(member.name, changed, as_of)
+            await self._remember(member, changed, as_of)
         return standing
+
+    async def _remember(self, member: Member, changed: Mapping[str, FirstSeen], as_of: int) -> None:
+        """A full disk costs that the next answer is the first again, never a client's pull."""
+        try:
+            await self._seen.set_first_seen(member.name, changed, as_of)
+        except StoreFailed as failure:
+            self._observer(Trouble("keep", member.name, next(iter(changed)), str(failure)))
 
     async def move(self, upstream: str, pin: str) -> Move | None:
         """How the pin moved, if it did and its first digest stands."""

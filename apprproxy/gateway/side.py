@@ -3,11 +3,12 @@
 Such bytes are the owner's word: they cannot be verified. They are never kept, never a mirror's, and counted apart.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import replace
 
-from apprproxy.core.errors import Failure, Lied, Outage
+from apprproxy.core.errors import Lied, Outage
 from apprproxy.core.model import MIB, Cache, Verdict, decimal_size
 from apprproxy.core.ports import Held
 from apprproxy.gateway.flight import Candidate
@@ -16,38 +17,46 @@ from apprproxy.gateway.transfer import Pieces
 AHEAD = 16 * MIB
 """What is nearer than this arrives by itself soon."""
 
+ASIDES = 8
+"""At once: each holds a connection to its owner for as long as its client likes to read, and there are 32 of them."""
+
 
 class Aside:
     """An open answer with just that part. ``held`` is not had this way."""
 
-    def __init__(self, candidate: Candidate, start: int, stop: int) -> None:
+    def __init__(self, candidate: Candidate, start: int, stop: int, room: asyncio.Semaphore) -> None:
         self.verdict = Verdict(Cache.BYPASS, detail="unverified")
         self.origin = candidate.member.name
         self.size = 0
         self._candidate = candidate
         self._start = start
         self._stop = stop
+        self._room = room
         self._stack = AsyncExitStack()
         self._chunks: AsyncIterator[bytes] | None = None
 
     async def begin(self) -> None:
         """Raises a Failure where the owner does not answer with exactly this part; nothing is open then."""
+        try:
+            await self._stack.enter_async_context(self._room)
+            await self._opened()
+        except BaseException:  # a client that left as well
+            await self.close()
+            raise
+
+    async def _opened(self) -> None:
         source = self._candidate.source
         request = source.speaks.source(self._candidate.want)
         span = f"bytes={self._start}-{self._stop - 1}"
         request = replace(request, headers={**request.headers, "Range": span})
-        try:
-            incoming = await self._stack.enter_async_context(source.upstream.open(request))
-            total = decimal_size(incoming.headers.get("content-range", "").rpartition("/")[2])
-            if incoming.status != 206 or total is None or self._start >= total:
-                raise Outage(self.origin, f"answered {incoming.status} to a part of a blob", incoming.status)
-            self.size, self._stop = total, min(self._stop, total)
-            if incoming.headers["content-range"] != f"bytes {self._start}-{self._stop - 1}/{total}":
-                raise Lied(self.origin, "sent another part than was asked for")
-            self._chunks = incoming.chunks()
-        except Failure:
-            await self.close()
-            raise
+        incoming = await self._stack.enter_async_context(source.upstream.open(request))
+        total = decimal_size(incoming.headers.get("content-range", "").rpartition("/")[2])
+        if incoming.status != 206 or total is None or self._start >= total:
+            raise Outage(self.origin, f"answered {incoming.status} to a part of a blob", incoming.status)
+        self.size, self._stop = total, min(self._stop, total)
+        if incoming.headers["content-range"] != f"bytes {self._start}-{self._stop - 1}/{total}":
+            raise Lied(self.origin, "sent another part than was asked for")
+        self._chunks = incoming.chunks()
 
     async def held(self) -> Held:
         raise Lied(self.origin, "sent a part, which cannot be verified")

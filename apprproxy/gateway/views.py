@@ -1,9 +1,10 @@
 """A name of a place with several members: asked in order for its owner, or of all of them at once."""
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 
-from apprproxy.core.errors import Denied, Exhausted, Failure, NotHeld, NotOffered, NotThere, UpstreamFault
+from apprproxy.core.errors import Denied, Exhausted, Failure, NotHeld, NotOffered, NotThere, StoreFailed, UpstreamFault
 from apprproxy.core.model import NameWant
 from apprproxy.core.ports import Names
 from apprproxy.gateway.lookup import Lookups, Named
@@ -85,9 +86,10 @@ class Views:
     async def _remember_owner(self, want: NameWant, name: str, remembered: str | None) -> None:
         if len(want.place.members) == 1 or name == remembered:
             return
-        await self._names.set_owner(want.place.name, want.key, name)
-        if want.repository and want.kind.content:  # orders who is asked for bytes, which are verified; never for names
-            await self._names.set_owner(want.place.name, home(want.place, want.repository), name)
+        with suppress(StoreFailed):  # then the members are asked in order again
+            await self._names.set_owner(want.place.name, want.key, name)
+            if want.repository and want.kind.content:  # orders who is asked for bytes, which are verified; never names
+                await self._names.set_owner(want.place.name, home(want.place, want.repository), name)
 
     async def survey(self, want: NameWant, *, again: bool = False) -> list[Answer]:
         """The same name from every member at once, every answer kept apart, in the view's order. Does not raise."""

@@ -23,20 +23,26 @@ class Visible:
         self._confirm = confirm
 
     async def known(self, member: Member, want: BlobWant) -> bool:
-        """Without asking anybody."""
-        return await self._index.shows(member.where(want.repository), want.expected.key)
+        """Without asking anybody. What the index cannot tell is not known, and so its owner is asked."""
+        try:
+            return await self._index.shows(member.where(want.repository), want.expected.key)
+        except StoreFailed:
+            return False
 
     async def confirmed(self, member: Member, want: BlobWant) -> int | None:
-        """The owner has it there; returns the size that it tells. Raises a Failure."""
+        """The owner has it there; returns the size that it tells, of which zero is none: some say so to every HEAD.
+
+        Raises a Failure.
+        """
         kind = Kind.MANIFEST_PRESENCE if want.kind is Kind.MANIFEST else Kind.PRESENCE
         named = await self._confirm(member, NameWant(want.place, kind, want.repository, str(want.expected.digest)))
         with suppress(StoreFailed):  # then it is asked again
             await self._index.shown(member.where(want.repository), want.expected.key)
         size = named.record.target.size
-        return size if size >= 0 else None
+        return size if size > 0 else None
 
     async def among(self, members: Sequence[Member], want: BlobWant) -> Member:
-        """The first of them through which it may be seen; raises Exhausted or NotHeld."""
+        """The first of them through which it may be seen; raises Exhausted, NotHeld or Denied."""
         failures: list[UpstreamFault] = []
         for member in members:
             if await self.known(member, want):

@@ -56,7 +56,7 @@ class Waiting:
             except StoreFailed:
                 if whole or not self._delivery.streamable(self._candidates):
                     raise
-                return self._following(cache, await self._asked_size() if size is None else size)
+                return self._following(cache, size or await self._asked_size())
             origin = (self._flight.winner or self._candidates[0]).member.name
             return HeldTransfer(self._verdict(cache), origin, bounded(self._want, held))
         finally:
@@ -133,7 +133,7 @@ class Waiting:
     def _told(self) -> int | None:
         announced = self._flight.sizes
         sizes = (one.due if one.due is not None else announced.get(one.member.name) for one in self._candidates)
-        return next((size for size in sizes if size is not None), None)
+        return next((size for size in sizes if size), None)  # of what is empty the headers alone are all: verify
 
     async def _asked_size(self) -> int:
         """The disk failed before anybody could tell it; raises what the owner says instead."""
@@ -142,7 +142,7 @@ class Waiting:
             size = await self._visible.confirmed(member, self._want)
         except UpstreamFault as failure:
             raise Exhausted([failure]) from failure
-        if size is None:
+        if not size:
             raise Exhausted([Outage(member.name, "does not say how large it is, and it cannot be kept here")])
         return size
 

@@ -40,8 +40,9 @@ class Watched:
             raise
         except asyncio.CancelledError:
             # A caller that gives up before the headers does so because they are late (a lookup's time-out). A write is
-            # ended by its client at will, who must not be able to shut the upstream for everybody.
-            if not attempt.answering and not request.as_caller:
+            # ended by its client at will, who must not be able to shut the upstream for everybody; and so are a part
+            # asked beside a flight and bytes that are passed by, while flights are cancelled by nobody.
+            if not attempt.answering and not request.as_caller and not request.bulk:
                 attempt.troubled("no answer in time")
             raise
         finally:

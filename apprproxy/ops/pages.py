@@ -1,5 +1,6 @@
 """The gateway's own pages: is it alive, can it serve, what does it count; and a word for whoever opens it by hand."""
 
+import asyncio
 from collections.abc import Callable
 
 import orjson
@@ -48,7 +49,7 @@ class OpsPages:
         if not exchange.reading:
             raise NotAllowed("this page can only be read")
         if page == "/metrics" and self._metrics is not None:
-            return await send_body(exchange, 200, self._metrics(), _METRICS)
+            return await send_body(exchange, 200, await asyncio.to_thread(self._metrics), _METRICS)
         if page == "/readyz" and (wrong := self._ready()) is not None:
             return await send_body(exchange, 503, f"not ready: {wrong}\n".encode(), _TEXT)
         text = _WELCOME if page == "/" else "ok\n"

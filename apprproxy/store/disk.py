@@ -6,7 +6,7 @@ import fcntl
 import os
 import time
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -25,6 +25,9 @@ from apprproxy.store.unkept import Unkept
 WRITERS = 8
 """Threads that write and hash: one file keeps at most one of them busy."""
 
+CLAIMS = 4
+"""Threads that look for partials, and hash anew what is there: apart, so that writing goes on meanwhile."""
+
 HALF_MADE = 3600.0
 """Seconds. A link is renamed at once after it is made, so one of this age was left by a killed process."""
 
@@ -37,6 +40,7 @@ class DiskStore:
     def __init__(self, root: Path, observer: Observer, cap: Cap, max_blob: int) -> None:
         self._root = root
         self._threads = ThreadPoolExecutor(WRITERS, thread_name_prefix="ingest")
+        self._claims = ThreadPoolExecutor(CLAIMS, thread_name_prefix="claim")
         self._yard = Yard(root, self._threads, cap, observer, max_blob)
 
     async def find(self, expected: Expected) -> Held | None:
@@ -61,7 +65,7 @@ class DiskStore:
     @asynccontextmanager
     async def ingest(self, expected: Expected, source: str) -> AsyncIterator[Ingest]:
         algorithm = expected.content.algorithm if expected.content else "sha256"
-        part = await self._run(_drop_part, new_part, self._root / "ingest", algorithm)
+        part = await self._run(self._threads, _drop_part, new_part, self._root / "ingest", algorithm)
         ingest = DiskIngest(part, self._yard, expected, source)
         try:
             yield ingest
@@ -72,7 +76,7 @@ class DiskStore:
         return await asyncio.to_thread(_has_some, self._root / "ingest" / part_name(expected))
 
     async def claim(self, expected: Expected) -> Claim:
-        match await self._run(_drop_claim, claim, self._yard, expected, self._open):
+        match await self._run(self._claims, _drop_claim, claim, self._yard, expected, self._open):
             case FileHeld() as held:
                 return Claim(held=held)
             case Elsewhere() as elsewhere:
@@ -83,9 +87,9 @@ class DiskStore:
     def unkept(self, expected: Expected) -> AnyPartial:
         return Unkept(expected)
 
-    async def _run(self, drop: Callable[[T], None], call: Callable[..., T], *args: object) -> T:
+    async def _run(self, threads: Executor, drop: Callable[[T], None], call: Callable[..., T], *args: object) -> T:
         """``drop`` is given what nobody is left to take: a lock that was lost would be held for ever."""
-        future = self._threads.submit(call, *args)
+        future = threads.submit(call, *args)
         try:
             return await asyncio.wrap_future(future)
         except asyncio.CancelledError:
@@ -98,6 +102,7 @@ class DiskStore:
 
     def close(self) -> None:
         """Wait until what is being written is written. Blocking."""
+        self._claims.shutdown()
         self._threads.shutdown()
 
     def sweep(self) -> int:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from apprproxy.core.digest import Digest
-from apprproxy.core.errors import DigestMismatch, Lied, NoRoom, StoreFailed
+from apprproxy.core.errors import DigestMismatch, Lied, NoRoom, OtherSize, StoreFailed
 from apprproxy.core.events import Stored
 from apprproxy.core.model import KIB, MAX_PACKED, MIB, Expected
 from apprproxy.core.ports import Held, Observer
@@ -73,7 +73,7 @@ class DiskIngest:
     async def write(self, chunk: bytes) -> None:
         self.size += len(chunk)
         if self.size > self.limit:
-            raise Lied(self.source, f"sent more than the {self.limit} bytes that are due")
+            raise OtherSize(self.source, f"sent more than the {self.limit} bytes that are due")
         self._pending += chunk
         idle = self._work is None or self._work.done()
         if len(self._pending) >= (EAGER if idle else PIECE):
@@ -129,7 +129,7 @@ class DiskIngest:
                 assert self._expected.content is not None
                 self._judge(self._expected.content, self._part.check.digest())
             if self.due is not None and self.size != self.due:
-                raise Lied(self.source, f"sent {self.size} bytes where {self.due} are due")
+                raise OtherSize(self.source, f"sent {self.size} bytes where {self.due} are due")
             self._held = FileHeld(os.dup(self._part.fd), self._part.check.digest())
         return self._held
 

@@ -157,8 +157,10 @@ class Ledger:
             db.execute("UPDATE totals SET recovered = 1")
 
     def write_uses(self) -> None:
-        with self.database.transaction() as db:
-            self.uses.write(db)
+        written = False
+        while not written:
+            with self.database.transaction() as db:
+                written = self.uses.write(db)
 
     def close(self) -> None:
         try:

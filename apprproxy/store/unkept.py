@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 from apprproxy.core.digest import Digest
-from apprproxy.core.errors import DigestMismatch, Lied
+from apprproxy.core.errors import DigestMismatch, Lied, OtherSize
 from apprproxy.core.label import Label
 from apprproxy.core.model import MAX_PACKED, Contribution, Expected
 from apprproxy.core.ports import Held, Readable
@@ -37,14 +37,14 @@ class Unkept:
     async def write(self, chunk: bytes) -> None:
         limit = min(MAX_PACKED, MAX_PACKED if self._due is None else self._due)
         if self.size + len(chunk) > limit:
-            raise Lied(self._source, f"sent more than the {limit} bytes that are due")
+            raise OtherSize(self._source, f"sent more than the {limit} bytes that are due")
         self._content += chunk
 
     async def verify(self) -> Held:
         content = bytes(self._content)
         got = await asyncio.to_thread(self._judged, content)
         if self._due is not None and self.size != self._due:
-            raise Lied(self._source, f"sent {self.size} bytes where {self._due} are due")
+            raise OtherSize(self._source, f"sent {self.size} bytes where {self._due} are due")
         return MemoryHeld(content, got)
 
     def _judged(self, content: bytes) -> Digest:

@@ -5,6 +5,7 @@ Propagating a use to what is named when it is written makes "least recently used
 
 import sqlite3
 import threading
+import time
 
 from apprproxy.core.digest import Digest
 from apprproxy.core.ports import Clock
@@ -17,6 +18,9 @@ MANY = 512
 
 LIMIT = 8192
 """Uses in memory while the disk fails; more are forgotten. They only order the eviction."""
+
+BUDGET = 0.1
+"""Seconds that one transaction writes uses: others wait for it, and a document may name thousands."""
 
 _WRITE = f"{BELOW} UPDATE blobs SET used = :at WHERE used < :at AND key IN ({BLOBS_BELOW})"
 
@@ -33,19 +37,26 @@ class Uses:
         at = self._now()
         with self._lock:
             if len(self._pending) < LIMIT:
+                self._pending.pop(str(digest), None)  # so that their order is that of their times
                 self._pending[str(digest)] = at
             due = len(self._pending) >= MANY or at - self._written >= EVERY
             if due:
                 self._written = at  # whoever comes next need not write as well
         return due
 
-    def write(self, db: sqlite3.Connection) -> None:
-        """Inside a transaction. If it fails the uses are lost, which costs a worse choice once."""
-        with self._lock:
-            pending, self._pending = self._pending, {}
-            self._written = self._now()
-        for key, at in sorted(pending.items(), key=lambda use: use[1]):
+    def write(self, db: sqlite3.Connection) -> bool:
+        """Inside a transaction, as many as there is time for, the oldest first; says whether that was all. If it fails
+        the uses are lost, which costs a worse choice once."""
+        until = time.monotonic() + BUDGET
+        while time.monotonic() < until:
+            with self._lock:
+                self._written = self._now()
+                if not self._pending:
+                    return True
+                key = next(iter(self._pending))
+                at = self._pending.pop(key)
             use(db, key, at)
+        return False
 
 
 def use(db: sqlite3.Connection, key: str, at: float) -> None:

@@ -1,6 +1,7 @@
 """A configuration that is shipped as an example, run as it stands: only where things are is replaced."""
 
 import re
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -37,10 +38,23 @@ class Example(Process):
         self.cache.mkdir(parents=True, exist_ok=True)
         variables = {"APPRPROXY_SERVER__LISTEN": f"127.0.0.1:{port}", **environment}
         command = [sys.executable, "-m", "apprproxy", "serve", "--config", str(config)]
+        self._config = config
         super().__init__(command, folder, port, "/readyz", variables)
 
     def _cwd(self) -> Path:
         return ROOT
+
+    def command(self, *words: str) -> str:
+        """What `apprproxy WORDS --config FILE` prints, which must succeed."""
+        ran = subprocess.run(
+            [sys.executable, "-m", "apprproxy", *words, "--config", str(self._config)],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert 0 == ran.returncode, ran.stdout + ran.stderr
+        return ran.stdout
 
     async def get(self, path: str, host: str = "") -> Got:
         async with (
