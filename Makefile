@@ -36,7 +36,7 @@ lint: $(VENV)/dev.stamp ## Format check, lint, types, import contracts
 
 .PHONY: unit
 unit: $(VENV)/dev.stamp peers
-	@$(BIN)/pytest
+	@$(BIN)/pytest -n 2 --dist loadfile
 
 .PHONY: peers
 peers: ## Install the genuine servers and clients that the tests use (once; kept outside this folder)
