@@ -75,12 +75,7 @@ class DiskNames:
 
     def all_names(self) -> Iterator[tuple[str, str, Record]]:
         """Every ``(upstream, key, record)``, in the order they came; to be read by one thread."""
-        for key in self._records:
-            kind, _, rest = key.partition(" ")
-            raw = self._records.get(key) if kind == "name" else None
-            if raw is not None:
-                upstream, _, name = rest.partition(" ")
-                yield upstream, name, _record(raw)
+        return ((upstream, key, _record(raw)) for upstream, key, raw in self._all("name"))
 
     def known(self, upstream: str, key: str) -> Record | None:
         raw = self._records.get(f"name {upstream} {key}")
@@ -109,12 +104,7 @@ class DiskNames:
 
     def all_first_seen(self) -> Iterator[tuple[str, str, FirstSeen]]:
         """Every ``(upstream, pin, first seen)``, in the order they came. Blocking."""
-        for key in self._records:
-            kind, _, rest = key.partition(" ")
-            raw = self._records.get(key) if kind == "first" else None
-            if raw is not None:
-                upstream, _, pin = rest.partition(" ")
-                yield upstream, pin, _first(raw)
+        return ((upstream, pin, _first(raw)) for upstream, pin, raw in self._all("first"))
 
     def accept(self, upstream: str, pin: str, first: FirstSeen) -> None:
         """Take a new first-seen digest, and ask anew for the names that may show the old one. Blocking."""
@@ -137,6 +127,15 @@ class DiskNames:
             self._generation.bump()
 
     # --- one way to the disk
+
+    def _all(self, wanted: str) -> Iterator[tuple[str, str, bytes]]:
+        """Every ``(upstream, rest of the key, record)`` of a kind. What goes meanwhile is passed over."""
+        for key in self._records:
+            kind, _, rest = key.partition(" ")
+            raw = self._records.get(key) if kind == wanted else None
+            if raw is not None:
+                upstream, _, name = rest.partition(" ")
+                yield upstream, name, raw
 
     async def _read(self, key: str) -> bytes | None:
         generation = self._generation.read()

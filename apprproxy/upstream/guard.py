@@ -50,11 +50,7 @@ class Guard:
 
     def realm(self, text: str) -> URL:
         """The realm as a URL; raises Refused."""
-        try:
-            url = URL(text, encoded=True)
-        except ValueError:
-            raise Refused("the token realm is not a URL") from None
-        self._plain(url, "a token realm")
+        url = self._realm_url(text)
         if self.base.scheme == "https" and url.scheme != "https":
             raise Refused(f"a token realm at {url.scheme}://{url.host} would send the credential in the clear")
         if self.near(url) or url.host == REALMS.get(self.base.host or ""):
@@ -66,6 +62,14 @@ class Guard:
     def near(self, url: URL) -> bool:
         """Is this a token server whose address needs no look: the upstream's host, or one the operator named?"""
         return url.host == self.base.host or _named(url, self.realms)
+
+    def _realm_url(self, text: str) -> URL:
+        try:
+            url = URL(text, encoded=True)
+        except ValueError:
+            raise Refused("the token realm is not a URL") from None
+        self._plain(url, "a token realm")
+        return url
 
     @staticmethod
     def _plain(url: URL, what: str) -> None:
@@ -87,11 +91,7 @@ class MirrorGuard(Guard):
         return True
 
     def realm(self, text: str) -> URL:
-        try:
-            url = URL(text, encoded=True)
-        except ValueError:
-            raise Refused("the token realm is not a URL") from None
-        self._plain(url, "a token realm")
+        url = self._realm_url(text)
         if _origin(url) != _origin(self.base):
             raise Refused(f"the token realm {redact(url.origin())} is not asked: a mirror gives its own tokens or none")
         return url
