@@ -45,7 +45,7 @@ class Flights:
         self._store = store
         self._observer = observer
         self._flights: dict[str, Flight] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], Flight] = {}
         self._in_memory = asyncio.Semaphore(2)
         self._turns: dict[tuple[str, bool], asyncio.Semaphore] = {}
 
@@ -63,8 +63,8 @@ class Flights:
             flight = self._flights[expected.key] = Flight(expected)
             flight.add(candidates)
             task = asyncio.create_task(self._fly(flight), name=f"flight {expected.key}")
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._tasks[task] = flight
+            task.add_done_callback(self._tasks.pop)
         else:
             flight.add(candidates)
             self._observer(Followed(expected.key))
@@ -167,9 +167,11 @@ class Flights:
         self._observer(Trouble("keep", _whose(flight), flight.expected.key, str(fault)))
 
     async def close(self) -> None:
-        """Break off what is under way and wait until it has ended."""
-        for task in self._tasks:
-            task.cancel()
+        """Break off what is under way and wait until it has ended. What is verified is made durable: a client may have
+        it already, and the gateway that comes next is to hold it too."""
+        for task, flight in self._tasks.items():
+            if flight.held is None:
+                task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 

@@ -160,14 +160,14 @@ class DiskIngest:
             self._new = not target.exists()
             self._reserve(self.size)  # also of what is empty, or was there before: it is going to be counted
             self._yard.cap.keep(path.name, digest, self.size, self._expected.unpacked)
+            if self._expected.unpacked is not None:  # first, or for a moment neither it nor a partial is there
+                link_unpacked(self._yard.root, self._expected.unpacked, target, path.with_suffix(".link"))
             os.replace(path, target)
             self._published = True
             with suppress(StoreFailed):  # counted twice for a while is no harm
                 self._yard.cap.release(path.name)
             os.fchmod(self._part.fd, 0o444)  # not before: nobody but root could open it to continue it, or see its lock
             sync_directory(target.parent)
-            if self._expected.unpacked is not None:
-                link_unpacked(self._yard.root, self._expected.unpacked, target, path.with_suffix(".link"))
         except OSError as error:
             raise disk_failed(error, self._yard.cap) from error
 

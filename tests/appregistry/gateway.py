@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -51,12 +51,17 @@ class Got:
 
 
 class RunningGateway:
-    def __init__(self, app: App, url: str, session: aiohttp.ClientSession, clock: Clock, directory: Path) -> None:
+    """``close`` ends it early, before another begins on the same cache."""
+
+    def __init__(
+        self, app: App, url: str, session: aiohttp.ClientSession, clock: Clock, directory: Path, stack: AsyncExitStack
+    ) -> None:
         self.app = app
         self.url = url
         self.clock = clock
         self.directory = directory
         self._session = session
+        self.close = stack.aclose
 
     async def get(
         self, target: str, method: str = "GET", headers: Mapping[str, str] | None = None, body: bytes = b""
@@ -96,15 +101,21 @@ async def running_gateway(
         "views": {"default": list(upstreams)},
         **keys,
     }
-    app = build(Configuration.model_validate(document), now=clock)
+    async with AsyncExitStack() as stack:
+        app = build(Configuration.model_validate(document), now=clock)
+        stack.push_async_callback(app.close)
+        url = await stack.enter_async_context(_served(app))
+        session = await stack.enter_async_context(aiohttp.ClientSession(auto_decompress=False))
+        yield RunningGateway(app, url, session, clock, directory, stack)
+
+
+@asynccontextmanager
+async def _served(app: App) -> AsyncIterator[str]:
     server = Server(app.door, limits_of(app.settings))
     socket = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0)
-    url = f"http://127.0.0.1:{socket.sockets[0].getsockname()[1]}"
     try:
-        async with aiohttp.ClientSession(auto_decompress=False) as session:
-            yield RunningGateway(app, url, session, clock, directory)
+        yield f"http://127.0.0.1:{socket.sockets[0].getsockname()[1]}"
     finally:
         socket.close()
         server.pre_shutdown()
         await server.shutdown(1.0)
-        await app.close()

@@ -237,7 +237,9 @@ async def test_what_was_had_once_is_served_while_the_upstream_is_broken(
 
 @pytest.mark.usefixtures("manifest")
 async def test_a_stopped_upstream_a_restart_and_a_held_package_go_together(start: Start, upstream: Upstream) -> None:
-    first = await (await start({"up": upstream})).get(PULL)
+    before = await start({"up": upstream})
+    first = await before.get(PULL)
+    await before.close()
     await upstream.stop()
     again = await start({"up": upstream}, gateway={"offline": True})
     again.clock.advance(365 * 86_400)

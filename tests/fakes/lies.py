@@ -85,6 +85,22 @@ def headers_then(gate: Gate, body: bytes | None = None) -> Behaviour:
     return answer
 
 
+def rest_then(gate: Gate, last: int) -> Behaviour:
+    """All but the last bytes at once; those once the gate opens."""
+
+    async def answer(request: web.BaseRequest, honest: Honest) -> web.StreamResponse:
+        response = web.StreamResponse(status=honest.status, headers=honest.headers)
+        response.content_length = len(honest.body)
+        await response.prepare(request)
+        await response.write(honest.body[:-last])
+        await gate()
+        await response.write(honest.body[-last:])
+        await response.write_eof()
+        return response
+
+    return answer
+
+
 def chunked(body: bytes, status: int = 200) -> Behaviour:
     """A body whose length nobody announces."""
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import sqlite3
 import threading
 
 import pytest
@@ -158,3 +159,26 @@ async def test_what_was_served_a_moment_ago_is_held(
     assert (200, 200, 206) == (cold.status, head.status, again.status)
     assert BLOB[5:10] == again.body
     assert [] == still
+
+
+async def test_what_was_served_a_moment_ago_outlives_a_gateway_that_stops(
+    registry: Registry, gateways: Gateways
+) -> None:
+    registry.add_blob("library/app", BLOB)
+    gate = Gate()
+    registry.on["blob"] = lies.rest_then(gate, 1000)
+    gateway = await gateways.start({"hub": registry})
+    asking = asyncio.create_task(gateway.get(PATH))
+    await gate.reached()
+    await until(lambda: sum(path.stat().st_size for path in gateway.ingests) > 1_000_000)
+    index = sqlite3.connect(gateway.cache / "index.db", isolation_level=None)
+    index.execute("BEGIN IMMEDIATE")  # another gateway is at it: what is known of the blob cannot be written down yet
+    gate.open()
+    served = await asking
+    stopping = asyncio.create_task(gateway.close())
+    await asyncio.wait([stopping], timeout=0.3)
+    index.close()
+    await stopping
+
+    assert (200, BLOB) == (served.status, served.body)
+    assert [digest(BLOB)] == gateway.blobs

@@ -259,6 +259,29 @@ async def test_a_file_that_is_being_made_durable_can_still_be_opened_for_its_loc
     assert 0o444 == (tmp_path / "blobs" / "sha256" / WANT.digest.hex).stat().st_mode & 0o777
 
 
+async def test_a_package_is_found_by_its_tar_from_the_moment_it_is_visible(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the two, another process would find neither the package nor a partial of it, and fetch it once more."""
+    store, want, found, rename = prepared(tmp_path), Expected(unpacked=UNPACKED), [], os.replace
+
+    def look(source: Path, target: Path) -> None:
+        rename(source, target)
+        if Path(target).parent.parent.name == "blobs":
+            found.append(store.find_here(want))
+
+    partial = await claimed(store, want)
+    await partial.begins("quay", "owner", None)
+    await partial.write(packed())
+    monkeypatch.setattr(os, "replace", look)
+    await partial.commit()
+    await partial.leave(keep=True)
+
+    (by_tar,) = found
+    assert by_tar is not None
+    assert packed() == await by_tar.read()
+
+
 # --- begun anew
 
 
