@@ -160,7 +160,25 @@ class NameWant:
     @property
     def key(self) -> str:
         """Equal for equal names whatever the place; words are separated by blanks, which no parsed name contains."""
-        return f"{self.kind} {self.repository or '-'} {self.name or '-'}"
+        return f"{self.kind} {_word(self.repository)} {_word(self.name)}"
+
+
+_NO_WORD = "-"
+_DASH = '"-"'
+"""A name that is a dash (a media type that clients may filter by); no parsed name contains a quotation mark."""
+
+
+def _word(text: str) -> str:
+    return _DASH if text == _NO_WORD else text or _NO_WORD
+
+
+def want_of(place: Place, key: str) -> NameWant | None:
+    """The want whose key this is; None for what this version does not know."""
+    words = key.split(" ")
+    if len(words) != 3 or words[0] not in set(Kind):
+        return None
+    repository, name = ({_NO_WORD: "", _DASH: _NO_WORD}.get(word, word) for word in words[1:])
+    return NameWant(place, Kind(words[0]), repository, name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,13 +13,12 @@ from itertools import chain
 
 from apprproxy.app import App
 from apprproxy.core.digest import Digest, MalformedDigest
-from apprproxy.core.model import MAX_DOCUMENT, Expected, Kind, NameWant
+from apprproxy.core.model import MAX_DOCUMENT, Expected, Kind, NameWant, Place, want_of
 from apprproxy.core.ports import Held
 from apprproxy.gateway.member import Member
 from apprproxy.ops.logs import logger
 from apprproxy.store.below import DEPTH
 from apprproxy.store.lock_file import read
-from apprproxy.upkeep.title import want_of
 
 _DOCUMENTS = {Kind.TAG, Kind.PACKAGE, Kind.RELEASE}
 _PRESENT = {Kind.PRESENCE, Kind.MANIFEST_PRESENCE}
@@ -92,7 +91,7 @@ class Recovery:
     def _names(self) -> Iterator[Known]:
         for name, key, record in self._app.names.all_names():
             member, upstream = self._app.members.get(name), self._app.settings.upstreams.get(name)
-            want = want_of(name, upstream.kind, key) if upstream is not None else None
+            want = want_of(Place(name, (name,), upstream.kind), key) if upstream is not None else None
             if member is None or want is None or member.locked is not None:
                 continue
             if want.kind in _DOCUMENTS or want.kind is Kind.REFERRERS:

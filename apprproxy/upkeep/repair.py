@@ -5,12 +5,12 @@ from dataclasses import replace
 
 from apprproxy.app import App
 from apprproxy.core.errors import Failure
-from apprproxy.core.model import BlobWant, Expected, Kind, NameWant, Place
+from apprproxy.core.model import BlobWant, Expected, Kind, NameWant, Place, want_of
 from apprproxy.settings import Settings
 from apprproxy.store.membership import upstream_of
 from apprproxy.store.names import DiskNames
 from apprproxy.upkeep.findings import Finding
-from apprproxy.upkeep.title import expected_of, want_of
+from apprproxy.upkeep.title import expected_of
 
 
 def with_names(names: DiskNames, findings: Iterable[Finding]) -> list[Finding]:
@@ -66,6 +66,6 @@ def _blob_wants(app: App, finding: Finding, expected: Expected) -> Iterator[Blob
 def _name_wants(settings: Settings, finding: Finding) -> Iterator[NameWant]:
     for name, key in finding.names:
         upstream = settings.upstreams.get(name)
-        want = want_of(name, upstream.kind, key) if upstream is not None else None
+        want = want_of(Place(name, (name,), upstream.kind), key) if upstream is not None else None
         if want is not None:
             yield want

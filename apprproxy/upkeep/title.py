@@ -64,15 +64,6 @@ def records_of(names: DiskNames, title: Title) -> dict[str, Record]:
     return {key: record for key, record in found.items() if record is not None}
 
 
-def want_of(upstream: str, kind: str, key: str) -> NameWant | None:
-    """What a record's key asks; None for what this version does not know. ``kind`` is the upstream's."""
-    words = key.split(" ")
-    if len(words) != 3 or words[0] not in set(Kind):
-        return None
-    repository, name = ("" if word == "-" else word for word in words[1:])
-    return NameWant(Place(upstream, (upstream,), kind), Kind(words[0]), repository, name)
-
-
 def expected_of(key: str) -> Expected:
     """What a key of the index stands for."""
     if key.startswith("unpacked:"):

@@ -259,6 +259,17 @@ async def test_fifty_who_pull_at_once_cost_one_manifest_and_one_package(start: S
     assert (1, 1) == (upstream.count("/1.0.0/helm"), upstream.count("/blobs/"))
 
 
+@pytest.mark.usefixtures("manifest")
+async def test_a_filter_that_is_a_dash_is_not_the_name_without_a_filter(start: Start, upstream: Upstream) -> None:
+    """The genuine servers say that no release has the media type ``-``, which anybody may ask for."""
+    gateway = await start({"up": upstream})
+    filtered = await gateway.get(f"{PACKAGE}?media_type=-")
+    whole = await gateway.get(PACKAGE)
+
+    assert [] == filtered.json
+    assert ["1.0.0"] == [one["release"] for one in whole.json]
+
+
 # --- gone
 
 

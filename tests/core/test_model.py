@@ -5,11 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apprproxy.core.digest import Digest
-from apprproxy.core.model import Expected, Kind, NameWant, Place
+from apprproxy.core.model import Expected, Kind, NameWant, Place, want_of
 from tests.core.laws import law
 
 DIGEST = Digest.of(b"content")
-words = st.from_regex(r"[A-Za-z0-9._/@:%=&-]{1,20}", fullmatch=True)
+words = st.from_regex(r"[A-Za-z0-9._/@:%=&-]{1,20}", fullmatch=True) | st.just("-")
 
 
 @pytest.mark.parametrize(("content", "unpacked"), [(None, None), (DIGEST, DIGEST)])
@@ -34,17 +34,23 @@ def test_a_size_is_a_hint_and_no_part_of_the_want() -> None:
 @given(st.tuples(st.sampled_from(Kind), words | st.just(""), words | st.just("")), st.data())
 def test_keys_of_names_are_equal_only_for_equal_names(want: tuple[Kind, str, str], data: st.DataObject) -> None:
     other = data.draw(st.tuples(st.sampled_from(Kind), words | st.just(""), words | st.just("")))
-    if "-" in (*want[1:], *other[1:]):
-        return
     here, there = Place("up", ("up",)), Place("view", ("up", "other"))
 
     assert (want == other) == (NameWant(here, *want).key == NameWant(there, *other).key)
 
 
 @law
-@given(st.sampled_from(Kind), words, words)
-def test_a_key_is_three_words(kind: Kind, repository: str, name: str) -> None:
-    assert 3 == len(NameWant(Place("up", ("up",)), kind, repository, name).key.split(" "))
+@given(st.sampled_from(Kind), words | st.just(""), words | st.just(""))
+def test_a_key_is_three_words_that_are_read_back(kind: Kind, repository: str, name: str) -> None:
+    want = NameWant(Place("up", ("up",)), kind, repository, name)
+
+    assert 3 == len(want.key.split(" "))
+    assert want == want_of(want.place, want.key)
+
+
+@pytest.mark.parametrize("key", ["", "tag", "tag a", "tag a b c", "nothing a b"])
+def test_what_is_no_key_is_no_want(key: str) -> None:
+    assert None is want_of(Place("up", ("up",)), key)
 
 
 def test_labels_come_from_a_closed_set() -> None:
