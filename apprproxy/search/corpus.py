@@ -22,6 +22,8 @@ LIMIT = 100_000
 _WORDS = re.compile(r"[^/._-]+")
 _LAST = "\U0010ffff"
 _LIKELY = 3
+_WRONG = 3
+"""Words of a text that are mended; one with more errors is no slip of a finger, and every word takes milliseconds."""
 _CORRECTED = 8
 
 
@@ -92,6 +94,8 @@ class Corpus:
     def _corrected(self, wanted: str) -> Iterator[str]:
         """The text with one error in any of its words mended; nothing where a word is beyond that."""
         words = _WORDS.findall(wanted)
+        if sum(word not in self._vocabulary for word in words) > _WRONG:
+            return
         likely = [[word] if word in self._vocabulary else self._vocabulary.near(word, _LIKELY) for word in words]
         for chosen in islice(product(*likely), _CORRECTED):
             mended = iter(chosen)

@@ -24,6 +24,8 @@ QUERIES = (
     "x" * 256,
     "-",
     "aaaa-aaaa-aaaa",
+    "00x01-01x02-02x03",
+    "-".join(f"0{one % 10}x{one // 10}" for one in range(50)),
 )
 _FIRST = ("nginx", "prometheus", "redis", "postgres", "kafka", "grafana", "etcd", "vault", "istio", "argo")
 _SECOND = ("operator", "exporter", "agent", "server", "proxy", "ui", "chart", "sidecar", "init", "tools")
