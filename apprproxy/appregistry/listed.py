@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
-import orjson
-
 from apprproxy.appregistry import paths, shapes
+from apprproxy.appregistry.documents import NotADocument, elements
 from apprproxy.appregistry.resolve import highest_first
 from apprproxy.appregistry.shapes import NotTheShape
 from apprproxy.core.digest import Digest
@@ -68,12 +68,8 @@ class PackageNames:
 
 
 def _objects(document: bytes) -> Iterator[dict[str, Any]]:
-    try:
-        found = orjson.loads(document)
-    except orjson.JSONDecodeError:
-        return
-    if isinstance(found, list):
-        yield from (one for one in found if isinstance(one, dict))
+    with suppress(NotADocument):
+        yield from (one for one, _ in elements(document) if isinstance(one, dict))
 
 
 def _matching(pattern: re.Pattern[str], found: object) -> list[str]:

@@ -1,28 +1,49 @@
 """Lists of several upstreams as one. Pure; idempotent; the first upstream that has a name owns it."""
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
-import orjson
+from apprproxy.appregistry.documents import elements, joined
 
 Admits = Callable[[str, str], bool]
 """Does what this member lists under a name count?"""
 
 
-def merged_packages(lists: Iterable[Iterable[Mapping[str, Any]]]) -> list[Mapping[str, Any]]:
-    """In the order of the lists, then in each list's own; objects are passed on whole, unknown fields included."""
-    owned: dict[str, Mapping[str, Any]] = {}
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A package of a list; ``raw`` is how it came, unknown fields included."""
+
+    name: str
+    raw: bytes
+
+
+def entries(document: bytes) -> Iterator[Entry]:
+    """Of a list that has been checked (``shapes.check_packages``)."""
+    return (Entry(package["name"], raw) for package, raw in elements(document))
+
+
+def merged(lists: Iterable[Iterable[Entry]]) -> list[Entry]:
+    """In the order of the lists, then in each list's own."""
+    owned: dict[str, Entry] = {}
     for packages in lists:
         for package in packages:
-            owned.setdefault(str(package["name"]), package)
+            owned.setdefault(package.name, package)
     return list(owned.values())
 
 
-def merged_documents(lists: Iterable[tuple[str, bytes]], admits: Admits) -> list[Mapping[str, Any]]:
+def merged_documents(documents: Iterable[tuple[str, bytes]], admits: Admits) -> list[Entry]:
     """The same of members and what each sent, without what does not count: that keeps nobody from owning the name."""
-    documents = ((member, orjson.loads(document)) for member, document in lists)
-    return merged_packages(
-        (package for package in document if admits(member, str(package["name"])))
-        for member, document in documents
-        if isinstance(document, list)
+    return merged(
+        (package for package in entries(document) if admits(member, package.name)) for member, document in documents
     )
+
+
+def matching(packages: Iterable[Entry], query: str) -> Iterator[Entry]:
+    """The packages whose name contains the text, whatever its case; never a regular expression."""
+    wanted = query.casefold()
+    return (package for package in packages if wanted in package.name.casefold())
+
+
+def written(packages: Iterable[Entry]) -> bytes:
+    """As a list."""
+    return joined(package.raw for package in packages)

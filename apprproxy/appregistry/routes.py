@@ -10,7 +10,7 @@ from aiohttp import web
 
 from apprproxy.appregistry import shapes
 from apprproxy.appregistry.errors import error_body
-from apprproxy.appregistry.merge import merged_documents
+from apprproxy.appregistry.merge import Entry, matching, merged_documents, written
 from apprproxy.appregistry.paths import (
     Blob,
     Channels,
@@ -57,8 +57,8 @@ _MERGES = 2
 _GZIP = "application/x-gzip"
 """The only type that every client knows; and never with Content-Encoding, which would make clients unpack it."""
 
-Chosen = Callable[[list[Mapping[str, Any]]], list[Any]]
-"""Of all packages, what is asked for."""
+Told = Callable[[list[Entry]], bytes]
+"""All packages as the answer to what is asked for."""
 
 
 class AppRegistryFace:
@@ -142,7 +142,7 @@ class AppRegistryFace:
         named = answers[0].named
         if len(answers) == 1 and named is not None and not path.query and not self._gateway.narrow(answers[0].member):
             return await send_named(exchange, named, NAMES, _JSON)
-        return await self._merged(exchange, answers, lambda listed: list(shapes.matching(listed, path.query)))
+        return await self._merged(exchange, answers, lambda listed: written(matching(listed, path.query)))
 
     async def _search(self, exchange: Exchange, path: Search) -> web.StreamResponse:
         exchange.kind, exchange.name = Kind.PACKAGES, "search"
@@ -150,13 +150,11 @@ class AppRegistryFace:
         answers = await self._gateway.survey(want, again=exchange.again)
         return await self._merged(exchange, answers, lambda listed: _names_found(listed, path.text))
 
-    async def _merged(self, exchange: Exchange, answers: list[Answer], chosen: Chosen) -> web.StreamResponse:
+    async def _merged(self, exchange: Exchange, answers: list[Answer], told: Told) -> web.StreamResponse:
         lists = sum_up(answers)
         async with self._merges:
             contents = await lists.contents()
-            body = await asyncio.to_thread(
-                lambda: orjson.dumps(chosen(merged_documents(contents, self._gateway.lists)))
-            )
+            body = await asyncio.to_thread(lambda: told(merged_documents(contents, self._gateway.lists)))
         exchange.found(lists.verdict, lists.upstreams)
         headers = {**about(lists.verdict, lists.upstreams, NAMES), **_JSON, **lists.partial}
         return await send_body(exchange, 200, body, headers)
@@ -222,8 +220,8 @@ class AppRegistryFace:
         return await send_pieces(exchange, length, _in_base64(begin, held, end), headers)
 
 
-def _names_found(listed: list[Mapping[str, Any]], text: str) -> list[Any]:
-    return [package["name"] for package in shapes.matching(listed, text)] if text else []
+def _names_found(listed: list[Entry], text: str) -> bytes:
+    return orjson.dumps([package.name for package in matching(listed, text)] if text else [])
 
 
 async def _in_base64(begin: bytes, held: Held, end: bytes) -> AsyncIterator[bytes]:

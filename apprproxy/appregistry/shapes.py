@@ -1,12 +1,13 @@
 """The JSON that App Registry servers send: what is relied on is checked, the rest is passed on as it came. Pure."""
 
+import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any
 
-import orjson
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from apprproxy.appregistry.documents import NotADocument, elements, joined, parsed
 from apprproxy.core.digest import Digest
 
 _SHORT = re.compile(r"application/vnd\.[a-z]+\.package-manifest\.(.+)\.v\d+\.json")
@@ -80,7 +81,9 @@ def pin_of(package: str, release: str, media_type: str) -> str:
 
 def _read(adapter: TypeAdapter[Any], body: bytes) -> Any:
     try:
-        return adapter.validate_json(body)
+        return adapter.validate_python(parsed(body))
+    except NotADocument as error:
+        raise NotTheShape(str(error)) from None
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         where = ".".join(map(str, first["loc"])) or "document"
@@ -120,15 +123,15 @@ def same_release(asked: str, answered: str) -> bool:
 
 def hold(body: bytes, pins: Mapping[str, Digest]) -> bytes:
     """The document, one manifest or a list of them, with first-seen digests in place of those that moved."""
-    document = orjson.loads(body)
-    for manifest in document if isinstance(document, list) else [document]:
-        shape = PackageManifest.model_validate(manifest)
-        if shape.pin in pins:
-            manifest["content"]["digest"] = pins[shape.pin].hex
-    return orjson.dumps(document)
+    try:
+        return joined([_held(manifest, raw, pins) for manifest, raw in elements(body)])
+    except NotADocument:  # no list, then: that it is a document has been checked
+        return _held(parsed(body), body, pins)
 
 
-def matching(packages: Iterable[Mapping[str, Any]], query: str) -> Iterator[Mapping[str, Any]]:
-    """The packages whose name contains the text, whatever its case; never a regular expression."""
-    wanted = query.casefold()
-    return (package for package in packages if wanted in str(package["name"]).casefold())
+def _held(manifest: Any, raw: bytes, pins: Mapping[str, Digest]) -> bytes:
+    shape = PackageManifest.model_validate(manifest)
+    if shape.pin not in pins:
+        return raw
+    manifest["content"]["digest"] = pins[shape.pin].hex
+    return json.dumps(manifest).encode()

@@ -7,13 +7,13 @@ import random
 from contextlib import suppress
 from typing import Any
 
-import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from apprproxy.appregistry import shapes
-from apprproxy.appregistry.merge import merged_documents, merged_packages
+from apprproxy.appregistry.documents import NotADocument, elements, parsed
+from apprproxy.appregistry.merge import Entry, entries, matching, merged, merged_documents, written
 from apprproxy.core.digest import Digest
 from apprproxy.store.unpacked import NotGzip, unpacked_digest
 from tests.core.laws import law
@@ -21,7 +21,11 @@ from tests.core.laws import law
 # --- lists merged
 
 values = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=5),
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**30), 10**30)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
     max_leaves=6,
 )
@@ -30,65 +34,126 @@ listed = st.builds(
     st.sampled_from(["a/a", "a/b", "b/a", "b/b", "c/c"]),
     st.dictionaries(st.text(max_size=4).filter(lambda key: key != "name"), values, max_size=3),
 )
-lists = st.lists(listed, max_size=5)
+layouts = st.sampled_from(
+    [
+        json.dumps,
+        lambda packages: json.dumps(packages, indent=2, ensure_ascii=False),
+        lambda packages: json.dumps(packages, separators=(",", ":")),
+        lambda packages: json.dumps(packages, separators=(" ,\r\n\t", " : ")) + "\n",
+    ]
+)
+documents = st.builds(lambda packages, layout: layout(packages).encode(), st.lists(listed, max_size=5), layouts)
+"""Lists as servers write them, each in its own way."""
+
+
+def whole(document: bytes) -> list[Entry]:
+    return merged([entries(document)])
 
 
 @law
-@given(lists)
-def test_merging_a_list_with_itself_changes_nothing(packages: list[dict[str, Any]]) -> None:
-    once = merged_packages([packages])
+@given(documents)
+def test_merging_a_list_with_itself_changes_nothing(document: bytes) -> None:
+    once = whole(document)
 
-    assert once == merged_packages([packages, packages]) == merged_packages([once]) == merged_packages([once, packages])
-
-
-@law
-@given(st.lists(lists, max_size=4))
-def test_the_first_owner_wins_and_order_is_that_of_first_sight(members: list[list[dict[str, Any]]]) -> None:
-    every = [package for packages in members for package in packages]
-    merged = merged_packages(members)
-
-    assert list(dict.fromkeys(package["name"] for package in every)) == [package["name"] for package in merged]
-    for package in merged:
-        owner = next(one for one in every if one["name"] == package["name"])
-        assert json.dumps(owner) == json.dumps(package)
+    assert once == merged([entries(document), entries(document)]) == merged([once]) == merged([once, once])
 
 
 @law
-@given(lists, lists, lists)
-def test_merging_in_steps_is_merging_at_once(
-    a: list[dict[str, Any]], b: list[dict[str, Any]], c: list[dict[str, Any]]
-) -> None:
-    assert merged_packages([a, b, c]) == merged_packages([merged_packages([a, b]), c])
-    assert merged_packages([a, b, c]) == merged_packages([a, merged_packages([b, c])])
+@given(st.lists(documents, max_size=4))
+def test_the_first_owner_wins_and_order_is_that_of_first_sight(members: list[bytes]) -> None:
+    every = [package for document in members for package in json.loads(document)]
+    found = merged(map(entries, members))
+
+    assert list(dict.fromkeys(package["name"] for package in every)) == [package.name for package in found]
+    for package in found:
+        owner = next(one for one in every if one["name"] == package.name)
+        assert json.dumps(owner) == json.dumps(json.loads(package.raw))
 
 
 @law
-@given(st.lists(lists, max_size=4), st.integers(0, 3))
-def test_a_name_that_does_not_count_for_a_member_is_the_next_ones(
-    members: list[list[dict[str, Any]]], owner: int
-) -> None:
-    said = [(str(at), json.dumps(packages).encode()) for at, packages in enumerate(members)]
-    merged = merged_documents(said, lambda member, name: not name.startswith("a/") or member == str(owner))
-    owned = [package for package in merged if str(package["name"]).startswith("a/")]
+@given(st.lists(documents, max_size=4))
+def test_every_byte_of_a_package_is_passed_on(members: list[bytes]) -> None:
+    found = merged_documents([(str(at), document) for at, document in enumerate(members)], lambda _, __: True)
 
-    of_owner = [one for one in members[owner] if one["name"].startswith("a/")] if owner < len(members) else []
-    assert json.dumps(merged_packages([of_owner])) == json.dumps(owned)
+    assert all(any(package.raw in document for document in members) for package in found)
+    assert [json.loads(package.raw) for package in found] == json.loads(written(found))
 
 
 @law
-@given(st.lists(lists, max_size=4))
-def test_what_every_member_may_list_is_merged_whole(members: list[list[dict[str, Any]]]) -> None:
-    said = [(str(at), json.dumps(packages).encode()) for at, packages in enumerate(members)]
+@given(documents, documents, documents)
+def test_merging_in_steps_is_merging_at_once(one: bytes, two: bytes, three: bytes) -> None:
+    a, b, c = whole(one), whole(two), whole(three)
 
-    assert json.dumps(merged_packages(members)) == json.dumps(merged_documents(said, lambda _, __: True))
+    assert merged([a, b, c]) == merged([merged([a, b]), c]) == merged([a, merged([b, c])])
 
 
 @law
-@given(lists, st.text(max_size=6))
-def test_a_query_finds_exactly_the_names_that_contain_it(packages: list[dict[str, Any]], query: str) -> None:
-    found = list(shapes.matching(packages, query))
+@given(st.lists(documents, max_size=4), st.integers(0, 3))
+def test_a_name_that_does_not_count_for_a_member_is_the_next_ones(members: list[bytes], owner: int) -> None:
+    said = [(str(at), document) for at, document in enumerate(members)]
+    found = merged_documents(said, lambda member, name: not name.startswith("a/") or member == str(owner))
+    of_owner = whole(members[owner]) if owner < len(members) else []
 
-    assert [one for one in packages if query.casefold() in one["name"].casefold()] == found
+    assert [one for one in of_owner if one.name.startswith("a/")] == [one for one in found if one.name.startswith("a/")]
+
+
+@law
+@given(documents, st.text(max_size=6))
+def test_a_query_finds_exactly_the_names_that_contain_it(document: bytes, query: str) -> None:
+    packages = whole(document)
+
+    assert [one for one in packages if query.casefold() in one.name.casefold()] == list(matching(packages, query))
+
+
+NOT_LISTS = {
+    "nothing": b"",
+    "no list": b'{"name": "a/a"}',
+    "NaN": b'[{"name": "a/a", "score": NaN}]',
+    "infinity": b'[{"name": "a/a", "score": -Infinity}]',
+    "a number beyond all bounds": b'[{"name": "a/a", "score": 1e999}]',
+    "half a list": b'[{"name": "a/a"}',
+    "half an element": b'[{"name": "a/a"',
+    "no commas": b'[{"name": "a/a"} {"name": "a/b"}]',
+    "a comma at the end": b'[{"name": "a/a"},]',
+    "a comma at the beginning": b'[,{"name": "a/a"}]',
+    "two lists": b"[][]",
+    "something behind it": b"[] x",
+    "no text": b"[\xff]",
+    "too deep": b'[{"name": "a/a", "x": ' + b"[" * 100_000,
+    "deep, and closed": b'[{"name": "a/a", "x": ' + b"[" * 5000 + b"]" * 5000 + b"}]",
+    "half a character in the name": b'[{"name": "\\ud800"}]',
+    "no name": b'[{"nam": "a/a"}]',
+    "a name that is no text": b'[{"name": 7}]',
+}
+
+
+@pytest.mark.parametrize("body", NOT_LISTS.values(), ids=NOT_LISTS)
+def test_what_cannot_be_merged_is_no_list(body: bytes) -> None:
+    with pytest.raises(shapes.NotTheShape):
+        shapes.check_packages(body)
+
+
+@law
+@given(documents)
+def test_what_is_taken_for_a_list_can_be_merged(document: bytes) -> None:
+    shapes.check_packages(document)
+
+    assert json.loads(written(entries(document))) == json.loads(document)
+
+
+@law
+@given(st.binary(max_size=40) | st.text('[]{},:"0123456789eE+-.NaIty \\ud8/', max_size=40).map(str.encode))
+def test_a_document_is_read_in_one_way(body: bytes) -> None:
+    """Cut into its elements and read whole, it is the same, or it is none."""
+    cut: Any = None
+    with suppress(NotADocument):
+        cut = [value for value, _ in elements(body)]
+    try:
+        read = parsed(body)
+    except NotADocument:
+        read = None
+
+    assert cut == (read if isinstance(read, list) else None)
 
 
 # --- first-seen digests in documents
@@ -123,7 +188,7 @@ def test_holding_changes_the_digests_of_pinned_entries_and_nothing_else(
     document: list[dict[str, Any]], chosen: random.Random
 ) -> None:
     pins = pinned(document, chosen)
-    held = orjson.loads(shapes.hold(orjson.dumps(document), pins))
+    held = json.loads(shapes.hold(json.dumps(document).encode(), pins))
 
     for before, after in zip(document, held, strict=True):
         pin = shapes.PackageManifest.model_validate(before).pin
@@ -137,7 +202,7 @@ def test_holding_changes_the_digests_of_pinned_entries_and_nothing_else(
 @given(st.lists(manifests, max_size=4), st.randoms(use_true_random=False))
 def test_holding_twice_is_holding_once(document: list[dict[str, Any]], chosen: random.Random) -> None:
     pins = pinned(document, chosen)
-    once = shapes.hold(orjson.dumps(document), pins)
+    once = shapes.hold(json.dumps(document).encode(), pins)
 
     assert once == shapes.hold(once, pins)
 
@@ -147,13 +212,13 @@ def test_holding_twice_is_holding_once(document: list[dict[str, Any]], chosen: r
 def test_a_manifest_of_its_own_is_held_like_one_in_a_list(manifest: dict[str, Any]) -> None:
     pin = shapes.PackageManifest.model_validate(manifest).pin
     pins = {pin: Digest.of(b"first")}
-    alone = orjson.loads(shapes.hold(orjson.dumps(manifest), pins))
+    alone = json.loads(shapes.hold(json.dumps(manifest).encode(), pins))
 
-    assert [alone] == orjson.loads(shapes.hold(orjson.dumps([manifest]), pins))
+    assert [alone] == json.loads(shapes.hold(json.dumps([manifest]).encode(), pins))
 
 
 @law
-@given(st.binary(max_size=200) | st.text(max_size=50).map(str.encode) | values.map(orjson.dumps))
+@given(st.binary(max_size=200) | st.text(max_size=50).map(str.encode) | values.map(json.dumps).map(str.encode))
 def test_no_bytes_whatever_crash_the_reading_of_a_document(body: bytes) -> None:
     for read in (
         shapes.read_manifest,

@@ -77,11 +77,32 @@ async def test_a_list_that_lacks_a_member_says_so(
     other.silent = trouble == "silent"
     answers = {"html 404": html(404), "html 500": html(500), "no list": as_json({"oh": "no"})}
     other.twist = lambda _: answers.get(trouble)
-    gateway = await start({"one": upstream, "two": other}, timeouts={"name": "300ms"})
+    patience = {"timeouts": {"name": "1s"}} if trouble == "silent" else {}
+    gateway = await start({"one": upstream, "two": other}, **patience)
     got = await gateway.get(LIST)
 
     assert (200, ["alice/nginx"]) == (got.status, listed(got.json))
     assert "two" == got.headers["Apprproxy-Partial"]
+
+
+@pytest.mark.parametrize("target", [LIST, f"{LIST}?query=a", f"{LIST}/search?q=a"])
+@pytest.mark.parametrize("before", ["never", "before"])
+async def test_a_member_whose_list_is_no_json_does_not_spoil_the_others(
+    before: str, target: str, start: Start, upstream: Upstream, other: Upstream
+) -> None:
+    """``NaN`` is taken for a number by some readers of JSON, and refused by others."""
+    holds(upstream, "alice/nginx")
+    holds(other, "bob/app")
+    gateway = await start({"one": upstream, "two": other})
+    if before == "before":
+        await gateway.get(LIST)
+        gateway.clock.advance(120)
+    other.twist = lambda _: Answer(200, b'[{"name": "bob/app", "releases": ["1.0.0"], "score": NaN}]')
+    got = await gateway.get(target)
+
+    names = got.json if "search" in target else listed(got.json)
+    assert (200, ["alice/nginx"] if before == "never" else ["alice/nginx", "bob/app"]) == (got.status, names)
+    assert (None if before == "before" else "two") == got.headers.get("Apprproxy-Partial")
 
 
 async def test_a_member_that_fails_is_stood_in_for_by_what_it_said_before(
