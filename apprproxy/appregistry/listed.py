@@ -6,10 +6,10 @@ from contextlib import suppress
 from typing import Any
 
 from apprproxy.appregistry import paths, shapes
-from apprproxy.appregistry.documents import NotADocument, elements
 from apprproxy.appregistry.resolve import highest_first
 from apprproxy.appregistry.shapes import NotTheShape
 from apprproxy.core.digest import Digest
+from apprproxy.core.documents import NotADocument, elements
 from apprproxy.core.errors import Malformed
 from apprproxy.core.listing import Base, Command, Facts, Listed, Pinned
 from apprproxy.core.model import Expected, Kind, NameWant, Place

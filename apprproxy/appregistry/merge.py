@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from apprproxy.appregistry.documents import elements, joined
+from apprproxy.core.documents import elements, listed
 
 Admits = Callable[[str, str], bool]
 """Does what this member lists under a name count?"""
@@ -46,4 +46,4 @@ def matching(packages: Iterable[Entry], query: str) -> Iterator[Entry]:
 
 def written(packages: Iterable[Entry]) -> bytes:
     """As a list."""
-    return joined(package.raw for package in packages)
+    return listed(package.raw for package in packages)

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from apprproxy.appregistry.documents import NotADocument, elements, joined, parsed
 from apprproxy.core.digest import Digest
+from apprproxy.core.documents import NotADocument, elements, listed, parsed
 
 _SHORT = re.compile(r"application/vnd\.[a-z]+\.package-manifest\.(.+)\.v\d+\.json")
 _SEMVER = re.compile(r"\d+\.\d+\.\d+(?:[-+].*)?")
@@ -124,7 +124,7 @@ def same_release(asked: str, answered: str) -> bool:
 def hold(body: bytes, pins: Mapping[str, Digest]) -> bytes:
     """The document, one manifest or a list of them, with first-seen digests in place of those that moved."""
     try:
-        return joined([_held(manifest, raw, pins) for manifest, raw in elements(body)])
+        return listed([_held(manifest, raw, pins) for manifest, raw in elements(body)])
     except NotADocument:  # no list, then: that it is a document has been checked
         return _held(parsed(body), body, pins)
 

@@ -6,6 +6,7 @@ from urllib.parse import urljoin, urlsplit
 import orjson
 
 from apprproxy.core.digest import Digest
+from apprproxy.core.documents import NotADocument, fields
 from apprproxy.core.errors import DigestMismatch, NotOffered, NotThere, Outage
 from apprproxy.core.model import MAX_DOCUMENT, Descriptor, Found, NameWant
 from apprproxy.core.ports import Plan
@@ -77,12 +78,11 @@ class Lists(Asking):
 
     def _entries(self, body: bytes, field: str) -> list[str]:
         try:
-            answer = orjson.loads(body)
-        except orjson.JSONDecodeError:
-            raise Outage(self._upstream, "sent a list that is not JSON", 200) from None
-        entries = answer.get(field) if isinstance(answer, dict) else None
-        if entries is None and isinstance(answer, dict) and field in answer:
-            return []  # some registries say null for none
+            entries, raw = fields(body).get(field, ((), b""))
+        except NotADocument as error:
+            raise Outage(self._upstream, f"sent a list that is {error}", 200) from None
+        if raw == b"null":
+            return []  # some registries say so for none
         if not isinstance(entries, list) or not all(isinstance(entry, str) for entry in entries):
             raise Outage(self._upstream, f"sent a list without {field}", 200)
         return entries

@@ -4,13 +4,13 @@ A page is told by the last name on it and not by a number, so that nothing is lo
 """
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import urlencode
 
 import orjson
 
+from apprproxy.core.documents import composed, fields
 from apprproxy.core.errors import Malformed
 from apprproxy.face.target import Target
 
@@ -42,7 +42,19 @@ def paged(names: Sequence[str], page: Page) -> tuple[list[str], str | None]:
     return chosen, more
 
 
-def sorted_list(document: bytes, field: str) -> dict[str, Any]:
-    """A list as an upstream sent it, its names sorted and each once, its other fields kept."""
-    answer: dict[str, Any] = orjson.loads(document)
-    return {**answer, field: sorted(set(answer[field] or []))}
+@dataclass(frozen=True, slots=True)
+class TagList:
+    """A list as an upstream sent it: its tags, sorted and each once, and its other fields as they came."""
+
+    tags: Sequence[str]
+    besides: Mapping[str, bytes]
+
+    def page(self, tags: Sequence[str]) -> bytes:
+        return composed({**self.besides, "tags": orjson.dumps(tags)})
+
+
+def tag_list(document: bytes) -> TagList:
+    """Of a document that has been checked."""
+    found = fields(document)
+    tags, _ = found["tags"]
+    return TagList(tuple(sorted(set(tags or []))), {name: raw for name, (_, raw) in found.items()})

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 
 import orjson
 
+from apprproxy.core import documents
 from apprproxy.core.digest import Digest
+from apprproxy.core.documents import NotADocument
 from apprproxy.oci.manifest import INDEX
 
 EMPTY = orjson.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": []})
@@ -25,27 +27,31 @@ def fallback_tag(subject: Digest) -> str:
 
 def filtered(document: bytes, artifact_type: str) -> bytes:
     """The index with just the descriptors of that type; everything else is kept as it is."""
-    index = orjson.loads(document)
-    index["manifests"] = [one for one in _manifests(document) if one.get("artifactType") == artifact_type]
-    return orjson.dumps(index)
+    return _with(document, [raw for one, raw in _descriptors(document) if one.get("artifactType") == artifact_type])
 
 
 def count(document: bytes) -> int:
-    return len(_manifests(document))
+    return len(_descriptors(document))
 
 
 def joined(pages: Sequence[bytes]) -> bytes:
     """One index of all pages; a single page as it is. Raises NotAnIndex for what is no index with descriptors."""
-    manifests = [one for page in pages for one in _manifests(page)]
-    return pages[0] if len(pages) == 1 else orjson.dumps({**orjson.loads(pages[0]), "manifests": manifests})
+    every = [raw for page in pages for _, raw in _descriptors(page)]
+    return pages[0] if len(pages) == 1 else _with(pages[0], every)
 
 
-def _manifests(document: bytes) -> list[dict[str, object]]:
+def _with(document: bytes, descriptors: Sequence[bytes]) -> bytes:
+    fields = {name: raw for name, (_, raw) in documents.fields(document).items()}
+    return documents.composed({**fields, "manifests": documents.listed(descriptors)})
+
+
+def _descriptors(document: bytes) -> list[tuple[dict[str, object], bytes]]:
+    """Each as it came; raises NotAnIndex."""
     try:
-        index = orjson.loads(document)
-    except orjson.JSONDecodeError:
-        raise NotAnIndex("the answer is not JSON") from None
-    manifests = index.get("manifests") if isinstance(index, dict) else None
-    if not isinstance(manifests, list) or not all(isinstance(one, dict) for one in manifests):
+        value, raw = documents.fields(document).get("manifests", (None, b""))
+        found = list(documents.elements(raw)) if isinstance(value, list) else None
+    except NotADocument as error:
+        raise NotAnIndex(f"the answer is {error}") from None
+    if found is None or not all(isinstance(one, dict) for one, _ in found):
         raise NotAnIndex("the answer is not an image index")
-    return manifests
+    return found

@@ -1,7 +1,7 @@
 """The OCI face: ``/v2/`` as containerd, docker, helm, oras and the others ask for it."""
 
 import asyncio
-from typing import Any, assert_never
+from typing import assert_never
 from urllib.parse import urlencode
 
 import orjson
@@ -23,7 +23,7 @@ from apprproxy.gateway.lookup import Named
 from apprproxy.oci.catalogs import Catalogs
 from apprproxy.oci.errors import error_body
 from apprproxy.oci.manifest import INDEX, media_type
-from apprproxy.oci.paging import Page, asked_page, paged, sorted_list
+from apprproxy.oci.paging import Page, TagList, asked_page, paged, tag_list
 from apprproxy.oci.paths import Blob, Catalog, Manifest, Ping, Referrers, Tags, parse_path
 from apprproxy.oci.referrers import EMPTY, filtered
 
@@ -39,7 +39,7 @@ class OciFace:
         self._places = places
         self._media_types: LRUCache[Digest, str] = LRUCache(4096)
         self._catalogs = Catalogs(gateway.lists)
-        self._tag_lists: LRUCache[Digest, dict[str, Any]] = LRUCache(16)
+        self._tag_lists: LRUCache[Digest, TagList] = LRUCache(16)
 
     def claims(self, path: str) -> bool:
         return path == "/v2" or path.startswith("/v2/")
@@ -117,17 +117,17 @@ class OciFace:
         if page is None:
             return await send_named(exchange, named, NAMES, _JSON)
         answer = await self._tag_list(named)
-        tags, more = paged(answer["tags"], page)
+        tags, more = paged(answer.tags, page)
         exchange.found(named.verdict, named.record.origin)
         headers = {**about(named.verdict, named.record.origin, NAMES), **_JSON, **_next_page(exchange, more)}
-        return await send_body(exchange, 200, orjson.dumps({**answer, "tags": tags}), headers)
+        return await send_body(exchange, 200, answer.page(tags), headers)
 
-    async def _tag_list(self, named: Named) -> dict[str, Any]:
+    async def _tag_list(self, named: Named) -> TagList:
         """Parsed and sorted once: a list may have megabytes, and be paged through by everyone."""
         digest = named.document.digest
         answer = self._tag_lists.get(digest)
         if answer is None:
-            answer = await asyncio.to_thread(sorted_list, await named.document.read(), "tags")
+            answer = await asyncio.to_thread(tag_list, await named.document.read())
             self._tag_lists[digest] = answer
         return answer
 

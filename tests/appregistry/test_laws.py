@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apprproxy.appregistry import shapes
-from apprproxy.appregistry.documents import NotADocument, elements, parsed
 from apprproxy.appregistry.merge import Entry, entries, matching, merged, merged_documents, written
 from apprproxy.core.digest import Digest
 from apprproxy.store.unpacked import NotGzip, unpacked_digest
@@ -139,21 +138,6 @@ def test_what_is_taken_for_a_list_can_be_merged(document: bytes) -> None:
     shapes.check_packages(document)
 
     assert json.loads(written(entries(document))) == json.loads(document)
-
-
-@law
-@given(st.binary(max_size=40) | st.text('[]{},:"0123456789eE+-.NaIty \\ud8/', max_size=40).map(str.encode))
-def test_a_document_is_read_in_one_way(body: bytes) -> None:
-    """Cut into its elements and read whole, it is the same, or it is none."""
-    cut: Any = None
-    with suppress(NotADocument):
-        cut = [value for value, _ in elements(body)]
-    try:
-        read = parsed(body)
-    except NotADocument:
-        read = None
-
-    assert cut == (read if isinstance(read, list) else None)
 
 
 # --- first-seen digests in documents

@@ -1,0 +1,119 @@
+"""A document is read in one way, and its parts are passed on byte for byte."""
+
+import json
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from apprproxy.core.documents import NotADocument, composed, elements, fields, listed, parsed
+from tests.core.laws import law
+
+values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**30), 10**30)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=6),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner, max_size=4),
+    max_leaves=8,
+)
+layouts = st.sampled_from([(",", ":"), (", ", ": "), (" ,\r\n\t", " :\n"), ("\n,", ":")])
+anything = (
+    st.binary(max_size=60)
+    | st.text('[]{},:"0123456789eE+-.NaIty \\ud8/xé', max_size=60).map(str.encode)
+    | values.map(json.dumps).map(str.encode)
+)
+
+
+def written(value: Any, layout: tuple[str, str]) -> bytes:
+    return json.dumps(value, separators=layout, ensure_ascii=False).encode(errors="surrogatepass")
+
+
+@law
+@given(st.lists(values, max_size=5), layouts)
+def test_a_list_is_its_elements_as_they_came(value: list[Any], layout: tuple[str, str]) -> None:
+    body = written(value, layout)
+    found = list(elements(body))
+
+    assert value == [one for one, _ in found] == parsed(listed(raw for _, raw in found))
+    assert all(raw in body for _, raw in found)
+
+
+@law
+@given(st.dictionaries(st.text(max_size=5), values, max_size=5), layouts)
+def test_an_object_is_its_fields_as_they_came(value: dict[str, Any], layout: tuple[str, str]) -> None:
+    body = written(value, layout)
+    found = fields(body)
+    again = composed({name: raw for name, (_, raw) in found.items()})
+
+    assert list(value.items()) == [(name, one) for name, (one, _) in found.items()] == list(parsed(again).items())
+    assert all(raw in body for _, raw in found.values())
+
+
+@law
+@given(anything)
+def test_cut_into_parts_and_read_whole_it_is_the_same_or_none(body: bytes) -> None:
+    read = elements_read = fields_read = None
+    with suppress(NotADocument):
+        read = parsed(body)
+    with suppress(NotADocument):
+        elements_read = [value for value, _ in elements(body)]
+    with suppress(NotADocument):
+        fields_read = {name: value for name, (value, _) in fields(body).items()}
+
+    assert elements_read == (read if isinstance(read, list) else None)
+    assert fields_read is None or fields_read == read
+
+
+REFUSED = {
+    "nothing": b"",
+    "blanks": b" \n",
+    "NaN": b"NaN",
+    "NaN inside": b'{"a": [NaN]}',
+    "infinity": b"[-Infinity]",
+    "a number beyond all bounds": b"[1e999]",
+    "no text": b"[\xff]",
+    "half a list": b"[1",
+    "half an object": b'{"a": 1',
+    "half a field": b'{"a"',
+    "a field without a name": b"{1: 2}",
+    "a comma at the end": b"[1,]",
+    "a comma at the end of an object": b'{"a": 1,}',
+    "a comma at the beginning": b"[,1]",
+    "no commas": b"[1 2]",
+    "two documents": b"[][]",
+    "something behind it": b"{} x",
+    "a byte order mark": b"\xef\xbb\xbf[]",
+    "too deep": b"[" * 200_000,
+    "too deep in an object": b'{"a":' * 200_000,
+    "deep, and closed": b"[" * 50_000 + b"]" * 50_000,
+}
+
+
+@pytest.mark.parametrize("read", [parsed, lambda body: list(elements(body)), fields], ids=["whole", "list", "object"])
+@pytest.mark.parametrize("body", REFUSED.values(), ids=REFUSED)
+def test_what_is_no_document_is_refused_by_every_reader(body: bytes, read: Any) -> None:
+    with pytest.raises(NotADocument):
+        read(body)
+
+
+def test_two_fields_of_one_name_are_refused() -> None:
+    """Of which two readers might choose different ones."""
+    with pytest.raises(NotADocument, match="two fields"):
+        fields(b'{"a": 1, "b": 2, "a": 3}')
+
+
+@pytest.mark.parametrize(
+    ("body", "read", "reason"),
+    [
+        (b"{}", lambda body: list(elements(body)), "not a list"),
+        (b"[]", fields, "not an object"),
+        (b"<html>", fields, "not JSON"),
+    ],
+)
+def test_what_it_is_instead_is_told(body: bytes, read: Any, reason: str) -> None:
+    with pytest.raises(NotADocument, match=reason):
+        read(body)
