@@ -98,6 +98,18 @@ class DiskIngest:
             await asyncio.wrap_future(self._work)
             self._work = None
 
+    async def run(self, call: Callable[..., None], *args: Any) -> None:
+        """In the thread, in its turn: whoever leaves meanwhile waits until it is done. Raises StoreFailed."""
+        await self.drain()
+        self._begin(self._told, call, *args)
+        await self._settled()
+
+    def _told(self, call: Callable[..., None], *args: Any) -> None:
+        try:
+            call(*args)
+        except OSError as error:
+            raise disk_failed(error, self._yard.cap) from error
+
     async def drain(self) -> None:
         """Until all that was taken is in the file."""
         await self.flush()
@@ -164,6 +176,7 @@ class DiskIngest:
                 link_unpacked(self._yard.root, self._expected.unpacked, target, path.with_suffix(".link"))
             os.replace(path, target)
             self._published = True
+            self._part.sidecar.unlink(missing_ok=True)
             with suppress(StoreFailed):  # counted twice for a while is no harm
                 self._yard.cap.release(path.name)
             os.fchmod(self._part.fd, 0o444)  # not before: nobody but root could open it to continue it, or see its lock

@@ -4,21 +4,18 @@
 - A sidecar says what is expected and whose bytes they are; whoever continues hashes anew what is there.
 """
 
-import asyncio
 import json
 import os
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from apprproxy.core.digest import Check
 from apprproxy.core.label import Label
 from apprproxy.core.model import Contribution, Expected
-from apprproxy.core.ports import Held
 from apprproxy.store.held import FileHeld, GrowingFile
-from apprproxy.store.ingest import DiskIngest, Yard, disk_failed
+from apprproxy.store.ingest import DiskIngest, Yard
 from apprproxy.store.part import OpenPart, open_part
 
 _MAX_SIDECAR = 64 * 1024
@@ -45,6 +42,7 @@ class Partial:
         self.growing = GrowingFile(part.reader())
         self.write = self._ingest.write
         self.verify = self._ingest.verify
+        self.commit = self._ingest.commit
 
     @property
     def size(self) -> int:
@@ -60,12 +58,7 @@ class Partial:
         contribution = Contribution(upstream, source, self.size)
         if not self.parts or self.parts[-1] != contribution:
             self.parts = (*self.parts, contribution)
-            await self._run(_write_sidecar, self._part.sidecar, self._expected, self.parts, due)
-
-    async def commit(self) -> Held:
-        held = await self._ingest.commit()
-        await self._run(self._part.sidecar.unlink, True)
-        return held
+            await self._ingest.run(_write_sidecar, self._part.sidecar, self._expected, self.parts, due)
 
     async def leave(self, *, keep: bool) -> None:
         """Without ``keep`` what is there is thrown away."""
@@ -76,15 +69,6 @@ class Partial:
         if not self._part.check.size:
             self._part.remove()
         self._part.close()
-
-    async def _run(self, call: Callable[..., Any], *args: Any) -> None:
-        def attempt() -> None:
-            try:
-                call(*args)
-            except OSError as error:
-                raise disk_failed(error, self._yard.cap) from error
-
-        await asyncio.get_running_loop().run_in_executor(self._yard.threads, attempt)
 
 
 def part_name(expected: Expected) -> str:

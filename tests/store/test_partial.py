@@ -282,6 +282,30 @@ async def test_a_package_is_found_by_its_tar_from_the_moment_it_is_visible(
     assert packed() == await by_tar.read()
 
 
+async def test_a_sidecar_that_is_being_written_when_its_writer_leaves_goes_with_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, begun, go_on, rename = prepared(tmp_path), threading.Event(), threading.Event(), os.replace
+
+    def slow(source: Path, target: Path) -> None:
+        begun.set()
+        go_on.wait(10)
+        rename(source, target)
+
+    partial = await claimed(store)
+    monkeypatch.setattr(os, "replace", slow)
+    beginning = asyncio.create_task(partial.begins("hub", "owner", len(BLOB)))
+    await asyncio.to_thread(begun.wait, 10)
+    beginning.cancel()
+    await asyncio.gather(beginning, return_exceptions=True)
+    leaving = asyncio.create_task(partial.leave(keep=True))
+    await asyncio.wait([leaving], timeout=0.2)
+    go_on.set()
+    await leaving
+
+    assert [] == arriving(tmp_path)
+
+
 # --- begun anew
 
 
