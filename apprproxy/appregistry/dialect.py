@@ -43,6 +43,8 @@ class AppRegistryDialect:
                 return self._manifest(path, want) if media_type else self._manifests(path, want)
             case Kind.PRESENCE:
                 return self._presence(want)
+            case Kind.REPOSITORY:
+                return self._repository(want)
             case Kind.CHANNELS:
                 return self._document(Channels(want.place, want.repository), want, shapes.check_channels)
             case Kind.CHANNEL:
@@ -111,6 +113,13 @@ class AppRegistryDialect:
         if (fault := self.judge(reply)) is not None:
             raise fault
         return Found(Descriptor(digest, -1, _GZIP))
+
+    def _repository(self, want: NameWant) -> Plan[Found]:
+        """Has the package a release at all? One whose releases were all deleted is as good as not there."""
+        body = yield from self._body(Package(want.place, want.repository), want)
+        if not self._shaped(shapes.read_manifests, body):
+            raise NotThere(self._upstream, f"has no release of {want.repository}")
+        return Found(Descriptor(Digest.of(body), len(body), _JSON))
 
     def _packages(self, want: NameWant) -> Plan[Found]:
         path = Request("GET", f"{self._prefix}{write_path(Packages(want.place))[0]}", want.name, kind=want.kind.label)

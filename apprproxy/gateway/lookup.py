@@ -15,7 +15,9 @@ from apprproxy.core.errors import (
     Failure,
     Interrupted,
     NotHeld,
+    NotOffered,
     NotThere,
+    Outage,
     Shut,
     TooSlow,
     UpstreamFault,
@@ -26,7 +28,6 @@ from apprproxy.core.model import (
     Descriptor,
     Expected,
     Found,
-    Kind,
     NameWant,
     Record,
     Verdict,
@@ -39,15 +40,12 @@ from apprproxy.gateway.shelf import Shelf
 
 log = logging.getLogger(__name__)
 
-_BY_DIGEST = (Kind.PRESENCE, Kind.MANIFEST_PRESENCE)
-"""Whether bytes are there, which is no name."""
-
 
 @dataclass(frozen=True, slots=True)
 class Named:
     """A name's answer: where it points and how that came about.
 
-    ``held`` is the document it points at; None only for what is ``_BY_DIGEST``: bytes that need not be here.
+    ``held`` is the document it points at; None only for what is ``bodiless``: it need not be here.
     """
 
     record: Record
@@ -61,25 +59,27 @@ class Named:
 
 
 class Lookups:
+    """``offline``: nobody is ever asked."""
+
     def __init__(self, shelf: Shelf, fetch: FetchManifest, observer: Observer, now: Clock, *, offline: bool) -> None:
         self._shelf = shelf
         self._landing = Landing(shelf, fetch, observer)
         self._observer = observer
         self._now = now
-        self._offline = offline
+        self.offline = offline
         self._running: dict[str, asyncio.Task[Named]] = {}
 
     async def find(self, member: Member, want: NameWant, *, again: bool) -> Named:
         """Raises NotThere for an authoritative *no*, another UpstreamFault for an outage, NotHeld when offline, Denied
         for a name that a lock file has not."""
-        if member.locked is not None and want.kind not in _BY_DIGEST:
+        if member.locked is not None and not want.kind.by_digest:
             return await self._from_lock(member, want, member.locked)
         old = await self._remembered(member, want)
-        decision = decide(old.record if old else None, member.terms, self._now(), again=again, offline=self._offline)
+        decision = decide(old.record if old else None, member.terms, self._now(), again=again, offline=self.offline)
         if isinstance(decision, Serve):
             assert old is not None
             return replace(old, verdict=decision.verdict)
-        if self._offline:
+        if self.offline:
             raise NotHeld(f"{member.name}: offline, and nothing is held for {want.key!r}")
         miss = await self._shelf.misses.recall(member, want.key, again=again)
         if isinstance(miss, NotThere):
@@ -102,7 +102,7 @@ class Lookups:
         return None if held is None else Named(self._record(member, None, target), Verdict(Cache.HIT), held)
 
     def is_fresh(self, member: Member, record: Record) -> bool:
-        return isinstance(decide(record, member.terms, self._now(), again=False, offline=self._offline), Serve)
+        return isinstance(decide(record, member.terms, self._now(), again=False, offline=self.offline), Serve)
 
     async def _from_lock(self, member: Member, want: NameWant, locked: Locked) -> Named:
         """The name as the lock file has it, and never as it is remembered: what was remembered may be the upstream's
@@ -125,7 +125,7 @@ class Lookups:
         if record is None:
             return None
         verdict = Verdict(Cache.HIT)
-        if want.kind in _BY_DIGEST:
+        if want.kind.bodiless:
             return Named(record, verdict, None)
         held = await self._shelf.blobs.find(Expected(record.target.digest))
         return Named(record, verdict, held) if held is not None else None
@@ -218,11 +218,16 @@ class Lookups:
         return Record(target, member.name, checked=now, since=since)
 
     async def _found(self, member: Member, want: NameWant) -> Found:
-        """What the owner says, which may contradict itself."""
+        """What the owner says, which may contradict itself. A list of everything may be empty but is never gone: who
+        had one and has none now fails, so that what it had does not disappear without a word."""
         try:
             return await ask(member.upstream, member.dialect.lookup(want))
         except DigestMismatch as lie:
             self._observer(LieCaught(member.name, "owner", lie.expected, lie.got))
+            raise
+        except (NotThere, NotOffered) as no:
+            if want.kind.everything and await self._shelf.names.get(member.name, want.key) is not None:
+                raise Outage(member.name, f"had a list of {want.kind} and now {no.sentence}", no.status) from no
             raise
 
     async def _settled(self, member: Member, want: NameWant, found: Found, as_of: int) -> Found:

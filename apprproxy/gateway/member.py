@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 from apprproxy.core.label import OWNER
 from apprproxy.core.model import Found, Terms, Where
-from apprproxy.core.ports import Dialect, Locked, Plan, Speaks, Upstream
+from apprproxy.core.ports import Dialect, Locked, Plan, Reply, Request, Speaks, Upstream
+from apprproxy.core.reading import read_by
 from apprproxy.gateway.health import Health
 from apprproxy.gateway.rules import Rules
 
@@ -67,14 +69,18 @@ def trail(headers: Mapping[str, str]) -> str:
 async def ask(upstream: Upstream, plan: Plan[Found]) -> Found:
     """Carry out a plan's requests until it returns; raises UpstreamFault."""
     before = ""
+    step = _next(plan)
+    while isinstance(step, Request):
+        reply = await upstream.send(step)
+        before = trail(reply.headers)
+        step = await read_by(partial(_next, plan), reply, size=len(reply.body))
+    return replace(step, before=before)
+
+
+def _next(plan: Plan[Found], reply: Reply | None = None) -> Request | Found:
+    """What it asks next, or what it has found."""
     try:
-        request = next(plan)
-        while True:
-            reply = await upstream.send(request)
-            before = trail(reply.headers)
-            request = plan.send(reply)
+        return next(plan) if reply is None else plan.send(reply)
     except StopIteration as end:
         found: Found = end.value
-        return replace(found, before=before)
-    finally:
-        plan.close()
+        return found

@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from apprproxy.core.errors import Denied, Exhausted, Failure, NotHeld, NotOffered, NotThere, StoreFailed, UpstreamFault
-from apprproxy.core.model import NameWant
+from apprproxy.core.model import Kind, NameWant, Place
 from apprproxy.core.ports import Names
 from apprproxy.gateway.lookup import Lookups, Named
 from apprproxy.gateway.member import Members
@@ -28,7 +28,8 @@ class Views:
         self._lookups = lookups
 
     async def lookup(self, want: NameWant, *, again: bool = False) -> Named:
-        """A name from the member that owns it; only an authoritative *no* passes it on to the next.
+        """A name from the member that owns it; only an authoritative *no* passes it on to the next, and that of a
+        member that has the repository passes none of its names on.
 
         ``again`` revalidates what is fresh (a client's no-cache). Raises Exhausted (all of NotThere: there is none),
         Denied (no member's lock file has it), NotHeld or Moved.
@@ -39,13 +40,16 @@ class Views:
         noes: list[UpstreamFault] = []
         refusals: list[Denied] = []
         unheld: NotHeld | None = None
-        for name in order(want.place, remembered):
+        left = list(order(want.place, remembered))
+        while left:
+            name = left.pop(0)
             try:
                 named = await self._lookups.find(self._members(name), want, again=again)
             except (NotThere, NotOffered) as no:
                 noes.append(no)
                 if isinstance(no, NotThere) and not no.passes_on:
                     break
+                left = await self._left(want, name, left, noes)
             except Denied as refusal:
                 refusals.append(refusal)
             except NotHeld as nothing:
@@ -63,8 +67,31 @@ class Views:
             raise Denied("; ".join(map(str, refusals)))
         raise Exhausted(noes)
 
+    async def _left(self, want: NameWant, name: str, left: list[str], noes: list[UpstreamFault]) -> list[str]:
+        """Who may still be asked after this member's *no*: nobody behind it in the view, if it has the repository. Its
+        names would be mixed with those of whoever registered the same repository elsewhere."""
+        before = want.place.members[: want.place.members.index(name)]
+        ahead = [one for one in left if one in before]
+        if ahead == left or not want.kind.part or not await self._has(name, want, noes):
+            return left
+        return ahead
+
+    async def _has(self, name: str, want: NameWant, noes: list[UpstreamFault]) -> bool:
+        """Has this member the repository, though not this name in it? Raises Exhausted where it cannot say."""
+        home = NameWant(Place(name, (name,), want.place.protocol), Kind.REPOSITORY, want.repository)
+        try:
+            await self._lookups.find(self._members(name), home, again=False)
+        except NotThere as no:
+            return not no.passes_on
+        except NotOffered:
+            return False
+        except UpstreamFault as outage:
+            raise Exhausted([*noes, outage]) from outage
+        return True
+
     async def recall(self, want: NameWant, *, fresh: bool = False) -> Named | None:
-        """What is held of a name, of the member that had it, without asking anybody; raises Denied.
+        """What is held of a name, of the member that had it or would be asked for it, without asking anybody; raises
+        Denied.
 
         ``fresh``: only what ``lookup`` would answer with without asking.
         """
@@ -79,6 +106,8 @@ class Views:
                 continue
             if named is not None and not (fresh and not self._lookups.is_fresh(member, named.record)):
                 return named
+            if name == remembered or not self._lookups.offline:
+                return None  # it would be asked, and whatever the others hold is not known to be that name
         if len(refusals) == len(want.place.members):
             raise Denied("; ".join(map(str, refusals)))
         return None

@@ -44,7 +44,9 @@ class Asking:
     def request(
         self, method: str, path: str, want: NameWant, headers: Mapping[str, str] | None = None, query: str = ""
     ) -> Request:
-        accept = {Kind.TAGS: JSON, Kind.CATALOG: JSON, Kind.PRESENCE: "*/*"}.get(want.kind, ACCEPT)
+        accept = {Kind.TAGS: JSON, Kind.REPOSITORY: JSON, Kind.CATALOG: JSON, Kind.PRESENCE: "*/*"}.get(
+            want.kind, ACCEPT
+        )
         return Request(
             method,
             path,

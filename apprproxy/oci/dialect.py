@@ -30,6 +30,8 @@ class OciDialect(Asking):
                 return self._presence(want, write_path(Blob(want.place, want.repository, Digest.parse(want.name))))
             case Kind.MANIFEST_PRESENCE:
                 return self._presence(want, write_path(Manifest(want.place, want.repository, Digest.parse(want.name))))
+            case Kind.REPOSITORY:
+                return self._lists.repository(want)
             case Kind.REFERRERS:
                 return self._lists.referrers(want)
             case Kind.CATALOG:

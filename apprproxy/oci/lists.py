@@ -30,6 +30,18 @@ class Lists(Asking):
         pages = yield from self._pages(write_path(Tags(want.place, want.repository)), want)
         return self._names(pages, "tags", {"name": want.repository})
 
+    def repository(self, want: NameWant) -> Plan[Found]:
+        """Has it a tag at all? One that has none is as good as not there."""
+        path = write_path(Tags(want.place, want.repository))
+        reply = yield self.request("GET", path, want, query="n=1")
+        if reply.status == 400:
+            reply = yield self.request("GET", path, want)
+        if reply.status != 200:
+            raise self.fault(reply)
+        if not self._entries(reply.body, "tags"):
+            raise NotThere(self._upstream, f"has no tag in {want.repository}")
+        return Found(Descriptor(Digest.of(reply.body), len(reply.body), JSON))
+
     def catalog(self, want: NameWant) -> Plan[Found]:
         """Many registries do not offer it, and say so in as many ways."""
         pages = yield from self._pages(write_path(Catalog(want.place)), want, optional=True, query=f"n={PAGE}")

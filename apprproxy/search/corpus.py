@@ -22,7 +22,7 @@ LIMIT = 100_000
 _WORDS = re.compile(r"[^/._-]+")
 _LAST = "\U0010ffff"
 _LIKELY = 3
-_WRONG = 3
+_WRONG = 2
 """Words of a text that are mended; one with more errors is no slip of a finger, and every word takes milliseconds."""
 _CORRECTED = 8
 

@@ -20,9 +20,6 @@ from apprproxy.ops.logs import logger
 from apprproxy.store.below import DEPTH
 from apprproxy.store.lock_file import read
 
-_DOCUMENTS = {Kind.TAG, Kind.PACKAGE, Kind.RELEASE}
-_PRESENT = {Kind.PRESENCE, Kind.MANIFEST_PRESENCE}
-
 
 @dataclass(frozen=True, slots=True)
 class Known:
@@ -94,9 +91,9 @@ class Recovery:
             want = want_of(Place(name, (name,), upstream.kind), key) if upstream is not None else None
             if member is None or want is None or member.locked is not None:
                 continue
-            if want.kind in _DOCUMENTS or want.kind is Kind.REFERRERS:
-                yield Known(member, want.repository, Expected(record.target.digest), want.kind in _DOCUMENTS)
-            elif want.kind in _PRESENT and (expected := _present(want)) is not None:
+            if want.kind.content or want.kind is Kind.REFERRERS:
+                yield Known(member, want.repository, Expected(record.target.digest), want.kind.content)
+            elif want.kind.by_digest and (expected := _present(want)) is not None:
                 yield Known(member, want.repository, expected)
 
     def _locked(self, name: str) -> Iterator[Known]:

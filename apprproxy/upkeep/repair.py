@@ -64,8 +64,9 @@ def _blob_wants(app: App, finding: Finding, expected: Expected) -> Iterator[Blob
 
 
 def _name_wants(settings: Settings, finding: Finding) -> Iterator[NameWant]:
+    """Those that bring a document; that its owner has it says nothing of whether it is here."""
     for name, key in finding.names:
         upstream = settings.upstreams.get(name)
         want = want_of(Place(name, (name,), upstream.kind), key) if upstream is not None else None
-        if want is not None:
+        if want is not None and not want.kind.bodiless:
             yield want

