@@ -87,7 +87,13 @@ def provenance_lines(told: dict[str, Any]) -> Iterator[str]:
         yield plain(f"  first seen  {first['digest']}  {first['at']}{moved}")
     yield f"  pinned      {'yes' if told['pinned'] else 'no'}"
     for part in told["parts"]:
-        sources = ", ".join(f"{came['source']} {came['at']}" for came in part["sources"]) or "not held"
-        yield plain(f"  bytes       {part['digest']}  {sources}")
+        yield plain(f"  bytes       {part['digest']}  {_came(part)}")
     for one in told["refused"]:
         yield plain(f"  refused     {one['subject']}  {one['source']} {one['at']}: {one['got']}")
+
+
+def _came(part: dict[str, Any]) -> str:
+    if not part["held"]:
+        return "not held"
+    sources = ", ".join(f"{came['source']} {came['at']}" for came in part["sources"])
+    return f"{sources or 'here because of another repository'}, verified {part['verified']}"

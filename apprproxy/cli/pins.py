@@ -9,6 +9,7 @@ import click
 
 from apprproxy.app import build
 from apprproxy.cli.common import CONFIG, failures_told, settings_of
+from apprproxy.cli.progress import BLOBS, progress
 from apprproxy.cli.shown import as_json
 from apprproxy.core.errors import Malformed
 from apprproxy.ops.logs import configure, plain
@@ -46,15 +47,19 @@ def pin(path: Path | None, fetch: bool, as_lines: bool, wanted: tuple[str, ...])
 
 @click.command()
 @CONFIG
+@click.option("--json", "as_lines", is_flag=True, help="One JSON object a line.")
 @click.argument("names", metavar="NAME…", nargs=-1, required=True)
-def unpin(path: Path | None, names: tuple[str, ...]) -> None:
-    """Let each NAME, as `cache pin` prints it, be evicted again."""
+def unpin(path: Path | None, as_lines: bool, names: tuple[str, ...]) -> None:
+    """Let each NAME, as `cache pin` prints it, be evicted again. Status 1 where one was not pinned."""
     missing = False
     with failures_told(), opened(settings_of(path)) as folder:
         for name in names:
             there = folder.ledger.pinned.unpin(name)
             missing |= not there
-            click.echo(f"unpinned {plain(name)}" if there else f"error: {plain(name)} is not pinned", err=not there)
+            if as_lines:
+                as_json({"name": plain(name), "unpinned": there})
+            else:
+                click.echo(f"unpinned {plain(name)}" if there else f"error: {plain(name)} is not pinned", err=not there)
     sys.exit(1 if missing else 0)
 
 
@@ -67,10 +72,12 @@ def _parsed(name: str) -> Title:
 
 async def _fetched(settings: Settings, titles: Sequence[Title]) -> list[Pin]:
     """One after the other; without titles, what the pins there are lack."""
-    app = build(settings)
+    app, done = build(settings), list[Pin]()
     try:
-        names = titles or [parse(name) for name in app.ledger.pinned.pins()]
-        return [await work.fetch(app, title) for title in names]
+        for title in titles or [parse(name) for name in app.ledger.pinned.pins()]:
+            with progress(f"fetching {plain(title.text)}", 1, BLOBS) as told:
+                done.append(await work.fetch(app, title, told))
+        return done
     finally:
         await app.close()
 

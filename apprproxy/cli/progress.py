@@ -3,38 +3,72 @@
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 
 from apprproxy.cli.shown import size
 from apprproxy.core.ports import Clock
+from apprproxy.upkeep.told import Told
 
 EVERY = 10.0
 """Seconds between two lines."""
 
-Told = Callable[[int], None]
-"""So many more bytes are done; may be called by any thread."""
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What is counted, and how a number of them is written."""
+
+    name: str
+    columns: Sequence[ProgressColumn]
+
+    def written(self, count: int) -> str:
+        return size(count) if self.name == "bytes" else str(count)
+
+
+BYTES = Unit("bytes", (DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()))
+BLOBS = Unit("blobs", (MofNCompleteColumn(),))
 
 
 @contextmanager
-def progress(doing: str, total: int) -> Iterator[Told]:
+def progress(doing: str, total: int, unit: Unit = BYTES) -> Iterator[Told]:
     if not sys.stderr.isatty():
-        yield Lines(doing, total, time.monotonic)
+        yield Lines(doing, total, unit, time.monotonic)
         return
-    columns = (TextColumn(doing), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(doing, total=total)
-        yield lambda count: bar.advance(task, count)
+    with Progress(TextColumn(doing), BarColumn(), *unit.columns, console=Console(stderr=True), transient=True) as bar:
+        yield _Bar(bar, doing, total)
+
+
+class _Bar:
+    def __init__(self, bar: Progress, doing: str, total: int) -> None:
+        self._bar = bar
+        self._task = bar.add_task(doing, total=total)
+
+    def __call__(self, count: int) -> None:
+        self._bar.advance(self._task, count)
+
+    def expect(self, total: int) -> None:
+        self._bar.update(self._task, total=total)
 
 
 class Lines:
-    def __init__(self, doing: str, total: int, now: Clock) -> None:
+    def __init__(self, doing: str, total: int, unit: Unit, now: Clock) -> None:
         self._doing = doing
         self._total = total
+        self._unit = unit
         self._now = now
         self._last = now()
         self._done = 0
@@ -46,4 +80,9 @@ class Lines:
             now = self._now()
             if now - self._last >= EVERY:
                 self._last = now
-                click.echo(f"{self._doing}: {size(self._done)} of {size(self._total)}", err=True)
+                done, total = map(self._unit.written, (self._done, self._total))
+                click.echo(f"{self._doing}: {done} of {total}", err=True)
+
+    def expect(self, total: int) -> None:
+        with self._lock:
+            self._total = total

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from apprproxy.cli.common import CONFIG, failures_told, settings_of, went_wrong
+from apprproxy.cli.progress import BLOBS, progress
 from apprproxy.cli.shown import as_json, size
 from apprproxy.core.digest import Digest, MalformedDigest
 from apprproxy.core.errors import Malformed
@@ -55,7 +56,9 @@ def purge(
             sys.exit(1 if any(refused) else 0)
         if (pins := pins_of(folder, upstream)) and not force:
             went_wrong(f"{len(pins)} pinned names are among it, such as {plain(pins[0])}; --force purges them as well")
-        _tell(purge_all(folder) if upstream is None else purge_upstream(folder, upstream), as_lines=as_lines)
+        with progress("purging", folder.ledger.totals().blobs, BLOBS) as told:
+            purged = purge_all(folder, told) if upstream is None else purge_upstream(folder, upstream, told)
+        _tell(purged, as_lines=as_lines)
 
 
 def _asked(what: str, *, yes: bool, many: bool) -> None:

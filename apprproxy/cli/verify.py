@@ -12,7 +12,7 @@ import click
 
 from apprproxy.app import build
 from apprproxy.cli.common import CONFIG, failures_told, settings_of
-from apprproxy.cli.progress import progress
+from apprproxy.cli.progress import BLOBS, progress
 from apprproxy.cli.shown import as_json, origin, place, size
 from apprproxy.ops.logs import configure, plain
 from apprproxy.settings import Settings
@@ -80,9 +80,13 @@ async def _repaired(settings: Settings, findings: Sequence[Finding]) -> dict[str
     wrong = [finding for finding in findings if not finding.mended]
     if not wrong:
         return {}
-    app = build(settings)
+    app, reasons = build(settings), dict[str, str]()
     try:
-        return {finding.key: reason async for finding, reason in repair(app, wrong)}
+        with progress("fetching again", len(wrong), BLOBS) as told:
+            async for finding, reason in repair(app, wrong):
+                reasons[finding.key] = reason
+                told(1)
+        return reasons
     finally:
         await app.close()
 

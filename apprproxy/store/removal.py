@@ -26,6 +26,9 @@ class Removed:
     blobs: int = 0
     size: int = 0
 
+    def __add__(self, other: "Removed") -> "Removed":
+        return Removed(self.blobs + other.blobs, self.size + other.size)
+
 
 class Removal:
     """Blocking. Raises StoreFailed."""

@@ -13,6 +13,7 @@ from apprproxy.store.disk import DiskStore
 from apprproxy.store.holdings import Holdings
 from apprproxy.upkeep.folder import Folder
 from apprproxy.upkeep.title import Title, expected_of, records_of
+from apprproxy.upkeep.told import Told
 
 _AT_ONCE = 4
 
@@ -49,8 +50,8 @@ def _pin(folder: Folder, name: str, root: Digest) -> Pin:
     return Pin(name, str(root), closure.held, dict.fromkeys(folder.ledger.pinned.missing(name), ""))
 
 
-async def fetch(app: App, title: Title) -> Pin:
-    """Pinned first, so that nothing of it is evicted while the rest arrives."""
+async def fetch(app: App, title: Title, told: Told) -> Pin:
+    """Pinned first, so that nothing of it is evicted while the rest arrives. ``told`` of blobs."""
     upstream = app.settings.upstreams.get(title.upstream)
     if upstream is None or upstream.kind != title.kind:
         return Pin(title.text, failure=f"no upstream of that name and of kind {title.kind} is configured")
@@ -59,10 +60,12 @@ async def fetch(app: App, title: Title) -> Pin:
     except Failure as failure:
         return Pin(title.text, failure=str(failure))
     failures: dict[str, str] = {}
+    asked = 0
     while missing := [key for key in await _missing(app, title) if key not in failures]:
-        limit = asyncio.Semaphore(_AT_ONCE)
+        limit, asked = asyncio.Semaphore(_AT_ONCE), asked + len(missing)
+        told.expect(asked)
         async with asyncio.TaskGroup() as group:
-            tasks = {key: group.create_task(_fetched(app, title, key, limit)) for key in missing}
+            tasks = {key: group.create_task(_fetched(app, title, key, limit, told)) for key in missing}
         failures |= {key: task.result() for key, task in tasks.items() if task.result()}
     closure = await asyncio.to_thread(app.ledger.pinned.closure, title.text)
     left = {key: failures.get(key, "") for key in await _missing(app, title)}
@@ -95,7 +98,7 @@ async def _missing(app: App, title: Title) -> list[str]:
     return await asyncio.to_thread(app.ledger.pinned.missing, title.text)
 
 
-async def _fetched(app: App, title: Title, key: str, limit: asyncio.Semaphore) -> str:
+async def _fetched(app: App, title: Title, key: str, limit: asyncio.Semaphore, told: Told) -> str:
     """Why it could not be had; empty where it is held now."""
     async with limit:
         expected = expected_of(key)
@@ -104,6 +107,8 @@ async def _fetched(app: App, title: Title, key: str, limit: asyncio.Semaphore) -
             await app.gateway.keep(BlobWant(title.place, title.repository, expected, kind))
         except Failure as failure:
             return str(failure)
+        finally:
+            told(1)
         return "" if await app.disk.find(expected) is not None else "it came, and there is no room to keep it"
 
 

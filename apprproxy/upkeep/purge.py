@@ -98,8 +98,5 @@ def _pointed_at(folder: Folder, keys: set[str]) -> tuple[set[str], set[str]]:
 
 
 def _removed(folder: Folder, keys: Sequence[str]) -> Removed:
-    blobs = size = 0
-    for at in range(0, len(keys), _AT_ONCE):
-        removed = folder.removal.remove(keys[at : at + _AT_ONCE])
-        blobs, size = blobs + removed.blobs, size + removed.size
-    return Removed(blobs, size)
+    batches = (keys[at : at + _AT_ONCE] for at in range(0, len(keys), _AT_ONCE))
+    return sum(map(folder.removal.remove, batches), Removed())

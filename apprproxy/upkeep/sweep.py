@@ -1,11 +1,15 @@
-"""All that came from one upstream, or all there is: purged in steps, so that gateways get their turn in between."""
+"""All that came from one upstream, or all there is: purged in steps, so that gateways get their turn in between.
 
-from collections.abc import Iterator
+``told`` is told of blobs.
+"""
+
+from collections.abc import Sequence
 from itertools import islice
 
-from apprproxy.store.ledger import Blob
+from apprproxy.store.removal import Removed
 from apprproxy.upkeep.folder import Folder
 from apprproxy.upkeep.purge import Purged
+from apprproxy.upkeep.told import Told
 
 _AT_ONCE = 500
 
@@ -15,22 +19,27 @@ def pins_of(folder: Folder, upstream: str | None) -> list[str]:
     return [name for name in folder.ledger.pinned.pins() if upstream is None or name.startswith(f"{upstream}/")]
 
 
-def purge_upstream(folder: Folder, upstream: str) -> Purged:
+def purge_upstream(folder: Folder, upstream: str, told: Told) -> Purged:
     """Its names, what it showed, and the blobs that nobody else showed. Its pins are lifted."""
     for name in pins_of(folder, upstream):
         folder.ledger.pinned.unpin(name)
     names, targets = _forget(folder, upstream)
-    blobs = size = 0
+    gone = Removed()
     for key in _documents(folder, targets):
-        removed = folder.removal.remove([key])
-        blobs, size = blobs + removed.blobs, size + removed.size
+        gone += _removed(folder, [key], told)
     while keys := folder.holdings.only_of(upstream, _AT_ONCE):
-        removed = folder.removal.remove(keys)
-        blobs, size = blobs + removed.blobs, size + removed.size
+        removed = _removed(folder, keys, told)
         if not removed.blobs:  # what is left is being committed
             break
+        gone += removed
     folder.removal.hide(upstream)
-    return Purged(upstream, names, blobs, size)
+    return Purged(upstream, names, gone.blobs, gone.size)
+
+
+def _removed(folder: Folder, keys: Sequence[str], told: Told) -> Removed:
+    removed = folder.removal.remove(keys)
+    told(removed.blobs)
+    return removed
 
 
 def _documents(folder: Folder, targets: set[str]) -> list[str]:
@@ -40,17 +49,15 @@ def _documents(folder: Folder, targets: set[str]) -> list[str]:
     return [key for key in targets - elsewhere if not shown(key) and not pinned(key)]
 
 
-def purge_all(folder: Folder) -> Purged:
+def purge_all(folder: Folder, told: Told) -> Purged:
     """Every name and every blob; pins are lifted. What is arriving goes on arriving."""
     for name in pins_of(folder, None):
         folder.ledger.pinned.unpin(name)
     names, _ = _forget(folder, None)
-    blobs = size = 0
-    every = folder.ledger.blobs()
-    while some := _some(every):
-        removed = folder.removal.remove([str(blob.digest) for blob in some])
-        blobs, size = blobs + removed.blobs, size + removed.size
-    return Purged("everything", names, blobs, size)
+    gone, every = Removed(), folder.ledger.blobs()
+    while some := list(islice(every, _AT_ONCE)):
+        gone += _removed(folder, [str(blob.digest) for blob in some], told)
+    return Purged("everything", names, gone.blobs, gone.size)
 
 
 def _forget(folder: Folder, upstream: str | None) -> tuple[int, set[str]]:
@@ -64,7 +71,3 @@ def _forget(folder: Folder, upstream: str | None) -> tuple[int, set[str]]:
         if upstream is not None:
             targets |= {target for _, _, target in some}
     return forgotten, targets
-
-
-def _some(blobs: Iterator[Blob]) -> list[Blob]:
-    return list(islice(blobs, _AT_ONCE))

@@ -86,7 +86,9 @@ def _blob(folder: Folder, digest: Digest, fd: int, told: Told) -> Finding | None
         return _set_aside(folder, digest, fd, Fault.UNREADABLE, f"cannot be read: {error.strerror}")
     if check.digest() != digest:
         return _set_aside(folder, digest, fd, Fault.WRONG, f"its {check.size} bytes are {check.digest()}")
-    before = folder.removal.recount(digest, fd, time.time())
+    now = time.time()
+    os.utime(fd, (os.fstat(fd).st_atime, now))  # when it was last found right, which provenance tells
+    before = folder.removal.recount(digest, fd, now)
     if before is None:
         return None
     if before < 0:

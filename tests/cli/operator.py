@@ -18,19 +18,23 @@ class Operator:
         self.cache = folder / "cache"
         self.path = folder / "operator.yaml"
 
-    def configures(self, upstreams: object, **more: object) -> None:
-        self.path.write_text(yaml.safe_dump({"cache": {"directory": str(self.cache)}, "upstreams": upstreams, **more}))
+    def configures(self, upstreams: object, max_size: str = "20GiB", **more: object) -> None:
+        cache = {"directory": str(self.cache), "max_size": max_size}
+        self.path.write_text(yaml.safe_dump({"cache": cache, "upstreams": upstreams, **more}))
 
-    async def runs(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """``apprproxy cache …``, with nobody at a terminal."""
+    async def runs(
+        self, *arguments: str, stdin: int = subprocess.DEVNULL, stderr: int = subprocess.PIPE
+    ) -> subprocess.CompletedProcess[str]:
+        """``apprproxy cache …``; with nobody at a terminal unless one is given."""
         own = {name: value for name, value in os.environ.items() if not name.startswith("APPRPROXY_")}
         return await asyncio.to_thread(
             subprocess.run,
             [sys.executable, "-m", "apprproxy", "cache", arguments[0], "--config", str(self.path), *arguments[1:]],
             cwd=Path(__file__).parents[2],
             env=own,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
             text=True,
             timeout=60,
         )

@@ -2,6 +2,7 @@
 
 import json
 
+from apprproxy.core.model import MIB
 from tests.appregistry.archives import chart, digest_of, packed
 from tests.appregistry.upstream import running as app_registry
 from tests.cli.operator import Operator
@@ -105,8 +106,41 @@ async def test_what_is_unpinned_may_go_again(registry: Registry, operator: Opera
     await operator.runs("pin", "--fetch", f"hub/{APP}:one")
     ran = await operator.runs("unpin", f"hub/{APP}:one")
     again = await operator.runs("unpin", f"hub/{APP}:one")
+    scripted = await operator.runs("unpin", "--json", f"hub/{APP}:one")
     (stats,) = await operator.reads("stats")
 
-    assert (0, 1) == (ran.returncode, again.returncode)
+    assert (0, 1, 1) == (ran.returncode, again.returncode, scripted.returncode)
     assert f"error: hub/{APP}:one is not pinned\n" == again.stderr
+    assert {"name": f"hub/{APP}:one", "unpinned": False} == json.loads(scripted.stdout)
     assert (0, 0) == (stats["pins"], stats["pinned"])
+
+
+async def test_beside_a_running_gateway_what_is_pinned_stays_and_what_is_unpinned_goes(
+    registry: Registry, gateways: Gateways, operator: Operator
+) -> None:
+    layers = [some_bytes(25 * MIB, f"{number} ") for number in range(4)]
+    for number, layer in enumerate(layers):
+        registry.push(APP, str(number), layer)
+    running = await gateways.start({"hub": registry}, max_size="64MiB")
+    operator.configures({"hub": oci(registry)}, max_size="64MiB")
+
+    async def pull(number: int) -> None:
+        for path in (f"manifests/{number}", f"blobs/{digest(layers[number])}"):
+            assert 200 == (await running.get(f"/v2/hub/{APP}/{path}")).status
+        await running.at_rest()
+        gateways.clock.advance(10)
+
+    def held() -> list[int]:
+        return [number for number, layer in enumerate(layers) if digest(layer) in running.blobs]
+
+    await pull(0)
+    await operator.runs("pin", f"hub/{APP}:0")
+    await pull(1)
+    await pull(2)
+    pinned, listed = held(), await operator.reads("list", "--larger-than", "1MiB")
+    await operator.runs("unpin", f"hub/{APP}:0")
+    await pull(3)
+
+    assert [0, 2] == pinned
+    assert {digest(layers[0]): True, digest(layers[2]): False} == {one["digest"]: one["pinned"] for one in listed}
+    assert [2, 3] == held()

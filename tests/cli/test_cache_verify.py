@@ -11,8 +11,9 @@ from apprproxy.upkeep.folder import opened
 from tests.appregistry.archives import chart, digest_of, packed
 from tests.appregistry.upstream import running as app_registry
 from tests.cli.operator import Operator
+from tests.fakes import lies
 from tests.fakes.content import digest, some_bytes
-from tests.fakes.gateway import Gateways, Running, oci
+from tests.fakes.gateway import Gateways, Got, Running, oci
 from tests.fakes.registry import Registry
 
 APP = "library/app"
@@ -100,6 +101,41 @@ async def test_what_cannot_be_had_again_is_told_with_the_reason(
     assert (False, "wrong bytes", digest(LAYER)) == (found["repaired"], found["fault"], found["key"])
     assert "hub" in found["not_repaired"]
     assert [("hub", APP, "owner")] == [(one["upstream"], one["repository"], one["source"]) for one in found["from"]]
+
+
+async def test_that_its_owner_has_it_does_not_count_as_having_it_again(
+    registry: Registry, gateways: Gateways, operator: Operator
+) -> None:
+    registry.push(APP, "1.0", LAYER)
+    running = await gateways.start({"hub": registry})
+    await running.head(LAYER_PATH)
+    await running.get(LAYER_PATH)
+    await running.at_rest()
+    operator.configures({"hub": oci(registry)})
+    operator.spoils(digest(LAYER))
+    registry.on["GET blob"] = lies.says(500)
+    ran = await operator.runs("verify", "--repair")
+
+    assert 1 == ran.returncode
+    assert "  not repaired: hub: answered 500" in ran.stdout
+
+
+async def test_when_it_was_last_found_right_is_told(registry: Registry, gateways: Gateways, operator: Operator) -> None:
+    running, _ = await pulled(registry, gateways, operator)
+    path = operator.file(digest(LAYER))
+    os.utime(path, (1_700_000_000, 1_700_000_000))
+    asked = f"/api/provenance?name=hub/{APP}:1.0"
+
+    def verified(told: Got) -> str:
+        (part,) = (one for one in json.loads(told.body)["parts"] if one["digest"] == digest(LAYER))
+        return str(part["verified"])
+
+    before = verified(await running.get(asked))
+    await operator.runs("verify")
+    after = verified(await running.get(asked))
+
+    assert "2023-11-14T22:13:20Z" == before
+    assert before < after
 
 
 async def test_a_blob_that_was_lost_is_fetched_again(

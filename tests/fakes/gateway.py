@@ -98,13 +98,18 @@ class Gateways:
         self._stack = stack
 
     async def start(
-        self, upstreams: Mapping[str, Registry | Mapping[str, Any]], cache: str = "cache", **more: Any
+        self,
+        upstreams: Mapping[str, Registry | Mapping[str, Any]],
+        cache: str = "cache",
+        *,
+        max_size: str = "20GiB",
+        **more: Any,
     ) -> Running:
         """``more`` are further sections of the configuration; gateways of one ``cache`` share its content."""
         directory = self._folder / cache
         settings = Settings.model_validate(
             {
-                "cache": {"directory": directory},
+                "cache": {"directory": directory, "max_size": max_size},
                 "upstreams": {name: _upstream(upstream) for name, upstream in upstreams.items()},
                 **more,
             }
