@@ -4,6 +4,7 @@ import fcntl
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,11 @@ from apprproxy.core.errors import NoRoom
 from apprproxy.core.events import Evicted
 from apprproxy.store import room
 from apprproxy.store.evict import Totals
+from apprproxy.store.ledger import Ledger
 from apprproxy.store.partials import ORPHANED, SETTLING
+from apprproxy.store.place import prepare
 from tests.fakes.clock import Clock
-from tests.store.contents import UNPACKED
+from tests.store.contents import UNPACKED, Told
 from tests.store.ledgers import CAP, PUBLIC, Cache, digest_of, names, opened
 
 
@@ -298,3 +301,40 @@ def test_sha512_blobs_are_counted_and_evicted_too(cache: Cache) -> None:
     cache.ledger.reserve("b.part", 900)
 
     assert not cache.file(digest).exists()
+
+
+def test_what_an_eviction_costs_does_not_grow_with_what_is_held(tmp_path: Path) -> None:
+    """Counted in steps of the database, which no busy machine changes; ``tests/bench/eviction.py`` takes the time of a
+    million blobs."""
+    steps = []
+    for number in (2_000, 40_000):
+        ledger = filled(tmp_path / str(number), number)
+        counted = count_steps(ledger)
+        ledger.reserve("new.part", 1000)
+        steps.append(next(counted))
+        assert number - 1000 == ledger.totals().blobs
+        ledger.close()
+
+    small, large = steps
+    assert large < 1.5 * small
+
+
+def filled(root: Path, number: int) -> Ledger:
+    """So many blobs of a byte each, which is all that the cap allows; each has a repository and is named by another."""
+    prepare(root)
+    ledger = Ledger(root, number, Clock(), Told())
+    keys = [str(Digest.of(b"%d" % one)) for one in range(number)]
+    with ledger.database.transaction() as db:
+        db.executemany("INSERT INTO blobs (key, size, used) VALUES (?, 1, ?)", zip(keys, count(1), strict=False))
+        db.executemany("INSERT INTO members VALUES (?, 'hub', 'a/b', 'owner', 0)", [(key,) for key in keys])
+        db.executemany(
+            "INSERT INTO links VALUES (?, ?, 1)", [(key, keys[at // 10 * 10]) for at, key in enumerate(keys)]
+        )
+    return ledger
+
+
+def count_steps(ledger: Ledger) -> Iterator[int]:
+    """From now on, in hundreds of instructions of sqlite's machine."""
+    steps = count()
+    ledger.database._writer.set_progress_handler(lambda: next(steps) < 0, 100)
+    return steps
