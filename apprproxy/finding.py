@@ -89,7 +89,7 @@ def provenance_lines(told: dict[str, Any]) -> Iterator[str]:
     for part in told["parts"]:
         yield plain(f"  bytes       {part['digest']}  {_came(part)}")
     for one in told["refused"]:
-        yield plain(f"  refused     {one['subject']}  {one['source']} {one['at']}: {one['got']}")
+        yield plain(f"  refused     {one['subject']}  {one['source']} {one['at']}: {one['got'] or one['reason']}")
 
 
 def _came(part: dict[str, Any]) -> str:

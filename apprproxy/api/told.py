@@ -90,7 +90,8 @@ def _refusal(one: Refusal) -> Document:
         "subject": one.subject,
         "source": one.source,
         "expected": str(one.expected),
-        "got": str(one.got),
+        "got": str(one.got) if one.got is not None else None,
+        "reason": one.reason or None,
         "at": written(one.at),
     }
 

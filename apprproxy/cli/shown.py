@@ -38,7 +38,7 @@ def origin(one: Origin) -> dict[str, Any]:
     return {
         "upstream": plain(upstream_of(one.where.upstream)),
         "repository": plain(one.where.repository),
-        "source": plain(one.source) or None,
+        "source": plain(", ".join(one.sources)) or None,
         "at": one.at,
     }
 

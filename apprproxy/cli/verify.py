@@ -107,7 +107,7 @@ def _tell(finding: Finding, reason: str | None, *, as_lines: bool) -> None:
         return
     click.echo(f"{finding.fault}: {plain(finding.key)}: {plain(finding.sentence)}")
     for one in finding.origins:
-        click.echo(f"  came from {place(one)}" + (f" ({plain(one.source)})" if one.source else ""))
+        click.echo(f"  came from {place(one)}" + (f" ({plain(', '.join(one.sources))})" if one.sources else ""))
     for name in names:
         click.echo(f"  named by {name}")
     if finding.aside:

@@ -22,10 +22,14 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class LieCaught:
+    """Of bytes that are ``expected``. ``got`` is what came in their place; None where it was something else that was
+    wrong (a length, a range), which ``sentence`` says."""
+
     upstream: str
     source: str
     expected: Digest
-    got: Digest
+    got: Digest | None
+    sentence: str = ""
 
 
 @dataclass(frozen=True, slots=True)

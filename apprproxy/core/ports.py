@@ -268,8 +268,8 @@ class Index(Protocol):
         ...
 
     async def shown(self, where: Where, key: str, source: str = "") -> None:
-        """Remember that it may. ``source`` (``owner``, ``mirror-1``) sent the bytes; empty: its owner only said that it
-        has them."""
+        """Remember that it may. ``source`` sent the bytes (``owner``, ``mirror-1``; several with commas between);
+        empty: its owner only said that it has them."""
         ...
 
     async def link(self, parent: Digest, children: Sequence[Expected]) -> None:

@@ -30,14 +30,16 @@ class KeptBytes:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """``subject`` is the digest that was asked for, or the name that moved; ``source`` is whose word was not taken."""
+    """``subject`` is the digest that was asked for, or the name that moved; ``source`` is whose word was not taken.
+    ``got`` is None where it was no other digest, but a length or the like that was wrong: ``reason`` says it."""
 
     upstream: str
     source: str
     subject: str
     expected: Digest
-    got: Digest
+    got: Digest | None
     at: float
+    reason: str = ""
 
 
 class Traces(Protocol):

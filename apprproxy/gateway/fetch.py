@@ -6,9 +6,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
 from apprproxy.core.errors import DigestMismatch, Failure, Lied, OtherSize, Outage, StoreFailed, UpstreamFault
-from apprproxy.core.events import LieCaught, Trouble
+from apprproxy.core.events import Trouble
 from apprproxy.core.model import MAX_DOCUMENT, MAX_PACKED, Kind, decimal_size
 from apprproxy.core.ports import Held, Incoming, Observer, Partial, Reply, Request
+from apprproxy.gateway.blame import labels_of
 from apprproxy.gateway.flight import Candidate, Flight
 from apprproxy.gateway.member import trail
 from apprproxy.gateway.shelf import Shelf
@@ -48,17 +49,16 @@ class Fetch:
                 await self._pour(flight, candidate, partial)
             held = await partial.verify()
         except UpstreamFault as fault:
-            if isinstance(fault, DigestMismatch) and asked:
-                self._observer(LieCaught(member.name, candidate.source.label, fault.expected, fault.got))
             mixed = isinstance(fault, DigestMismatch) and len(partial.parts) > 1
             if candidate.source.owner and asked and not mixed:
                 await misses.note(member, key, fault, as_of)
             raise
+        sources = ",".join(labels_of(partial, member.name)) or candidate.source.label
         if want.kind is Kind.MANIFEST:  # first: who has it asks at once for what it names
-            await self._note(candidate, candidate.source.label, held)
+            await self._note(candidate, sources, held)
         flight.land(held, candidate)
         if want.kind is not Kind.MANIFEST:
-            await self._note(candidate, candidate.source.label)
+            await self._note(candidate, sources)
         await partial.commit()
         return True
 

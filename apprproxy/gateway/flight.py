@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 
-from apprproxy.core.errors import Exhausted, Failure, UpstreamFault
+from apprproxy.core.errors import Exhausted, Failure, Lied, UpstreamFault
 from apprproxy.core.model import BlobWant, Contribution, Expected, Kind
 from apprproxy.core.ports import Elsewhere, Held, Partial, Readable
 from apprproxy.gateway.member import Member, Source
@@ -37,6 +37,16 @@ class Candidate:
         return (self.member.name, self.want.repository)
 
 
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """A mirror that may have lied. ``due`` is the size it contradicted, where that is all it did."""
+
+    upstream: str
+    source: Source
+    lie: Lied
+    due: int | None = None
+
+
 class Flight:
     """One transfer. ``growing`` is what has arrived and ``parts`` whose bytes these are; ``sizes`` is what each
     upstream's owner announced; ``answered`` says that a source has begun to send, ``elsewhere`` that another process
@@ -52,8 +62,8 @@ class Flight:
         self.growing: Readable | None = None
         self.parts: tuple[Contribution, ...] = ()
         self.sizes: dict[str, int] = {}
-        self.suspects: set[Source] = set()
-        self.disagreed: dict[Source, int] = {}
+        self.suspects: dict[Source, Suspect] = {}
+        self.disagreed: list[Suspect] = []
         self._spared: set[tuple[str, str, str, str]] = set()
         self.before = ""
         self.answered = False
@@ -79,8 +89,10 @@ class Flight:
         return tuple(self._candidates.values())
 
     def next(self) -> Candidate | None:
-        """The first candidate that has not failed."""
-        return next((one for key, one in self._candidates.items() if key not in self.failures), None)
+        """The first candidate that has not failed; an owner before all mirrors once some of those are suspect."""
+        left = [one for key, one in self._candidates.items() if key not in self.failures]
+        owners = [one for one in left if one.source.owner] if self.suspects else []
+        return next(iter(owners or left), None)
 
     def last(self, candidate: Candidate) -> bool:
         """Is nobody else left to ask?"""
@@ -90,17 +102,18 @@ class Flight:
         """``tell`` it later: nobody hears of a failure before what came of it is gone."""
         self.failures[candidate.key] = failure
 
-    def doubt(self, mirrors: set[Source], lie: UpstreamFault) -> None:
+    def doubt(self, mirrors: Sequence[Candidate], lie: Lied) -> None:
         """Some of these sent wrong bytes: none is asked again, and their owner is to say which it was."""
-        self.suspects |= mirrors
+        for one in mirrors:
+            self.suspects[one.source] = Suspect(one.member.name, one.source, lie)
         for key, candidate in self._candidates.items():
-            if candidate.source in mirrors:
+            if candidate.source in self.suspects:
                 self.failures[key] = lie
 
-    def disagree(self, candidate: Candidate, due: int, lie: UpstreamFault) -> None:
+    def disagree(self, candidate: Candidate, due: int, lie: Lied) -> None:
         """It has another size; who is wrong is known once the bytes are right."""
         if not candidate.source.owner:
-            self.disagreed[candidate.source] = due
+            self.disagreed.append(Suspect(candidate.member.name, candidate.source, lie, due))
         self.fail(candidate, lie)
 
     def spare(self, candidate: Candidate) -> bool:

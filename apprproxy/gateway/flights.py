@@ -10,7 +10,7 @@ from apprproxy.core.events import FlightBegan, FlightEnded, Followed, Trouble
 from apprproxy.core.label import OWNER
 from apprproxy.core.model import MAX_DOCUMENT, Expected, Kind
 from apprproxy.core.ports import BlobStore, Elsewhere, Observer, Partial
-from apprproxy.gateway.blame import blame, clear
+from apprproxy.gateway.blame import Blame
 from apprproxy.gateway.flight import Candidate, Flight
 
 log = logging.getLogger(__name__)
@@ -44,6 +44,7 @@ class Flights:
         self._fill = fill
         self._store = store
         self._observer = observer
+        self._blame = Blame(observer)
         self._flights: dict[str, Flight] = {}
         self._tasks: dict[asyncio.Task[None], Flight] = {}
         self._in_memory = asyncio.Semaphore(2)
@@ -136,9 +137,9 @@ class Flights:
                 try:
                     flight.current = None
                     if await self._fill(flight, candidate, partial):
-                        return clear(flight, partial)
+                        return self._blame.clear(flight, partial)
                 except Lied as lie:
-                    keep = blame(flight, candidate, partial, lie)
+                    keep = self._blame.lay(flight, candidate, partial, lie)
                     if not keep:
                         return flight.forget()
                 except UpstreamFault as failure:

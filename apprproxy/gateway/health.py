@@ -1,12 +1,13 @@
 """Whether one source is asked now. Pure: what became of each request and the time in, a decision out; no ``await``.
 
-- Trouble (no answer in time, a line that breaks, 502, 503, 504) shuts a source for a while, longer each time; then one
-  request is let through as a probe, and the others once that one has been answered.
+- Trouble (no answer in time, a line that breaks, a status that says so) shuts a source for a while, longer each time;
+  then one request is let through as a probe, and the others once that one has been answered.
 - Requests that were under way when a source was shut tell nothing new: ten that fail together are one failure.
 - A lie distrusts a mirror for much longer. An owner is never distrusted: there is nobody else to ask for its names.
 - Times are absolute differences: a clock that is set back shuts nobody out for long.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from apprproxy.core.errors import Shut
@@ -32,16 +33,18 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """``patience`` consecutive troubles shut the source; ``distrust`` None for one that is never distrusted."""
+    """``failures`` consecutive troubles shut the source; ``away`` are statuses that are trouble; ``distrust`` None for
+    one that is never distrusted."""
 
-    patience: int
+    failures: int
     penalty: Wait
+    away: Collection[int]
     distrust: Wait | None = None
 
 
-OWNER = Rules(3, Wait(1.0, 60.0))
-"""Patient, and soon back: without its owner a cold name fails."""
-MIRROR = Rules(1, Wait(2.0, 300.0), Wait(3600.0, 7 * 86400.0))
+OWNER = Rules(3, Wait(1.0, 60.0), away={502, 503, 504})
+"""Patient, and soon back: without its owner a cold name fails. A 500 may be about one name only, such as a catalog."""
+MIRROR = Rules(1, Wait(2.0, 300.0), away={429, *range(500, 600)}, distrust=Wait(3600.0, 7 * 86400.0))
 """Quickly passed over: the owner can be asked instead."""
 
 
@@ -93,6 +96,10 @@ class Health:
         self._distrust = Closure(now, rule.after(self._lies), "it sent something wrong")
         self._tell(self._distrust, lied=True)
 
+    def is_away(self, status: int | None) -> bool:
+        """Does such an answer say that nobody is there, or has time?"""
+        return status in self._rules.away
+
     # --- what attempts tell
 
     def trouble(self, reason: str) -> None:
@@ -100,7 +107,7 @@ class Health:
         if self._penalty is not None and self._penalty.left(now) > 0:
             return
         self._troubles += 1
-        over = self._troubles - self._rules.patience + 1
+        over = self._troubles - self._rules.failures + 1
         if over < 1:
             return
         self._penalty = Closure(now, self._rules.penalty.after(over), reason)
@@ -142,7 +149,7 @@ class Attempt:
         self.answering = False
 
     def answered(self) -> None:
-        """Its headers came in time, with anything but 502, 503 and 504; its body may still break."""
+        """Its headers came in time, and do not say that it is away; its body may still break."""
         self.answering = True
         self._health.answered()
         self._health.ended(self)

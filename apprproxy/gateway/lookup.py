@@ -23,6 +23,7 @@ from apprproxy.core.errors import (
     UpstreamFault,
 )
 from apprproxy.core.events import LieCaught, Trouble
+from apprproxy.core.label import OWNER
 from apprproxy.core.model import (
     Cache,
     Descriptor,
@@ -223,7 +224,7 @@ class Lookups:
         try:
             return await ask(member.upstream, member.dialect.lookup(want))
         except DigestMismatch as lie:
-            self._observer(LieCaught(member.name, "owner", lie.expected, lie.got))
+            self._observer(LieCaught(member.name, OWNER, lie.expected, lie.got, lie.sentence))
             raise
         except (NotThere, NotOffered) as no:
             if want.kind.everything and await self._shelf.names.get(member.name, want.key) is not None:

@@ -58,8 +58,9 @@ class Passing:
     def _judge(self, candidate: Candidate, check: Check) -> None:
         name, expected, got = candidate.member.name, candidate.want.expected.digest, check.digest()
         if got != expected:
-            self._observer(LieCaught(name, candidate.source.label, expected, got))
-            raise DigestMismatch(name, expected, got)
+            lie = DigestMismatch(name, expected, got)
+            self._observer(LieCaught(name, candidate.source.label, expected, got, lie.sentence))
+            raise lie
 
 
 async def _unseen(rest: Rest, check: Check, size: int, name: str) -> AsyncIterator[bytes]:

@@ -9,9 +9,6 @@ from apprproxy.core.ports import Incoming, Reply, Request, Upstream
 from apprproxy.core.reading import whole
 from apprproxy.gateway.health import Attempt, Health
 
-_AWAY = {502, 503, 504}
-"""Statuses by which whoever stands before a registry says that it is not there."""
-
 
 class Watched:
     """Implements Upstream. Raises Shut at once, without a connection, while the source is shut."""
@@ -29,14 +26,14 @@ class Watched:
         attempt = self._health.admit()
         try:
             async with self._upstream.open(request) as incoming:
-                if incoming.status in _AWAY:
+                if self._health.is_away(incoming.status):
                     attempt.troubled(f"answered {incoming.status}")
                 else:
                     attempt.answered()
                 yield _Heard(incoming, attempt)
             attempt.finished()
         except UpstreamFault as fault:
-            _judge(attempt, fault)
+            self._judge(attempt, fault)
             raise
         except asyncio.CancelledError:
             # A caller that gives up before the headers does so because they are late (a lookup's time-out). A write is
@@ -52,16 +49,15 @@ class Watched:
         async with self.open(request) as incoming:
             return await whole(self.name, incoming, request.limit)
 
-
-def _judge(attempt: Attempt, fault: UpstreamFault) -> None:
-    """A failure before or after the headers: the line's, or one by which the source shows that it lives."""
-    if attempt.answering:
-        attempt.finished()
-    elif isinstance(fault, (Unreachable, TooSlow)) or fault.status in _AWAY:
-        attempt.troubled(fault.sentence)
-    else:
-        attempt.answered()
-        attempt.finished()
+    def _judge(self, attempt: Attempt, fault: UpstreamFault) -> None:
+        """A failure before or after the headers: the line's, or one by which the source shows that it lives."""
+        if attempt.answering:
+            attempt.finished()
+        elif isinstance(fault, (Unreachable, TooSlow)) or self._health.is_away(fault.status):
+            attempt.troubled(fault.sentence)
+        else:
+            attempt.answered()
+            attempt.finished()
 
 
 class _Heard:

@@ -49,6 +49,14 @@ class Journal:
 
     def __call__(self, event: Event) -> None:
         match event:
+            case LieCaught(upstream, source, expected, None, sentence):
+                self._log.warning(
+                    "a wrong answer was refused",
+                    upstream=upstream,
+                    source=source,
+                    expected=str(expected),
+                    reason=sentence,
+                )
             case LieCaught(upstream, source, expected, got):
                 self._log.warning(
                     "wrong bytes refused", upstream=upstream, source=source, expected=str(expected), got=str(got)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.exposition import generate_latest
 
+from apprproxy.core.digest import Digest
 from apprproxy.core.events import (
     Asked,
     CredentialRefused,
@@ -124,7 +125,7 @@ class Metrics:
                 self._received.labels(upstream, source).inc(received)
                 failed = status == "error" or status >= "500" or (upstream, source) in self._shut
                 self._available.labels(upstream, source).set(0 if failed else 1)
-            case LieCaught(upstream, source):
+            case LieCaught(upstream, source, got=Digest()):
                 self._mismatches.labels(upstream, source).inc()
             case NameMoved(upstream):
                 self._moved.labels(upstream).inc()

@@ -46,10 +46,10 @@ def upstream_of(identity: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a blob may be shown, and since when. ``source`` sent its bytes; empty: its owner only confirmed it."""
+    """Where a blob may be shown, and since when. ``sources`` sent its bytes; none: its owner only confirmed it."""
 
     where: Where
-    source: str
+    sources: tuple[str, ...]
     at: float
 
 
@@ -100,7 +100,10 @@ class Membership:
             " OR key = (SELECT unpacked FROM blobs WHERE key = ?1) ORDER BY at, upstream, repository",
             str(digest),
         )
-        return [Origin(Where(upstream, repository), source, at) for upstream, repository, source, at in found]
+        return [
+            Origin(Where(upstream, repository), tuple(filter(None, sources.split(","))), at)
+            for upstream, repository, sources, at in found
+        ]
 
 
 def _show(db: sqlite3.Connection, where: Where, key: str, source: str, now: float) -> None:

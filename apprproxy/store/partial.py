@@ -57,7 +57,7 @@ class Partial:
         self._ingest.source, self._ingest.due = Label(upstream, source).name, due
         contribution = Contribution(upstream, source, self.size)
         if not self.parts or self.parts[-1] != contribution:
-            self.parts = (*self.parts, contribution)
+            self.parts = (*begun(self.parts, self.size), contribution)
             await self._ingest.run(_write_sidecar, self._part.sidecar, self._expected, self.parts, due)
 
     async def leave(self, *, keep: bool) -> None:
@@ -69,6 +69,11 @@ class Partial:
         if not self._part.check.size:
             self._part.remove()
         self._part.close()
+
+
+def begun(parts: tuple[Contribution, ...], size: int) -> tuple[Contribution, ...]:
+    """Those of which there is a byte: who broke off before its first one has contributed nothing."""
+    return tuple(part for part in parts if part.start < size)
 
 
 def part_name(expected: Expected) -> str:

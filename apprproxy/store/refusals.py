@@ -24,6 +24,8 @@ from apprproxy.store.whole import read_whole, write_whole
 
 REMEMBERED = 1000
 _LARGEST = 4 * MIB
+_SENTENCE = 200
+"""Characters kept of a reason."""
 
 
 class Refusals:
@@ -39,8 +41,8 @@ class Refusals:
 
     def __call__(self, event: Event) -> None:
         match event:
-            case LieCaught(upstream, source, expected, got):
-                self._add(Refusal(upstream, source, str(expected), expected, got, self._now()))
+            case LieCaught(upstream, source, expected, got, sentence):
+                self._add(Refusal(upstream, source, str(expected), expected, got, self._now(), sentence[:_SENTENCE]))
             case NameMoved(upstream, name, first, now, followed=False):
                 self._add(Refusal(upstream, OWNER, name, first, now, self._now()))
             case _:
@@ -72,17 +74,23 @@ class Refusals:
         self._threads.shutdown()
 
 
-def _dump(one: Refusal) -> list[str | float]:
-    return [one.upstream, one.source, one.subject, str(one.expected), str(one.got), one.at]
+def _dump(one: Refusal) -> list[str | float | None]:
+    got = str(one.got) if one.got is not None else None
+    return [one.upstream, one.source, one.subject, str(one.expected), got, one.at, one.reason]
 
 
 def _read(path: Path) -> list[Refusal]:
     """Nothing, where the file cannot be read: what it has is for people, and nothing is decided by it."""
     try:
         raw = read_whole(path, _LARGEST)
-        return [
-            Refusal(str(upstream), str(source), str(subject), Digest.parse(expected), Digest.parse(got), float(at))
-            for upstream, source, subject, expected, got, at in orjson.loads(raw or b"[]")
-        ]
+        return [_refusal(*fields) for fields in orjson.loads(raw or b"[]")]
     except (StoreFailed, MalformedDigest, ValueError, TypeError):
         return []
+
+
+def _refusal(
+    upstream: str, source: str, subject: str, expected: str, got: str | None, at: float, reason: str = ""
+) -> Refusal:
+    """Older versions wrote no reason."""
+    other = Digest.parse(got) if got is not None else None
+    return Refusal(str(upstream), str(source), str(subject), Digest.parse(expected), other, float(at), str(reason))

@@ -27,7 +27,8 @@ class DiskTraces:
     def _sources(self, where: Where, expected: Expected) -> list[Came]:
         digest = self._content(expected)
         origins = self._ledger.membership.provenance(digest) if digest is not None else []
-        return [Came(one.source or CONFIRMED, one.at) for one in origins if one.where == where]
+        mine = [one for one in origins if one.where == where]
+        return [Came(source, one.at) for one in mine for source in one.sources or (CONFIRMED,)]
 
     async def kept(self, expected: Expected) -> KeptBytes | None:
         return await asyncio.to_thread(self._kept, expected)

@@ -9,6 +9,7 @@ from apprproxy.core.label import Label
 from apprproxy.core.model import MAX_PACKED, Contribution, Expected
 from apprproxy.core.ports import Held, Readable
 from apprproxy.store.held import MemoryHeld
+from apprproxy.store.partial import begun
 from apprproxy.store.unpacked import NotGzip, unpacked_digest
 
 
@@ -32,7 +33,7 @@ class Unkept:
 
     async def begins(self, upstream: str, source: str, due: int | None) -> None:
         self._source, self._due = Label(upstream, source).name, due
-        self.parts = (*self.parts, Contribution(upstream, source, self.size))
+        self.parts = (*begun(self.parts, self.size), Contribution(upstream, source, self.size))
 
     async def write(self, chunk: bytes) -> None:
         limit = min(MAX_PACKED, MAX_PACKED if self._due is None else self._due)

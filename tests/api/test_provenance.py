@@ -1,5 +1,6 @@
 """`GET /api/provenance` through the real gateway: what is told of what is held, and what is told to nobody."""
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,10 @@ from apprproxy.core.lock import written
 from tests.api.test_search import appr, document, quay
 from tests.appregistry.archives import chart, digest_of, packed
 from tests.fakes import lies
-from tests.fakes.clock import Clock
-from tests.fakes.content import INDEX, digest
+from tests.fakes.clock import Clock, Gate, until
+from tests.fakes.content import INDEX, digest, some_bytes
 from tests.fakes.gateway import Gateways, Got, Running, oci
+from tests.fakes.ranged import by_range, stopping_at
 from tests.fakes.registry import Registry
 
 APP = "library/app"
@@ -88,6 +90,36 @@ async def test_a_mirror_that_sent_the_bytes_is_named_and_one_that_lied_as_well(
         (one["subject"], one["source"], one["expected"], one["got"], one["at"]) for one in found["refused"]
     ]
     assert found["refused"] == after["refused"], "a restart does not forget it"
+
+
+async def test_all_who_contributed_are_named(registry: Registry, other: Registry, gateways: Gateways) -> None:
+    gate, large = Gate(), some_bytes(1_000_000)
+    for one in (registry, other):
+        one.push(APP, "1.0", large)
+        one.on["blob"] = by_range
+    half = len(large) // 2
+    other.on["blob"] = stopping_at((half, gate), (half, None))
+    gateway = await gateways.start({"hub": oci(registry, mirrors=[{"url": other.url}])})
+    pulling = asyncio.create_task(pull(gateway, layer=large))
+    await until(lambda: any(path.stat().st_size for path in gateway.ingests if path.suffix == ".part"))
+    gate.open()
+    await pulling
+    layer = (await told(gateway))["parts"][2]
+
+    assert ["mirror-1", "owner"] == [came["source"] for came in layer["sources"]]
+
+
+async def test_an_answer_that_was_wrong_by_its_length_is_told_as_well(
+    registry: Registry, other: Registry, gateways: Gateways
+) -> None:
+    registry.push(APP, "1.0", LAYER)
+    other.on["blob"] = lies.says(200, b"longer")
+    gateway = await gateways.start({"hub": oci(registry, mirrors=[{"url": other.url}])})
+    await pull(gateway)
+    (refused,) = (await told(gateway))["refused"]
+
+    assert ("mirror-1", digest(LAYER), None) == (refused["source"], refused["expected"], refused["got"])
+    assert f"announced 6 bytes where {len(LAYER)} are due" == refused["reason"]
 
 
 async def test_a_package_says_its_tar_and_a_release_that_moved(gateways: Gateways, clock: Clock) -> None:

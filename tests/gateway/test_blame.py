@@ -113,6 +113,44 @@ async def test_a_mirror_is_not_blamed_for_what_lay_on_the_disk(
     assert [False] == distrusted(gateway)
 
 
+async def test_an_honest_owner_is_not_refused_for_what_a_mirror_had_sent_that_is_not_asked_any_more(
+    registry: Registry, gateways: Gateways, tmp_path: Path
+) -> None:
+    """Its operator has taken it out of the configuration; half of a blob stays of it."""
+    registry.add_blob("library/app", BLOB)
+    registry.on["blob"] = by_range
+    left(tmp_path / "cache", SPOILT[:MIB], "mirror-1", len(BLOB))
+    gateway = await gateways.start({"hub": registry})
+    answer = await gateway.get(blob())
+    await gateway.at_rest()
+
+    assert (200, BLOB) == (answer.status, answer.body)
+    assert [f"bytes={MIB}-", ""] == ranges_asked(registry.seen)
+    assert 0 == gateway.metric("apprproxy_digest_mismatches_total")
+
+
+async def test_nor_for_what_another_upstreams_mirror_had_sent(
+    registry: Registry, other: Registry, gateways: Gateways
+) -> None:
+    gate = Gate()
+    async with Registry() as mirror:
+        for one in (registry, other, mirror):
+            one.add_blob("library/app", BLOB)
+            one.on["blob"] = by_range
+        mirror.on["blob"] = stopping_at((MIB, gate), (MIB, None), body=SPOILT)
+        registry.on["GET blob"] = lies.says(500)
+        gateway = await gateways.start({"a": oci(registry, mirrors=[{"url": mirror.url}]), "b": other})
+        failing = asyncio.create_task(gateway.get(blob().replace("hub", "a")))
+        await until(lambda: any(path.stat().st_size for path in gateway.ingests if path.suffix == ".part"))
+        gate.open()
+        failed = await failing
+        await gateway.at_rest()
+        answer = await gateway.get(blob().replace("hub", "b"))
+
+    assert (502, 200, BLOB) == (failed.status, answer.status, answer.body)
+    assert 0 == gateway.metric("apprproxy_digest_mismatches_total", upstream="b")
+
+
 async def test_an_owner_is_asked_for_the_whole_where_what_lay_on_the_disk_is_wrong(
     registry: Registry, gateways: Gateways, tmp_path: Path
 ) -> None:
@@ -143,6 +181,43 @@ async def test_a_size_that_a_manifest_makes_up_does_not_throw_away_what_has_come
 
     assert (502, 200, BLOB) == (evil.status, good.status, good.body)
     assert f"bytes={MIB}-" == ranges_asked(registry.seen)[-1]
+
+
+# --- who broke off before the first byte has sent nothing
+
+
+async def test_a_mirror_that_sends_headers_and_no_byte_does_not_keep_the_owners_bytes_back(
+    registry: Registry, other: Registry, gateways: Gateways
+) -> None:
+    later = Gate()
+    for one in (registry, other):
+        one.push("library/app", "1.0", BLOB)
+    other.on["GET blob"] = stopping_at((0, None))
+    registry.on["GET blob"] = stopping_at((MIB, later))
+    gateway = await mirrored(gateways, registry, other, delivery={"patience": "0s"})
+    await gateway.get("/v2/hub/library/app/manifests/1.0")
+    async with gateway.session.get(gateway.url + blob()) as response:
+        early = await response.content.readexactly(1000)
+        later.open()
+        rest = await response.read()
+
+    assert BLOB == early + rest
+
+
+async def test_nor_does_it_make_the_owners_lie_a_mixture(
+    registry: Registry, other: Registry, gateways: Gateways
+) -> None:
+    for one in (registry, other):
+        one.push("library/app", "1.0", BLOB)
+    other.on["GET blob"] = stopping_at((0, None))
+    registry.on["GET blob"] = lies.says(200, SPOILT)
+    gateway = await mirrored(gateways, registry, other)
+    await gateway.get("/v2/hub/library/app/manifests/1.0")
+    answers = [await gateway.get(blob()) for _ in range(3)]
+
+    assert {502} == {answer.status for answer in answers}
+    assert 1 == registry.count("GET blob")
+    assert 1 == gateway.metric("apprproxy_digest_mismatches_total", source="owner")
 
 
 # --- every flight ends

@@ -117,6 +117,40 @@ async def test_a_mixture_without_the_owner_costs_both_mirrors_once_the_owner_say
         assert [False, False] == [case.available(1), case.available(2)]
 
 
+async def test_a_mixture_is_the_owners_to_judge_whatever_other_mirrors_there_are(gateways: Gateways) -> None:
+    """A third mirror's whole would be right as well, and would leave the liar where it is."""
+    gate = Gate()
+    async with mirrored(gateways, 3) as case:
+        case.mirrors[0].on["blob"] = stopping_at((HALF, gate), (HALF, None), body=SPOILT)
+        got = await case.pull_through(gate)
+
+        assert (200, BLOB) == (got.status, got.body)
+        assert [1, 1, 0, 1] == case.asked()
+        assert [False, False, True] == [case.available(number) for number in (1, 2, 3)]
+
+
+async def test_a_mixture_is_counted_against_the_mirror_and_not_against_who_sent_the_end_of_it(
+    gateways: Gateways,
+) -> None:
+    gate = Gate()
+    async with mirrored(gateways) as case:
+        case.mirrors[0].on["blob"] = stopping_at((HALF, gate), (HALF, None), body=SPOILT)
+        await case.pull_through(gate)
+
+        assert (0, 1) == (mismatched(case, "owner"), mismatched(case, "mirror-1"))
+
+
+async def test_with_the_owner_away_another_mirror_still_serves(gateways: Gateways) -> None:
+    gate = Gate()
+    async with mirrored(gateways, 3) as case:
+        case.mirrors[0].on["blob"] = stopping_at((HALF, gate), (HALF, None), body=SPOILT)
+        await case.owner.stop()
+        got = await case.pull_through(gate)
+
+        assert (200, BLOB) == (got.status, got.body)
+        assert 0 == mismatched(case, "owner")
+
+
 async def test_with_the_owner_away_nobody_is_blamed_for_a_mixture(gateways: Gateways) -> None:
     gate = Gate()
     async with mirrored(gateways, 2) as case:

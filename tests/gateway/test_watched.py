@@ -44,7 +44,7 @@ async def test_a_status_of_whoever_stands_before_it_is_trouble(registry: Registr
 async def test_any_other_answer_shuts_nobody_out(registry: Registry, clock: Clock, behaviour: Behaviour) -> None:
     registry.on["tags"] = behaviour
     told: list[Event] = []
-    async with watched(registry.url, MIRROR, clock, told) as source:
+    async with watched(registry.url, OWNER, clock, told) as source:
         for _ in range(5):
             try:
                 await source.send(ASK)

@@ -120,6 +120,8 @@ class Row:
 
 _TAG_BY_HEAD = {(State.EXPIRED, Thing.TAG): CONFIRMED, (State.BEYOND, Thing.TAG): AGAIN}
 _RELEASES_STAY = {(State.EXPIRED, Thing.RELEASE): KEPT, (State.BEYOND, Thing.RELEASE): KEPT}
+_A_LIST_IS_NEVER_GONE = {(State.EXPIRED, Thing.PACKAGES): STALE, (State.BEYOND, Thing.PACKAGES): FAILED}
+_SAID_NO = _RELEASES_STAY | _A_LIST_IS_NEVER_GONE
 
 TABLE = (
     Row("DNS failure", FAILED, STALE, "The host name of `url` cannot be resolved."),
@@ -138,8 +140,8 @@ TABLE = (
         said=401,
         alarm=True,
     ),
-    Row("403", DENIED, DENIED, "It denies the thing, in words of the protocol.", said=403, but=_RELEASES_STAY),
-    Row("protocol 404", NO, NO, "It says that there is none, in words of the protocol.", said=404, but=_RELEASES_STAY),
+    Row("403", DENIED, DENIED, "It denies the thing, in words of the protocol.", said=403, but=_SAID_NO),
+    Row("protocol 404", NO, NO, "It says that there is none, in words of the protocol.", said=404, but=_SAID_NO),
     Row("HTML 404", FAILED, STALE, "Some load balancer has a page for us: that is nobody's *no*.", said=404),
     Row("429 without Retry-After", LATER, STALE, "We ask too often.", said=429),
     Row("429 with Retry-After", WAIT, STALE, "We ask too often, and it says for how long.", said=429),

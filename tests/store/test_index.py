@@ -147,14 +147,14 @@ async def test_a_confirmation_does_not_hide_where_the_bytes_came_from(index: Dis
     cache.ledger.generation.bump()
     await index.shown(PRIVATE, KEY)
 
-    assert [Origin(PRIVATE, "mirror-1", START + 5)] == cache.ledger.membership.provenance(SECRET)
+    assert [Origin(PRIVATE, ("mirror-1",), START + 5)] == cache.ledger.membership.provenance(SECRET)
 
 
 async def test_a_package_tells_where_it_came_from_by_either_digest(index: DiskIndex, cache: Cache) -> None:
     digest = cache.put("package", 30, UNPACKED)
     await index.shown(PUBLIC, f"unpacked:{UNPACKED}", "owner")
 
-    assert [Origin(PUBLIC, "owner", cache.clock())] == cache.ledger.membership.provenance(digest)
+    assert [Origin(PUBLIC, ("owner",), cache.clock())] == cache.ledger.membership.provenance(digest)
     assert await index.shows(PUBLIC, Expected(unpacked=UNPACKED).key)
 
 
