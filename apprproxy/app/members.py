@@ -11,7 +11,7 @@ from apprproxy.appregistry.locked import LockedPackages
 from apprproxy.core.events import Trouble
 from apprproxy.core.label import Label, mirror
 from apprproxy.core.lock import BadLock
-from apprproxy.core.model import Terms
+from apprproxy.core.model import KIB, Terms
 from apprproxy.core.ports import Brief, Clock, Dialect, Locked, Observer, Speaks
 from apprproxy.gateway.health import MIRROR, OWNER, Health
 from apprproxy.gateway.member import Member, Source
@@ -29,6 +29,9 @@ from apprproxy.upstream.accounts import fixed
 from apprproxy.upstream.guard import Guard, MirrorGuard
 from apprproxy.upstream.http import HttpUpstream
 from apprproxy.upstream.sessions import Line, Sessions
+
+SLOWEST_MIRROR = 16 * KIB
+"""Bytes a second. Its owner can be asked instead; an owner may be as slow as it likes, since there is nobody else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +82,10 @@ def member(name: str, settings: UpstreamSettings, world: World) -> Member:
     locked = _locked(name, settings, world.observer)
     private = settings.auth is not None or settings.tls.cert is not None
     asked = Watched(owner, health)
-    return Member(asked, dialect, terms, health, _identity(name, settings), rules, mirrors, locked, private)
+    identity = _identity(name, settings)
+    return Member(
+        asked, dialect, terms, health, identity, rules, mirrors, locked, private, connections=settings.connections
+    )
 
 
 def _locked(name: str, settings: UpstreamSettings, observer: Observer) -> Locked | None:
@@ -139,6 +145,7 @@ def _mirror(label: Label, keys: MirrorSettings, world: World) -> Source:
         keys.connections,
         keys.proxy,
         client_tls(f"upstreams.{label.upstream}.mirrors ({label.source})", keys.tls),
+        slowest=SLOWEST_MIRROR,
     )
     url = URL(keys.url)
     guard = MirrorGuard(url.origin() if keys.kind == "oci" else url)

@@ -16,7 +16,7 @@ from apprproxy.appregistry.shapes import NotTheShape, PackageManifest
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import Lied, NotThere, Outage, UpstreamFault
 from apprproxy.core.model import MAX_PACKED, BlobWant, Descriptor, Expected, Found, Kind, NameWant, Write
-from apprproxy.core.ports import Plan, Reply, Request
+from apprproxy.core.ports import Lane, Plan, Reply, Request
 
 _JSON = "application/json"
 _GZIP = "application/x-gzip"
@@ -53,7 +53,7 @@ class AppRegistryDialect:
                 raise ValueError(f"{want.kind} is not asked of an App Registry")
 
     def source(self, want: BlobWant) -> Request:
-        return self._request(Blob(want.place, want.repository, want.expected.digest), want.kind, bulk=True)
+        return self._request(Blob(want.place, want.repository, want.expected.digest), want.kind, Lane.BLOBS)
 
     def judge(self, reply: Reply) -> UpstreamFault | None:
         if reply.status == 200:
@@ -109,7 +109,7 @@ class AppRegistryDialect:
         path = Blob(want.place, want.repository, digest)
         reply = yield replace(self._request(path, want.kind), method="HEAD")
         if reply.status != 200:
-            reply = yield replace(self._request(path, want.kind, bulk=True), limit=MAX_PACKED)
+            reply = yield replace(self._request(path, want.kind, Lane.BLOBS), limit=MAX_PACKED)
         if (fault := self.judge(reply)) is not None:
             raise fault
         return Found(Descriptor(digest, -1, _GZIP))
@@ -179,10 +179,10 @@ class AppRegistryDialect:
             raise fault
         return reply.body
 
-    def _request(self, path: Path, kind: Kind, *, bulk: bool = False) -> Request:
-        accept = "application/x-gzip, */*" if bulk else _JSON
+    def _request(self, path: Path, kind: Kind, lane: Lane = Lane.NAMES) -> Request:
+        accept = "application/x-gzip, */*" if lane is Lane.BLOBS else _JSON
         where, query = write_path(path)
-        return Request("GET", f"{self._prefix}{where}", query, headers={"Accept": accept}, kind=kind.label, bulk=bulk)
+        return Request("GET", f"{self._prefix}{where}", query, headers={"Accept": accept}, kind=kind.label, lane=lane)
 
     def _shaped(self, read: Callable[[bytes], Any], body: bytes) -> Any:
         try:

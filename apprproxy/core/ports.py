@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Protocol, TypeVar
 
 from apprproxy.core.digest import Digest
@@ -25,12 +26,28 @@ Clock = Callable[[], float]
 """Seconds since the epoch."""
 
 
+class Lane(StrEnum):
+    """Which of an upstream's connections a request takes: small questions must not wait behind layers, nor layers
+    behind clients that read slowly."""
+
+    NAMES = "names"
+    BLOBS = "blobs"
+    BESIDE = "beside"
+    """For one client alone, who may take its time: a part beside a transfer, or bytes that cannot be kept."""
+    TOKENS = "tokens"
+
+
+def beside(connections: int) -> int:
+    """Connections for single clients, where there are so many for transfers that everybody shares."""
+    return max(2, connections // 2)
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """One request to an upstream.
 
     ``path`` is absolute, percent-encoded, and rebuilt from parsed values; ``query`` likewise, without the ``?``.
-    ``scope`` is the token scope (OCI); ``bulk`` chooses the pool for blobs rather than that for names; ``limit``
+    ``scope`` is the token scope (OCI); ``limit``
     bounds the body where it is read whole. ``as_caller`` sends the caller's own ``authorization`` instead of ours, and
     takes whatever is answered as the answer.
     """
@@ -42,7 +59,7 @@ class Request:
     body: bytes | None = None
     scope: str = ""
     kind: str = "name"
-    bulk: bool = False
+    lane: Lane = Lane.NAMES
     limit: int = MAX_DOCUMENT
     as_caller: bool = False
     authorization: str | None = None

@@ -1,12 +1,15 @@
 """Bytes by digest: from the store, or by a flight that everyone who asks meanwhile shares."""
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
 
 from apprproxy.core.errors import Failure, NotHeld, NotThere, StoreFailed
-from apprproxy.core.model import BlobWant, Cache, Kind, Verdict
-from apprproxy.core.ports import Held, Observer
+from apprproxy.core.model import BlobWant, Cache, Kind, NameWant, Verdict
+from apprproxy.core.ports import Held, Lane, Observer
 from apprproxy.gateway.delivery import Delivery, Span
 from apprproxy.gateway.fetch import Fetch
 from apprproxy.gateway.flight import Candidate, Flight
@@ -15,10 +18,22 @@ from apprproxy.gateway.member import Member, Members
 from apprproxy.gateway.passing import Passing
 from apprproxy.gateway.route import home, order
 from apprproxy.gateway.shelf import Shelf
-from apprproxy.gateway.side import AHEAD, ASIDES, Aside
+from apprproxy.gateway.side import AHEAD, Aside
 from apprproxy.gateway.transfer import HeldTransfer, Transfer
+from apprproxy.gateway.turns import Turns, half_of_those_beside
 from apprproxy.gateway.visible import Visible
 from apprproxy.gateway.waiting import Waiting, bounded
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """A flight, with whom this caller would ask; ``collapsed`` where somebody else had begun it."""
+
+    flight: Flight
+    candidates: Sequence[Candidate]
+    collapsed: bool
 
 
 class Blobs:
@@ -41,12 +56,14 @@ class Blobs:
         self._delivery = delivery
         self._fetch = Fetch(shelf, observer, delivery.max_blob)
         self._flights = Flights(self._fetch, shelf.blobs, observer)
-        self._passing = Passing(self._fetch.rest, observer)
-        self._asides = asyncio.Semaphore(ASIDES)
+        self._passing = Passing(partial(self._fetch.rest, lane=Lane.BESIDE), observer)
+        self._asides = Turns(half_of_those_beside)
+        self._behind: set[asyncio.Task[Joined]] = set()
 
     async def get(self, want: BlobWant, *, whole: bool = False, span: Span | None = None) -> Transfer:
         """``whole`` waits for the bytes, however long that takes; otherwise after ``patience`` a transfer whose size is
         known is returned, and one that is not known is waited for. Raises Exhausted, Moved or NotHeld."""
+        since = asyncio.get_running_loop().time()
         members = await self._ordered(want)
         shown = await self._held(members, want)
         if shown is not None:
@@ -56,21 +73,21 @@ class Blobs:
             return self._hit(seeing[0], want, held)
         if self._offline:
             raise NotHeld(f"{want.place.name}: offline, and {want.expected.digest} is not held")
-        candidates = await self._candidates(seeing, want)
-        flight, joined = self._flights.join(want.expected, candidates)
-        if span is not None and (aside := await self._aside(flight, candidates, span)) is not None:
+        if span is not None and (aside := await self._aside(seeing, want, span)) is not None:
             return aside
+        joined = await self._joined(seeing, want)
         waiting = Waiting(
             want,
-            flight,
-            candidates,
+            joined.flight,
+            joined.candidates,
+            since=since,
             entitled=entitled,
             shelf=self._shelf,
             visible=self._visible,
             delivery=self._delivery,
             passing=self._passing,
         )
-        return await waiting.transfer(Cache.COLLAPSED if joined else Cache.MISS, whole=whole)
+        return await waiting.transfer(Cache.COLLAPSED if joined.collapsed else Cache.MISS, whole=whole)
 
     async def holds(self, want: BlobWant) -> bool:
         """Could ``get`` answer at once?"""
@@ -126,6 +143,25 @@ class Blobs:
 
     # --- on its way
 
+    async def _joined(self, seeing: Sequence[Member], want: BlobWant) -> Joined:
+        candidates = await self._candidates(seeing, want)
+        flight, collapsed = self._flights.join(want.expected, candidates)
+        for member in seeing:
+            if (size := await self._said(member, want)) is not None:
+                flight.sizes.setdefault(member.name, size)
+        return Joined(flight, candidates, collapsed)
+
+    async def _said(self, member: Member, want: BlobWant) -> int | None:
+        """The size that its owner told when it was asked by HEAD. A word for headers, and no more: some say so to HEAD
+        and otherwise to GET."""
+        if want.kind is not Kind.BLOB or want.expected.content is None:
+            return None
+        asked = NameWant(want.place, Kind.PRESENCE, want.repository, str(want.expected.digest))
+        with suppress(StoreFailed):
+            record = await self._shelf.names.get(member.name, asked.key)
+            return record.target.size if record is not None and record.target.size > 0 else None
+        return None
+
     async def _candidates(self, members: Sequence[Member], want: BlobWant) -> tuple[Candidate, ...]:
         found: list[Candidate] = []
         for member in members:
@@ -157,22 +193,39 @@ class Blobs:
                 return None  # the mirrors may have it all the same; then nothing leaves before it is verified
         return due
 
-    async def _aside(self, flight: Flight, candidates: Sequence[Candidate], span: Span) -> Transfer | None:
-        if span.stop - span.start > self._delivery.side_range or span.start < flight.arrived + AHEAD:
+    async def _aside(self, seeing: Sequence[Member], want: BlobWant, span: Span) -> Transfer | None:
+        """Only that part, at once: the transfer of the whole begins behind it."""
+        flight = self._flights.under_way(want.expected)
+        arrived = flight.arrived if flight is not None else 0
+        if span.stop - span.start > self._delivery.side_range or span.start < arrived + AHEAD:
             return None
         if self._delivery.stream == "never":
             return None  # nobody can verify a part
-        if self._asides.locked():
-            return None
-        for candidate in candidates:
-            if candidate.source.owner:
-                aside = Aside(candidate, span.start, span.stop, self._asides)
-                try:
-                    await aside.begin()
-                except Failure:
-                    continue  # the flight finds out what is the matter
-                return aside
+        for member in seeing:
+            room = self._asides.of(member)
+            if room.locked():
+                continue
+            aside = Aside(Candidate(member, member.sources[-1], want), span.start, span.stop, room)
+            try:
+                await aside.begin()
+            except Failure:
+                continue  # the flight finds out what is the matter
+            self._begin(seeing, want)
+            return aside
         return None
 
+    def _begin(self, seeing: Sequence[Member], want: BlobWant) -> None:
+        task = asyncio.create_task(self._joined(seeing, want), name=f"begin {want.expected.key}")
+        self._behind.add(task)
+        task.add_done_callback(self._begun)
+
+    def _begun(self, task: asyncio.Task[Joined]) -> None:
+        self._behind.discard(task)
+        if not task.cancelled() and (failure := task.exception()) is not None and not isinstance(failure, Failure):
+            log.error("a transfer could not begin", exc_info=failure)
+
     async def close(self) -> None:
+        for task in self._behind:
+            task.cancel()
+        await asyncio.gather(*self._behind, return_exceptions=True)
         await self._flights.close()

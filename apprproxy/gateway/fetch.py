@@ -1,14 +1,15 @@
 """One attempt at one source: ask for what is lacking, judge the answer by its headers, pour the body into a partial,
 which verifies."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
-from apprproxy.core.errors import DigestMismatch, Failure, Lied, OtherSize, Outage, StoreFailed, UpstreamFault
+from apprproxy.core.errors import DigestMismatch, Failure, Lied, OtherSize, Outage, StoreFailed, TooSlow, UpstreamFault
 from apprproxy.core.events import Trouble
 from apprproxy.core.model import MAX_DOCUMENT, MAX_PACKED, Kind, decimal_size
-from apprproxy.core.ports import Held, Incoming, Observer, Partial, Reply, Request
+from apprproxy.core.ports import Held, Incoming, Lane, Observer, Partial, Reply, Request
 from apprproxy.gateway.blame import labels_of
 from apprproxy.gateway.flight import Candidate, Flight
 from apprproxy.gateway.member import trail
@@ -46,7 +47,7 @@ class Fetch:
         asked = not partial.size or partial.size != candidate.due
         try:
             if asked:
-                await self._pour(flight, candidate, partial)
+                await self._poured(flight, candidate, partial)
             held = await partial.verify()
         except UpstreamFault as fault:
             mixed = isinstance(fault, DigestMismatch) and len(partial.parts) > 1
@@ -61,6 +62,20 @@ class Fetch:
             await self._note(candidate, sources)
         await partial.commit()
         return True
+
+    async def _poured(self, flight: Flight, candidate: Candidate, partial: Partial) -> None:
+        """A mirror that keeps silent about a document must leave its owner time to answer: whoever asked for the name
+        waits no longer than ``timeouts.name`` for all of them."""
+        member, source = candidate.member, candidate.source
+        document = candidate.want.kind is Kind.MANIFEST and not source.owner
+        limit = member.terms.timeout / len(member.sources) if document else None
+        try:
+            async with asyncio.timeout(limit):
+                await self._pour(flight, candidate, partial)
+        except TimeoutError:
+            slow = TooSlow(source.upstream.name, f"sent no manifest within {limit:g} s")
+            source.health.trouble(slow.sentence)
+            raise slow from None
 
     async def _pour(self, flight: Flight, candidate: Candidate, partial: Partial) -> None:
         source = candidate.source
@@ -85,9 +100,10 @@ class Fetch:
                 skip = max(0, skip - len(chunk))
 
     @asynccontextmanager
-    async def rest(self, candidate: Candidate, start: int) -> AsyncIterator[Rest]:
+    async def rest(self, candidate: Candidate, start: int, lane: Lane | None = None) -> AsyncIterator[Rest]:
         """The source's bytes from ``start`` on, or all of them where it knows no ranges; raises UpstreamFault."""
         request = candidate.source.speaks.source(candidate.want)
+        request = replace(request, lane=lane or request.lane)
         if start:
             request = replace(request, headers={**request.headers, "Range": f"bytes={start}-"})
         async with candidate.source.upstream.open(request) as incoming:

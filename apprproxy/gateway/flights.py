@@ -12,12 +12,9 @@ from apprproxy.core.model import MAX_DOCUMENT, Expected, Kind
 from apprproxy.core.ports import BlobStore, Elsewhere, Observer, Partial
 from apprproxy.gateway.blame import Blame
 from apprproxy.gateway.flight import Candidate, Flight
+from apprproxy.gateway.turns import Turns, transfers
 
 log = logging.getLogger(__name__)
-
-AT_ONCE = 64
-"""Transfers of one upstream, of blobs and of documents each: twice as many as it has connections for. The others wait
-their turn without a file or a descriptor."""
 
 BACK_AFTER = 5.0
 """Seconds after which to ask again, where too much is under way."""
@@ -48,7 +45,7 @@ class Flights:
         self._flights: dict[str, Flight] = {}
         self._tasks: dict[asyncio.Task[None], Flight] = {}
         self._in_memory = asyncio.Semaphore(2)
-        self._turns: dict[tuple[str, bool], asyncio.Semaphore] = {}
+        self._turns = Turns(transfers)
 
     def under_way(self, expected: Expected) -> Flight | None:
         return self._flights.get(expected.key)
@@ -97,10 +94,10 @@ class Flights:
             self._observer(FlightEnded(key))
 
     def _turn(self, flight: Flight) -> asyncio.Semaphore:
-        """Of the upstream that is asked first."""
+        """Of the upstream that is asked first, for blobs or for documents. The others wait without a file or a
+        descriptor."""
         first = flight.candidates[0]
-        key = (first.member.name, first.want.kind is Kind.BLOB)
-        return self._turns.setdefault(key, asyncio.Semaphore(AT_ONCE))
+        return self._turns.of(first.member, "blobs" if first.want.kind is Kind.BLOB else "documents")
 
     async def _filled(self, flight: Flight) -> None:
         """Until the bytes are kept, or nobody is left to ask."""
@@ -194,4 +191,5 @@ def _small(flight: Flight) -> bool:
     if candidate is None or flight.held is not None:
         return False
     bounded = candidate.want.kind is Kind.MANIFEST or flight.expected.unpacked is not None
-    return bounded or (candidate.due is not None and candidate.due <= MAX_DOCUMENT)
+    size = candidate.due if candidate.due is not None else flight.sizes.get(candidate.member.name)
+    return bounded or (size is not None and size <= MAX_DOCUMENT)

@@ -18,6 +18,9 @@ from apprproxy.core.ports import Clock, Observer
 PROBING = 1.0
 """Seconds after which to come back while a probe is under way: how long it will take nobody knows."""
 
+PROBED_BY = 0.9
+"""Seconds that a client waits for a probe, its own included, before it is told to come back."""
+
 
 @dataclass(frozen=True, slots=True)
 class Wait:
@@ -83,9 +86,20 @@ class Health:
         if (left := closure.left(self._now())) > 0:
             raise Shut(self._label.name, closure.reason, max(left, 1.0))
         if self._probe is not None:
-            raise Shut(self._label.name, f"one request looks whether it is back; {closure.reason}", PROBING)
+            raise self.probing()
         self._probe = attempt
         return attempt
+
+    @property
+    def doubtful(self) -> bool:
+        """It was shut, and has not answered since."""
+        return self._closure() is not None
+
+    def probing(self) -> Shut:
+        """What is told to those who do not wait for the probe."""
+        closure = self._closure()
+        because = f"; {closure.reason}" if closure is not None else ""
+        return Shut(self._label.name, f"one request looks whether it is back{because}", PROBING)
 
     def lied(self) -> None:
         """Bytes or a length that were provably wrong. Lies within one time of distrust are one."""

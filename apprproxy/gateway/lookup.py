@@ -35,11 +35,15 @@ from apprproxy.core.model import (
 )
 from apprproxy.core.ports import Clock, Held, Locked, Observer
 from apprproxy.gateway.fresh import Serve, decide, stale
+from apprproxy.gateway.health import PROBED_BY
 from apprproxy.gateway.landing import FetchManifest, Landing
 from apprproxy.gateway.member import Member, ask
 from apprproxy.gateway.shelf import Shelf
 
 log = logging.getLogger(__name__)
+
+AT_ONCE = 0.02
+"""Seconds. Enough to hear that an upstream is shut, too little to notice: something stale is at hand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +93,21 @@ class Lookups:
             return await self._refreshed(member, want, old, again=again)
         joined = self._key(member, want) in self._running
         try:
-            named = await asyncio.shield(self._question(member, want, old))
+            named = await self._answered(member, self._question(member, want, old))
         except NotThere as denial:
             return self._despite(member, want, old, denial)
         return replace(named, verdict=replace(named.verdict, cache=Cache.COLLAPSED)) if joined else named
+
+    @staticmethod
+    async def _answered(member: Member, question: asyncio.Task[Named]) -> Named:
+        """It goes on if the caller leaves; and behind one who is told to come back, since its upstream was shut a
+        moment ago and may still be away."""
+        if not member.health.doubtful:
+            return await asyncio.shield(question)
+        done, _ = await asyncio.wait([question], timeout=PROBED_BY)
+        if not done:
+            raise member.health.probing()
+        return question.result()
 
     async def recall(self, member: Member, want: NameWant) -> Named | None:
         """What is held of the name, of whatever age, without asking anybody; raises Denied as ``find`` does."""
@@ -136,7 +151,8 @@ class Lookups:
         if not again and (key in self._running or await self._shelf.brief.get(f"trouble {key}") is not None):
             return self._stale(member, old, "refreshing")
         task = self._question(member, want, old)
-        done, _ = await asyncio.wait([task], timeout=member.terms.revalidate)
+        patience = AT_ONCE if member.health.doubtful else member.terms.revalidate
+        done, _ = await asyncio.wait([task], timeout=patience)
         if not done:
             await self._shelf.brief.set(f"trouble {key}", "slow", member.terms.missing_for)
             return self._stale(member, old, "upstream-slow")

@@ -30,7 +30,8 @@ class Source:
 class Member:
     """``identity`` changes with the place and the account behind the name: what one account may see, another may not.
     ``mirrors`` are for bytes by digest only. ``locked`` has its names, where those are not taken from itself.
-    ``private`` says that we have an account there: what it opens, a mirror must not."""
+    ``private`` says that we have an account there: what it opens, a mirror must not. ``connections`` is how many of
+    each lane it may have."""
 
     upstream: Upstream
     dialect: Dialect
@@ -41,6 +42,7 @@ class Member:
     mirrors: tuple[Source, ...] = ()
     locked: Locked | None = None
     private: bool = False
+    connections: int = 32
 
     @property
     def name(self) -> str:

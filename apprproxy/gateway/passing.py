@@ -1,5 +1,6 @@
 """Bytes that cannot be kept, passed from their owner to one client, hashed on the way, the end withheld until they are
-right. Costs every client an upstream transfer of its own, which is better than no pull at all."""
+right. Costs every client an upstream transfer of its own, which is better than no pull at all; clients wait their turn,
+so that some that read slowly do not take all connections."""
 
 import asyncio
 from collections import deque
@@ -15,6 +16,7 @@ from apprproxy.gateway.fetch import Rest
 from apprproxy.gateway.flight import Candidate
 from apprproxy.gateway.follow import WITHHELD
 from apprproxy.gateway.transfer import Pieces
+from apprproxy.gateway.turns import Turns, half_of_those_beside
 
 _READ = 1 * MIB
 
@@ -26,6 +28,7 @@ class Passing:
     def __init__(self, opens: Opens, observer: Observer) -> None:
         self._opens = opens
         self._observer = observer
+        self._turns = Turns(half_of_those_beside)
 
     async def pieces(
         self, candidates: Sequence[Candidate], at: int, stop: int, size: int, there: Readable | None
@@ -39,7 +42,7 @@ class Passing:
         for candidate in candidates:
             try:
                 if check.size < size:
-                    async with self._opens(candidate, check.size) as rest:
+                    async with self._turns.of(candidate.member), self._opens(candidate, check.size) as rest:
                         async for fresh in _unseen(rest, check, size, candidate.member.name):
                             for piece in tail.after(check.size - len(fresh), fresh):
                                 yield piece

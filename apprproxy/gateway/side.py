@@ -10,15 +10,12 @@ from dataclasses import replace
 
 from apprproxy.core.errors import Lied, Outage
 from apprproxy.core.model import MIB, Cache, Verdict, decimal_size
-from apprproxy.core.ports import Held
+from apprproxy.core.ports import Held, Lane
 from apprproxy.gateway.flight import Candidate
 from apprproxy.gateway.transfer import Pieces
 
 AHEAD = 16 * MIB
 """What is nearer than this arrives by itself soon."""
-
-ASIDES = 8
-"""At once: each holds a connection to its owner for as long as its client likes to read, and there are 32 of them."""
 
 
 class Aside:
@@ -48,7 +45,7 @@ class Aside:
         source = self._candidate.source
         request = source.speaks.source(self._candidate.want)
         span = f"bytes={self._start}-{self._stop - 1}"
-        request = replace(request, headers={**request.headers, "Range": span})
+        request = replace(request, headers={**request.headers, "Range": span}, lane=Lane.BESIDE)
         incoming = await self._stack.enter_async_context(source.upstream.open(request))
         total = decimal_size(incoming.headers.get("content-range", "").rpartition("/")[2])
         if incoming.status != 206 or total is None or self._start >= total:

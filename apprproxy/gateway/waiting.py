@@ -11,6 +11,7 @@ from apprproxy.core.ports import Held, Readable
 from apprproxy.gateway.delivery import HEADERS_BY, Delivery
 from apprproxy.gateway.flight import Candidate, Flight
 from apprproxy.gateway.follow import Following
+from apprproxy.gateway.health import PROBED_BY
 from apprproxy.gateway.member import Member
 from apprproxy.gateway.passing import Passing
 from apprproxy.gateway.shelf import Shelf
@@ -19,7 +20,8 @@ from apprproxy.gateway.visible import Visible
 
 
 class Waiting:
-    """``entitled`` says whether the caller may be given what did not come in its own name."""
+    """``since`` is when it asked, by the loop's clock; ``entitled`` says whether it may be given what did not come in
+    its own name."""
 
     def __init__(
         self,
@@ -27,6 +29,7 @@ class Waiting:
         flight: Flight,
         candidates: Sequence[Candidate],
         *,
+        since: float,
         entitled: bool,
         shelf: Shelf,
         visible: Visible,
@@ -36,6 +39,7 @@ class Waiting:
         self._want = want
         self._flight = flight
         self._candidates = candidates
+        self._since = since
         self._entitled = entitled
         self._shelf = shelf
         self._visible = visible
@@ -46,7 +50,8 @@ class Waiting:
         """``cache`` is how the caller came to the flight. Raises Exhausted, Moved, or StoreFailed."""
         task = asyncio.ensure_future(self._done())
         try:
-            await asyncio.wait([task], timeout=None if whole else self._delivery.patience)
+            await self._probed(task)
+            await asyncio.wait([task], timeout=None if whole else self._left(self._delivery.patience))
             size = await self._sized(task)
             if not task.done():
                 assert size is not None
@@ -61,6 +66,22 @@ class Waiting:
             return HeldTransfer(self._verdict(cache), origin, bounded(self._want, held))
         finally:
             task.cancel()
+
+    def _left(self, seconds: float) -> float:
+        """Of so many since it asked."""
+        return max(0.0, self._since + seconds - asyncio.get_running_loop().time())
+
+    async def _probed(self, task: asyncio.Future[Any]) -> None:
+        """Where everybody to ask was shut a moment ago, nobody waits long for the one request that looks whether they
+        are back; raises Exhausted."""
+        if not all(one.source.health.doubtful for one in self._candidates):
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PROBED_BY):
+                while not (self._flight.answered or task.done()):
+                    await _first(task, self._flight.changed())
+        if not (self._flight.answered or task.done()):
+            raise Exhausted([one.source.health.probing() for one in self._candidates if one.source.owner])
 
     def _verdict(self, cache: Cache) -> Verdict:
         return Verdict(cache, stored=True, before=self._flight.before)
@@ -125,7 +146,7 @@ class Waiting:
         while self._told() is None and not task.done():
             await _first(task, self._flight.changed())
         with suppress(TimeoutError):
-            async with asyncio.timeout(max(0.0, HEADERS_BY - self._delivery.patience)):
+            async with asyncio.timeout(self._left(HEADERS_BY)):
                 while not (self._flight.answered or task.done()):
                     await _first(task, self._flight.changed())
         return self._told()

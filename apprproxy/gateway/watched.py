@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from apprproxy.core.errors import TooSlow, Unreachable, UpstreamFault
-from apprproxy.core.ports import Incoming, Reply, Request, Upstream
+from apprproxy.core.ports import Incoming, Lane, Reply, Request, Upstream
 from apprproxy.core.reading import whole
 from apprproxy.gateway.health import Attempt, Health
 
@@ -39,7 +39,7 @@ class Watched:
             # A caller that gives up before the headers does so because they are late (a lookup's time-out). A write is
             # ended by its client at will, who must not be able to shut the upstream for everybody; and so are a part
             # asked beside a flight and bytes that are passed by, while flights are cancelled by nobody.
-            if not attempt.answering and not request.as_caller and not request.bulk:
+            if not attempt.answering and not request.as_caller and request.lane is Lane.NAMES:
                 attempt.troubled("no answer in time")
             raise
         finally:

@@ -6,7 +6,7 @@ directory of this program is such a layout.
 
 from apprproxy.core.errors import NotThere, Outage, UpstreamFault
 from apprproxy.core.model import BlobWant, Kind
-from apprproxy.core.ports import Reply, Request
+from apprproxy.core.ports import Lane, Reply, Request
 
 
 class StaticTree:
@@ -20,7 +20,8 @@ class StaticTree:
         digest = want.expected.digest
         folder = "blobs" if want.expected.content is not None else "unpacked"
         path = f"/{folder}/{digest.algorithm}/{digest.hex}"
-        return Request("GET", path, headers={"Accept": "*/*"}, kind=want.kind.label, bulk=want.kind is Kind.BLOB)
+        lane = Lane.BLOBS if want.kind is Kind.BLOB else Lane.NAMES
+        return Request("GET", path, headers={"Accept": "*/*"}, kind=want.kind.label, lane=lane)
 
     def judge(self, reply: Reply) -> UpstreamFault | None:
         """A web server has no error codes: its status is all it says, and it is a mirror's word."""

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import ssl
+import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 
@@ -14,11 +15,14 @@ from apprproxy.upstream.guard import InnerAddress
 
 
 class HttpAnswer:
-    """An answer whose body is read in chunks, to the length it announced. ``stall`` is how long it may send nothing."""
+    """An answer whose body is read in chunks, to the length it announced. ``stall`` is how long it may send nothing,
+    and ``least`` how many bytes it must have sent within that time while we waited for it."""
 
-    def __init__(self, name: str, response: aiohttp.ClientResponse, stall: float) -> None:
+    def __init__(self, name: str, response: aiohttp.ClientResponse, stall: float, least: int = 0) -> None:
         self._name = name
         self._stall = stall
+        self._least = least
+        self._waited, self._came = 0.0, 0
         self._response = response
         self.status = response.status
         self.origin = response.url.origin()
@@ -41,8 +45,15 @@ class HttpAnswer:
     async def _next(self) -> bytes:
         """What has come, empty at the end. The time is our own: the library's is not kept where it meets a malformed
         chunk in the middle of a body."""
+        began = time.monotonic()
         async with asyncio.timeout(self._stall):
-            return await self._response.content.readany()
+            chunk = await self._response.content.readany()
+        self._waited, self._came = self._waited + time.monotonic() - began, self._came + len(chunk)
+        if self._waited >= self._stall:
+            if chunk and self._came < self._least:
+                raise TooSlow(self._name, f"sent no more than {self._came} bytes in {self._waited:.0f} s")
+            self._waited, self._came = 0.0, 0
+        return chunk
 
     def close(self) -> None:
         """Give the connection back if the body has been read, else close it."""

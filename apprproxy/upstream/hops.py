@@ -1,14 +1,18 @@
 """A request to an upstream and on to wherever it redirects, each hop under the guard."""
 
+import asyncio
+
 import aiohttp
 from yarl import URL
 
 from apprproxy.core.errors import Forbidden
-from apprproxy.core.ports import Request
+from apprproxy.core.ports import Lane, Request
 from apprproxy.upstream.answer import HttpAnswer
 from apprproxy.upstream.guard import MAX_REDIRECTS, Guard, Refused, redact
 from apprproxy.upstream.sessions import Sessions
 
+WRITE = 600.0
+"""Seconds for a body to be sent and answered."""
 _REDIRECTS = {301, 302, 303, 307, 308}
 
 
@@ -22,24 +26,25 @@ class Hops:
         """The first answer that redirects nowhere, which the caller closes; raises Forbidden, and the library's own
         exceptions. Only reading is redirected."""
         url = self._url(request)
-        session = self._sessions.own(bulk=request.bulk)
+        session = self._sessions.own(request.lane)
         for _ in range(MAX_REDIRECTS + 1):
             headers = {"Accept-Encoding": "identity", **request.headers}
             if authorization is not None:
                 headers["Authorization"] = authorization
-            response = await session.request(
-                request.method,
-                url,
-                headers=headers,
-                data=request.body,
-                allow_redirects=False,
-                proxy=self._sessions.proxy(url),
-            )
+            async with asyncio.timeout(self._sessions.headers if request.body is None else WRITE):
+                response = await session.request(
+                    request.method,
+                    url,
+                    headers=headers,
+                    data=request.body,
+                    allow_redirects=False,
+                    proxy=self._sessions.proxy(url),
+                )
             location = response.headers.get("Location")
             if response.status not in _REDIRECTS or location is None or request.method not in ("GET", "HEAD"):
-                return HttpAnswer(self._name, response, self._sessions.stall)
+                return HttpAnswer(self._name, response, self._sessions.stall, self._sessions.least)
             response.close()
-            url, session = self._next(url, location, bulk=request.bulk)
+            url, session = self._next(url, location, request.lane)
             if url.origin() != self._guard.base.origin():
                 authorization = None  # for good: a foreign host must not choose what is asked in our name
         raise Forbidden(self._name, f"redirects more than {MAX_REDIRECTS} times, last to {redact(url)}")
@@ -49,7 +54,7 @@ class Hops:
         query = f"?{request.query}" if request.query else ""
         return URL(f"{base.origin()}{base.raw_path.rstrip('/')}{request.path}{query}", encoded=True)
 
-    def _next(self, url: URL, location: str, *, bulk: bool) -> tuple[URL, aiohttp.ClientSession]:
+    def _next(self, url: URL, location: str, lane: Lane) -> tuple[URL, aiohttp.ClientSession]:
         if not location.isascii():
             raise Forbidden(self._name, "redirects to what is not a URL")
         try:
@@ -59,4 +64,4 @@ class Hops:
             raise Forbidden(self._name, str(refusal)) from None
         except ValueError:
             raise Forbidden(self._name, "redirects to what is not a URL") from None
-        return target, self._sessions.own(bulk=bulk) if trusted else self._sessions.abroad(target)
+        return target, self._sessions.own(lane) if trusted else self._sessions.abroad(target, lane)

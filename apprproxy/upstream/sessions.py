@@ -1,4 +1,4 @@
-"""Connections to one upstream: separate pools for names and blobs, and one for the public hosts it redirects to."""
+"""Connections to one upstream and to the hosts it leads to: a pool for each lane, so that none holds up another."""
 
 import ssl
 from collections.abc import Mapping
@@ -9,19 +9,22 @@ import aiohttp
 from yarl import URL
 
 from apprproxy.core.model import KIB
+from apprproxy.core.ports import Lane, beside
 from apprproxy.upstream.guard import PublicResolver
 from apprproxy.upstream.resolver import OwnThreadsResolver
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """How to reach an upstream. Times in seconds; ``proxy`` None leaves it to HTTPS_PROXY and NO_PROXY."""
+    """How to reach an upstream. Times in seconds; ``proxy`` None leaves it to HTTPS_PROXY and NO_PROXY. ``slowest`` in
+    bytes a second: fewer over ``read`` seconds are too slow."""
 
     connect: float = 5.0
     read: float = 30.0
     connections: int = 32
     proxy: str | None = None
     tls: ssl.SSLContext | bool = True
+    slowest: int = 0
 
 
 class Sessions:
@@ -30,39 +33,50 @@ class Sessions:
     def __init__(self, line: Line, agent: Mapping[str, str]) -> None:
         self._line = line
         self._agent = agent
-        self._open: dict[str, aiohttp.ClientSession] = {}
+        self._open: dict[tuple[Lane, str], aiohttp.ClientSession] = {}
 
     @property
     def stall(self) -> float:
         """Seconds an answer may send nothing, seen from outside the library."""
         return self._line.read + 0.5
 
-    def own(self, *, bulk: bool) -> aiohttp.ClientSession:
-        """For the upstream itself and the hosts its operator named."""
-        return self._session("blobs" if bulk else "names", tls=self._line.tls, public=False)
+    @property
+    def least(self) -> int:
+        """Bytes that have to come in that time."""
+        return int(self._line.slowest * self.stall)
 
-    def abroad(self, url: URL) -> aiohttp.ClientSession:
+    @property
+    def headers(self) -> float:
+        """Seconds until the headers of an answer, whatever the library waits for: it allows ``connect`` for each
+        address of a host."""
+        return self._line.connect + self.stall
+
+    def own(self, lane: Lane) -> aiohttp.ClientSession:
+        """For the upstream itself and the hosts its operator named."""
+        return self._session(lane, "at home", tls=self._line.tls, public=False)
+
+    def abroad(self, url: URL, lane: Lane) -> aiohttp.ClientSession:
         """For foreign hosts: public addresses only, certificates always verified, no client certificate.
 
         Through a forward proxy it is the proxy that resolves, and so it that must refuse inner addresses.
         """
         if self.proxy(url) is not None:
-            return self._session("abroad through proxy", tls=True, public=False)
-        return self._session("abroad", tls=True, public=True)
+            return self._session(lane, "through a proxy", tls=True, public=False)
+        return self._session(lane, "abroad", tls=True, public=True)
 
-    def _session(self, pool: str, *, tls: ssl.SSLContext | bool, public: bool) -> aiohttp.ClientSession:
-        session = self._open.get(pool)
+    def _session(self, lane: Lane, where: str, *, tls: ssl.SSLContext | bool, public: bool) -> aiohttp.ClientSession:
+        session = self._open.get((lane, where))
         if session is None:
             resolver = OwnThreadsResolver(self._line.connect)
             connector = aiohttp.TCPConnector(
-                limit=self._line.connections,
+                limit=beside(self._line.connections) if lane is Lane.BESIDE else self._line.connections,
                 resolver=PublicResolver(resolver) if public else resolver,
                 ssl=tls,
             )
             timeout = aiohttp.ClientTimeout(
                 total=None, connect=None, sock_connect=self._line.connect, sock_read=self._line.read
             )
-            session = self._open[pool] = aiohttp.ClientSession(
+            session = self._open[lane, where] = aiohttp.ClientSession(
                 connector=connector,
                 timeout=timeout,
                 headers=self._agent,

@@ -9,7 +9,7 @@ from yarl import URL
 from apprproxy.core.errors import Forbidden, Outage, Unauthorized
 from apprproxy.core.events import Asked
 from apprproxy.core.label import Label
-from apprproxy.core.ports import Observer
+from apprproxy.core.ports import Lane, Observer
 from apprproxy.upstream.answer import translated
 from apprproxy.upstream.auth import MAX_TOKEN_ANSWER, Account, NotAToken, Token, TokenWant, read_token
 from apprproxy.upstream.guard import Guard, Refused
@@ -65,7 +65,8 @@ class TokenServer:
             raise Outage(self._name, f"its token server {realm.host}: {error}") from None
 
     def _session(self, url: URL) -> aiohttp.ClientSession:
-        return self._sessions.own(bulk=False) if self._guard.near(url) else self._sessions.abroad(url)
+        near = self._guard.near(url)
+        return self._sessions.own(Lane.TOKENS) if near else self._sessions.abroad(url, Lane.TOKENS)
 
 
 async def _beginning(content: aiohttp.StreamReader, limit: int) -> bytes:

@@ -117,6 +117,22 @@ def chunked(body: bytes, status: int = 200) -> Behaviour:
     return answer
 
 
+def chunked_until(gate: Gate, upto: int) -> Behaviour:
+    """The honest body, whose length nobody announces; the rest once the gate opens."""
+
+    async def answer(request: web.BaseRequest, honest: Honest) -> web.StreamResponse:
+        response = web.StreamResponse(status=honest.status, headers=honest.headers)
+        response.enable_chunked_encoding()
+        await response.prepare(request)
+        await response.write(honest.body[:upto])
+        await gate()
+        await response.write(honest.body[upto:])
+        await response.write_eof()
+        return response
+
+    return answer
+
+
 def in_pieces(count: int) -> Behaviour:
     """The honest body, each piece in a segment of its own."""
 
@@ -129,6 +145,21 @@ def in_pieces(count: int) -> Behaviour:
             await response.write(honest.body[at : at + step])
             await asyncio.sleep(0.01)  # the receiver must meet each piece alone: that is the point
         await response.write_eof()
+        return response
+
+    return answer
+
+
+def dripping(every: float, piece: int) -> Behaviour:
+    """A little, and a little more each so many seconds."""
+
+    async def answer(request: web.BaseRequest, honest: Honest) -> web.StreamResponse:
+        response = web.StreamResponse(status=honest.status, headers=honest.headers)
+        response.content_length = len(honest.body)
+        await response.prepare(request)
+        for at in range(0, len(honest.body), piece):
+            await response.write(honest.body[at : at + piece])
+            await asyncio.sleep(every)  # the receiver must wait: that is the point
         return response
 
     return answer

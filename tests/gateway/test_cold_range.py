@@ -8,7 +8,7 @@ import pytest
 from tests.fakes import lies
 from tests.fakes.clock import Gate, until
 from tests.fakes.content import digest, some_bytes
-from tests.fakes.gateway import Gateways, Running
+from tests.fakes.gateway import Gateways, Running, oci
 from tests.fakes.ranged import by_range, ranges_asked, stopping_at
 from tests.fakes.registry import Registry
 
@@ -139,6 +139,24 @@ async def test_a_part_far_ahead_may_end_beyond_the_end(registry: Registry, gatew
     gate.open()
 
     assert (206, LARGE[SIZE - len(answer.body) :]) == (answer.status, answer.body)
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+async def test_a_part_far_ahead_of_nothing_costs_one_question_and_begins_the_transfer(
+    registry: Registry, other: Registry, gateways: Gateways, mirrored: bool
+) -> None:
+    gate = Gate()
+    registry.add_blob("library/app", LARGE)
+    registry.on["GET blob"] = lies.in_turn(by_range, stopping_at((MIB, gate)))
+    mirrors = [{"url": other.url}] if mirrored else []
+    gateway = await gateways.start({"hub": oci(registry, mirrors=mirrors)}, delivery=AT_ONCE)
+    answer = await gateway.get(path_of(LARGE), Range=f"bytes={FAR}-{FAR + 99}")
+    asked = [(one.method, one.headers.get("range", "")) for one in registry.seen][:1]
+    gate.open()
+    await until(lambda: digest(LARGE) in gateway.blobs)
+
+    assert (206, LARGE[FAR : FAR + 100]) == (answer.status, answer.body)
+    assert [("GET", f"bytes={FAR}-{FAR + 99}")] == asked
 
 
 NOT_ASIDE = {

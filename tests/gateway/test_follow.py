@@ -1,6 +1,7 @@
 """What a client is given while a blob arrives: the owner's bytes, never the end of them before the digest is right."""
 
 import asyncio
+import time
 
 import aiohttp
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from tests.fakes import lies
 from tests.fakes.clock import Gate, until
 from tests.fakes.content import digest, manifest, some_bytes
-from tests.fakes.gateway import Gateways, Running
+from tests.fakes.gateway import Gateways, Running, oci
 from tests.fakes.ranged import by_range, lying_by_range, ranges_asked, stopping_at
 from tests.fakes.raw import wire
 from tests.fakes.registry import Registry
@@ -329,3 +330,40 @@ async def test_a_size_that_the_manifest_states_is_held_against_the_owner(
     assert b"" == body or longer.status == 502
     await gateway.at_rest()
     assert [] == gateway.ingests
+
+
+async def test_the_size_that_a_head_told_lets_the_headers_out(registry: Registry, gateways: Gateways) -> None:
+    """A GET that is chunked does not tell it."""
+    gate = Gate()
+    registry.add_blob("library/app", BLOB)
+    registry.on["GET blob"] = lies.chunked_until(gate, len(BLOB) // 2)
+    gateway = await gateways.start({"hub": registry}, delivery={"patience": "0s"})
+    await gateway.head(PATH)
+    async with gateway.session.get(gateway.url + PATH) as response:
+        announced = response.content_length
+        gate.open()
+        body = await response.read()
+
+    assert (len(BLOB), BLOB) == (announced, body)
+
+
+async def test_patience_begins_when_the_client_asks(registry: Registry, other: Registry, gateways: Gateways) -> None:
+    """Its owner is asked for the size first, which took another ten seconds of the client's thirty."""
+    asked, gate = Gate(), Gate()
+    for one in (registry, other):
+        one.add_blob("library/app", BLOB)
+    registry.on["HEAD blob"] = lies.waiting_for(asked)
+    other.on["GET blob"] = stopping_at((len(BLOB) // 2, gate))
+    gateway = await gateways.start({"hub": oci(registry, mirrors=[{"url": other.url}])}, delivery={"patience": "1s"})
+    asking = asyncio.create_task(gateway.session.get(gateway.url + PATH))
+    await asked.reached()
+    await asyncio.sleep(1.0)
+    asked.open()
+    await gate.reached()
+    begun = time.monotonic()
+    response = await asking
+    waited = time.monotonic() - begun
+    gate.open()
+
+    assert waited < 0.7
+    assert BLOB == await response.read()

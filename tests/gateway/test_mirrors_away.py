@@ -9,7 +9,7 @@ from tests.fakes.clock import Gate
 from tests.fakes.gateway import Gateways
 from tests.fakes.lies import Behaviour
 from tests.fakes.ranged import by_range, stopping_at
-from tests.gateway.mirrors import BLOB, HALF, Case, mirrored
+from tests.gateway.mirrors import BLOB, HALF, TAG, Case, mirrored
 
 QUICK = {"connect": "500ms", "read": "200ms"}
 TROUBLES: Mapping[str, Behaviour] = {
@@ -80,6 +80,26 @@ async def test_a_mirror_whose_headers_do_not_come_is_passed_over(gateways: Gatew
         got = await case.pull()
 
         assert (200, BLOB) == (got.status, got.body)
+        assert not case.available()
+
+
+async def test_a_mirror_that_drips_is_slow_and_its_owner_goes_on(gateways: Gateways) -> None:
+    """Each byte comes within ``timeouts.read``, and the last one never would."""
+    async with mirrored(gateways, timeouts=QUICK) as case:
+        case.mirrors[0].on["blob"] = lies.dripping(every=0.1, piece=100)
+        got = await case.pull()
+
+        assert (200, BLOB) == (got.status, got.body)
+        assert case.ranges()[0].startswith("bytes=")
+        assert not case.available()
+
+
+async def test_a_silent_mirror_leaves_the_owner_time_to_answer_for_a_tag(gateways: Gateways) -> None:
+    async with mirrored(gateways, stated=False, timeouts={"name": "2s", "read": "1m"}) as case:
+        case.mirrors[0].on["manifest"] = lies.waiting_for(Gate())
+        got = await case.gateway.get(TAG)
+
+        assert (200, case.manifest) == (got.status, got.body)
         assert not case.available()
 
 

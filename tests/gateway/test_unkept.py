@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import os
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,8 +15,9 @@ from tests.fakes import lies
 from tests.fakes.clock import Gate, until
 from tests.fakes.content import digest, manifest, some_bytes
 from tests.fakes.fixtures import Logged
-from tests.fakes.gateway import Gateways, Running
+from tests.fakes.gateway import Gateways, Running, oci
 from tests.fakes.ranged import by_range, ranges_asked, stopping_at
+from tests.fakes.raw import wire
 from tests.fakes.registry import Registry
 from tests.store.cap import Boundless
 
@@ -298,3 +300,22 @@ async def test_once_there_is_room_it_is_kept(registry: Registry, gateways: Gatew
 
     assert (200, BLOB) == (answer.status, answer.body)
     assert [digest(BLOB)] == gateway.blobs
+
+
+async def test_clients_that_read_slowly_what_cannot_be_kept_leave_room_for_others(
+    registry: Registry, gateways: Gateways
+) -> None:
+    large = [some_bytes(24 * MIB, seed=f"large {number} ") for number in range(3)]
+    small = some_bytes(100_000, seed="small ")
+    for content in (*large, small):
+        registry.add_blob("library/app", content)
+    gateway = await gateways.start({"hub": oci(registry, connections=2)}, delivery={"patience": "0s"})
+    without_room(gateway)
+    async with AsyncExitStack() as stack:
+        for content in large:
+            client = await stack.enter_async_context(wire(gateway.url, limit=1024))
+            await client.send(f"GET /v2/hub/library/app/blobs/{digest(content)} HTTP/1.1\r\nHost: gateway\r\n\r\n")
+            await client.head()
+        answer = await gateway.get(f"/v2/hub/library/app/blobs/{digest(small)}")
+
+    assert (200, small) == (answer.status, answer.body)

@@ -7,7 +7,7 @@ import pytest
 
 from apprproxy.core.errors import Outage, Shut, Throttled, TooSlow, Unauthorized, Unreachable, UpstreamFault
 from apprproxy.core.events import Event, SourceOpened, SourceShut
-from apprproxy.core.ports import Request
+from apprproxy.core.ports import Lane, Request
 from apprproxy.gateway.health import MIRROR, OWNER
 from apprproxy.gateway.watched import Watched
 from tests.fakes import lies
@@ -19,7 +19,7 @@ from tests.fakes.registry import Registry
 from tests.fakes.sources import watched
 
 ASK = Request("GET", "/v2/library/app/tags/list")
-BLOB = Request("GET", "/v2/library/app/blobs/sha256:0", bulk=True)
+BLOB = Request("GET", "/v2/library/app/blobs/sha256:0", lane=Lane.BLOBS)
 WRITE = Request("POST", "/api", body=b"x", as_caller=True)
 
 

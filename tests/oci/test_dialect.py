@@ -5,7 +5,7 @@ import pytest
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import NotAllowed, NotThere, Outage
 from apprproxy.core.model import BlobWant, Expected, Kind, NameWant, Place, Write
-from apprproxy.core.ports import Reply
+from apprproxy.core.ports import Lane, Reply
 from apprproxy.oci.dialect import OciDialect
 from tests.fakes import lies
 from tests.fakes.content import digest, oci_error, some_bytes
@@ -101,4 +101,4 @@ def test_bytes_are_asked_for_by_digest_in_their_repository() -> None:
     request = OciDialect("hub").source(BlobWant(HUB, "library/app", Expected(wanted)))
 
     assert f"/v2/library/app/blobs/{wanted}" == request.path
-    assert ("repository:library/app:pull", True, "blob") == (request.scope, request.bulk, request.kind)
+    assert ("repository:library/app:pull", Lane.BLOBS, "blob") == (request.scope, request.lane, request.kind)

@@ -61,18 +61,45 @@ async def test_a_held_blob_takes_less_than_50_ms(dark: Dark) -> None:
     assert seconds < 0.05
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        f"/v2/owner/library/app/blobs/sha256:{'0' * 64}",
-        "/v2/owner/library/app/manifests/2.0",
-        "/v2/owner/other/app/tags/list",
-    ],
-)
+COLD = [
+    f"/v2/owner/library/app/blobs/sha256:{'0' * 64}",
+    f"/v2/owner/library/app/manifests/sha256:{'0' * 64}",
+    "/v2/owner/library/app/manifests/2.0",
+    "/v2/owner/other/app/tags/list",
+]
+
+
+@pytest.mark.parametrize("path", COLD)
 async def test_what_is_not_held_fails_in_less_than_a_second(dark: Dark, path: str) -> None:
     got, seconds = await _timed(dark.gateway, path)
 
     assert (503, "UNAVAILABLE") == (got.status, got.code)
+    assert int(got.headers["Retry-After"]) > 0
+    assert seconds < 1
+
+
+# --- nor is whoever looks whether it is back
+
+
+PENALTY = 61
+"""Seconds after which every source is asked again by one request."""
+
+
+async def test_the_one_that_looks_is_given_what_is_stale_in_less_than_50_ms(dark: Dark, clock: Clock) -> None:
+    clock.advance(PENALTY)
+    got, seconds = await _timed(dark.gateway, PATHS[Thing.TAG])
+
+    assert (200, dark.tag) == (got.status, got.body)
+    assert seconds < 0.05
+
+
+@pytest.mark.parametrize("path", COLD)
+async def test_and_what_is_not_held_fails_for_it_in_less_than_a_second(dark: Dark, clock: Clock, path: str) -> None:
+    clock.advance(PENALTY)
+    got, seconds = await _timed(dark.gateway, path)
+
+    assert (503, "UNAVAILABLE") == (got.status, got.code)
+    assert "looks whether it is back" in got.message
     assert int(got.headers["Retry-After"]) > 0
     assert seconds < 1
 

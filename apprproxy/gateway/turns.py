@@ -1,0 +1,31 @@
+"""How many things of a sort are under way at once for each upstream, measured by the connections that it may have."""
+
+import asyncio
+from collections.abc import Callable
+
+from apprproxy.core.ports import beside
+from apprproxy.gateway.member import Member
+
+Share = Callable[[int], int]
+"""Of an upstream's connections, how many this sort may take."""
+
+
+def transfers(connections: int) -> int:
+    """Those that everybody shares: one that has its turn has a connection."""
+    return connections
+
+
+def half_of_those_beside(connections: int) -> int:
+    """Two sorts of single clients divide them: parts, and bytes that cannot be kept."""
+    return beside(connections) // 2
+
+
+class Turns:
+    def __init__(self, share: Share) -> None:
+        self._share = share
+        self._rooms: dict[tuple[str, str], asyncio.Semaphore] = {}
+
+    def of(self, member: Member, sort: str = "") -> asyncio.Semaphore:
+        """Whoever waits for it has nothing open yet."""
+        key = (member.name, sort)
+        return self._rooms.setdefault(key, asyncio.Semaphore(self._share(member.connections)))
