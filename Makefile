@@ -38,6 +38,10 @@ lint: $(VENV)/dev.stamp ## Format check, lint, types, import contracts
 unit: $(VENV)/dev.stamp peers
 	@$(BIN)/pytest -n 2 --dist loadfile
 
+.PHONY: explore
+explore: $(VENV)/dev.stamp ## Look for counterexamples to the laws that the tests try, with new examples and more of them
+	@HYPOTHESIS_PROFILE=exploring $(BIN)/pytest -q -m "not peers" $$(grep -rlE '^@(given|law)' tests --include='test_*.py')
+
 .PHONY: peers
 peers: ## Install the genuine servers and clients that the tests use (once; kept outside this folder)
 	@PYTHON=$(PYTHON) tests/peers/install.sh

@@ -18,7 +18,7 @@ class NotARange(ValueError):
 
 def resolve(text: str, releases: Iterable[str]) -> str | None:
     """The release that is meant, None where none matches; raises NotARange. What is no SemVer is never meant."""
-    versions = [version for release in releases if (version := _version(release)) is not None]
+    versions = {version: release for release in releases if (version := _version(release)) is not None}
     if text == "default":
         chosen = max(versions, default=None)
     else:
@@ -27,12 +27,13 @@ def resolve(text: str, releases: Iterable[str]) -> str | None:
         except ValueError:
             raise NotARange(f"not a release or a range of releases: {text!r}") from None
         chosen = spec.select(version for version in versions if "-" in text or not version.prerelease)
-    return str(chosen) if chosen is not None else None
+    return versions[chosen] if chosen is not None else None
 
 
 def _version(text: str) -> Version | None:
+    """The library takes the digits of every script for digits."""
     try:
-        return Version(text)
+        return Version(text) if text.isascii() else None
     except ValueError:
         return None
 

@@ -4,7 +4,7 @@
   then one request is let through as a probe, and the others once that one has been answered.
 - Requests that were under way when a source was shut tell nothing new: ten that fail together are one failure.
 - A lie distrusts a mirror for much longer. An owner is never distrusted: there is nobody else to ask for its names.
-- Times are absolute differences: a clock that is set back shuts nobody out for long.
+- What was shut at a time that has not come yet is open: a clock that is set back shuts nobody out.
 """
 
 from collections.abc import Collection
@@ -60,7 +60,7 @@ class Closure:
     reason: str
 
     def left(self, now: float) -> float:
-        return self.seconds - abs(now - self.since)
+        return self.seconds - (now - self.since)
 
 
 class Health:
@@ -104,6 +104,7 @@ class Health:
     def lied(self) -> None:
         """Bytes or a length that were provably wrong. Lies within one time of distrust are one."""
         rule, now = self._rules.distrust, self._now()
+        self._forget_what_is_to_come()
         if rule is None or (self._distrust is not None and self._distrust.left(now) > 0):
             return
         self._lies += 1
@@ -147,11 +148,25 @@ class Health:
 
     def _closure(self) -> Closure | None:
         """The one that lasts longer, where there are two."""
-        closures = [one for one in (self._penalty, self._distrust) if one is not None]
-        return max(closures, key=lambda one: one.left(self._now()), default=None)
+        self._forget_what_is_to_come()
+        return max(self._closures(), key=lambda one: one.left(self._now()), default=None)
+
+    def _closures(self) -> list[Closure]:
+        return [one for one in (self._penalty, self._distrust) if one is not None]
+
+    def _forget_what_is_to_come(self) -> None:
+        """The clock was set back."""
+        now, shut = self._now(), bool(self._closures())
+        self._penalty, self._distrust = _begun(self._penalty, now), _begun(self._distrust, now)
+        if shut and not self._closures():
+            self._observer(SourceOpened(self._label.upstream, self._label.source))
 
     def _tell(self, closure: Closure, *, lied: bool = False) -> None:
         self._observer(SourceShut(self._label.upstream, self._label.source, closure.seconds, closure.reason, lied))
+
+
+def _begun(closure: Closure | None, now: float) -> Closure | None:
+    return closure if closure is not None and closure.since <= now else None
 
 
 class Attempt:

@@ -11,6 +11,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from heapq import nsmallest
 from itertools import accumulate, islice, product
 
 from apprproxy.core.listing import Listed
@@ -82,7 +83,7 @@ class Corpus:
     def _between(self, begin: str, end: str, limit: int) -> list[int]:
         first, last = bisect_left(self._names, begin), bisect_right(self._names, end)
         tail, after = bisect_left(self._tails, begin), bisect_right(self._tails, end)
-        return [*range(first, min(last, first + limit)), *self._tail_of[tail : min(after, tail + limit)]]
+        return [*range(first, min(last, first + limit)), *nsmallest(limit, self._tail_of[tail:after])]
 
     def _containing(self, wanted: str) -> Iterator[int]:
         at = self._text.find(wanted)

@@ -1,7 +1,7 @@
 """What a text means among a package's releases: the table is what the genuine server's own library answered."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from apprproxy.appregistry.resolve import NotARange, resolve
@@ -57,6 +57,7 @@ def test_a_prerelease_is_meant_only_by_a_text_with_a_hyphen() -> None:
 
 
 @given(st.text(max_size=30), st.lists(st.from_regex(r"\d{1,2}\.\d{1,2}\.\d{1,2}(-rc\.\d)?", fullmatch=True)))
+@example("default", ["0.0.\u0660"])
 def test_what_is_resolved_is_one_of_the_releases(text: str, releases: list[str]) -> None:
     try:
         chosen = resolve(text, releases)

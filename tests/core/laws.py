@@ -1,5 +1,8 @@
-"""How laws are tried: without a time limit of their own, since a busy machine is no defect."""
+"""Laws that take a while to try, for each example of which there are documents to be written."""
+
+import os
 
 from hypothesis import settings
 
-law = settings(deadline=None, max_examples=60)
+EXPLORING = os.environ.get("HYPOTHESIS_PROFILE") == "exploring"
+law = settings(max_examples=1000 if EXPLORING else 60)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,6 +80,14 @@ class Running:
     def ingests(self) -> list[Path]:
         """What is on its way in."""
         return list((self.cache / "ingest").iterdir())
+
+    def arrived(self) -> int:
+        """Bytes in growing files."""
+        total = 0
+        for path in self.ingests:
+            with suppress(FileNotFoundError):  # committed, or thrown away meanwhile
+                total += path.stat().st_size if path.suffix == ".part" else 0
+        return total
 
     async def at_rest(self) -> None:
         """Until no transfer is under way: a client waits for the digest, not for the disk."""

@@ -170,7 +170,7 @@ async def test_what_was_served_a_moment_ago_outlives_a_gateway_that_stops(
     gateway = await gateways.start({"hub": registry})
     asking = asyncio.create_task(gateway.get(PATH))
     await gate.reached()
-    await until(lambda: sum(path.stat().st_size for path in gateway.ingests) > 1_000_000)
+    await until(lambda: gateway.arrived() > 1_000_000)
     index = sqlite3.connect(gateway.cache / "index.db", isolation_level=None)
     index.execute("BEGIN IMMEDIATE")  # another gateway is at it: what is known of the blob cannot be written down yet
     gate.open()

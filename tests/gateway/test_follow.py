@@ -91,7 +91,7 @@ async def test_never_means_headers_and_no_byte(registry: Registry, gateways: Gat
     gateway = await begin(registry, gateways, stream="never")
     async with gateway.session.get(gateway.url + PATH) as response:
         await gate.reached()
-        await until(lambda: any(path.stat().st_size >= 2 * MIB for path in gateway.ingests))
+        await until(lambda: gateway.arrived() >= 2 * MIB)
         came = response.content.total_bytes
         gate.open()
         body = await response.read()

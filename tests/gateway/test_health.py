@@ -8,6 +8,7 @@ from apprproxy.core.errors import Shut
 from apprproxy.core.events import Event, SourceOpened, SourceShut
 from apprproxy.core.label import Label
 from apprproxy.gateway.health import MIRROR, OWNER, Health, Rules
+from tests.core.laws import law
 from tests.fakes.clock import Clock
 from tests.fakes.sources import recorder
 
@@ -272,11 +273,13 @@ def test_a_clock_that_is_set_back_shuts_nobody_out(owner: Case) -> None:
     owner.clock.advance(-86400)
 
     assert 0 == owner.left()
+    assert SourceOpened("hub", "mirror-1") == owner.told[-1]
 
 
 STEPS = st.lists(st.sampled_from(["ask", "answered", "troubled", "finished", "ended", "lied", "later", "earlier"]))
 
 
+@law
 @given(st.sampled_from([OWNER, MIRROR]), STEPS, st.data())
 def test_whatever_happens_it_is_asked_again(rules: Rules, steps: list[str], data: st.DataObject) -> None:
     case, running = Case(rules), []
@@ -303,12 +306,15 @@ def test_whatever_happens_it_is_asked_again(rules: Rules, steps: list[str], data
     assert 0 == case.left()
 
 
-@given(st.sampled_from([OWNER, MIRROR]), st.lists(st.sampled_from(["fails", "answers", "wait", "lies"])))
+@law
+@given(st.sampled_from([OWNER, MIRROR]), st.lists(st.sampled_from(["fails", "answers", "wait", "lies", "back"])))
 def test_what_was_told_last_is_true(rules: Rules, steps: list[str]) -> None:
     case = Case(rules)
     for step in steps:
         if step == "wait":
             case.clock.advance(case.left())
+        elif step == "back":
+            case.clock.advance(-10 * HOUR)
         elif step == "lies":
             case.health.lied()
         elif case.left() == 0:

@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from apprproxy.core.listing import Listed
@@ -71,6 +71,7 @@ def test_nothing_that_contains_the_text_is_missed(given_names: list[str], text: 
 
 
 @given(some_names, st.text("ab/-.", min_size=1, max_size=4))
+@example(["aa", "a.", "aaa", "/ab"], "a")
 def test_a_smaller_limit_finds_the_beginning_of_a_larger_ones(given_names: list[str], text: str) -> None:
     things = corpus(*given_names)
 
