@@ -24,7 +24,9 @@ class CannotListen(Exception):
     """``str`` says which address, and why."""
 
 
-async def serve(app: App, *, stop: asyncio.Event | None = None, listening: Listening | None = None) -> None:
+async def serve(
+    app: App, *, stop: asyncio.Event | None = None, listening: Listening | None = None, grace: float = GRACE
+) -> None:
     """Until SIGTERM, SIGINT or ``stop``. ``listening`` is told the URLs. Closes the app; raises CannotListen."""
     stop = stop or asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -57,9 +59,9 @@ async def serve(app: App, *, stop: asyncio.Event | None = None, listening: Liste
         if listening is not None:
             listening(urls)
         await stop.wait()
-        log.info("stopping", grace_seconds=GRACE)
+        log.info("stopping", grace_seconds=grace)
     finally:
-        await _finish(ports)
+        await _finish(ports, grace)
         recovering.cancel()
         await asyncio.wait([recovering])
         await app.close()
@@ -97,10 +99,12 @@ def _written(port: asyncio.Server) -> str:
     return f"[{host}]:{number}" if ":" in host else f"{host}:{number}"
 
 
-async def _finish(ports: list[tuple[asyncio.Server, Server]]) -> None:
+async def _finish(ports: list[tuple[asyncio.Server, Server]], grace: float) -> None:
+    """The library waits for a running request, and once more as long after it has told it that nothing is read any
+    more."""
     for port, _ in ports:
         port.close()
     await asyncio.sleep(0)
     for _, handler in ports:
         handler.pre_shutdown()
-    await asyncio.gather(*(handler.shutdown(GRACE) for _, handler in ports))
+    await asyncio.gather(*(handler.shutdown(grace / 2) for _, handler in ports))

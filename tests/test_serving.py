@@ -7,6 +7,7 @@ import os
 import signal
 import ssl
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -20,7 +21,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from apprproxy.app import build
 from apprproxy.core.digest import Digest
+from apprproxy.serving import serve
+from apprproxy.settings import Settings
 
 CONTENT = b"0123456789" * 1000
 DIGEST = Digest.of(CONTENT)
@@ -107,6 +111,31 @@ async def test_a_running_transfer_is_finished_before_the_process_ends(tmp_path: 
 
         assert CONTENT == body
         assert 0 == await running.ended()
+
+
+async def test_a_client_that_takes_for_ever_is_given_the_grace_once(tmp_path: Path) -> None:
+    go_on, asked, stop = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    async with slow_upstream(go_on, asked) as url, aiohttp.ClientSession() as client:
+        settings = Settings.model_validate(
+            {
+                "server": {"listen": "127.0.0.1:0"},
+                "cache": {"directory": str(tmp_path / "cache")},
+                "upstreams": {"hub": {"kind": "oci", "url": url}},
+            }
+        )
+        urls: list[str] = []
+        serving = asyncio.create_task(serve(build(settings), stop=stop, listening=urls.extend, grace=1.0))
+        while not urls:
+            await asyncio.sleep(0.01)
+        pull = asyncio.create_task(client.get(f"{urls[0]}/v2/hub/x/blobs/{DIGEST}"))
+        await asked.wait()
+        begun = time.monotonic()
+        stop.set()
+        await serving
+        taken = time.monotonic() - begun
+        await asyncio.gather(pull, return_exceptions=True)
+
+    assert 0.9 < taken < 1.8
 
 
 async def test_ctrl_c_ends_without_a_traceback(tmp_path: Path) -> None:

@@ -101,6 +101,7 @@ def build(settings: Settings, *, now: Clock = time.time) -> App:
     rules = settings.delivery
     delivery = Delivery(rules.patience, rules.max_blob, rules.stream, rules.side_range)
     gateway = Gateway(members.__getitem__, shelf, observer, now, delivery=delivery, offline=settings.offline)
+    metrics.read_waiting(lambda: gateway.waiting)
     searching = search(settings, gateway, members, directory, observer, now)
     traced = provenances(settings, gateway, members, index, names, DiskTraces(directory, ledger, refusals))
     return App(

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from apprproxy.appregistry import shapes
 from apprproxy.appregistry.errors import error_body
+from apprproxy.appregistry.forwarding import Forwarding
 from apprproxy.appregistry.merge import Entry, matching, merged_documents, written
 from apprproxy.appregistry.paths import (
     Blob,
@@ -23,16 +24,13 @@ from apprproxy.appregistry.paths import (
     parse_path,
 )
 from apprproxy.appregistry.shapes import PackageManifest
-from apprproxy.appregistry.writes import MAX_BODY, parse_write
-from apprproxy.core.errors import Exhausted, Failure, NotThere, Outage, TooLarge
-from apprproxy.core.model import KIB, BlobWant, Cache, Expected, Kind, NameWant, Place, Verdict
+from apprproxy.core.errors import Exhausted, Failure, NotThere, Outage
+from apprproxy.core.model import KIB, BlobWant, Expected, Kind, NameWant, Place
 from apprproxy.core.ports import Held
 from apprproxy.face.exchange import Exchange
 from apprproxy.face.headers import DIGESTS, NAMES, about
 from apprproxy.face.places import Places
 from apprproxy.face.send import (
-    ClientLeft,
-    abort,
     send_body,
     send_named,
     send_pieces,
@@ -48,10 +46,6 @@ from apprproxy.gateway.views import Answer
 _JSON = {"Content-Type": "application/json"}
 _CODED = 192 * KIB
 """Of a package, coded at a time: a multiple of three, so that the pieces' base64 joins."""
-_WRITES = 4
-"""Bodies taken at once, each of up to 96 MiB in memory."""
-_WRITE_TIME = 600.0
-"""Seconds for a whole body, so that nobody holds one of those places for ever."""
 _MERGES = 2
 """Merged at once: a list is up to 8 MiB of each member, and several times that while it is parsed."""
 _GZIP = "application/x-gzip"
@@ -67,7 +61,7 @@ class AppRegistryFace:
     def __init__(self, gateway: Gateway, places: Places) -> None:
         self._gateway = gateway
         self._places = places
-        self._writes = asyncio.Semaphore(_WRITES)
+        self._forwarding = Forwarding(gateway, places)
         self._merges = asyncio.Semaphore(_MERGES)
 
     def claims(self, path: str) -> bool:
@@ -76,7 +70,7 @@ class AppRegistryFace:
 
     async def serve(self, exchange: Exchange) -> web.StreamResponse:
         if not exchange.reading:
-            return await self._write(exchange)
+            return await self._forwarding.serve(exchange)
         path = parse_path(exchange.target, self._places.at(exchange.host))
         match path:
             case Version():
@@ -111,27 +105,6 @@ class AppRegistryFace:
         exchange.kind, exchange.name = want.kind, name
         named = await self._gateway.lookup(want, again=exchange.again)
         return await send_named(exchange, named, NAMES, _JSON)
-
-    # --- writes
-
-    async def _write(self, exchange: Exchange) -> web.StreamResponse:
-        change = parse_write(exchange.method, exchange.target, self._places.at(exchange.host))
-        exchange.name = change.package or change.path
-        self._gateway.may_forward(change.place, change.package)
-        asked = exchange.request.headers
-        async with self._writes:
-            body = await _bounded_body(exchange)
-            write = await asyncio.to_thread(
-                change.with_body, body, asked.get("Content-Type", ""), asked.get("Authorization")
-            )
-            upstream, reply = await self._gateway.forward(write)
-        verdict = Verdict(Cache.BYPASS)
-        exchange.found(verdict, upstream)
-        headers = {
-            **about(verdict, upstream, "no-store"),
-            "Content-Type": reply.headers.get("content-type", "text/plain"),
-        }
-        return await send_body(exchange, reply.status, reply.body, headers)
 
     # --- the list, of all members
 
@@ -214,6 +187,7 @@ class AppRegistryFace:
     ) -> web.StreamResponse:
         held = await transfer.held()
         exchange.found(transfer.verdict, transfer.origin)
+        exchange.tried = tuple(transfer.tried)
         headers = {**about(transfer.verdict, transfer.origin, control), **_JSON}
         begin, end = orjson.dumps(fields)[:-1] + b',"blob":"', b'"}'
         length = len(begin) + 4 * -(-held.size // 3) + len(end)
@@ -230,24 +204,6 @@ async def _in_base64(begin: bytes, held: Held, end: bytes) -> AsyncIterator[byte
     for at in range(0, held.size, _CODED):
         yield base64.b64encode(await asyncio.to_thread(held.pread, at, _CODED))
     yield end
-
-
-async def _bounded_body(exchange: Exchange) -> bytes:
-    """Raises TooLarge, or ClientLeft where the client stops sending."""
-    request = exchange.request
-    if request.content_length is not None and request.content_length > MAX_BODY:
-        raise TooLarge(f"the body is larger than the {MAX_BODY} bytes that are taken")
-    body = bytearray()
-    try:
-        async with asyncio.timeout(_WRITE_TIME):
-            while chunk := await asyncio.wait_for(request.content.readany(), exchange.stall):
-                body += chunk
-                if len(body) > MAX_BODY:
-                    raise TooLarge(f"the body is larger than the {MAX_BODY} bytes that are taken")
-    except TimeoutError:
-        abort(exchange)
-        raise ClientLeft("the client stopped sending") from None
-    return bytes(body)
 
 
 def _release_want(place: Place, package: str, release: str, media_type: str) -> NameWant:

@@ -10,7 +10,8 @@ from apprproxy.core.digest import Digest
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """An upstream request ended. ``status`` is the HTTP status, or ``error`` where there was none."""
+    """An upstream request ended. ``status`` is the HTTP status, or ``error`` where there was none; ``answered`` is the
+    part of its ``seconds`` until the headers of the answer, its redirects and tokens included."""
 
     upstream: str
     source: str
@@ -18,6 +19,7 @@ class Asked:
     status: str
     seconds: float
     received: int = 0
+    answered: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,10 +41,12 @@ class Face(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """How a request ended. ``outcome`` is ``done``, ``client-left``, ``broken-off`` or ``crashed``."""
+    """How a request ended. ``outcome`` is ``done``, ``client-left``, ``broken-off`` or ``crashed``. ``waited`` is the
+    part of its ``seconds`` until the headers of the answer, or all of them where there was none."""
 
     exchange: Exchange
     seconds: float
+    waited: float
     outcome: str
     failure: str = ""
 
@@ -66,7 +68,6 @@ class Door:
         self._opened = opened
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
-        began = time.monotonic()
         exchange = Exchange(request, secrets.token_hex(8), self._stall)
         self._opened(exchange.id)
         outcome, reason = "crashed", ""
@@ -82,7 +83,7 @@ class Door:
         else:
             return response
         finally:
-            self._report(Report(exchange, time.monotonic() - began, outcome, reason))
+            self._report(_report(exchange, outcome, reason))
 
     async def _answer(self, exchange: Exchange) -> tuple[web.StreamResponse, str]:
         raw = exchange.request.raw_path
@@ -111,3 +112,9 @@ class Door:
         for field in request.headers.getall("Via", []):
             if any(hop.split()[-1:] == [f"apprproxy-{self._instance}"] for hop in field.split(",")):
                 raise Loop("this request has been here before: an upstream's url leads back to this gateway")
+
+
+def _report(exchange: Exchange, outcome: str, reason: str) -> Report:
+    now = time.monotonic()
+    waited = (exchange.answered or now) - exchange.began
+    return Report(exchange, now - exchange.began, waited, outcome, reason)

@@ -1,5 +1,6 @@
 """One request on its way through: what was asked, what is known for the log line, and how it is answered."""
 
+import time
 from dataclasses import dataclass, field
 
 from aiohttp import web
@@ -9,12 +10,14 @@ from apprproxy.core.model import Kind, Verdict
 from apprproxy.face.headers import again
 from apprproxy.face.host import asked_host
 from apprproxy.face.target import Target
+from apprproxy.gateway.flight import Tried
 
 
 @dataclass(slots=True)
 class Exchange:
     """``name`` is what was asked for, as a person would write it; ``sent`` counts body bytes; ``fields`` go
-    on every answer."""
+    on every answer. ``began`` and ``answered`` (its headers) are by the monotonic clock; ``tried`` is whom it had to
+    wait for."""
 
     request: web.BaseRequest
     id: str
@@ -28,6 +31,9 @@ class Exchange:
     status: int = 0
     sent: int = 0
     fields: dict[str, str] = field(default_factory=dict)
+    began: float = field(default_factory=time.monotonic)
+    answered: float | None = None
+    tried: tuple[Tried, ...] = ()
 
     @property
     def method(self) -> str:

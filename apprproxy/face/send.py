@@ -7,6 +7,7 @@
 import asyncio
 import socket
 import struct
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
 
@@ -14,7 +15,7 @@ from aiohttp import web
 
 from apprproxy import __version__
 from apprproxy.core.errors import Exhausted, Failure, Lied
-from apprproxy.core.model import KIB, MIB
+from apprproxy.core.model import KIB
 from apprproxy.face.exchange import Exchange
 from apprproxy.face.headers import about, etag, matches
 from apprproxy.face.ranges import Slice, Unsatisfiable, parse_range
@@ -23,8 +24,8 @@ from apprproxy.gateway.lookup import Named
 from apprproxy.gateway.transfer import HeldTransfer, Stretch, Transfer
 
 SERVER = f"apprproxy/{__version__}"
-PIECE = 1 * MIB
-_READ = 256 * KIB
+PIECE = 256 * KIB
+"""Larger ones are no faster, and must be taken whole in ``stall`` seconds."""
 
 
 class ClientLeft(ConnectionResetError):
@@ -42,8 +43,8 @@ async def send_body(exchange: Exchange, status: int, body: bytes, headers: Mappi
     exchange.status = status
     await _prepare(exchange, response)
     if exchange.method != "HEAD":
-        for at in range(0, len(body), _READ):
-            await _write(exchange, response, body[at : at + _READ])
+        for at in range(0, len(body), PIECE):
+            await _write(exchange, response, body[at : at + PIECE])
     await _end(exchange, response)
     return response
 
@@ -100,6 +101,7 @@ async def send_transfer(
     try:
         return await _send(exchange, transfer, fields, tag or etag((await transfer.held()).digest))
     finally:
+        exchange.tried = tuple(transfer.tried)
         await transfer.close()
 
 
@@ -170,7 +172,7 @@ async def _stretch(exchange: Exchange, response: web.StreamResponse, stretch: St
             exchange.sent += count
             at += count
         else:
-            count = min(_READ, stop - at)
+            count = min(PIECE, stop - at)
             readable = stretch.readable
             piece = readable.pread(at, count) if fd is None else await asyncio.to_thread(readable.pread, at, count)
             if not piece:
@@ -212,6 +214,7 @@ async def _sendfile(exchange: Exchange, file: _File, offset: int, count: int) ->
 
 async def _prepare(exchange: Exchange, response: web.StreamResponse) -> None:
     """Headers leave at once: containerd gives up after 30 s without them, and sendfile passes by the buffers."""
+    exchange.answered = time.monotonic()
     writer = await response.prepare(exchange.request)
     if writer is not None:
         writer.send_headers()

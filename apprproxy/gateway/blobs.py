@@ -89,6 +89,11 @@ class Blobs:
         )
         return await waiting.transfer(Cache.COLLAPSED if joined.collapsed else Cache.MISS, whole=whole)
 
+    @property
+    def waiting(self) -> int:
+        """Transfers that wait their turn."""
+        return self._flights.waiting
+
     async def holds(self, want: BlobWant) -> bool:
         """Could ``get`` answer at once?"""
         return await self._held(await self._ordered(want), want) is not None

@@ -47,11 +47,28 @@ class Suspect:
     due: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What a transfer waited for, as failures name it (``hub mirror-1``), how long, and what came of it."""
+
+    what: str
+    seconds: float
+    outcome: str
+
+    def __str__(self) -> str:
+        return f"{self.what} {self.seconds:.2f} s: {self.outcome}"
+
+
 class Flight:
-    """One transfer. ``growing`` is what has arrived and ``parts`` whose bytes these are; ``sizes`` is what each
-    upstream's owner announced; ``answered`` says that a source has begun to send, ``elsewhere`` that another process
-    fills it. ``suspects`` are mirrors of whose bytes some were wrong, nobody knows which; ``disagreed`` those that had
-    another size than was due, and what was due."""
+    """One transfer.
+
+    - ``growing`` is what has arrived and ``parts`` whose bytes these are; ``sizes`` is what each upstream's owner
+      announced.
+    - ``answered`` says that a source has begun to send, ``elsewhere`` that another process fills it; ``tried`` is whom
+      it asked, in order.
+    - ``suspects`` are mirrors of whose bytes some were wrong, nobody knows which; ``disagreed`` those that had another
+      size than was due.
+    """
 
     def __init__(self, expected: Expected) -> None:
         self.expected = expected
@@ -66,6 +83,8 @@ class Flight:
         self.disagreed: list[Suspect] = []
         self._spared: set[tuple[str, str, str, str]] = set()
         self.before = ""
+        self.tried: list[Tried] = []
+        self._waits: tuple[str, float] | None = None
         self.answered = False
         self.fault: Failure | None = None
         self.failures: dict[tuple[str, str, str, str], UpstreamFault] = {}
@@ -145,9 +164,21 @@ class Flight:
     def arrived(self) -> int:
         return self.growing.size if self.growing is not None else 0
 
+    def asks(self, what: str) -> None:
+        """It waits for this from now on, for ``tried``."""
+        self._waits = (what, asyncio.get_running_loop().time())
+
+    def heard(self, outcome: str) -> None:
+        """What came of that, if there was something it waited for."""
+        if self._waits is not None:
+            what, since = self._waits
+            self.tried.append(Tried(what, asyncio.get_running_loop().time() - since, outcome))
+            self._waits = None
+
     def land(self, held: Held, winner: Candidate | None) -> None:
         """Verified. ``winner`` None: by another process."""
         self.held, self.winner = held, winner
+        self.heard("sent it")
         self.wake()
 
     def wake(self) -> None:

@@ -3,7 +3,8 @@ while another process does."""
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 
 from apprproxy.core.errors import Failure, Interrupted, Lied, StoreFailed, Throttled, UpstreamFault
 from apprproxy.core.events import FlightBegan, FlightEnded, Followed, Trouble
@@ -46,6 +47,12 @@ class Flights:
         self._tasks: dict[asyncio.Task[None], Flight] = {}
         self._in_memory = asyncio.Semaphore(2)
         self._turns = Turns(transfers)
+        self._waiting = 0
+
+    @property
+    def waiting(self) -> int:
+        """How many wait their turn."""
+        return self._waiting
 
     def under_way(self, expected: Expected) -> Flight | None:
         return self._flights.get(expected.key)
@@ -93,11 +100,24 @@ class Flights:
             flight.ended.set()
             self._observer(FlightEnded(key))
 
-    def _turn(self, flight: Flight) -> asyncio.Semaphore:
+    @asynccontextmanager
+    async def _turn(self, flight: Flight) -> AsyncIterator[None]:
         """Of the upstream that is asked first, for blobs or for documents. The others wait without a file or a
         descriptor."""
         first = flight.candidates[0]
-        return self._turns.of(first.member, "blobs" if first.want.kind is Kind.BLOB else "documents")
+        turn = self._turns.of(first.member, "blobs" if first.want.kind is Kind.BLOB else "documents")
+        self._waiting += 1
+        try:
+            if turn.locked():
+                flight.asks("its turn")
+            await turn.acquire()
+        finally:
+            self._waiting -= 1
+        try:
+            flight.heard("other transfers of this upstream were before it")
+            yield
+        finally:
+            turn.release()
 
     async def _filled(self, flight: Flight) -> None:
         """Until the bytes are kept, or nobody is left to ask."""
@@ -108,12 +128,15 @@ class Flights:
                     flight.land(claim.held, None)
                 elif claim.elsewhere is not None:
                     flight.answered = flight.answered or claim.elsewhere.growing.size > 0
+                    if not flight.elsewhere:
+                        flight.asks("another process")
                     _told_by(flight, claim.elsewhere)
                     flight.reads(claim.elsewhere)
                     await asyncio.sleep(LOOK_AGAIN)
                 else:
                     assert claim.partial is not None
                     flight.elsewhere = False
+                    flight.heard("gave it up")
                     await self._into(flight, claim.partial)
             except StoreFailed as failure:
                 if not _small(flight):
@@ -133,7 +156,7 @@ class Flights:
                 before = partial.size
                 try:
                     flight.current = None
-                    if await self._fill(flight, candidate, partial):
+                    if await self._asked(flight, candidate, partial):
                         return self._blame.clear(flight, partial)
                 except Lied as lie:
                     keep = self._blame.lay(flight, candidate, partial, lie)
@@ -152,6 +175,14 @@ class Flights:
             flight.current = None
             await partial.leave(keep=keep)
             flight.tell()
+
+    async def _asked(self, flight: Flight, candidate: Candidate, partial: Partial) -> bool:
+        flight.asks(candidate.source.upstream.name)
+        try:
+            return await self._fill(flight, candidate, partial)
+        except UpstreamFault as fault:
+            flight.heard(fault.sentence)
+            raise
 
     def _retire(self, flight: Flight) -> None:
         """Whoever comes from now on asks anew, rather than being told of failures of before."""

@@ -3,7 +3,8 @@
 Faces turn a request into a want and call one of these; nobody here calls a face.
 """
 
-from apprproxy.core.errors import NotAllowed
+from apprproxy.core.errors import NotAllowed, StoreFailed
+from apprproxy.core.events import Trouble
 from apprproxy.core.model import BlobWant, NameWant, Place, Write
 from apprproxy.core.ports import Clock, Held, Observer, Reply
 from apprproxy.gateway.blobs import Blobs
@@ -33,11 +34,17 @@ class Gateway:
         self._members = members
         self._gate = Gate(members)
         self._names = shelf.names
+        self._observer = observer
         self._offline = offline
         visible = Visible(shelf.index, self._confirm)
         self._blobs = Blobs(members, shelf, visible, observer, delivery, offline=offline)
         self._lookups = Lookups(shelf, self._blobs.durable, observer, now, offline=offline)
         self._views = Views(members, shelf.names, self._lookups)
+
+    @property
+    def waiting(self) -> int:
+        """Transfers that wait their turn."""
+        return self._blobs.waiting
 
     async def blob(self, want: BlobWant, *, whole: bool = False, span: Span | None = None) -> Transfer:
         """Verified bytes, or after ``patience`` a transfer whose size is known; the caller closes it.
@@ -91,7 +98,10 @@ class Gateway:
         member = self._members(self.may_forward(write.place, write.repository))
         reply = await member.upstream.send(member.dialect.write(write))
         if write.repository and 200 <= reply.status < 300:
-            await self._names.forget(member.name, write.repository, write.pins)
+            try:
+                await self._names.forget(member.name, write.repository, write.pins)
+            except StoreFailed as failure:  # it has been written all the same; what is held of before grows old
+                self._observer(Trouble("keep", member.name, write.repository, str(failure)))
         return member.name, reply
 
     def may_forward(self, place: Place, repository: str) -> str:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from apprproxy.core.errors import Lied, Outage
 from apprproxy.core.model import MIB, Cache, Verdict, decimal_size
 from apprproxy.core.ports import Held, Lane
-from apprproxy.gateway.flight import Candidate
+from apprproxy.gateway.flight import Candidate, Tried
 from apprproxy.gateway.transfer import Pieces
 
 AHEAD = 16 * MIB
@@ -25,6 +25,7 @@ class Aside:
         self.verdict = Verdict(Cache.BYPASS, detail="unverified")
         self.origin = candidate.member.name
         self.size = 0
+        self.tried: tuple[Tried, ...] = ()
         self._candidate = candidate
         self._start = start
         self._stop = stop

@@ -4,12 +4,13 @@
 taken back; if what follows cannot be right, it raises, and the connection is to be broken.
 """
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from apprproxy.core.model import Verdict
 from apprproxy.core.ports import Held, Readable
+from apprproxy.gateway.flight import Tried
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +26,14 @@ Pieces = AsyncGenerator[Stretch | bytes, None]
 
 
 class Transfer(Protocol):
-    """``close`` it. ``origin`` is the upstream in whose name it is answered; ``size`` that of the whole."""
+    """``close`` it. ``origin`` is the upstream in whose name it is answered; ``size`` that of the whole; ``tried`` is
+    whom it waited for, as far as that is known now."""
 
     verdict: Verdict
     origin: str
+
+    @property
+    def tried(self) -> Sequence[Tried]: ...
 
     @property
     def size(self) -> int: ...
@@ -47,10 +52,11 @@ class Transfer(Protocol):
 class HeldTransfer:
     """All is there already."""
 
-    def __init__(self, verdict: Verdict, origin: str, held: Held) -> None:
+    def __init__(self, verdict: Verdict, origin: str, held: Held, tried: Sequence[Tried] = ()) -> None:
         self.verdict = verdict
         self.origin = origin
         self.size = held.size
+        self.tried = tried
         self._held = held
 
     async def held(self) -> Held:

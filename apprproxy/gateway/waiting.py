@@ -61,9 +61,9 @@ class Waiting:
             except StoreFailed:
                 if whole or not self._delivery.streamable(self._candidates):
                     raise
-                return self._following(cache, size or await self._asked_size())
+                return self._following(cache, size or await self._asked_size(), kept=False)
             origin = (self._flight.winner or self._candidates[0]).member.name
-            return HeldTransfer(self._verdict(cache), origin, bounded(self._want, held))
+            return HeldTransfer(self._verdict(cache), origin, bounded(self._want, held), self._flight.tried)
         finally:
             task.cancel()
 
@@ -83,12 +83,12 @@ class Waiting:
         if not (self._flight.answered or task.done()):
             raise Exhausted([one.source.health.probing() for one in self._candidates if one.source.owner])
 
-    def _verdict(self, cache: Cache) -> Verdict:
-        return Verdict(cache, stored=True, before=self._flight.before)
+    def _verdict(self, cache: Cache, *, kept: bool = True) -> Verdict:
+        return Verdict(cache, stored=kept, detail=None if kept else "unkept", before=self._flight.before)
 
-    def _following(self, cache: Cache, size: int) -> Transfer:
+    def _following(self, cache: Cache, size: int, *, kept: bool = True) -> Transfer:
         return Following(
-            self._verdict(cache),
+            self._verdict(cache, kept=kept),
             self._flight,
             self._candidates,
             size,

@@ -3,6 +3,7 @@
 from typing import Any
 
 from apprproxy.core.events import (
+    Asked,
     CredentialRefused,
     Event,
     Evicted,
@@ -16,6 +17,16 @@ from apprproxy.core.events import (
 from apprproxy.face.door import Report
 from apprproxy.ops.logs import logger
 
+SLOW = 1.0
+"""Seconds after which it is worth a line who was waited for."""
+
+_TROUBLES = {
+    "lookup": "upstream trouble",
+    "keep": "something could not be kept in the cache",
+    "index": "the index of the cache failed",
+    "search": "a list could not be kept for the search",
+    "lock file": "a lock file could not be read again",
+}
 _QUIET = ("/healthz", "/readyz", "/metrics")
 
 
@@ -38,8 +49,13 @@ class Journal:
             "cache": exchange.verdict.cache.value if exchange.verdict else None,
             "upstream": exchange.upstream or None,
             "seconds": round(report.seconds, 4),
+            "waited": round(report.waited, 4),
             "client": exchange.request.remote,
         }
+        if exchange.verdict is not None and exchange.verdict.detail is not None:
+            fields["detail"] = exchange.verdict.detail
+        if exchange.tried and (len(exchange.tried) > 1 or report.waited > SLOW):
+            fields["tried"] = "; ".join(map(str, exchange.tried))
         if report.outcome != "done":
             fields["outcome"] = report.outcome
         if report.failure:
@@ -71,8 +87,18 @@ class Journal:
                 )
             case CredentialRefused(upstream, status):
                 self._log.error("an upstream refused our credential", upstream=upstream, status=status)
+            case Asked(upstream, source, kind, status, answered=answered) if answered > SLOW:
+                self._log.info(
+                    "an upstream took long to answer",
+                    upstream=upstream,
+                    source=source,
+                    kind=kind,
+                    status=status,
+                    seconds=round(answered, 2),
+                )
             case Trouble(what, upstream, name, reason):
-                self._log.warning("upstream trouble", what=what, upstream=upstream, name=name, reason=reason)
+                told = _TROUBLES.get(what, "trouble")
+                self._log.warning(told, what=what, upstream=upstream, name=name, reason=reason)
             case SourceShut(upstream, source, seconds, reason, lied):
                 self._log.warning(
                     "a mirror lied and is distrusted" if lied else "a source fails and is not asked for a while",

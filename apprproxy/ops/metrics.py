@@ -23,6 +23,7 @@ from apprproxy.core.events import (
     Trouble,
 )
 from apprproxy.core.label import OWNER, Label
+from apprproxy.core.model import Cache
 from apprproxy.face.door import Report
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # when a counter was made tells nobody anything
@@ -34,74 +35,65 @@ class Metrics:
     from the start, at zero."""
 
     def __init__(self, upstreams: Iterable[str], mirrors: Iterable[Label] = ()) -> None:
-        self.registry = registry = CollectorRegistry()
-        self._requests = Counter(
-            "apprproxy_requests", "Requests answered", ("face", "kind", "status", "cache"), registry=registry
-        )
-        self._seconds = Histogram(
-            "apprproxy_request_seconds",
-            "Time from a request's header to the end of its answer",
-            ("face", "kind", "cache"),
-            buckets=_SECONDS,
-            registry=registry,
-        )
-        self._client_bytes = Counter(
-            "apprproxy_client_bytes", "Body bytes sent to clients", ("face", "cache"), registry=registry
-        )
-        self._asked = Counter(
-            "apprproxy_upstream_requests",
-            "Requests to upstreams",
-            ("upstream", "source", "kind", "status"),
-            registry=registry,
-        )
-        self._received = Counter(
-            "apprproxy_upstream_bytes", "Body bytes received from upstreams", ("upstream", "source"), registry=registry
-        )
-        self._asked_seconds = Histogram(
-            "apprproxy_upstream_seconds",
-            "Time from a request to an upstream to the end of its answer",
-            ("upstream", "source", "kind"),
-            buckets=_SECONDS,
-            registry=registry,
-        )
-        self._mismatches = Counter(
-            "apprproxy_digest_mismatches",
-            "Bytes that were not what they were asked for as",
-            ("upstream", "source"),
-            registry=registry,
-        )
-        self._moved = Counter(
-            "apprproxy_moved_names", "Names whose first digest was replaced upstream", ("upstream",), registry=registry
-        )
-        self._credentials = Counter(
-            "apprproxy_credential_failures",
-            "Times an upstream refused our credential",
-            ("upstream",),
-            registry=registry,
-        )
-        self._available = Gauge(
-            "apprproxy_upstream_available",
-            "Whether the last request to the source was answered (1), or it failed or is not asked for a while (0)",
-            ("upstream", "source"),
-            registry=registry,
-        )
-        self._flights = Gauge("apprproxy_flights", "Transfers under way", registry=registry)
-        self._followers = Counter(
-            "apprproxy_flight_followers", "Requests that joined a transfer under way", registry=registry
-        )
-        self._bytes = Gauge("apprproxy_cache_bytes", "Bytes of blobs held", registry=registry)
-        self._blobs = Gauge("apprproxy_cache_blobs", "Blobs held", registry=registry)
+        self.registry = CollectorRegistry()
         self._shut: set[tuple[str, str]] = set()
-        self._evictions = Counter("apprproxy_evictions", "Blobs evicted to stay below the cap", registry=registry)
-        self._evicted = Counter(
-            "apprproxy_evicted_bytes", "Bytes of blobs evicted to stay below the cap", registry=registry
+        counter, gauge, histogram = self._counter, self._gauge, self._histogram
+        request, asked = ("face", "kind", "cache"), ("upstream", "source", "kind")
+        # what clients asked
+        self._requests = counter("requests", "Requests answered", "face", "kind", "status", "cache")
+        self._seconds = histogram("request_seconds", "Time from a request's header to the end of its answer", *request)
+        self._waited = histogram(
+            "request_wait_seconds",
+            "Time from a request's header to that of its answer: what comes after is the client's own pace",
+            *request,
         )
+        self._client_bytes = counter("client_bytes", "Body bytes sent to clients", "face", "cache")
+        # what upstreams were asked
+        self._asked = counter("upstream_requests", "Requests to upstreams", *asked, "status")
+        self._received = counter("upstream_bytes", "Body bytes received from upstreams", "upstream", "source")
+        self._asked_seconds = histogram(
+            "upstream_seconds", "Time from a request to an upstream to the end of its answer", *asked
+        )
+        self._asked_wait = histogram(
+            "upstream_wait_seconds",
+            "Time from a request to an upstream to the header of its answer, redirects and tokens included",
+            *asked,
+        )
+        # how upstreams behave
+        self._mismatches = counter(
+            "digest_mismatches", "Bytes that were not what they were asked for as", "upstream", "source"
+        )
+        self._moved = counter("moved_names", "Names whose first digest was replaced upstream", "upstream")
+        self._credentials = counter("credential_failures", "Times an upstream refused our credential", "upstream")
+        self._available = gauge(
+            "upstream_available",
+            "Whether the last request to the source was answered (1), or it failed or is not asked for a while (0)",
+            "upstream",
+            "source",
+        )
+        # transfers, and what is held
+        self._flights = gauge("flights", "Transfers under way, those that wait their turn included")
+        self._waiting = gauge("flights_waiting", "Transfers that wait their turn")
+        self._followers = counter("flight_followers", "Requests that joined a transfer under way")
+        self._bytes = gauge("cache_bytes", "Bytes of blobs held")
+        self._blobs = gauge("cache_blobs", "Blobs held")
+        self._evictions = counter("evictions", "Blobs evicted to stay below the cap")
+        self._evicted = counter("evicted_bytes", "Bytes of blobs evicted to stay below the cap")
         for upstream in upstreams:
             self._moved.labels(upstream)
             self._credentials.labels(upstream)
             self._show(upstream, OWNER)
         for label in mirrors:
             self._show(label.upstream, label.source)
+
+    def _counter(self, name: str, about: str, *labels: str) -> Counter:
+        return Counter(f"apprproxy_{name}", about, labels, registry=self.registry)
+
+    def _gauge(self, name: str, about: str, *labels: str) -> Gauge:
+        return Gauge(f"apprproxy_{name}", about, labels, registry=self.registry)
+
+    def _histogram(self, name: str, about: str, *labels: str) -> Histogram:
+        return Histogram(f"apprproxy_{name}", about, labels, buckets=_SECONDS, registry=self.registry)
 
     def _show(self, upstream: str, source: str) -> None:
         self._mismatches.labels(upstream, source)
@@ -110,18 +102,21 @@ class Metrics:
     def report(self, report: Report) -> None:
         exchange = report.exchange
         kind = exchange.kind.label if exchange.kind else "other"
-        cache = exchange.verdict.cache.value if exchange.verdict else "bypass"
+        nothing = Cache.MISS if exchange.kind else Cache.BYPASS
+        cache = (exchange.verdict.cache if exchange.verdict else nothing).value
         status = str(exchange.status) if report.outcome == "done" else report.outcome
         self._requests.labels(exchange.face, kind, status, cache).inc()
         self._seconds.labels(exchange.face, kind, cache).observe(report.seconds)
+        self._waited.labels(exchange.face, kind, cache).observe(report.waited)
         if exchange.sent:
             self._client_bytes.labels(exchange.face, cache).inc(exchange.sent)
 
     def __call__(self, event: Event) -> None:
         match event:
-            case Asked(upstream, source, kind, status, seconds, received):
+            case Asked(upstream, source, kind, status, seconds, received, answered):
                 self._asked.labels(upstream, source, kind, status).inc()
                 self._asked_seconds.labels(upstream, source, kind).observe(seconds)
+                self._asked_wait.labels(upstream, source, kind).observe(answered)
                 self._received.labels(upstream, source).inc(received)
                 failed = status == "error" or status >= "500" or (upstream, source) in self._shut
                 self._available.labels(upstream, source).set(0 if failed else 1)
@@ -161,6 +156,10 @@ class Metrics:
         """Ask these whenever the metrics are read, rather than count what this process sees: others store as well."""
         self._blobs.set_function(blobs)
         self._bytes.set_function(size)
+
+    def read_waiting(self, waiting: Callable[[], float]) -> None:
+        """Ask this whenever the metrics are read."""
+        self._waiting.set_function(waiting)
 
     def text(self) -> bytes:
         """The exposition format."""

@@ -28,7 +28,8 @@ Without a prefix the view `default` answers.
 
 
 class OpsPages:
-    """``ready`` says what is wrong, None for nothing; ``metrics`` is None where they are served on another address."""
+    """``ready`` says what is wrong, None for nothing, and may block; ``metrics`` is None where they are served on
+    another address."""
 
     name = "ops"
 
@@ -50,7 +51,7 @@ class OpsPages:
             raise NotAllowed("this page can only be read")
         if page == "/metrics" and self._metrics is not None:
             return await send_body(exchange, 200, await asyncio.to_thread(self._metrics), _METRICS)
-        if page == "/readyz" and (wrong := self._ready()) is not None:
+        if page == "/readyz" and (wrong := await asyncio.to_thread(self._ready)) is not None:
             return await send_body(exchange, 503, f"not ready: {wrong}\n".encode(), _TEXT)
         text = _WELCOME if page == "/" else "ok\n"
         return await send_body(exchange, 200, text.encode(), _TEXT)

@@ -21,7 +21,7 @@ from apprproxy.core.ports import Observer
 from apprproxy.store.schema import bring_up_to_date
 
 PATIENCE = 10.0
-"""Seconds that a transaction waits for those of other processes."""
+"""Seconds that a transaction waits for the others of its process, and again for those of other processes."""
 
 _SETTINGS = (
     "PRAGMA journal_mode = WAL",
@@ -54,7 +54,7 @@ class Database:
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """One writer at a time, over all processes; undone if the block raises."""
-        with self._writing, translated():
+        with self._turn(), translated():
             self._writer.execute("BEGIN IMMEDIATE")
             try:
                 yield self._writer
@@ -63,6 +63,16 @@ class Database:
                 if self._writer.in_transaction:
                     self._writer.execute("ROLLBACK")
                 raise
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Those of this process wait no longer than those of others do."""
+        if not self._writing.acquire(timeout=PATIENCE):
+            raise StoreFailed(f"the cache's index is busy: nobody else's turn has ended within {PATIENCE:g} s")
+        try:
+            yield
+        finally:
+            self._writing.release()
 
     def read(self, query: str, *values: Any) -> list[Any]:
         """Of what was committed last; waits for nobody's transaction."""

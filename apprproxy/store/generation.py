@@ -7,6 +7,7 @@ import fcntl
 import mmap
 import os
 import struct
+import threading
 from pathlib import Path
 
 _COUNTER = struct.Struct("<Q")
@@ -18,6 +19,7 @@ class Generation:
         if os.fstat(self._fd).st_size < _COUNTER.size:
             os.ftruncate(self._fd, _COUNTER.size)
         self._map = mmap.mmap(self._fd, _COUNTER.size)
+        self._one_at_a_time = threading.Lock()
 
     def read(self) -> int:
         (value,) = _COUNTER.unpack_from(self._map)
@@ -25,11 +27,12 @@ class Generation:
 
     def bump(self) -> None:
         """Every process forgets what it remembers in memory."""
-        fcntl.flock(self._fd, fcntl.LOCK_EX)
-        try:
-            _COUNTER.pack_into(self._map, 0, self.read() + 1)
-        finally:
-            fcntl.flock(self._fd, fcntl.LOCK_UN)
+        with self._one_at_a_time:  # the lock on the file excludes other processes, and no thread of this one
+            fcntl.flock(self._fd, fcntl.LOCK_EX)
+            try:
+                _COUNTER.pack_into(self._map, 0, self.read() + 1)
+            finally:
+                fcntl.flock(self._fd, fcntl.LOCK_UN)
 
     def close(self) -> None:
         self._map.close()

@@ -63,8 +63,11 @@ class DiskIndex:
                 self._writers.submit(self._write_uses)
 
     def _write_uses(self) -> None:
+        """Some of them; the others come after what waits to be written by now."""
         try:
-            self._ledger.write_uses()
+            if not self._ledger.write_some_uses():
+                with suppress(RuntimeError):
+                    self._writers.submit(self._write_uses)
         except Exception as error:  # the top of a task
             self._observer(Trouble("index", "", "last uses", str(error)))
 

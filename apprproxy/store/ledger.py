@@ -157,10 +157,13 @@ class Ledger:
             db.execute("UPDATE totals SET recovered = 1")
 
     def write_uses(self) -> None:
-        written = False
-        while not written:
-            with self.database.transaction() as db:
-                written = self.uses.write(db)
+        while not self.write_some_uses():
+            pass
+
+    def write_some_uses(self) -> bool:
+        """In one transaction; says whether that was all."""
+        with self.database.transaction() as db:
+            return self.uses.write(db)
 
     def close(self) -> None:
         try:

@@ -56,9 +56,11 @@ class HttpUpstream:
     async def open(self, request: Request) -> AsyncIterator[Incoming]:
         began = time.monotonic()
         answer: HttpAnswer | None = None
+        answered: float | None = None
         try:
             with translated(self.name):
                 answer = await self._welcomed(request)
+            answered = time.monotonic() - began
             if answer.headers.get("content-encoding", "identity").lower() != "identity":
                 raise Outage(self.name, "sent a coded body where identity was asked for", answer.status)
             yield answer
@@ -68,7 +70,9 @@ class HttpUpstream:
             status = str(answer.status) if answer is not None else "error"
             received = answer.received if answer is not None else 0
             spent = time.monotonic() - began
-            self._observer(Asked(self._label.upstream, self._label.source, request.kind, status, spent, received))
+            label = self._label
+            waited = spent if answered is None else answered
+            self._observer(Asked(label.upstream, label.source, request.kind, status, spent, received, waited))
 
     async def send(self, request: Request) -> Reply:
         async with self.open(request) as incoming:

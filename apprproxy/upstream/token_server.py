@@ -51,7 +51,7 @@ class TokenServer:
                     body = await _beginning(response.content, MAX_TOKEN_ANSWER)
         finally:
             spent = time.monotonic() - began
-            self._observer(Asked(self._label.upstream, self._label.source, "token", status, spent))
+            self._observer(Asked(self._label.upstream, self._label.source, "token", status, spent, answered=spent))
         if response.status in (401, 403):
             whose = "refused our credential" if account else "gives no token without a credential; see auth"
             raise Unauthorized(

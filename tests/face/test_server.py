@@ -82,6 +82,21 @@ async def test_a_client_that_stops_reading_is_dropped(registry: Registry, gatewa
     assert BIG == (await gateway.get(f"/v2/hub/library/app/blobs/{wanted}")).body
 
 
+async def test_a_client_that_reads_slowly_and_steadily_is_not_dropped(registry: Registry, gateways: Gateways) -> None:
+    content = some_bytes(2_500_000)
+    wanted = registry.add_blob("library/app", content)
+    gateway = await gateways.start({"hub": registry}, server={"limits": {"stall": "1s"}})
+    received = b""
+    async with wire(gateway.url, limit=16_000, window=32_000) as client:
+        await client.send(f"GET /v2/hub/library/app/blobs/{wanted} HTTP/1.1\r\nHost: x\r\n\r\n")
+        await client.head()
+        while len(received) < len(content) and (piece := await client.reader.read(16_000)):
+            received += piece
+            await asyncio.sleep(len(piece) / 600_000)  # the pace of a slow line: that is the point
+
+    assert content == received
+
+
 async def test_a_client_that_stops_reading_a_document_is_dropped(registry: Registry, gateways: Gateways) -> None:
     content = registry.push("library/app", "1.0", note="x" * 8_000_000)
     gateway = await gateways.start({"hub": registry}, server=LIMITS)

@@ -1,6 +1,7 @@
 """A server at the level of bytes: for answers that no HTTP library would write."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -62,9 +63,15 @@ class Wire:
 
 
 @asynccontextmanager
-async def wire(url: str, limit: int = 65536) -> AsyncIterator[Wire]:
+async def wire(url: str, limit: int = 65536, window: int | None = None) -> AsyncIterator[Wire]:
+    """``window`` is how much may be on its way, which is a lot where it is not said."""
     host, _, port = url.removeprefix("http://").partition(":")
-    reader, writer = await asyncio.open_connection(host, int(port), limit=limit)
+    line = socket.socket()
+    if window is not None:
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
+    line.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(line, (host, int(port)))
+    reader, writer = await asyncio.open_connection(sock=line, limit=limit)
     try:
         yield Wire(reader, writer)
     finally:

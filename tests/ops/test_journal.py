@@ -2,11 +2,9 @@
 
 import json
 
-from apprproxy.core.events import Evicted, SetAside
+from apprproxy.core.events import Evicted, SetAside, Trouble
 from apprproxy.ops.journal import Journal
-from tests.fakes.fixtures import Logged, logged
-
-__all__ = ["logged"]
+from tests.fakes.fixtures import Logged
 
 
 def test_an_eviction_is_logged_with_what_went(logged: Logged) -> None:
@@ -22,3 +20,12 @@ def test_a_file_that_was_set_aside_is_logged_with_where_it_is(logged: Logged) ->
     line = json.loads(logged.text)
 
     assert ("error", "/cache/index.db.broken-1") == (line["level"], line["path"])
+
+
+def test_what_went_wrong_in_the_cache_is_not_said_of_an_upstream(logged: Logged) -> None:
+    for what in ("lookup", "keep", "index", "search", "lock file"):
+        Journal()(Trouble(what, "hub", "x", "because"))
+    events = [json.loads(line)["event"] for line in logged.text.splitlines()]
+
+    assert "upstream trouble" == events[0]
+    assert 5 == len(set(events))

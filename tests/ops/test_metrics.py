@@ -28,15 +28,18 @@ AVAILABLE = 'apprproxy_upstream_available{source="owner",upstream="hub"}'
 CONTRACT = {
     "apprproxy_requests": "counter",
     "apprproxy_request_seconds": "histogram",
+    "apprproxy_request_wait_seconds": "histogram",
     "apprproxy_client_bytes": "counter",
     "apprproxy_upstream_requests": "counter",
     "apprproxy_upstream_bytes": "counter",
     "apprproxy_upstream_seconds": "histogram",
+    "apprproxy_upstream_wait_seconds": "histogram",
     "apprproxy_digest_mismatches": "counter",
     "apprproxy_moved_names": "counter",
     "apprproxy_credential_failures": "counter",
     "apprproxy_upstream_available": "gauge",
     "apprproxy_flights": "gauge",
+    "apprproxy_flights_waiting": "gauge",
     "apprproxy_flight_followers": "counter",
     "apprproxy_cache_bytes": "gauge",
     "apprproxy_cache_blobs": "gauge",
@@ -70,7 +73,7 @@ def test_an_upstream_shows_at_zero_before_anything_happened() -> None:
 
 def test_events_are_counted() -> None:
     found = after(
-        Asked("hub", "owner", "blob", "200", 0.1, 42),
+        Asked("hub", "owner", "blob", "200", 7.0, 42, 0.3),
         LieCaught("hub", "owner", ONE, OTHER),
         NameMoved("hub", "x", ONE, OTHER, followed=False),
         CredentialRefused("hub", 401),
@@ -83,6 +86,8 @@ def test_events_are_counted() -> None:
     )
 
     assert 1 == found['apprproxy_upstream_requests_total{kind="blob",source="owner",status="200",upstream="hub"}']
+    assert 7 == found['apprproxy_upstream_seconds_sum{kind="blob",source="owner",upstream="hub"}']
+    assert 0.3 == found['apprproxy_upstream_wait_seconds_sum{kind="blob",source="owner",upstream="hub"}']
     assert 42 == found['apprproxy_upstream_bytes_total{source="owner",upstream="hub"}']
     assert 1 == found['apprproxy_digest_mismatches_total{source="owner",upstream="hub"}']
     assert 1 == found['apprproxy_moved_names_total{upstream="hub"}']

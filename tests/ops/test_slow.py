@@ -1,0 +1,98 @@
+"""Why a pull took long can be told from the log and the metrics: whom it waited for, and how long."""
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from apprproxy.core.events import Asked
+from apprproxy.ops.journal import SLOW, Journal
+from tests.fakes import lies
+from tests.fakes.clock import Gate, until
+from tests.fakes.content import digest, some_bytes
+from tests.fakes.fixtures import Logged
+from tests.fakes.gateway import Gateways, oci
+from tests.fakes.registry import Registry
+
+BLOB = some_bytes(1_500_000)
+PATH = f"/v2/hub/library/app/blobs/{digest(BLOB)}"
+
+
+def lines(logged: Logged, event: str) -> list[dict[str, Any]]:
+    every = [json.loads(line) for line in logged.text.splitlines()]
+    return [line for line in every if line["event"] == event]
+
+
+async def test_a_pull_says_whom_it_tried(
+    logged: Logged, registry: Registry, other: Registry, gateways: Gateways
+) -> None:
+    registry.add_blob("library/app", BLOB)
+    other.on["blob"] = lies.page(503)
+    gateway = await gateways.start({"hub": oci(registry, mirrors=[{"url": other.url}])})
+    await gateway.get(PATH)
+    await gateway.get(PATH)
+    await until(lambda: len(lines(logged, "request")) == 2)
+    cold, warm = lines(logged, "request")
+
+    mirror, owner = cold["tried"].split("; ")
+    assert mirror.startswith("hub mirror-1 0.")
+    assert "answered 503" in mirror
+    assert owner.startswith("hub 0.")
+    assert owner.endswith(" s: sent it")
+    assert "tried" not in warm
+
+
+async def test_what_a_client_takes_its_time_for_is_told_apart_from_what_it_waited_for(
+    logged: Logged, registry: Registry, gateways: Gateways
+) -> None:
+    registry.add_blob("library/app", BLOB)
+    gate = Gate()
+    registry.on["GET blob"] = lies.rest_then(gate, 1000)
+    gateway = await gateways.start({"hub": registry}, delivery={"patience": "0s"})
+    await gateway.head(PATH)
+    async with gateway.session.get(gateway.url + PATH) as response:
+        await gate.reached()
+        await asyncio.sleep(0.2)
+        gate.open()
+        await response.read()
+    await until(lambda: len(lines(logged, "request")) == 2)
+    request = lines(logged, "request")[-1]
+    waited = gateway.metric("apprproxy_request_wait_seconds_sum", kind="blob", cache="miss")
+    whole = gateway.metric("apprproxy_request_seconds_sum", kind="blob", cache="miss")
+
+    assert request["waited"] + 0.15 < request["seconds"]
+    assert waited + 0.15 < whole
+
+
+@pytest.mark.parametrize(("seconds", "told"), [(SLOW - 0.1, False), (SLOW + 0.5, True)])
+def test_an_upstream_that_takes_long_to_answer_is_worth_a_line(logged: Logged, seconds: float, told: bool) -> None:
+    Journal()(Asked("hub", "mirror-1", "manifest", "200", 9.0, 42, seconds))
+    said = lines(logged, "an upstream took long to answer")
+
+    assert told == bool(said)
+    assert not told or ("hub", "mirror-1", "manifest", 1.5) == (
+        said[0]["upstream"],
+        said[0]["source"],
+        said[0]["kind"],
+        said[0]["seconds"],
+    )
+
+
+async def test_transfers_that_wait_their_turn_are_counted(registry: Registry, gateways: Gateways) -> None:
+    gate = Gate()
+    contents = [some_bytes(1000, seed=f"{number} ") for number in range(5)]
+    for content in contents:
+        registry.add_blob("library/app", content)
+    registry.on["GET blob"] = lies.waiting_for(gate)
+    gateway = await gateways.start({"hub": oci(registry, connections=2)})
+    asking = [asyncio.create_task(gateway.get(f"/v2/hub/library/app/blobs/{digest(one)}")) for one in contents]
+    await gate.reached(2)
+    await until(lambda: gateway.metric("apprproxy_flights") == 5)
+    waiting = gateway.metric("apprproxy_flights_waiting")
+    gate.open()
+    answers = await asyncio.gather(*asking)
+
+    assert 3 == waiting
+    assert contents == [answer.body for answer in answers]
+    assert 0 == gateway.metric("apprproxy_flights_waiting")
