@@ -39,7 +39,7 @@ def search(
         for name, member in members.items()
     }
     views = {name: view.members for name, view in settings.views.items()}
-    return Search(keepers, views, Learning(gateway, now))
+    return Search(keepers, views, Learning(gateway, now), now)
 
 
 def _searched(name: str, settings: Settings, member: Member) -> Searched:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from apprproxy.core.errors import UnknownPlace
 from apprproxy.core.listing import Listed
+from apprproxy.core.ports import Clock
 from apprproxy.search.corpus import Hit, Match
 from apprproxy.search.keeper import Keeper
 from apprproxy.search.learning import Learning
@@ -13,7 +14,13 @@ from apprproxy.search.listing import State
 from apprproxy.search.query import Query
 
 PATIENCE = 5.0
-"""Seconds that a search waits for lists of which nothing is known; it is answered from the others then."""
+"""Seconds that searches wait for lists of which nothing is known; they are answered from the others then."""
+
+EVERY = 300.0
+"""Seconds between two looks whether lists have grown old, behind the searches."""
+
+INTEREST = 86_400.0
+"""Seconds after the last search in which that goes on: a gateway that nobody searches asks nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +66,16 @@ class Search:
         keepers: Mapping[str, Keeper],
         views: Mapping[str, Sequence[str]],
         learning: Learning,
+        now: Clock,
         patience: float = PATIENCE,
     ) -> None:
         self._keepers = keepers
         self._views = views
         self._learning = learning
+        self._now = now
         self._patience = patience
+        self._searched: float | None = None
+        self._renewing: asyncio.Task[None] | None = None
 
     def members(self, view: str) -> tuple[str, ...]:
         """Raises UnknownPlace."""
@@ -79,6 +90,9 @@ class Search:
     async def find(self, query: Query) -> Results:
         """Raises UnknownPlace."""
         names = self.members(query.view)
+        self._searched = self._now()
+        if self._renewing is None:
+            self._renewing = asyncio.create_task(self._renew_on(), name="search lists")
         chosen = [self._keepers[name] for name in names]
         chosen = [one for one in chosen if query.kind in ("", one.searched.lists.kind)]
         await self._ready(chosen)
@@ -88,11 +102,31 @@ class Search:
         return Results(results, tuple(map(_source, chosen)), len(found) > query.limit)
 
     async def _ready(self, keepers: Iterable[Keeper]) -> None:
-        """Old lists are asked for behind the answer; those of which nothing is known are waited for."""
+        """Lists are asked for behind the answer; those of which nothing is known, or nothing of today, are waited
+        for."""
         begun = [(keeper, await keeper.begin()) for keeper in keepers]
-        waited = [task for keeper, task in begun if task is not None and keeper.listing.state is State.UNKNOWN]
+        waited = [(task, keeper.worth(self._patience)) for keeper, task in begun if task is not None]
+        waited = [(task, worth) for task, worth in waited if worth > 0]
         if waited:
-            await asyncio.wait(waited, timeout=self._patience)
+            await asyncio.wait([task for task, _ in waited], timeout=max(worth for _, worth in waited))
+
+    async def _renew_on(self) -> None:
+        """As long as somebody searches now and then."""
+        wanted = True
+        while wanted:
+            await asyncio.sleep(EVERY)
+            wanted = await self.renew()
+        self._renewing = None
+
+    async def renew(self) -> bool:
+        """Ask for the lists that have grown old, of upstreams that were searched; False where nobody searches any
+        more."""
+        if self._searched is None or abs(self._now() - self._searched) >= INTEREST:
+            return False
+        for keeper in self._keepers.values():
+            if keeper.begun:
+                await keeper.begin()
+        return True
 
     def _result(self, keeper: Keeper, hit: Hit) -> Result:
         self._learning.want(keeper, hit.thing)
@@ -104,6 +138,9 @@ class Search:
         await self._learning.rest(2 * self._patience)
 
     async def close(self) -> None:
+        if self._renewing is not None:
+            self._renewing.cancel()
+            await asyncio.gather(self._renewing, return_exceptions=True)
         await self._learning.close()
         for keeper in self._keepers.values():
             await keeper.close()

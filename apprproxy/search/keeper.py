@@ -1,6 +1,7 @@
 """One upstream's list: read from its file, asked for anew when somebody searches and it is old, and kept.
 
-- Nobody is asked before a client searches, and not again within ``interval``; what is known answers meanwhile.
+- Nobody is asked before a client searches, and not again within ``interval``; what is known answers meanwhile. While
+  clients search now and then, lists are renewed behind them (``Search``).
 - An upstream that fails is answered for by its last list. One that may not be asked any more has none.
 """
 
@@ -23,6 +24,9 @@ from apprproxy.search.listing import BadListing, Listing, State, dump, load
 
 AGAIN = 10.0
 """Seconds between two questions for a list at the least, however short its ``fresh_for``, and after a failure."""
+
+OLD = 86_400.0
+"""Seconds after which a list is waited for like one of which nothing is known: nobody has searched for a day."""
 
 LEARNED = 10_000
 """Names of an upstream of which more is known than its list says; those shown last stay."""
@@ -57,6 +61,8 @@ class Keeper:
         self._observer = observer
         self._now = now
         self._tried: float | None = None
+        self._since: float | None = None
+        self._in_vain = False
         self._loading: asyncio.Lock = asyncio.Lock()
         self._loaded = False
         self._refreshing: asyncio.Task[None] | None = None
@@ -65,6 +71,16 @@ class Keeper:
     @property
     def interval(self) -> float:
         return max(self.searched.fresh_for, AGAIN)
+
+    def worth(self, patience: float) -> float:
+        """Seconds that a search should wait for what is under way: none where something young is known, and so many in
+        all, however many searches there are, where not. One that has failed is not waited for again."""
+        checked = self.listing.checked
+        young = checked is not None and abs(self._now() - checked) < OLD
+        none = self.listing.state in (State.NOT_OFFERED, State.REFUSED)
+        if young or none or self._in_vain or self._since is None:
+            return 0.0
+        return self._since + patience - asyncio.get_running_loop().time()
 
     @property
     def place(self) -> Place:
@@ -94,6 +110,11 @@ class Keeper:
 
     # --- the list
 
+    @property
+    def begun(self) -> bool:
+        """Has it been asked for?"""
+        return self._tried is not None
+
     async def begin(self) -> asyncio.Task[None] | None:
         """What is under way to know the list; None where what is known is young enough."""
         async with self._loading:
@@ -102,7 +123,7 @@ class Keeper:
                 self._loaded = True
         due = self._tried is None or abs(self._now() - self._tried) >= (self.interval if self._healthy else AGAIN)
         if self._refreshing is None and due:
-            self._tried = self._now()
+            self._tried, self._since = self._now(), asyncio.get_running_loop().time()
             self._refreshing = asyncio.create_task(self._refresh(), name=f"search list of {self.searched.name}")
             self._refreshing.add_done_callback(self._refreshed)
         return self._refreshing
@@ -123,6 +144,7 @@ class Keeper:
         except Denied as refusal:
             self._without(refusal)
         else:
+            self._in_vain = answer.named is None
             if answer.named is not None:
                 await self._take(answer.named)
             else:

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-import pytest
+import jsonschema_rs
 import yaml
 
 from apprproxy import __version__
@@ -66,7 +66,6 @@ def test_its_closed_sets_are_those_of_the_code() -> None:
 
 async def test_schemathesis_finds_nothing_that_it_does_not_say(gateways: Gateways, registry: Registry) -> None:
     """Hundreds of requests, right and wrong, each answer held against the schema."""
-    pytest.importorskip("schemathesis")
     async with quay("alice/nginx") as old:
         gateway = await gateway_with_content(gateways, registry, old)
         found = await asyncio.to_thread(explored, gateway.url)
@@ -77,9 +76,6 @@ async def test_schemathesis_finds_nothing_that_it_does_not_say(gateways: Gateway
 
 async def test_full_answers_fit_their_schema(gateways: Gateways, registry: Registry) -> None:
     """Those with something in them, which random questions seldom get."""
-    pytest.importorskip("schemathesis")
-    import jsonschema_rs
-
     async with quay("alice/nginx") as old:
         gateway = await gateway_with_content(gateways, registry, old)
         paths = ("search?q=a", "provenance?name=hub/library/app:1.0", "provenance?name=old/alice/nginx@1.0.0/helm")
@@ -94,7 +90,7 @@ async def test_full_answers_fit_their_schema(gateways: Gateways, registry: Regis
 
 def explored(url: str) -> dict[str, int]:
     """How many requests each operation was asked; raises what schemathesis finds."""
-    import schemathesis
+    import schemathesis  # here: it takes seconds
     from hypothesis import HealthCheck, Phase, given, settings
     from schemathesis.core.result import Ok
 

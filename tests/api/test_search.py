@@ -21,7 +21,7 @@ from tests.appregistry.upstream import Upstream, running
 from tests.bench.search import QUERIES
 from tests.bench.search import names as many
 from tests.fakes import lies
-from tests.fakes.clock import Clock, Gate, until
+from tests.fakes.clock import PATIENCE, Clock, Gate, until
 from tests.fakes.gateway import Gateways, Got, Running, oci
 from tests.fakes.registry import Registry
 
@@ -410,6 +410,67 @@ async def test_a_slow_upstream_does_not_hold_up_the_others(
     gate.open()
 
     assert (["a/app"], ["far"]) == ([one["name"] for one in found["results"]], found["missing"])
+
+
+async def test_a_hung_upstream_is_waited_for_once_and_not_by_every_search(
+    registry: Registry, other: Registry, gateways: Gateways, clock: Clock
+) -> None:
+    registry.push("a/app", "1.0", b"layer")
+    other.on["catalog"] = lies.waiting_for(Gate())
+    gateway = await gateways.start({"hub": registry, "far": oci(other, timeouts={"name": "2s"})})
+    gateway.app.search._patience = 1.0
+    begun = time.monotonic()
+    for _ in range(4):
+        await find(gateway, "q=app")
+    once = time.monotonic() - begun
+    await until(lambda: gateway.metric("apprproxy_upstream_requests_total", upstream="far") == 1)
+    clock.advance(61)
+    begun = time.monotonic()
+    found = await find(gateway, "q=app")
+    after_it_failed = time.monotonic() - begun
+
+    assert 0.9 < once < 1.9
+    assert after_it_failed < 0.9
+    assert ["far"] == found["missing"]
+
+
+async def test_lists_are_renewed_behind_the_searches_as_long_as_there_are_any(
+    registry: Registry, gateways: Gateways, clock: Clock
+) -> None:
+    registry.push("a/app", "1.0", b"layer")
+    gateway = await gateways.start({"hub": oci(registry, fresh_for="5m")})
+    search = gateway.app.search
+    before = await search.renew()
+    await find(gateway, "q=app")
+    registry.push("b/app", "1.0", b"layer")
+    clock.advance(301)
+    renewed = await search.renew()
+    await until(lambda: registry.count("catalog") == 2)
+    clock.advance(86_400)
+    forgotten = await search.renew()
+
+    assert (False, True, False) == (before, renewed, forgotten)
+    assert 2 == registry.count("catalog")
+
+
+async def test_a_list_of_yesterday_is_not_taken_for_what_there_is(
+    registry: Registry, gateways: Gateways, clock: Clock
+) -> None:
+    registry.push("a/app", "1.0", b"layer")
+    gateway = await gateways.start({"hub": registry})
+    await find(gateway, "q=app")
+    registry.push("b/app", "1.0", b"layer")
+    clock.advance(3600)
+    soon = await names(gateway, "q=app")
+    async with asyncio.timeout(PATIENCE):
+        while "hub/b/app" not in await names(gateway, "q=app"):
+            pass
+    await until(lambda: gateway.app.search._keepers["hub"]._refreshing is None)
+    registry.push("c/app", "1.0", b"layer")
+    clock.advance(2 * 86_400)
+
+    assert ["hub/a/app"] == soon
+    assert ["hub/a/app", "hub/b/app", "hub/c/app"] == await names(gateway, "q=app")
 
 
 def impatient(search: Search) -> None:
