@@ -1,5 +1,6 @@
 """Any kind of mirror serves the bytes: another apprproxy, files behind a web server, an App Registry server."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -7,10 +8,13 @@ import pytest
 from tests.appregistry.archives import chart, digest_of, packed
 from tests.appregistry.registry import Registry as AppRegistry
 from tests.appregistry.upstream import Upstream
+from tests.fakes.clock import Gate, until
+from tests.fakes.content import digest
 from tests.fakes.gateway import Gateways, oci
+from tests.fakes.ranged import stopping_at
 from tests.fakes.registry import Registry
 from tests.fakes.tree import tree
-from tests.gateway.mirrors import APP, BLOB, PATH, TAG
+from tests.gateway.mirrors import APP, BLOB, HALF, PATH, TAG
 
 TAR = chart("1.0.0")
 PACKAGE = f"/old/cnr/api/v1/packages/alice/nginx/blobs/sha256/{digest_of(TAR).hex}"
@@ -42,7 +46,7 @@ async def test_another_apprproxy_spares_the_owner_the_bytes(
     assert (0, 1) == (registry.count("GET blob"), other.count("GET blob"))
 
 
-async def test_a_cache_directory_behind_a_web_server_continues_what_broke_off(
+async def test_a_cache_directory_behind_a_web_server_spares_the_owner_the_bytes(
     registry: Registry, gateways: Gateways
 ) -> None:
     registry.push(APP, "1.0", BLOB)
@@ -61,6 +65,32 @@ async def test_a_cache_directory_behind_a_web_server_continues_what_broke_off(
     assert (200, BLOB) == (got.status, got.body)
     assert 1 == registry.count("GET blob")
     assert 2 == len(asked)  # the manifest and the blob
+
+
+async def test_a_cache_directory_behind_a_web_server_continues_what_broke_off(
+    registry: Registry, other: Registry, gateways: Gateways
+) -> None:
+    gate = Gate()
+    for one in (registry, other):
+        one.push(APP, "1.0", BLOB)
+    first = await gateways.start({"hub": registry}, cache="first")
+    await first.get(PATH)
+    await first.at_rest()
+    other.on["blob"] = stopping_at((HALF, gate), (HALF, None))
+    asked: list[str] = []
+    async with tree(first.cache, asked) as url:
+        section = oci(registry, mirrors=[{"url": other.url}, {"url": url, "kind": "static"}])
+        second = await gateways.start({"hub": section}, cache="second")
+        await second.get(TAG)
+        pulling = asyncio.create_task(second.get(PATH))
+        await until(lambda: second.arrived() > 0)
+        gate.open()
+        got = await pulling
+        await second.at_rest()
+
+    assert (200, BLOB) == (got.status, got.body)
+    assert 1 == registry.count("GET blob")
+    assert ["range" in one for one in asked if digest(BLOB).partition(":")[2] in one] == [True]
 
 
 @pytest.mark.parametrize("lying", [False, True])

@@ -40,6 +40,11 @@ class Server:
             assert alive(self._pid), self.log
             await asyncio.sleep(0.01)
 
+    def resident(self) -> int:
+        """Bytes of memory."""
+        status = Path(f"/proc/{self._pid}/status").read_text()
+        return int(status.partition("VmRSS:")[2].split()[0]) * 1024
+
     async def kill(self) -> None:
         await self._end(signal.SIGKILL)
 
@@ -51,10 +56,10 @@ class Server:
         pid, self._pid = self._pid, 0
         with suppress(ProcessLookupError):
             os.kill(pid, number)
-        with suppress(TimeoutError):
-            return await until(lambda: not alive(pid))
-        os.kill(pid, signal.SIGKILL)
-        raise AssertionError(f"a server did not end on {number.name}:\n{self.log}")
+        try:
+            await until(lambda: not alive(pid))
+        except TimeoutError:
+            raise AssertionError(f"a server did not end on {number.name}:\n{self.log}") from None
 
     async def pull(self, path: str, span: str = "", method: str = "GET") -> Answer:
         """Status and body, complete as far as the length tells."""

@@ -6,8 +6,9 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from http.client import HTTPConnection, HTTPException
+from itertools import cycle
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -16,11 +17,29 @@ START = 20.0  # seconds; a cold Python on a busy machine of two cores takes a fe
 END = 15.0
 
 
+_PORTS = range(20_000, 32_000)
+"""Below those that the system gives to whoever asks for any: nobody's connection takes one of them meanwhile."""
+_WORKERS = 8
+_SHARE = len(_PORTS) // _WORKERS
+
+
+def _ours() -> Iterator[int]:
+    """One after the other, those of this worker of the tests: two that look at once must not find the same one."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % _WORKERS
+    mine = _PORTS[worker * _SHARE : (worker + 1) * _SHARE]
+    begin = os.getpid() % len(mine)
+    return cycle([*mine[begin:], *mine[:begin]])
+
+
+_port = _ours()
+
+
 def free_port() -> int:
-    with closing(socket.socket()) as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-        return port
+    """For a program that cannot be told to choose one itself."""
+    while True:
+        with closing(socket.socket()) as taken, suppress(OSError):
+            taken.bind(("127.0.0.1", port := next(_port)))
+            return port
 
 
 def get(host: str, path: str) -> tuple[int, bytes]:

@@ -42,6 +42,8 @@ async def main():
         if line == "commit\\n":
             await claim.partial.commit()
             await claim.partial.leave(keep=True)
+        elif line == "drop\\n":
+            await claim.partial.leave(keep=False)
         else:
             await claim.partial.write(content[claim.partial.size:int(line)])
             await claim.partial.begins("hub", "owner", len(content))
@@ -213,6 +215,38 @@ async def test_an_old_descriptor_is_never_written_through(
         assert 0 == claim.partial.size
         assert claim.partial.growing.identity != first.growing.identity
         await claim.partial.leave(keep=False)
+
+
+@pytest.mark.parametrize("end", ["commit", "drop"])
+async def test_a_second_process_with_an_old_descriptor_does_not_write_through_it(
+    end: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It opened the growing file; by the time it has the lock, that is a blob, or nothing."""
+    store, filler, lock, ended = prepared(tmp_path / "cache"), Filler(tmp_path / "cache"), fcntl.flock, False
+    filler.tell(len(BLOB))
+
+    def late(fd: int, operation: int) -> None:
+        nonlocal ended
+        if operation == fcntl.LOCK_EX | fcntl.LOCK_NB and not ended:
+            ended = True
+            filler.tell(end)
+        lock(fd, operation)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    try:
+        claim = await store.claim(WANT)
+        if claim.partial is not None:
+            await claim.partial.begins("hub", "owner", len(BLOB))
+            await claim.partial.write(b"another beginning")
+            await claim.partial.leave(keep=False)
+    finally:
+        filler.kill()
+    blob = tmp_path / "cache" / "blobs" / "sha256" / WANT.digest.hex
+
+    assert ended
+    assert (end == "commit") == (claim.held is not None)
+    assert BLOB == blob.read_bytes() if end == "commit" else not blob.exists()
+    assert [] == arriving(tmp_path / "cache")
 
 
 async def test_only_one_of_many_is_given_it(tmp_path: Path) -> None:
