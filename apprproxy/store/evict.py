@@ -16,6 +16,10 @@ class Totals:
     pinned: int
     reserved: int
 
+    @property
+    def evictable(self) -> int:
+        return self.held - self.pinned
+
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
@@ -27,11 +31,8 @@ class Candidate:
 
 
 def missing(totals: Totals, more: int, cap: int) -> int:
-    """Bytes that must go before so many more may come; 0 for none. Raises NoRoom where not even all would do."""
-    short = max(0, totals.held + totals.reserved + more - cap)
-    if short > totals.held - totals.pinned:
-        raise no_room(more, cap)
-    return short
+    """Bytes that must go before so many more may come; 0 for none."""
+    return max(0, totals.held + totals.reserved + more - cap)
 
 
 def first_to_go(candidates: Iterable[Candidate], short: int, at_most: int) -> list[Candidate]:

@@ -1,7 +1,7 @@
 """Files on their way in, and what is set aside for them.
 
 - Whoever writes a file holds its lock. What nobody holds is an orphan: it counts with what is on disk, so that somebody
-  may continue it, and goes after a day.
+  may continue it, and goes after a day; before, where there is no room otherwise.
 - A reservation without a file is let go, and that of an unlocked file cut down, only when it has been there for a
   while: its owner may be about to make or to lock the file.
 """
@@ -47,10 +47,30 @@ class Partials:
                     if new:
                         count_part(db, part, path.lstat().st_size, now)
             elif settled and now - found.st_mtime >= ORPHANED:
-                self._remove(path)
-                db.execute("DELETE FROM parts WHERE part = ?", (part,))
+                self._drop(db, part)
             elif settled:
                 count_part(db, part, found.st_size, now)
+
+    def give_up(self, db: sqlite3.Connection, short: int, wanted: str = "") -> bool:
+        """Remove orphans of so many bytes, those first that nobody came back for longest; says whether that was done.
+        None goes where not even all would do."""
+        orphans = []
+        for part, size in db.execute("SELECT part, size FROM parts WHERE part != ?", (wanted,)).fetchall():
+            with _unlocked(self._ingest / part) as found:
+                if found is not None:
+                    orphans.append((found.st_mtime, part, size))
+        if sum(size for _, _, size in orphans) < short:
+            return False
+        for _, part, size in sorted(orphans):
+            with _unlocked(self._ingest / part) as found:
+                if found is not None and short > 0:
+                    self._drop(db, part)
+                    short -= size
+        return short <= 0
+
+    def _drop(self, db: sqlite3.Connection, part: str) -> None:
+        self._remove(self._ingest / part)
+        db.execute("DELETE FROM parts WHERE part = ?", (part,))
 
     def _remove(self, path: Path) -> None:
         """With what stands beside it under the same name."""

@@ -1,4 +1,5 @@
-"""Room is made inside the transaction that needs it: orphans first, then blobs, least recently used first."""
+"""Room is made inside the transaction that needs it: old orphans first, then blobs, least recently used first, and
+orphans of any age where nothing else would do."""
 
 import os
 import sqlite3
@@ -40,7 +41,11 @@ class Room:
         if not self._short(db, more):
             return Made(enough=True)
         self._partials.settle(db, now, part)
-        short = missing(_totals(db), more, self._max_size)
+        short, blobs = self._short(db, more), _totals(db).evictable
+        if short > blobs:
+            if not self._partials.give_up(db, short - blobs, part):
+                raise no_room(more, self._max_size)
+            short = self._short(db, more)
         if not short:
             return Made(enough=True)
         chosen, freed = self._choose(db, short)
@@ -57,11 +62,12 @@ class Room:
         if short <= 0:
             return Made(enough=True)
         chosen, freed = self._choose(db, short)
+        if freed < short and len(chosen) < AT_ONCE:
+            self._partials.give_up(db, short - freed)
         return self._evict(db, chosen, enough=freed >= short or len(chosen) < AT_ONCE)
 
     def _short(self, db: sqlite3.Connection, more: int) -> int:
-        totals = _totals(db)
-        return max(0, totals.held + totals.reserved + more - self._max_size)
+        return missing(_totals(db), more, self._max_size)
 
     def _choose(self, db: sqlite3.Connection, short: int) -> tuple[list[Candidate], int]:
         self._uses.write(db)

@@ -94,9 +94,13 @@ class Machine(RuleBasedStateMachine):
         start %= SIZES[number]
         self.run(self.world.pull(number, (start, min(start + length, SIZES[number]))))
 
-    @rule(number=st.integers(3, len(SIZES) - 1), grown=st.integers(1, 3 << 20))
-    def kill(self, number: int, grown: int) -> None:
-        self.run(self.world.kill(number, grown))
+    @rule(number=st.integers(3, len(SIZES) - 1), grown=st.integers(1, 3 << 20), spoil=st.booleans())
+    def kill(self, number: int, grown: int, spoil: bool) -> None:
+        self.run(self.world.kill(number, grown, spoil=spoil))
+
+    @rule(number=blobs)
+    def rot(self, number: int) -> None:
+        self.run(self.world.rot(number))
 
     @rule(how=st.sampled_from(sorted(BEHAVIOURS)))
     def mirror_changes(self, how: str) -> None:

@@ -1,5 +1,6 @@
 """Whatever happens in whatever order: cap and pins are kept, the totals are the sums, the oldest goes first."""
 
+import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -9,6 +10,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from apprproxy.core.errors import NoRoom
 from apprproxy.store.evict import Totals
+from apprproxy.store.part import open_part
+from tests.fakes.clock import START
 from tests.store.ledgers import CAP, Cache, digest_of, names
 
 DOCUMENTS = {"index": ("manifest", "config"), "manifest": ("layer", "config"), "other": ("layer", "base")}
@@ -17,10 +20,11 @@ ALL = (*DOCUMENTS, *PLAIN)
 SIZES = {name: 60 + 37 * number for number, name in enumerate(ALL)}
 
 blobs = st.sampled_from(ALL)
+parts = st.sampled_from(["p.part", "q.part", "r.part"])
 
 
 class CacheMachine(RuleBasedStateMachine):
-    """Against dicts: name -> last use, part -> reserved, pin -> root."""
+    """Against dicts: name -> last use, part -> reserved, pin -> root. A part whose lock is not held is an orphan."""
 
     @initialize()
     def begin(self) -> None:
@@ -28,6 +32,7 @@ class CacheMachine(RuleBasedStateMachine):
         self.cache = Cache(Path(self.folder.name))
         self.used: dict[str, float] = {}
         self.parts: dict[str, int] = {}
+        self.locks: dict[str, int] = {}
         self.pins: dict[str, str] = {}
         self.linked: set[str] = set()
         self.covered: dict[str, set[str]] = {}
@@ -50,8 +55,14 @@ class CacheMachine(RuleBasedStateMachine):
         held = sum(SIZES[name] for name in self.used)
         short = held + sum(self.parts.values()) + more - CAP
         free = sorted(self.used.keys() - self.pinned(), key=lambda name: (self.used[name], str(digest_of(name))))
-        if short > sum(SIZES[name] for name in free):
+        lacking = short - sum(SIZES[name] for name in free)
+        orphans = sorted(self.parts.keys() - self.locks.keys())
+        if lacking > sum(self.parts[part] for part in orphans):
             return False
+        for part in orphans:
+            if lacking > 0:
+                lacking -= self.parts[part]
+                short -= self.parts.pop(part)
         for name in free:
             if short <= 0:
                 break
@@ -83,8 +94,12 @@ class CacheMachine(RuleBasedStateMachine):
         self.cache.use(name)
         self.touch(name, self.cache.clock())
 
-    @rule(part=st.sampled_from(["p.part", "q.part"]), total=st.integers(1, 700))
+    @rule(part=parts, total=st.integers(1, 700))
     def reserve(self, part: str, total: int) -> None:
+        if part not in self.locks:
+            path = self.cache.root / "ingest" / part
+            self.locks[part], _ = open_part(path)
+            os.utime(path, (START,) * 2)  # all of one age: by name
         more = total - self.parts.get(part, 0)
         fits = more <= 0 or self.claim(more)
         try:
@@ -94,11 +109,17 @@ class CacheMachine(RuleBasedStateMachine):
             return
         assert fits
         self.parts[part] = max(total, self.parts.get(part, 0))
-        (self.cache.root / "ingest" / part).touch()
 
-    @rule(part=st.sampled_from(["p.part", "q.part"]))
+    @rule(part=parts)
+    def abandon(self, part: str) -> None:
+        if part in self.locks:
+            os.close(self.locks.pop(part))
+
+    @rule(part=parts)
     def release(self, part: str) -> None:
         (self.cache.root / "ingest" / part).unlink(missing_ok=True)
+        if part in self.locks:
+            os.close(self.locks.pop(part))
         self.cache.ledger.release(part)
         self.parts.pop(part, None)
 
@@ -136,6 +157,8 @@ class CacheMachine(RuleBasedStateMachine):
         assert size + sum(self.parts.values()) <= CAP
 
     def teardown(self) -> None:
+        for fd in getattr(self, "locks", {}).values():
+            os.close(fd)
         if hasattr(self, "cache"):
             self.cache.close()
             self.folder.cleanup()

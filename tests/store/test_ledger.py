@@ -206,14 +206,48 @@ def test_old_orphans_go_before_any_blob_and_take_what_stands_beside_them(cache: 
     assert 700 == cache.ledger.totals().reserved
 
 
-def test_a_young_orphan_waits_for_whoever_continues_it(cache: Cache) -> None:
+def test_a_young_orphan_waits_for_whoever_continues_it_while_blobs_can_go(cache: Cache) -> None:
+    cache.put("a", 300)
     cache.ledger.reserve("young.part", 600)
-    cache.clock.advance(SETTLING)
     young = cache.orphan("young.part", 600, age=ORPHANED - 1)
-    with pytest.raises(NoRoom):
-        cache.ledger.reserve("b.part", 700)
+    cache.ledger.reserve("b.part", 400)
 
-    assert young.exists()
+    assert ("", True) == (cache.holds("a"), young.exists())
+
+
+def test_where_nothing_else_would_do_orphans_go_whatever_their_age_those_first_that_nobody_came_back_for_longest(
+    cache: Cache,
+) -> None:
+    cache.ledger.pinned.pin("kept", cache.put("a", 100))
+    paths = {}
+    for name, age in (("new", 0), ("old", 50), ("between", 20)):
+        cache.ledger.reserve(f"{name}.part", 300)  # a moment ago, and killed since
+        paths[name] = cache.orphan(f"{name}.part", 1, age=age)
+    cache.ledger.reserve("b.part", 500)
+
+    assert ["new"] == [name for name, path in paths.items() if path.exists()]
+    assert ("a", 800) == (cache.holds("a"), cache.ledger.totals().reserved)
+
+
+def test_no_orphan_goes_where_not_even_all_would_do(cache: Cache) -> None:
+    cache.ledger.pinned.pin("kept", cache.put("a", 100))
+    cache.ledger.reserve("orphan.part", 600)
+    orphan = cache.orphan("orphan.part", 600, age=60)
+    with pytest.raises(NoRoom):
+        cache.ledger.reserve("b.part", 950)
+
+    assert (True, 600) == (orphan.exists(), cache.ledger.totals().reserved)
+
+
+def test_a_full_disk_is_relieved_of_orphans_too(cache: Cache) -> None:
+    cache.put("a", 100)
+    cache.ledger.reserve("orphan.part", 600)
+    orphan = cache.orphan("orphan.part", 600, age=60)
+    cache.ledger.free(100)
+    stayed = orphan.exists()
+    cache.ledger.free(100)
+
+    assert (True, False, "") == (stayed, orphan.exists(), cache.holds("a"))
 
 
 def test_a_file_whose_lock_is_held_stays_however_old_it_is(cache: Cache) -> None:
