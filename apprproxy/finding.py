@@ -7,7 +7,7 @@ from typing import Any
 
 from apprproxy.api.told import provenance_document, search_document
 from apprproxy.app import App, build
-from apprproxy.app.words import LISTS
+from apprproxy.app.protocols import LISTS
 from apprproxy.core.listing import Base
 from apprproxy.core.ports import Clock
 from apprproxy.ops.logs import plain

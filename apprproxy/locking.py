@@ -6,13 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from apprproxy.app import App, build
-from apprproxy.appregistry import paths, shapes
+from apprproxy.app.protocols import PROTOCOLS
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import Failure, Malformed
 from apprproxy.core.lock import BadLock, Lock
-from apprproxy.core.model import Cache, Kind, NameWant, Place
+from apprproxy.core.model import Cache, NameWant, Place
 from apprproxy.core.ports import Clock
-from apprproxy.oci import names as oci
 from apprproxy.settings import Settings
 
 
@@ -51,24 +50,22 @@ def _without_locks(settings: Settings) -> Settings:
 
 async def _resolved(app: App, settings: Settings, name: str) -> Resolved:
     try:
-        digests = await _digests(app, parse(settings, name))
+        digests = await _digests(app, settings, parse(settings, name))
         Lock.of(digests)
-    except (Failure, BadLock, shapes.NotTheShape) as failure:
+    except (Failure, BadLock) as failure:
         return Resolved(name, failure=str(failure))
     return Resolved(name, digests)
 
 
-async def _digests(app: App, want: NameWant) -> dict[str, Digest]:
+async def _digests(app: App, settings: Settings, want: NameWant) -> dict[str, Digest]:
     named = await app.gateway.lookup(want, again=True)
     if named.verdict.cache is Cache.STALE:
         raise Malformed(f"{want.place.name} could not be asked now, and what it said before is not locked")
-    if want.kind is Kind.TAG:
-        return {f"{want.repository}:{want.name}": named.record.target.digest}
-    body = await named.document.read()
-    manifests = [shapes.read_manifest(body)] if "/" in want.name else shapes.read_manifests(body)
-    if not manifests:
+    spelling = PROTOCOLS[settings.upstreams[want.place.name].kind].spelling
+    meanings = spelling.meanings(want, named.record.target.digest, await named.document.read())
+    if not meanings:
         raise Malformed(f"{want.place.name} has no format of {want.repository}@{want.name}")
-    return {manifest.pin: manifest.digest for manifest in manifests}
+    return {one.title: one.expected.digest for one in meanings}
 
 
 def parse(settings: Settings, name: str) -> NameWant:
@@ -79,12 +76,4 @@ def parse(settings: Settings, name: str) -> NameWant:
         raise Malformed(f"a name to lock begins with an upstream's, and there is none called {first[:80]!r}")
     if upstream.names != "trust":
         raise Malformed(f"upstreams.{first}.names is {upstream.names}: lock names as an upstream says that is trusted")
-    place = Place(first, (first,), upstream.kind)
-    if upstream.kind == "oci":
-        repository, _, tag = rest.rpartition(":")
-        return NameWant(place, Kind.TAG, oci.repository(repository), oci.tag(tag))
-    package, _, release = rest.partition("@")
-    namespace, _, short = package.partition("/")
-    release, slash, media_type = release.partition("/")
-    wanted = paths.release_name(release) + (f"/{paths.format_name(media_type)}" if slash else "")
-    return NameWant(place, Kind.RELEASE, paths.package_name(namespace, short), wanted)
+    return PROTOCOLS[upstream.kind].spelling.wants(Place(first, (first,), upstream.kind), rest)[-1]

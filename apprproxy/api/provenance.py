@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import Malformed, UnknownPlace
-from apprproxy.core.listing import Pinned
 from apprproxy.core.model import Expected, FirstSeen, Kind, NameWant, Where
 from apprproxy.core.ports import FirstSeens, Index
+from apprproxy.core.spelling import Meaning
 from apprproxy.core.trace import Came, KeptBytes, Refusal, Traces
 from apprproxy.gateway.gateway import Gateway
 from apprproxy.gateway.lookup import Named
@@ -25,10 +25,10 @@ MOST = 100
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A name as it was written, in the forms in which it may be remembered; ``read`` says what it means."""
+    """A name as it was written, in the forms in which it may be remembered; ``meanings`` says what it means."""
 
     wants: Sequence[NameWant]
-    read: Callable[[NameWant, Digest, bytes], Sequence[Pinned]]
+    meanings: Callable[[NameWant, Digest, bytes], Sequence[Meaning]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Provenance:
 
     name: str
     owner: str
-    kind: str
+    protocol: str
     digest: Digest
     since: float
     checked: float
@@ -86,29 +86,29 @@ class Provenances:
         for want in wanted.wants:
             if (named := await self._gateway.recall(want)) is not None and named.held is not None:
                 document = await named.document.read()
-                pinned = _only(wanted.read(want, named.record.target.digest, document), want)
-                return await self._told(want, named, document, pinned)
+                meaning = _only(wanted.meanings(want, named.record.target.digest, document), want)
+                return await self._told(want, named, document, meaning)
         raise UnknownPlace("nothing is held of a name like that; pull it first")
 
-    async def _told(self, want: NameWant, named: Named, document: bytes, pinned: Pinned) -> Provenance:
+    async def _told(self, want: NameWant, named: Named, document: bytes, meant: Meaning) -> Provenance:
         record = named.record
         member = self._member(record.origin)
         where = member.where(want.repository)
         below = await asyncio.to_thread(member.dialect.children, document) if want.kind is Kind.TAG else ()
-        all_of_it = list(dict.fromkeys((pinned.expected, *below)))
-        first = (await self._seen.first_seen(member.name, [pinned.pin])).get(pinned.pin)
+        all_of_it = list(dict.fromkeys((meant.expected, *below)))
+        first = (await self._seen.first_seen(member.name, [meant.title])).get(meant.title)
         return Provenance(
-            f"{member.name}/{pinned.pin}",
+            f"{member.name}/{meant.title}",
             member.name,
             want.place.protocol,
-            pinned.expected.digest,
+            meant.expected.digest,
             record.since,
             record.checked,
             first,
-            await self._traces.pinned(f"{member.name}/{pinned.pin}", record.target.digest),
+            await self._traces.pinned(f"{member.name}/{meant.title}", record.target.digest),
             [await self._part(where, expected) for expected in all_of_it[:MOST]],
             len(all_of_it) > MOST,
-            self._traces.refused(member.name, (pinned.pin, *_subjects(all_of_it[:MOST]))),
+            self._traces.refused(member.name, (meant.title, *_subjects(all_of_it[:MOST]))),
         )
 
     async def _part(self, where: Where, expected: Expected) -> Part:
@@ -121,9 +121,9 @@ def _subjects(parts: Iterable[Expected]) -> list[str]:
     return [str(expected.digest) for expected in parts]
 
 
-def _only(pinned: Sequence[Pinned], want: NameWant) -> Pinned:
+def _only(meanings: Sequence[Meaning], want: NameWant) -> Meaning:
     """A release of several formats is several names."""
-    if len(pinned) != 1:
-        written = ", ".join(one.pin for one in pinned) or "none"
-        raise Malformed(f"{want.repository} has not one format there: say which of {written}")
-    return pinned[0]
+    if len(meanings) != 1:
+        titles = ", ".join(one.title for one in meanings) or "none"
+        raise Malformed(f"{want.repository} has not one format there: say which of {titles}")
+    return meanings[0]

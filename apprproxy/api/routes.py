@@ -14,7 +14,7 @@ from aiohttp import web
 from apprproxy.api.provenance import Provenances
 from apprproxy.api.told import provenance_document, search_document
 from apprproxy.core.errors import Failure, Malformed, NotAllowed, UnknownPlace
-from apprproxy.core.listing import Base, Lists
+from apprproxy.core.listing import Base, ListReader
 from apprproxy.core.model import Kind
 from apprproxy.face.exchange import Exchange
 from apprproxy.face.headers import NAMES
@@ -32,11 +32,11 @@ _NAME = re.compile("[!-~]{1,1024}")
 
 
 class ApiFace:
-    """``lists`` by kind."""
+    """``lists`` by protocol."""
 
     name = "api"
 
-    def __init__(self, search: Search, provenances: Provenances, lists: Mapping[str, Lists]) -> None:
+    def __init__(self, search: Search, provenances: Provenances, lists: Mapping[str, ListReader]) -> None:
         self._search = search
         self._provenances = provenances
         self._lists = lists

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from apprproxy.api.provenance import Part, Provenance
-from apprproxy.core.listing import Base, Lists
+from apprproxy.core.listing import Base, ListReader
 from apprproxy.core.model import FirstSeen
 from apprproxy.core.trace import Refusal
 from apprproxy.search.index import Result, Results, Source
@@ -13,21 +13,21 @@ from apprproxy.search.index import Result, Results, Source
 Document = dict[str, Any]
 
 
-def search_document(results: Results, lists: Mapping[str, Lists], base: Base) -> Document:
-    """``lists`` by kind; ``base`` is how whoever asks reaches this gateway."""
+def search_document(results: Results, lists: Mapping[str, ListReader], base: Base) -> Document:
+    """``lists`` by protocol; ``base`` is how whoever asks reaches this gateway."""
     return {
-        "results": [_result(one, lists[one.kind], base) for one in results.results],
+        "results": [_result(one, lists[one.protocol], base) for one in results.results],
         "more": results.more,
         "missing": list(results.missing),
         "sources": [_source(one) for one in results.sources],
     }
 
 
-def _result(one: Result, lists: Lists, base: Base) -> Document:
+def _result(one: Result, lists: ListReader, base: Base) -> Document:
     thing = one.thing
     return {
         "name": thing.name,
-        "kind": one.kind,
+        "kind": one.protocol,
         "upstream": one.upstream,
         "match": one.match.name.lower(),
         "latest": thing.latest or None,
@@ -44,7 +44,7 @@ def _source(one: Source) -> Document:
     checked = None if one.checked is None else written(one.checked)
     return {
         "upstream": one.upstream,
-        "kind": one.kind,
+        "kind": one.protocol,
         "state": one.state.value,
         "names": one.names,
         "cut": one.cut,
@@ -55,7 +55,7 @@ def _source(one: Source) -> Document:
 def provenance_document(one: Provenance) -> Document:
     return {
         "name": one.name,
-        "kind": one.kind,
+        "kind": one.protocol,
         "owner": one.owner,
         "digest": str(one.digest),
         "since": written(one.since),

@@ -1,4 +1,4 @@
-"""Builds every object once and hands it down; the only package that names concrete classes."""
+"""Builds every object of a gateway once and hands it down; ``protocols`` is what each protocol is made of."""
 
 from apprproxy.app.build import App as App
 from apprproxy.app.build import build as build

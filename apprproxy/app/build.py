@@ -10,17 +10,18 @@ from apprproxy import __version__
 from apprproxy.api.provenance import Provenances
 from apprproxy.api.routes import ApiFace
 from apprproxy.app.doors import doors
+from apprproxy.app.finding import provenances, search
 from apprproxy.app.members import World, claims_of, member, mirrors_of
-from apprproxy.app.words import LISTS, provenances, search
+from apprproxy.app.protocols import LISTS
 from apprproxy.core.errors import StoreFailed
 from apprproxy.core.events import Event
 from apprproxy.core.ports import Clock, Observer
 from apprproxy.face.door import Door
 from apprproxy.gateway.delivery import Delivery
+from apprproxy.gateway.first_seen import FirstSeenDigests
 from apprproxy.gateway.gateway import Gateway
 from apprproxy.gateway.member import Member
 from apprproxy.gateway.misses import Misses
-from apprproxy.gateway.pins import Pins
 from apprproxy.gateway.shelf import Shelf
 from apprproxy.ops.journal import Journal
 from apprproxy.ops.metrics import Metrics
@@ -92,7 +93,7 @@ def build(settings: Settings, *, now: Clock = time.time) -> App:
     members = {name: member(name, upstream, world) for name, upstream in settings.upstreams.items()}
     shelf = Shelf(
         names,
-        Pins(names, observer, now),
+        FirstSeenDigests(names, observer, now),
         HotStore(disk, settings.cache.memory, names.generation),
         index,
         brief,

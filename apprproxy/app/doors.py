@@ -3,14 +3,13 @@
 from pathlib import Path
 
 from apprproxy.api.routes import ApiFace
-from apprproxy.appregistry.routes import AppRegistryFace
+from apprproxy.app.protocols import PROTOCOLS
 from apprproxy.core.host import Host
 from apprproxy.core.model import Place
 from apprproxy.face.door import Door, Report
 from apprproxy.face.places import Places
 from apprproxy.face.server import Limits
 from apprproxy.gateway.gateway import Gateway
-from apprproxy.oci.routes import OciFace
 from apprproxy.ops.journal import Journal
 from apprproxy.ops.logs import bind_request
 from apprproxy.ops.metrics import Metrics
@@ -33,9 +32,8 @@ def doors(
 
     apart = settings.server.ops is not None
     faces = (
-        OciFace(gateway, places(settings, "oci")),
         api,
-        AppRegistryFace(gateway, places(settings, "appr")),
+        *(protocol.face(gateway, places(settings, name)) for name, protocol in PROTOCOLS.items()),
         OpsPages(ready, None if apart else metrics.text),
     )
     stall = settings.server.limits.stall
@@ -45,24 +43,26 @@ def doors(
     )
 
 
-def places(settings: Settings, kind: str) -> Places:
-    """Upstreams of the kind, and every view with its members of the kind."""
+def places(settings: Settings, protocol: str) -> Places:
+    """Upstreams that speak it, and every view with its members that do."""
     by_name = {
-        name: Place(name, (name,), kind) for name, upstream in settings.upstreams.items() if upstream.kind == kind
+        name: Place(name, (name,), protocol)
+        for name, upstream in settings.upstreams.items()
+        if upstream.kind == protocol
     }
     for name, view in settings.views.items():
-        members = tuple(member for member in view.members if settings.upstreams[member].kind == kind)
+        members = tuple(member for member in view.members if settings.upstreams[member].kind == protocol)
         if members:
-            by_name[name] = Place(name, members, kind)
-    unnamed = tuple(settings.default_view(kind))
+            by_name[name] = Place(name, members, protocol)
+    unnamed = tuple(settings.default_view(protocol))
     by_host = {
         host: by_name[name]
         for name, upstream in settings.upstreams.items()
         for host in upstream.ns
-        if upstream.kind == kind
+        if upstream.kind == protocol
     }
     by_view_host = {Host.parse(host): by_name.get(name) for name, view in settings.views.items() for host in view.hosts}
-    return Places(by_name, Place("default", unnamed, kind) if unnamed else None, by_host, by_view_host)
+    return Places(by_name, Place("default", unnamed, protocol) if unnamed else None, by_host, by_view_host)
 
 
 def limits_of(settings: Settings) -> Limits:

@@ -6,23 +6,19 @@ from dataclasses import dataclass, field
 from yarl import URL
 
 from apprproxy.app.lines import account, client_tls
-from apprproxy.appregistry.dialect import AppRegistryDialect
-from apprproxy.appregistry.locked import LockedPackages
+from apprproxy.app.protocols import PROTOCOLS, speaks
 from apprproxy.core.events import Trouble
 from apprproxy.core.label import Label, mirror
 from apprproxy.core.lock import BadLock
 from apprproxy.core.model import KIB, Terms
-from apprproxy.core.ports import Brief, Clock, Dialect, Locked, Observer, Speaks
+from apprproxy.core.ports import Brief, Clock, Locked, Observer
 from apprproxy.gateway.health import MIRROR, OWNER, Health
 from apprproxy.gateway.member import Member, Source
 from apprproxy.gateway.rules import Claim, Rules
 from apprproxy.gateway.watched import Watched
-from apprproxy.oci.dialect import OciDialect
-from apprproxy.oci.locked import LockedTags
-from apprproxy.oci.mirror import OciMirror
-from apprproxy.oci.static import StaticTree
 from apprproxy.settings import BadConfiguration, Settings
 from apprproxy.settings.mirror import Mirror as MirrorSettings
+from apprproxy.settings.protocols import KEYS
 from apprproxy.settings.upstream import Upstream as UpstreamSettings
 from apprproxy.store.lock_file import watched
 from apprproxy.upstream.accounts import fixed
@@ -62,7 +58,7 @@ def mirrors_of(settings: Settings) -> list[Label]:
 
 
 def member(name: str, settings: UpstreamSettings, world: World) -> Member:
-    dialect: Dialect = OciDialect(name) if settings.kind == "oci" else AppRegistryDialect(name, settings.full_prefix)
+    dialect = PROTOCOLS[settings.kind].dialect(name, settings)
     terms = Terms(
         fresh_for=settings.fresh_for,
         stale_for=settings.stale_for,
@@ -100,15 +96,14 @@ def _locked(name: str, settings: UpstreamSettings, observer: Observer) -> Locked
         lock = watched(path, trouble)
     except BadLock as error:
         raise BadConfiguration(f"upstreams.{name}.lock_file: {error}; `apprproxy names lock` writes one") from None
-    return LockedTags(name, lock) if settings.kind == "oci" else LockedPackages(name, lock)
+    return PROTOCOLS[settings.kind].locked(name, lock)
 
 
 def _identity(name: str, settings: UpstreamSettings) -> str:
     """Another for another place or account under the same name. A hash of names, not of secrets."""
     auth = settings.auth
     account = (auth.username, str(auth.docker_config or "")) if auth is not None else ()
-    prefix = settings.full_prefix if settings.kind == "appr" else ""
-    facts = "\0".join((settings.kind, settings.url, prefix, *account))
+    facts = "\0".join((settings.kind, settings.url, settings.full_prefix, *account))
     return f"{name}-{hashlib.sha256(facts.encode()).hexdigest()[:12]}"
 
 
@@ -131,12 +126,13 @@ def _upstream(name: str, settings: UpstreamSettings, world: World) -> HttpUpstre
         world.brief,
         world.observer,
         world.now,
-        unasked=settings.kind == "appr",
+        unasked=PROTOCOLS[settings.kind].unasked,
     )
 
 
 def _mirror(label: Label, keys: MirrorSettings, world: World) -> Source:
     """``keys`` are filled in. Never with an account: the upstream's own is not the mirror's business."""
+    assert keys.kind is not None
     assert keys.timeouts.connect is not None
     assert keys.timeouts.read is not None
     line = Line(
@@ -148,20 +144,10 @@ def _mirror(label: Label, keys: MirrorSettings, world: World) -> Source:
         slowest=SLOWEST_MIRROR,
     )
     url = URL(keys.url)
-    guard = MirrorGuard(url.origin() if keys.kind == "oci" else url)
+    guard = MirrorGuard(url if keys.kind == "static" or KEYS[keys.kind].based else url.origin())
     upstream = HttpUpstream(
         label, guard, Sessions(line, world.agent), fixed(None), world.brief, world.observer, world.now
     )
     world.opened.append(upstream)
     health = Health(label, MIRROR, world.now, world.observer)
-    return Source(label.source, Watched(upstream, health), _speaks(label.name, keys), health)
-
-
-def _speaks(name: str, keys: MirrorSettings) -> Speaks:
-    match keys.kind:
-        case "oci":
-            return OciMirror(name, keys.repositories)
-        case "appr":
-            return AppRegistryDialect(name, keys.prefix or "")
-        case _:
-            return StaticTree(name)
+    return Source(label.source, Watched(upstream, health), speaks(label.name, keys), health)

@@ -52,7 +52,7 @@ class AppRegistryDialect:
             case _:
                 raise ValueError(f"{want.kind} is not asked of an App Registry")
 
-    def source(self, want: BlobWant) -> Request:
+    def blob_request(self, want: BlobWant) -> Request:
         return self._request(Blob(want.place, want.repository, want.expected.digest), want.kind, Lane.BLOBS)
 
     def judge(self, reply: Reply) -> UpstreamFault | None:
@@ -92,8 +92,8 @@ class AppRegistryDialect:
         except NotTheShape:
             return ()
 
-    def hold(self, want: NameWant, body: bytes, pins: Mapping[str, Digest]) -> bytes:
-        return shapes.hold(body, pins)
+    def with_digests(self, want: NameWant, body: bytes, digests: Mapping[str, Digest]) -> bytes:
+        return shapes.with_digests(body, digests)
 
     # --- plans
 
@@ -134,7 +134,7 @@ class AppRegistryDialect:
         manifests: list[PackageManifest] = self._shaped(shapes.read_manifests, body)
         for manifest in manifests:
             self._check_echo(path, manifest)
-        return _found(body, {manifest.pin: manifest.digest for manifest in manifests})
+        return _found(body, {manifest.title: manifest.digest for manifest in manifests})
 
     def _manifest(self, path: Release, want: NameWant) -> Plan[Found]:
         try:
@@ -146,7 +146,7 @@ class AppRegistryDialect:
             body = yield from self._body(path, want)
         manifest: PackageManifest = self._shaped(shapes.read_manifest, body)
         self._check_echo(path, manifest)
-        return _found(body, {manifest.pin: manifest.digest})
+        return _found(body, {manifest.title: manifest.digest})
 
     def _only_format(self, path: Release, want: NameWant, no: NotThere) -> Plan[Release]:
         """The release and format that ``-`` means, for servers that do not know it (cnr, Quay)."""
@@ -191,7 +191,7 @@ class AppRegistryDialect:
             raise Outage(self._upstream, f"sent a document that is not what was asked for: {error}", 200) from None
 
     def _check_echo(self, path: Package | Release, manifest: PackageManifest) -> None:
-        """A manifest of something else would pin the wrong name."""
+        """A manifest of something else would fix the wrong name."""
         if manifest.package != path.package:
             raise Lied(self._upstream, f"answered for {manifest.package[:80]!r} where {path.package!r} was asked for")
         if isinstance(path, Release) and not shapes.same_release(path.release, manifest.release):
@@ -200,8 +200,8 @@ class AppRegistryDialect:
             )
 
 
-def _found(body: bytes, pins: Mapping[str, Digest] | None = None) -> Found:
-    return Found(Descriptor(Digest.of(body), len(body), _JSON), body, pins=pins or {})
+def _found(body: bytes, titles: Mapping[str, Digest] | None = None) -> Found:
+    return Found(Descriptor(Digest.of(body), len(body), _JSON), body, titles=titles or {})
 
 
 def _error(body: bytes) -> dict[str, Any] | None:

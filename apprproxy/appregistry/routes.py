@@ -113,7 +113,8 @@ class AppRegistryFace:
         want = NameWant(path.place, Kind.PACKAGES, name=path.filters, within=path.namespace)
         answers = await self._gateway.survey(want, again=exchange.again)
         named = answers[0].named
-        if len(answers) == 1 and named is not None and not path.query and not self._gateway.narrow(answers[0].member):
+        whole = not path.query and not self._gateway.refuses_some(answers[0].member)
+        if len(answers) == 1 and named is not None and whole:
             return await send_named(exchange, named, NAMES, _JSON)
         return await self._merged(exchange, answers, lambda listed: written(matching(listed, path.query)))
 
@@ -160,7 +161,7 @@ class AppRegistryFace:
         try:
             return manifest, await self._package(named, manifest)
         except Exhausted as failed:
-            sentence = f"has the release {manifest.pin} and not its bytes {manifest.digest}"
+            sentence = f"has the release {manifest.title} and not its bytes {manifest.digest}"
             raise Exhausted([Outage(named.record.origin, sentence, 404)]) from failed
 
     async def _manifest(self, want: NameWant, *, again: bool) -> tuple[Named, PackageManifest]:
@@ -169,7 +170,7 @@ class AppRegistryFace:
 
     async def _package(self, named: Named, manifest: PackageManifest) -> Transfer:
         owner = Place(named.record.origin, (named.record.origin,))
-        want = BlobWant(owner, manifest.package, Expected(unpacked=manifest.digest), pin=manifest.pin)
+        want = BlobWant(owner, manifest.package, Expected(unpacked=manifest.digest), title=manifest.title)
         return await self._gateway.blob(want, whole=True)
 
     async def _blob(self, exchange: Exchange, path: Blob) -> web.StreamResponse:

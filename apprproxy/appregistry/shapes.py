@@ -43,8 +43,8 @@ class PackageManifest(_Shape):
         return match[1] if match else self.media_type
 
     @property
-    def pin(self) -> str:
-        return pin_of(self.package, self.release, self.format)
+    def title(self) -> str:
+        return title_of(self.package, self.release, self.format)
 
     @property
     def digest(self) -> Digest:
@@ -74,7 +74,7 @@ _CHANNELS = TypeAdapter(list[Channel])
 _OBJECT = TypeAdapter(dict[str, Any])
 
 
-def pin_of(package: str, release: str, media_type: str) -> str:
+def title_of(package: str, release: str, media_type: str) -> str:
     """A release as ``apprproxy names`` writes it; no part contains a blank."""
     return f"{package}@{release}/{media_type}".replace(" ", "_")
 
@@ -121,17 +121,17 @@ def same_release(asked: str, answered: str) -> bool:
     return asked == answered or not _SEMVER.fullmatch(asked)
 
 
-def hold(body: bytes, pins: Mapping[str, Digest]) -> bytes:
+def with_digests(body: bytes, digests: Mapping[str, Digest]) -> bytes:
     """The document, one manifest or a list of them, with first-seen digests in place of those that moved."""
     try:
-        return listed([_held(manifest, raw, pins) for manifest, raw in elements(body)])
+        return listed([_held(manifest, raw, digests) for manifest, raw in elements(body)])
     except NotADocument:  # no list, then: that it is a document has been checked
-        return _held(parsed(body), body, pins)
+        return _held(parsed(body), body, digests)
 
 
-def _held(manifest: Any, raw: bytes, pins: Mapping[str, Digest]) -> bytes:
+def _held(manifest: Any, raw: bytes, digests: Mapping[str, Digest]) -> bytes:
     shape = PackageManifest.model_validate(manifest)
-    if shape.pin not in pins:
+    if shape.title not in digests:
         return raw
-    manifest["content"]["digest"] = pins[shape.pin].hex
+    manifest["content"]["digest"] = digests[shape.title].hex
     return json.dumps(manifest).encode()

@@ -9,7 +9,7 @@ from urllib.parse import quote, urlencode
 import orjson
 
 from apprproxy.appregistry import paths
-from apprproxy.appregistry.shapes import pin_of
+from apprproxy.appregistry.shapes import title_of
 from apprproxy.core.errors import Malformed, NotAllowed, UnknownPlace
 from apprproxy.core.model import MIB, Place, Write
 from apprproxy.face.places import Places
@@ -28,12 +28,12 @@ class Change:
     path: str
     query: str = ""
     package: str = ""
-    pins: tuple[str, ...] = ()
+    titles: tuple[str, ...] = ()
 
     def with_body(self, body: bytes, content_type: str, authorization: str | None) -> Write:
-        pins = self.pins or _pushed(self.package, body)
+        titles = self.titles or _pushed(self.package, body)
         return Write(
-            self.place, self.method, self.path, self.query, content_type, body, authorization, self.package, pins
+            self.place, self.method, self.path, self.query, content_type, body, authorization, self.package, titles
         )
 
 
@@ -64,7 +64,7 @@ def _change(method: str, place: Place, package: str, below: tuple[str, ...], tar
         case "DELETE", (release, media_type) if release != "channels":
             release, media_type = paths.release_name(release), paths.format_name(media_type)
             path = f"{base}/{quote(release, safe='')}/{media_type}"
-            return Change(place, method, path, package=package, pins=(pin_of(package, release, media_type),))
+            return Change(place, method, path, package=package, titles=(title_of(package, release, media_type),))
         case "POST" | "DELETE", ("channels", channel, release):
             path = f"{base}/channels/{paths.channel_name(channel)}/{quote(paths.release_name(release), safe='')}"
             return Change(place, method, path, package=package)
@@ -94,4 +94,4 @@ def _pushed(package: str, body: bytes) -> tuple[str, ...]:
         return ()
     if not isinstance(release, str) or not isinstance(media_type, str):
         return ()
-    return (pin_of(package, release, media_type),)
+    return (title_of(package, release, media_type),)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from apprproxy.app.protocols import PROTOCOLS, protocol_of
 from apprproxy.cli.common import CONFIG, settings_of, went_wrong, wrong_use
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import Failure
@@ -35,10 +36,10 @@ def names() -> None:
 def names_list(path: Path | None, moved: bool, as_json: bool) -> None:
     """Print each release-like name with its first-seen digest, and what it moved to."""
     with _names(settings_of(path)) as records:
-        for upstream, pin, first in records.all_first_seen():
+        for upstream, title, first in records.all_first_seen():
             if moved and first.moved_to is None:
                 continue
-            name = plain(f"{upstream}/{pin}")
+            name = plain(f"{upstream}/{title}")
             if as_json:
                 now = str(first.moved_to) if first.moved_to else None
                 click.echo(json.dumps({"name": name, "first": str(first.digest), "at": first.at, "moved_to": now}))
@@ -52,12 +53,13 @@ def names_list(path: Path | None, moved: bool, as_json: bool) -> None:
 def names_accept(path: Path | None, name: str) -> None:
     """Take the digest that the release NAME (as `names list` prints it) moved to, here and in running gateways."""
     with _names(settings_of(path)) as records:
-        for upstream, pin, first in records.all_first_seen():
-            if f"{upstream}/{pin}" != name:
+        for upstream, title, first in records.all_first_seen():
+            if f"{upstream}/{title}" != name:
                 continue
             if first.moved_to is None:
                 went_wrong(f"{name} has not moved: it is {first.digest}")
-            records.accept(upstream, pin, FirstSeen(first.moved_to, time.time()))
+            repository = PROTOCOLS[protocol_of(title)].spelling.repository(title)
+            records.accept(upstream, repository, title, FirstSeen(first.moved_to, time.time()))
             click.echo(f"{name} is now {first.moved_to}")
             return
     went_wrong(f"nothing is known of {plain(name)}; `apprproxy names list` prints what is")

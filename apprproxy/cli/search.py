@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from apprproxy.app.words import LISTS
+from apprproxy.app.protocols import LISTS
 from apprproxy.cli.common import CONFIG, settings_of, went_wrong, wrong_use
 from apprproxy.core.errors import ClientFault, Failure
 from apprproxy.finding import search as find

@@ -1,11 +1,10 @@
-"""What lists say of things that can be pulled: the words that protocols, the search and provenance share."""
+"""What lists say of things that can be pulled: the words that protocols and the search share."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from apprproxy.core.digest import Digest
-from apprproxy.core.model import Expected, Kind, NameWant, Place
+from apprproxy.core.model import Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +41,15 @@ class Command:
     line: str
 
 
-class Lists(Protocol):
-    """A protocol's lists, read. Pure.
+class ListReader(Protocol):
+    """Reads a protocol's lists. Pure.
 
     Whatever is no name of the protocol's grammar is left out: names end up in command lines and on terminals. May be
     slow for large documents, and never raises for what an upstream may send.
     """
 
     @property
-    def kind(self) -> str: ...
+    def protocol(self) -> str: ...
 
     @property
     def listing(self) -> Kind:
@@ -68,24 +67,4 @@ class Lists(Protocol):
 
     def commands(self, base: Base, upstream: str, thing: Listed) -> Sequence[Command]:
         """How to pull it through this gateway."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Pinned:
-    """A release-like name as it is pinned, and the bytes that it means."""
-
-    pin: str
-    expected: Expected
-
-
-class Names(Protocol):
-    """How people write a protocol's names. Pure."""
-
-    def wants(self, place: Place, text: str) -> Sequence[NameWant]:
-        """The name, in the forms in which it may be remembered; raises Malformed."""
-        ...
-
-    def pinned(self, want: NameWant, target: Digest, document: bytes) -> Sequence[Pinned]:
-        """What a name means whose document is this."""
         ...

@@ -1,6 +1,7 @@
 """What is asked, what is known, what is held: the values that travel between faces, gateway, upstreams and store.
 
 - Names come from the trusted, bytes may come from anyone: a value speaks of one or of the other.
+- A title is a name as an operator writes it, without its upstream: ``library/app:1.0``, ``alice/nginx@0.1.0/helm``.
 - Sizes are bytes, times are seconds since the epoch, durations are seconds.
 """
 
@@ -156,15 +157,15 @@ class Where:
 class BlobWant:
     """Immutable bytes, asked of ``place`` for ``repository``.
 
-    ``pin`` is the release-like name that led here, where there was one: if the bytes are nowhere to be had and that
-    name moved, this is why.
+    ``title`` is that of the name that led here, where there was one: if the bytes are nowhere to be had and that name
+    moved, this is why.
     """
 
     place: Place
     repository: str
     expected: Expected
     kind: Kind = Kind.BLOB
-    pin: str = ""
+    title: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +210,7 @@ def want_of(place: Place, key: str) -> NameWant | None:
 class Write:
     """A change, as its caller asked for it. ``path`` and ``query`` are as the protocol writes them, below its prefix.
 
-    ``repository`` is whose names change, empty for none; ``pins`` are the release-like names that begin anew.
+    ``repository`` is whose names change, empty for none; ``titles`` are the names whose first digest begins anew.
     """
 
     place: Place
@@ -220,7 +221,7 @@ class Write:
     body: bytes = b""
     authorization: str | None = None
     repository: str = ""
-    pins: tuple[str, ...] = ()
+    titles: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,15 +257,14 @@ class Found:
     """What an upstream said of a name.
 
     ``body`` is the document, where the answer brought it; ``manifest`` says that the target is a document that is to be
-    fetched by its digest. ``pins`` are the release-like names that the answer
-    mentions, as an operator would write them, and the digest it claims for each. ``before`` is the upstream's own
-    Cache-Status.
+    fetched by its digest. ``titles`` are those that the answer mentions, with the digest that it claims for each.
+    ``before`` is the upstream's own Cache-Status.
     """
 
     target: Descriptor
     body: bytes | None = None
     manifest: bool = False
-    pins: Mapping[str, Digest] = field(default_factory=dict)
+    titles: Mapping[str, Digest] = field(default_factory=dict)
     before: str = ""
 
 

@@ -110,7 +110,7 @@ Plan = Generator[Request, Reply, T]
 class Speaks(Protocol):
     """How a source is asked for bytes."""
 
-    def source(self, want: BlobWant) -> Request:
+    def blob_request(self, want: BlobWant) -> Request:
         """The request whose 200 has the bytes as its body."""
         ...
 
@@ -137,8 +137,8 @@ class Dialect(Speaks, Protocol):
         """
         ...
 
-    def hold(self, want: NameWant, body: bytes, pins: Mapping[str, Digest]) -> bytes:
-        """The document with the digests of ``pins`` in place of those it claims."""
+    def with_digests(self, want: NameWant, body: bytes, digests: Mapping[str, Digest]) -> bytes:
+        """The document with these digests, by title, in place of those it claims."""
         ...
 
 
@@ -319,8 +319,8 @@ class Names(Protocol):
         """Its owner says that there is none; ``as_of`` as for ``put``."""
         ...
 
-    async def forget(self, upstream: str, repository: str, pins: Iterable[str] = ()) -> None:
-        """Every name of the repository, the lists it may stand in, and these pins' first-seen digests: in every
+    async def forget(self, upstream: str, repository: str, titles: Iterable[str] = ()) -> None:
+        """Every name of the repository, the lists it may stand in, and these titles' first-seen digests: in every
         process, at once."""
         ...
 
@@ -338,7 +338,7 @@ class Names(Protocol):
 class FirstSeens(Protocol):
     """The first digest seen for each release-like name."""
 
-    async def first_seen(self, upstream: str, pins: Iterable[str]) -> dict[str, FirstSeen]: ...
+    async def first_seen(self, upstream: str, titles: Iterable[str]) -> dict[str, FirstSeen]: ...
 
     async def set_first_seen(self, upstream: str, seen: Mapping[str, FirstSeen], as_of: int) -> None:
         """``as_of`` as for ``Names.put``."""

@@ -102,7 +102,7 @@ class Fetch:
     @asynccontextmanager
     async def rest(self, candidate: Candidate, start: int, lane: Lane | None = None) -> AsyncIterator[Rest]:
         """The source's bytes from ``start`` on, or all of them where it knows no ranges; raises UpstreamFault."""
-        request = candidate.source.speaks.source(candidate.want)
+        request = candidate.source.speaks.blob_request(candidate.want)
         request = replace(request, lane=lane or request.lane)
         if start:
             request = replace(request, headers={**request.headers, "Range": f"bytes={start}-"})

@@ -32,7 +32,7 @@ class Candidate:
         return (self.member.name, self.source.label, self.want.repository, self.want.kind)
 
     @property
-    def place(self) -> tuple[str, str]:
+    def scope(self) -> tuple[str, str]:
         """In whose name it asks: an upstream and a repository there."""
         return (self.member.name, self.want.repository)
 
@@ -99,9 +99,9 @@ class Flight:
         for candidate in candidates:
             self._candidates.setdefault(candidate.key, candidate)
 
-    def tries(self, place: tuple[str, str], kind: Kind) -> bool:
+    def tries(self, scope: tuple[str, str], kind: Kind) -> bool:
         """Is this asked, or was it, in the name of that upstream and repository?"""
-        return any(one.place == place and one.want.kind is kind for one in self._candidates.values())
+        return any(one.scope == scope and one.want.kind is kind for one in self._candidates.values())
 
     @property
     def candidates(self) -> tuple[Candidate, ...]:

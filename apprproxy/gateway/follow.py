@@ -114,7 +114,7 @@ class Following:
 
     def _mine(self) -> bool:
         current = self._flight.current
-        return current is not None and current.place in {one.place for one in self._candidates}
+        return current is not None and current.scope in {one.scope for one in self._candidates}
 
     async def close(self) -> None:
         """The flight goes on without us."""

@@ -32,9 +32,9 @@ class Gate:
         """Does what this member lists under a name count?"""
         return self._members(member).rules.refusal(repository) is None
 
-    def narrow(self, member: str) -> bool:
+    def refuses_some(self, member: str) -> bool:
         """May there be something in this member's lists that does not count?"""
-        return self._members(member).rules.narrow
+        return self._members(member).rules.refuses_some
 
     @staticmethod
     def _name_refusal(member: Member, want: NameWant) -> str | None:

@@ -85,9 +85,9 @@ class Gateway:
         """Does what this member's list has under a name belong into a merged answer?"""
         return self._gate.lists(member, repository)
 
-    def narrow(self, member: str) -> bool:
+    def refuses_some(self, member: str) -> bool:
         """May there be something in this member's lists that does not?"""
-        return self._gate.narrow(member)
+        return self._gate.refuses_some(member)
 
     async def forward(self, write: Write) -> tuple[str, Reply]:
         """Pass a write on with the caller's own Authorization, and forget the names that it changed.
@@ -99,7 +99,7 @@ class Gateway:
         reply = await member.upstream.send(member.dialect.write(write))
         if write.repository and 200 <= reply.status < 300:
             try:
-                await self._names.forget(member.name, write.repository, write.pins)
+                await self._names.forget(member.name, write.repository, write.titles)
             except StoreFailed as failure:  # it has been written all the same; what is held of before grows old
                 self._observer(Trouble("keep", member.name, write.repository, str(failure)))
         return member.name, reply

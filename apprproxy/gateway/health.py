@@ -35,7 +35,7 @@ class Wait:
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class Tolerance:
     """``failures`` consecutive troubles shut the source; ``away`` are statuses that are trouble; ``distrust`` None for
     one that is never distrusted."""
 
@@ -45,9 +45,9 @@ class Rules:
     distrust: Wait | None = None
 
 
-OWNER = Rules(3, Wait(1.0, 60.0), away={502, 503, 504})
+OWNER = Tolerance(3, Wait(1.0, 60.0), away={502, 503, 504})
 """Patient, and soon back: without its owner a cold name fails. A 500 may be about one name only, such as a catalog."""
-MIRROR = Rules(1, Wait(2.0, 300.0), away={429, *range(500, 600)}, distrust=Wait(3600.0, 7 * 86400.0))
+MIRROR = Tolerance(1, Wait(2.0, 300.0), away={429, *range(500, 600)}, distrust=Wait(3600.0, 7 * 86400.0))
 """Quickly passed over: the owner can be asked instead."""
 
 
@@ -66,9 +66,9 @@ class Closure:
 class Health:
     """Of one source. Says SourceShut and SourceOpened when that changes, not at every request."""
 
-    def __init__(self, label: Label, rules: Rules, now: Clock, observer: Observer) -> None:
+    def __init__(self, label: Label, tolerance: Tolerance, now: Clock, observer: Observer) -> None:
         self._label = label
-        self._rules = rules
+        self._tolerance = tolerance
         self._now = now
         self._observer = observer
         self._troubles = 0
@@ -103,7 +103,7 @@ class Health:
 
     def lied(self) -> None:
         """Bytes or a length that were provably wrong. Lies within one time of distrust are one."""
-        rule, now = self._rules.distrust, self._now()
+        rule, now = self._tolerance.distrust, self._now()
         self._forget_what_is_to_come()
         if rule is None or (self._distrust is not None and self._distrust.left(now) > 0):
             return
@@ -113,7 +113,7 @@ class Health:
 
     def is_away(self, status: int | None) -> bool:
         """Does such an answer say that nobody is there, or has time?"""
-        return status in self._rules.away
+        return status in self._tolerance.away
 
     # --- what attempts tell
 
@@ -122,10 +122,10 @@ class Health:
         if self._penalty is not None and self._penalty.left(now) > 0:
             return
         self._troubles += 1
-        over = self._troubles - self._rules.failures + 1
+        over = self._troubles - self._tolerance.failures + 1
         if over < 1:
             return
-        self._penalty = Closure(now, self._rules.penalty.after(over), reason)
+        self._penalty = Closure(now, self._tolerance.penalty.after(over), reason)
         if not was_shut:
             self._tell(self._penalty)
 

@@ -28,10 +28,10 @@ class Landing:
         """The document, fetched by its digest where the answer did not bring it; None where there is none to have."""
         if found.body is not None:
             held = await self._kept(member, Expected(found.target.digest), found.body)
-            await self._note(member, want, found.pins, held)
+            await self._note(member, want, found.titles, held)
         elif found.manifest:
-            held = await self._manifest(member, want, found.target.digest, next(iter(found.pins), ""))
-            await self._follow_pins(member, found.pins, held.digest)
+            held = await self._manifest(member, want, found.target.digest, next(iter(found.titles), ""))
+            await self._follow(member, found.titles, held.digest)
         else:
             return found.target, None
         return replace(found.target, size=held.size), held
@@ -60,7 +60,7 @@ class Landing:
             await unkept.write(body)
             return await unkept.verify()
 
-    async def _note(self, member: Member, want: NameWant, pins: Mapping[str, Digest], held: Held) -> None:
+    async def _note(self, member: Member, want: NameWant, titles: Mapping[str, Digest], held: Held) -> None:
         """Its owner sent this document for this repository."""
         try:
             if want.kind.content:
@@ -68,23 +68,23 @@ class Landing:
                 await self._shelf.link(member.dialect, held)
         except StoreFailed as failure:
             self._observer(Trouble("index", member.name, want.key, str(failure)))
-        await self._follow_pins(member, pins, held.digest)
+        await self._follow(member, titles, held.digest)
 
-    async def _follow_pins(self, member: Member, pins: Mapping[str, Digest], root: Digest) -> None:
-        """An answer that names one release is that release; a list of many pins none of them."""
-        if len(pins) != 1:
+    async def _follow(self, member: Member, titles: Mapping[str, Digest], root: Digest) -> None:
+        """An answer that names one release is that release; a list of many is none of them."""
+        if len(titles) != 1:
             return
         try:
-            await self._shelf.index.moved_on(f"{member.name}/{next(iter(pins))}", root)
+            await self._shelf.index.moved_on(f"{member.name}/{next(iter(titles))}", root)
         except StoreFailed as failure:
-            self._observer(Trouble("index", member.name, next(iter(pins)), str(failure)))
+            self._observer(Trouble("index", member.name, next(iter(titles)), str(failure)))
 
-    async def _manifest(self, member: Member, want: NameWant, digest: Digest, pin: str) -> Held:
+    async def _manifest(self, member: Member, want: NameWant, digest: Digest, title: str) -> Held:
         place = Place(member.name, (member.name,))
         with suppress(StoreFailed):  # its owner has just said so; what cannot be written down is asked again
             await self._shelf.index.shown(member.where(want.repository), str(digest))
         try:
-            return await self._fetch(BlobWant(place, want.repository, Expected(digest), Kind.MANIFEST, pin))
+            return await self._fetch(BlobWant(place, want.repository, Expected(digest), Kind.MANIFEST, title))
         except Exhausted as failed:
             # one member, so one failure; that its tag points at a manifest it does not have is no authoritative *no*
             failure = failed.failures[0] if failed.failures else None

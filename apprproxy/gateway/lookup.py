@@ -249,11 +249,11 @@ class Lookups:
 
     async def _settled(self, member: Member, want: NameWant, found: Found, as_of: int) -> Found:
         """What was found, with first-seen digests in place of those that moved."""
-        standing = await self._shelf.pins.settle(member, found.pins, as_of)
+        standing = await self._shelf.first_seen.settle(member, found.titles, as_of)
         if not standing:
             return found
         if found.body is not None and not found.manifest:
-            body = member.dialect.hold(want, found.body, standing)
+            body = member.dialect.with_digests(want, found.body, standing)
             return replace(found, body=body, target=_described(body, found.target.media_type))
         (digest,) = standing.values()
         return replace(found, body=None, target=replace(found.target, digest=digest, size=-1))

@@ -5,7 +5,7 @@
 - ``deny`` wins over ``allow``.
 - What an upstream owns is asked of no other. Where several own a name, the pattern with the most literal characters
   says whose it is; where two of those are as long, nobody is asked.
-- Images and packages are names of two kinds: an upstream may own what one of the other kind owns as well.
+- Images and packages are names of two protocols: an upstream may own what one of the other protocol owns as well.
 """
 
 import re
@@ -22,7 +22,7 @@ class Claim:
     """A pattern that an upstream owns."""
 
     upstream: str
-    kind: str
+    protocol: str
     pattern: str
 
     @property
@@ -32,16 +32,16 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """``upstream`` and ``kind`` are whose rules they are; ``claims`` are those of all upstreams, its own included."""
+    """``upstream`` and ``protocol`` are whose rules they are; ``claims`` are those of all upstreams, also its own."""
 
     upstream: str
-    kind: str = ""
+    protocol: str = ""
     allow: tuple[str, ...] = ("*",)
     deny: tuple[str, ...] = ()
     claims: tuple[Claim, ...] = ()
 
     @property
-    def narrow(self) -> bool:
+    def refuses_some(self) -> bool:
         """Is there a name at all that they refuse?"""
         foreign = any(claim.upstream != self.upstream for claim in self.claims)
         return bool(self.deny) or "*" not in self.allow or foreign
@@ -68,7 +68,7 @@ class Rules:
     def _outweighs(self, claim: Claim, own: int) -> bool:
         if claim.upstream == self.upstream:
             return False
-        return own < 0 or (claim.kind == self.kind and claim.weight >= own)
+        return own < 0 or (claim.protocol == self.protocol and claim.weight >= own)
 
 
 def matches(pattern: str, name: str) -> bool:

@@ -4,8 +4,8 @@ import asyncio
 from dataclasses import dataclass
 
 from apprproxy.core.ports import BlobStore, Brief, Dialect, Held, Index, Names
+from apprproxy.gateway.first_seen import FirstSeenDigests
 from apprproxy.gateway.misses import Misses
-from apprproxy.gateway.pins import Pins
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,7 +13,7 @@ class Shelf:
     """Where names, bytes, and what is known of them are kept."""
 
     names: Names
-    pins: Pins
+    first_seen: FirstSeenDigests
     blobs: BlobStore
     index: Index
     brief: Brief

@@ -44,7 +44,7 @@ class Aside:
 
     async def _opened(self) -> None:
         source = self._candidate.source
-        request = source.speaks.source(self._candidate.want)
+        request = source.speaks.blob_request(self._candidate.want)
         span = f"bytes={self._start}-{self._stop - 1}"
         request = replace(request, headers={**request.headers, "Range": span}, lane=Lane.BESIDE)
         incoming = await self._stack.enter_async_context(source.upstream.open(request))

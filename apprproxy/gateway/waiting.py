@@ -109,7 +109,7 @@ class Waiting:
         except Exhausted as failed:
             await self._explain_move(failed)
             raise
-        mine = flight.winner is not None and flight.winner.place in {one.place for one in self._candidates}
+        mine = flight.winner is not None and flight.winner.scope in {one.scope for one in self._candidates}
         if not self._entitled and not mine:
             await self._visible.among(self._owners(), self._want)
         self._shelf.index.used(held.digest)
@@ -133,9 +133,9 @@ class Waiting:
         if not all(isinstance(failure, NotThere) for failure in failed.failures):
             return
         for candidate in self._candidates:
-            if not candidate.want.pin:
+            if not candidate.want.title:
                 return
-            move = await self._shelf.pins.move(candidate.member.name, candidate.want.pin)
+            move = await self._shelf.first_seen.move(candidate.member.name, candidate.want.title)
             if move is not None and move.first == candidate.want.expected.digest:
                 raise Moved(move) from failed
 

@@ -39,7 +39,7 @@ class OciDialect(Asking):
             case _:
                 raise ValueError(f"{want.kind} is not asked of an OCI registry")
 
-    def source(self, want: BlobWant) -> Request:
+    def blob_request(self, want: BlobWant) -> Request:
         digest = want.expected.digest
         if want.kind is Kind.MANIFEST:
             path, headers = write_path(Manifest(want.place, want.repository, digest)), {"Accept": ACCEPT}
@@ -60,19 +60,19 @@ class OciDialect(Asking):
     def children(self, body: bytes) -> Sequence[Expected]:
         return children(body)
 
-    def hold(self, want: NameWant, body: bytes, pins: Mapping[str, Digest]) -> bytes:
+    def with_digests(self, want: NameWant, body: bytes, digests: Mapping[str, Digest]) -> bytes:
         raise ValueError("a tag's document is fetched by its digest, never edited")
 
     # --- plans
 
     def _tag(self, want: NameWant) -> Plan[Found]:
         path = write_path(Manifest(want.place, want.repository, want.name))
-        pin = f"{want.repository}:{want.name}"
+        title = f"{want.repository}:{want.name}"
         head = yield self.request("HEAD", path, want)
         digest = self.claimed(head)
         if head.status == 200 and digest is not None:
             target = Descriptor(digest, length(head), stated_type(head.headers.get("content-type", "")))
-            return Found(target, manifest=True, pins={pin: digest})
+            return Found(target, manifest=True, titles={title: digest})
         if head.status not in ASK_BY_GET:
             raise self.fault(head)
         reply = yield self.request("GET", path, want)
@@ -85,7 +85,7 @@ class OciDialect(Asking):
         if digest is None and not is_manifest(reply.body):
             raise Outage(self._upstream, "sent something for a tag that is no manifest", reply.status)
         target = Descriptor(got, len(reply.body), media_type(reply.body))
-        return Found(target, reply.body, manifest=True, pins={pin: got})
+        return Found(target, reply.body, manifest=True, titles={title: got})
 
     def _is_about(self, reply: Reply, digest: Digest) -> None:
         """A maintenance page with 200 must not open what others hold; raises Outage or Lied."""

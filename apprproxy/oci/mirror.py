@@ -16,8 +16,8 @@ class OciMirror:
         self._dialect = OciDialect(name)
         self._prefix = f"{prefix}/" if prefix else ""
 
-    def source(self, want: BlobWant) -> Request:
-        return self._dialect.source(replace(want, repository=f"{self._prefix}{want.repository}"))
+    def blob_request(self, want: BlobWant) -> Request:
+        return self._dialect.blob_request(replace(want, repository=f"{self._prefix}{want.repository}"))
 
     def judge(self, reply: Reply) -> UpstreamFault | None:
         return self._dialect.judge(reply)

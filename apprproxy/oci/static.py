@@ -15,7 +15,7 @@ class StaticTree:
     def __init__(self, name: str) -> None:
         self._name = name
 
-    def source(self, want: BlobWant) -> Request:
+    def blob_request(self, want: BlobWant) -> Request:
         """The repository does not matter: one layout holds many."""
         digest = want.expected.digest
         folder = "blobs" if want.expected.content is not None else "unpacked"

@@ -27,7 +27,7 @@ INTEREST = 86_400.0
 class Result:
     match: Match
     upstream: str
-    kind: str
+    protocol: str
     thing: Listed
 
 
@@ -37,7 +37,7 @@ class Source:
     ``cut`` where it has more names than are kept."""
 
     upstream: str
-    kind: str
+    protocol: str
     state: State
     names: int
     cut: bool
@@ -94,7 +94,7 @@ class Search:
         if self._renewing is None:
             self._renewing = asyncio.create_task(self._renew_on(), name="search lists")
         chosen = [self._keepers[name] for name in names]
-        chosen = [one for one in chosen if query.kind in ("", one.searched.lists.kind)]
+        chosen = [one for one in chosen if query.protocol in ("", one.searched.lists.protocol)]
         await self._ready(chosen)
         apart = not query.view and "default" not in self._views
         found = await asyncio.to_thread(ranked, chosen, query.text, query.limit + 1, apart=apart)
@@ -131,7 +131,7 @@ class Search:
     def _result(self, keeper: Keeper, hit: Hit) -> Result:
         self._learning.want(keeper, hit.thing)
         searched = keeper.searched
-        return Result(hit.match, searched.name, searched.lists.kind, keeper.described(hit.thing))
+        return Result(hit.match, searched.name, searched.lists.protocol, keeper.described(hit.thing))
 
     async def rest(self) -> None:
         """Until what was found has been asked about, as far as it may be; for twice as long as lists are waited for."""
@@ -161,10 +161,10 @@ def ranked(keepers: Sequence[Keeper], text: str, limit: int, *, apart: bool) -> 
 
 
 def _alike(one: Keeper, other: Keeper) -> bool:
-    return one.searched.lists.kind == other.searched.lists.kind
+    return one.searched.lists.protocol == other.searched.lists.protocol
 
 
 def _source(keeper: Keeper) -> Source:
     listing, searched = keeper.listing, keeper.searched
     corpus = listing.corpus
-    return Source(searched.name, searched.lists.kind, listing.state, len(corpus), corpus.cut, listing.checked)
+    return Source(searched.name, searched.lists.protocol, listing.state, len(corpus), corpus.cut, listing.checked)

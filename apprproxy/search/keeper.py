@@ -14,7 +14,7 @@ from cachetools import LRUCache
 
 from apprproxy.core.errors import Denied, Failure, NotOffered, NotThere, StoreFailed
 from apprproxy.core.events import Trouble
-from apprproxy.core.listing import Facts, Listed, Lists
+from apprproxy.core.listing import Facts, Listed, ListReader
 from apprproxy.core.model import Cache, NameWant, Place
 from apprproxy.core.ports import Clock, Observer
 from apprproxy.gateway.gateway import Gateway
@@ -46,7 +46,7 @@ class Searched:
     word is taken for its names: then what was kept is not its list."""
 
     name: str
-    lists: Lists
+    lists: ListReader
     stamp: str
     fresh_for: float
 
@@ -84,7 +84,7 @@ class Keeper:
 
     @property
     def place(self) -> Place:
-        return Place(self.searched.name, (self.searched.name,), self.searched.lists.kind)
+        return Place(self.searched.name, (self.searched.name,), self.searched.lists.protocol)
 
     def described(self, thing: Listed) -> Listed:
         """With what was learned since it was listed."""
@@ -184,7 +184,7 @@ class Keeper:
     def _allowed(self, things: Iterable[Listed]) -> Iterable[Listed]:
         """Without what the rules on names take from it."""
         name = self.searched.name
-        if not self._gateway.narrow(name):
+        if not self._gateway.refuses_some(name):
             return things
         return (thing for thing in things if self._gateway.lists(name, thing.name))
 

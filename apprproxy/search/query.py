@@ -15,16 +15,16 @@ USUAL = 20
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """``kind`` and ``view`` are empty where all are meant; ``view`` may be an upstream as well."""
+    """``protocol`` and ``view`` are empty where all are meant; ``view`` may be an upstream as well."""
 
     text: str
-    kind: str = ""
+    protocol: str = ""
     view: str = ""
     limit: int = USUAL
 
 
 def query(text: str | None, kind: str | None, view: str | None, limit: str | None, kinds: frozenset[str]) -> Query:
-    """Raises Malformed."""
+    """``kind`` is how clients call a protocol. Raises Malformed."""
     if kind is not None and kind not in kinds:
         raise Malformed(f"kind is none of {', '.join(sorted(kinds))}")
     return Query(_text(text), kind or "", "" if view is None else _view(view), _limit(limit))

@@ -7,10 +7,11 @@ from typing import Literal
 from yarl import URL
 
 from apprproxy.settings.fields import Section, Url
+from apprproxy.settings.protocols import KEYS, ProtocolName, only_for
 from apprproxy.settings.reach import ClientTls, Connections, Prefix, Proxy
 from apprproxy.settings.units import Wait
 
-Kind = Literal["oci", "appr", "static"]
+Kind = Literal[ProtocolName, "static"]
 _COMPONENT = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")
 """Of a repository's name (OCI distribution specification, "Pulling manifests")."""
 
@@ -39,7 +40,7 @@ class Mirror(Section):
         return URL(self.url).raw_path.strip("/")
 
 
-def check(mirrors: Sequence[Mirror], kind: str, url: str) -> None:
+def check(mirrors: Sequence[Mirror], kind: ProtocolName, url: str) -> None:
     """The mirrors of an upstream of that kind at that URL; raises ValueError, which names one as metrics do."""
     seen = {_place(url): "the upstream itself"}
     for number, mirror in enumerate(mirrors, 1):
@@ -50,13 +51,13 @@ def check(mirrors: Sequence[Mirror], kind: str, url: str) -> None:
             raise ValueError(f"mirror-{number}: {mirror.url} is {same}")
 
 
-def _fault(mirror: Mirror, above: str) -> str | None:
+def _fault(mirror: Mirror, above: ProtocolName) -> str | None:
     kind = mirror.kind or above
     if kind not in (above, "static"):
         return f"an upstream of kind: {above} has mirrors of kind {above} or static"
-    if mirror.prefix is not None and kind != "appr":
-        return "prefix is for kind: appr only"
-    if kind != "oci" or not mirror.repositories:
+    if mirror.prefix is not None and (kind == "static" or not KEYS[kind].prefix):
+        return f"prefix is for {only_for('prefix')} only"
+    if kind == "static" or KEYS[kind].based or not mirror.repositories:
         return None
     segments = mirror.repositories.split("/")
     if segments[0] == "v2":

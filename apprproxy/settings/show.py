@@ -6,6 +6,7 @@ import yaml
 from yarl import URL
 
 from apprproxy.settings.model import Configuration
+from apprproxy.settings.protocols import KEYS
 
 MASK = "********"
 
@@ -16,10 +17,7 @@ def effective(settings: Configuration) -> str:
     for name, upstream in document["upstreams"].items():
         model = settings.upstreams[name]
         upstream["moved"], upstream["gone"] = model.moves, model.goes
-        if model.kind != "appr":
-            del upstream["prefix"]
-        else:
-            upstream["prefix"] = model.full_prefix
+        upstream["prefix"] = model.full_prefix if KEYS[model.kind].prefix else None
         if upstream["auth"] and upstream["auth"].get("password"):
             upstream["auth"]["password"] = MASK
         upstream["proxy"] = _masked(model.proxy)

@@ -9,6 +9,7 @@ from yarl import URL
 
 from apprproxy.settings.fields import Section, Url
 from apprproxy.settings.mirror import Mirror, check
+from apprproxy.settings.protocols import KEYS, Follow, Gone, ProtocolName, only_for
 from apprproxy.settings.reach import DEFAULT_PREFIX, ClientTls, Connections, Prefix, Proxy
 from apprproxy.settings.units import Duration, Wait
 
@@ -59,14 +60,12 @@ def _pattern(text: str) -> str:
 
 
 Patterns = list[Annotated[str, AfterValidator(_pattern)]]
-Follow = Literal["follow", "refuse"]
-Gone = Literal["follow", "keep"]
 
 
 class Upstream(Section):
     """``moved`` and ``gone`` have defaults by kind: see ``moves`` and ``goes``."""
 
-    kind: Literal["oci", "appr"]
+    kind: ProtocolName
     url: Url
     prefix: Prefix | None = None
     ns: list[str] = Field(default_factory=list)
@@ -113,13 +112,14 @@ class Upstream(Section):
 
     @model_validator(mode="after")
     def _keys_fit_the_kind(self) -> Self:
-        if self.prefix is not None and self.kind != "appr":
-            raise ValueError("prefix is for kind: appr only")
-        if self.ns and self.kind != "oci":
-            raise ValueError("ns is for kind: oci only")
-        if self.writes == "pass" and self.kind != "appr":
-            raise ValueError("writes pass to kind: appr only; push to an OCI registry itself")
-        if self.kind == "oci" and URL(self.url).path not in ("", "/"):
+        keys = KEYS[self.kind]
+        if self.prefix is not None and not keys.prefix:
+            raise ValueError(f"prefix is for {only_for('prefix')} only")
+        if self.ns and not keys.ns:
+            raise ValueError(f"ns is for {only_for('ns')} only")
+        if self.writes == "pass" and not keys.writes:
+            raise ValueError(f"writes pass to {only_for('writes')} only; push to an OCI registry itself")
+        if not keys.based and URL(self.url).path not in ("", "/"):
             raise ValueError("an OCI registry answers at /v2/ below its host: url has no path")
         return self
 
@@ -135,15 +135,16 @@ class Upstream(Section):
 
     @property
     def moves(self) -> Follow:
-        return self.moved or ("refuse" if self.kind == "appr" else "follow")
+        return self.moved or KEYS[self.kind].moved
 
     @property
     def goes(self) -> Gone:
-        return self.gone or ("keep" if self.kind == "appr" else "follow")
+        return self.gone or KEYS[self.kind].gone
 
     @property
     def full_prefix(self) -> str:
-        return DEFAULT_PREFIX if self.prefix is None else self.prefix
+        """Empty where the protocol has none."""
+        return DEFAULT_PREFIX if self.prefix is None and KEYS[self.kind].prefix else self.prefix or ""
 
     @property
     def full_mirrors(self) -> list[Mirror]:
@@ -154,5 +155,5 @@ class Upstream(Section):
         given, kind = mirror.timeouts, mirror.kind or self.kind
         connect, read = given.connect or self.timeouts.connect, given.read or self.timeouts.read
         timeouts = given.model_copy(update={"connect": connect, "read": read})
-        prefix = DEFAULT_PREFIX if kind == "appr" and mirror.prefix is None else mirror.prefix
+        prefix = DEFAULT_PREFIX if mirror.prefix is None and kind != "static" and KEYS[kind].prefix else mirror.prefix
         return mirror.model_copy(update={"kind": kind, "prefix": prefix, "timeouts": timeouts})

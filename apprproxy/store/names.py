@@ -57,8 +57,8 @@ class DiskNames:
             if as_of == self._generation.read():
                 self._records.delete(name)
 
-    async def forget(self, upstream: str, repository: str, pins: Iterable[str] = ()) -> None:
-        await self._run(self._forget, upstream, repository, {f"first {upstream} {pin}": None for pin in pins})
+    async def forget(self, upstream: str, repository: str, titles: Iterable[str] = ()) -> None:
+        await self._run(self._forget, upstream, repository, {f"first {upstream} {title}": None for title in titles})
         self._memory.clear()
 
     def generation(self) -> int:
@@ -91,25 +91,24 @@ class DiskNames:
 
     # --- first-seen digests
 
-    async def first_seen(self, upstream: str, pins: Iterable[str]) -> dict[str, FirstSeen]:
-        return await self._run(self._first_seen, upstream, tuple(pins))
+    async def first_seen(self, upstream: str, titles: Iterable[str]) -> dict[str, FirstSeen]:
+        return await self._run(self._first_seen, upstream, tuple(titles))
 
-    def _first_seen(self, upstream: str, pins: tuple[str, ...]) -> dict[str, FirstSeen]:
-        found = ((pin, self._records.get(f"first {upstream} {pin}")) for pin in pins)
-        return {pin: _first(raw) for pin, raw in found if raw is not None}
+    def _first_seen(self, upstream: str, titles: tuple[str, ...]) -> dict[str, FirstSeen]:
+        found = ((title, self._records.get(f"first {upstream} {title}")) for title in titles)
+        return {title: _first(raw) for title, raw in found if raw is not None}
 
     async def set_first_seen(self, upstream: str, seen: Mapping[str, FirstSeen], as_of: int) -> None:
-        records = {f"first {upstream} {pin}": _dump_first(first) for pin, first in seen.items()}
+        records = {f"first {upstream} {title}": _dump_first(first) for title, first in seen.items()}
         await self._run(self._set_all, records, as_of)
 
     def all_first_seen(self) -> Iterator[tuple[str, str, FirstSeen]]:
-        """Every ``(upstream, pin, first seen)``, in the order they came. Blocking."""
-        return ((upstream, pin, _first(raw)) for upstream, pin, raw in self._all("first"))
+        """Every ``(upstream, title, first seen)``, in the order they came. Blocking."""
+        return ((upstream, title, _first(raw)) for upstream, title, raw in self._all("first"))
 
-    def accept(self, upstream: str, pin: str, first: FirstSeen) -> None:
+    def accept(self, upstream: str, repository: str, title: str, first: FirstSeen) -> None:
         """Take a new first-seen digest, and ask anew for the names that may show the old one. Blocking."""
-        repository = pin.partition("@")[0].rpartition(":")[0] or pin.partition("@")[0]
-        self._forget(upstream, repository, {f"first {upstream} {pin}": _dump_first(first)})
+        self._forget(upstream, repository, {f"first {upstream} {title}": _dump_first(first)})
         self._memory.clear()
 
     def _forget(self, upstream: str, repository: str, firsts: Mapping[str, bytes | None]) -> None:

@@ -53,8 +53,8 @@ def _pin(folder: Folder, name: str, root: Digest) -> Pin:
 async def fetch(app: App, title: Title, told: Told) -> Pin:
     """Pinned first, so that nothing of it is evicted while the rest arrives. ``told`` of blobs."""
     upstream = app.settings.upstreams.get(title.upstream)
-    if upstream is None or upstream.kind != title.kind:
-        return Pin(title.text, failure=f"no upstream of that name and of kind {title.kind} is configured")
+    if upstream is None or upstream.kind != title.protocol:
+        return Pin(title.text, failure=f"no upstream of that name and of kind {title.protocol} is configured")
     try:
         root = await _root(app, title)
     except Failure as failure:

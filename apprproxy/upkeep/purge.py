@@ -54,7 +54,7 @@ def purge_name(folder: Folder, title: Title, *, force: bool, name_only: bool) ->
         if not force:
             return Purged(title.text, refused="it is pinned; --force unpins it first")
         folder.ledger.pinned.unpin(title.text)
-    if title.kind == "appr":
+    if title.want is not None and title.want.kind is Kind.RELEASE:
         records |= dict(_aliases(folder, title, roots))
     folder.names.discard([(title.upstream, key) for key in records])
     if name_only:

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from itertools import chain
 
 from apprproxy.app import App
+from apprproxy.app.protocols import PROTOCOLS
 from apprproxy.core.digest import Digest, MalformedDigest
 from apprproxy.core.model import MAX_DOCUMENT, Expected, Kind, NameWant, Place, want_of
 from apprproxy.core.ports import Held
+from apprproxy.core.spelling import Spelling
 from apprproxy.gateway.member import Member
 from apprproxy.ops.logs import logger
 from apprproxy.store.below import DEPTH
@@ -88,12 +90,14 @@ class Recovery:
     def _names(self) -> Iterator[Known]:
         for name, key, record in self._app.names.all_names():
             member, upstream = self._app.members.get(name), self._app.settings.upstreams.get(name)
-            want = want_of(Place(name, (name,), upstream.kind), key) if upstream is not None else None
-            if member is None or want is None or member.locked is not None:
+            if member is None or upstream is None or member.locked is not None:
+                continue
+            want = want_of(Place(name, (name,), upstream.kind), key)
+            if want is None:
                 continue
             if want.kind.content or want.kind is Kind.REFERRERS:
                 yield Known(member, want.repository, Expected(record.target.digest), want.kind.content)
-            elif want.kind.by_digest and (expected := _present(want)) is not None:
+            elif want.kind.by_digest and (expected := _present(want, PROTOCOLS[upstream.kind].spelling)):
                 yield Known(member, want.repository, expected)
 
     def _locked(self, name: str) -> Iterator[Known]:
@@ -149,9 +153,9 @@ class Recovery:
         return children
 
 
-def _present(want: NameWant) -> Expected | None:
+def _present(want: NameWant, spelling: Spelling) -> Expected | None:
     try:
         digest = Digest.parse(want.name)
     except MalformedDigest:
         return None
-    return Expected(digest) if want.place.protocol == "oci" else Expected(unpacked=digest)
+    return spelling.expected(digest)

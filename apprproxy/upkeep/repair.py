@@ -4,8 +4,9 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from apprproxy.app import App
+from apprproxy.app.protocols import PROTOCOLS
 from apprproxy.core.errors import Failure
-from apprproxy.core.model import BlobWant, Expected, Kind, NameWant, Place, want_of
+from apprproxy.core.model import BlobWant, Expected, NameWant, Place, want_of
 from apprproxy.settings import Settings
 from apprproxy.store.membership import upstream_of
 from apprproxy.store.names import DiskNames
@@ -51,16 +52,16 @@ async def _again(app: App, finding: Finding) -> str:
 
 def _blob_wants(app: App, finding: Finding, expected: Expected) -> Iterator[BlobWant]:
     """Of the upstreams as they are configured now: another account is not asked for what this one showed."""
-    kinds = [Kind.MANIFEST, Kind.BLOB] if finding.document else [Kind.BLOB, Kind.MANIFEST]
     for origin in finding.origins:
         name, repository = upstream_of(origin.where.upstream), origin.where.repository
         member = app.members.get(name)
         if member is None or member.identity != origin.where.upstream:
             continue
-        kind = app.settings.upstreams[name].kind
-        for one in kinds if kind == "oci" else [Kind.BLOB]:
-            if kind == "oci" or expected.unpacked is not None:
-                yield BlobWant(Place(name, (name,), kind), repository, expected, one)
+        protocol = app.settings.upstreams[name].kind
+        spelling = PROTOCOLS[protocol].spelling
+        if spelling.expected(expected.digest) == expected:
+            for kind in spelling.by_digest if finding.document else reversed(spelling.by_digest):
+                yield BlobWant(Place(name, (name,), protocol), repository, expected, kind)
 
 
 def _name_wants(settings: Settings, finding: Finding) -> Iterator[NameWant]:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from apprproxy.appregistry import paths
+from apprproxy.app.protocols import PROTOCOLS, protocol_of
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import Malformed
 from apprproxy.core.model import Expected, Kind, NameWant, Place, Record
@@ -16,14 +16,14 @@ class Title:
 
     text: str
     upstream: str
-    kind: str
+    protocol: str
     repository: str
     want: NameWant | None = None
     digest: Digest | None = None
 
     @property
     def place(self) -> Place:
-        return Place(self.upstream, (self.upstream,), self.kind)
+        return Place(self.upstream, (self.upstream,), self.protocol)
 
 
 def parse(text: str) -> Title:
@@ -33,23 +33,11 @@ def parse(text: str) -> Title:
     name, at, after = rest.partition("@")
     if after.startswith(("sha256:", "sha512:")):
         return Title(text, upstream, "oci", oci.repository(name), digest=oci.digest(after))
-    if at:
-        return _release(text, upstream, name, after)
-    repository, _, tag = rest.rpartition(":")
-    place = Place(upstream, (upstream,), "oci")
-    want = NameWant(place, Kind.TAG, oci.repository(repository), oci.tag(tag))
-    return Title(text, upstream, "oci", repository, want)
-
-
-def _release(text: str, upstream: str, package: str, after: str) -> Title:
-    namespace, _, short = package.partition("/")
-    release, slash, media_type = after.partition("/")
-    if not slash:
+    if at and "/" not in after:
         raise Malformed(f"name the format as well: {text[:200]}/helm")
-    wanted = f"{paths.release_name(release)}/{paths.format_name(media_type)}"
-    place = Place(upstream, (upstream,), "appr")
-    want = NameWant(place, Kind.RELEASE, paths.package_name(namespace, short), wanted)
-    return Title(text, upstream, "appr", want.repository, want)
+    protocol = protocol_of(rest)
+    want = PROTOCOLS[protocol].spelling.wants(Place(upstream, (upstream,), protocol), rest)[-1]
+    return Title(text, upstream, protocol, want.repository, want)
 
 
 def records_of(names: DiskNames, title: Title) -> dict[str, Record]:

@@ -10,7 +10,7 @@ import jsonschema_rs
 import yaml
 
 from apprproxy import __version__
-from apprproxy.app.words import LISTS
+from apprproxy.app.protocols import LISTS
 from apprproxy.search.corpus import Match
 from apprproxy.search.listing import State
 from tests.api.test_provenance import pull

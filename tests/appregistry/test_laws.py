@@ -161,44 +161,44 @@ manifests = st.builds(
 )
 
 
-def pinned(document: list[dict[str, Any]], chosen: random.Random) -> dict[str, Digest]:
-    pins = [shapes.PackageManifest.model_validate(one).pin for one in document]
-    return {pin: Digest.of(pin.encode()) for pin in pins if chosen.random() < 0.5}
+def known(document: list[dict[str, Any]], chosen: random.Random) -> dict[str, Digest]:
+    titles = [shapes.PackageManifest.model_validate(one).title for one in document]
+    return {title: Digest.of(title.encode()) for title in titles if chosen.random() < 0.5}
 
 
 @law
 @given(st.lists(manifests, max_size=4), st.randoms(use_true_random=False))
-def test_holding_changes_the_digests_of_pinned_entries_and_nothing_else(
+def test_the_digests_of_known_entries_change_and_nothing_else(
     document: list[dict[str, Any]], chosen: random.Random
 ) -> None:
-    pins = pinned(document, chosen)
-    held = json.loads(shapes.hold(json.dumps(document).encode(), pins))
+    digests = known(document, chosen)
+    changed = json.loads(shapes.with_digests(json.dumps(document).encode(), digests))
 
-    for before, after in zip(document, held, strict=True):
-        pin = shapes.PackageManifest.model_validate(before).pin
-        due = pins[pin].hex if pin in pins else before["content"]["digest"]
+    for before, after in zip(document, changed, strict=True):
+        title = shapes.PackageManifest.model_validate(before).title
+        due = digests[title].hex if title in digests else before["content"]["digest"]
         assert due == after["content"]["digest"]
         after["content"]["digest"] = before["content"]["digest"]
-    assert json.dumps(document) == json.dumps(held)
+    assert json.dumps(document) == json.dumps(changed)
 
 
 @law
 @given(st.lists(manifests, max_size=4), st.randoms(use_true_random=False))
-def test_holding_twice_is_holding_once(document: list[dict[str, Any]], chosen: random.Random) -> None:
-    pins = pinned(document, chosen)
-    once = shapes.hold(json.dumps(document).encode(), pins)
+def test_to_change_them_twice_is_to_change_them_once(document: list[dict[str, Any]], chosen: random.Random) -> None:
+    digests = known(document, chosen)
+    once = shapes.with_digests(json.dumps(document).encode(), digests)
 
-    assert once == shapes.hold(once, pins)
+    assert once == shapes.with_digests(once, digests)
 
 
 @law
 @given(manifests)
-def test_a_manifest_of_its_own_is_held_like_one_in_a_list(manifest: dict[str, Any]) -> None:
-    pin = shapes.PackageManifest.model_validate(manifest).pin
-    pins = {pin: Digest.of(b"first")}
-    alone = json.loads(shapes.hold(json.dumps(manifest).encode(), pins))
+def test_a_manifest_of_its_own_is_changed_like_one_in_a_list(manifest: dict[str, Any]) -> None:
+    title = shapes.PackageManifest.model_validate(manifest).title
+    digests = {title: Digest.of(b"first")}
+    alone = json.loads(shapes.with_digests(json.dumps(manifest).encode(), digests))
 
-    assert [alone] == json.loads(shapes.hold(json.dumps([manifest]).encode(), pins))
+    assert [alone] == json.loads(shapes.with_digests(json.dumps([manifest]).encode(), digests))
 
 
 @law

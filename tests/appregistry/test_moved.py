@@ -207,7 +207,7 @@ async def test_a_release_that_moved_back_is_as_it_was(start: Start, pushed: Upst
     gateway.clock.advance(120)
     await gateway.get(MANIFEST)
 
-    moved = {pin: first.moved_to for _, pin, first in gateway.app.names.all_first_seen()}
+    moved = {title: first.moved_to for _, title, first in gateway.app.names.all_first_seen()}
     assert {"alice/nginx@1.0.0/helm": None} == moved
 
 

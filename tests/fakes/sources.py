@@ -10,7 +10,7 @@ from apprproxy.core.events import Event
 from apprproxy.core.label import Label
 from apprproxy.core.model import BlobWant, Expected, Place
 from apprproxy.core.ports import Observer, Request
-from apprproxy.gateway.health import Health, Rules
+from apprproxy.gateway.health import Health, Tolerance
 from apprproxy.gateway.member import Source
 from apprproxy.gateway.watched import Watched
 from apprproxy.store.brief import BriefMemory
@@ -33,12 +33,12 @@ def recorder(told: list[Event]) -> Observer:
 
 @asynccontextmanager
 async def watched(
-    url: str, rules: Rules, clock: Clock, told: list[Event] | None = None, line: Line = QUICK
+    url: str, tolerance: Tolerance, clock: Clock, told: list[Event] | None = None, line: Line = QUICK
 ) -> AsyncIterator[Watched]:
     brief, observe = BriefMemory(clock), recorder([] if told is None else told)
     upstream = HttpUpstream(LABEL, Guard(URL(url)), Sessions(line, {}), fixed(None), brief, observe, clock)
     try:
-        yield Watched(upstream, Health(LABEL, rules, clock, observe))
+        yield Watched(upstream, Health(LABEL, tolerance, clock, observe))
     finally:
         await upstream.close()
         await brief.close()
@@ -50,6 +50,6 @@ def blob_want(content: bytes, repository: str = "library/app") -> BlobWant:
 
 async def read(source: Source, want: BlobWant) -> tuple[int, bytes]:
     """The status and the body, whatever they are."""
-    request: Request = source.speaks.source(want)
+    request: Request = source.speaks.blob_request(want)
     async with source.upstream.open(request) as incoming:
         return incoming.status, b"".join([chunk async for chunk in incoming.chunks()])

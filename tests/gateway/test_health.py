@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from apprproxy.core.errors import Shut
 from apprproxy.core.events import Event, SourceOpened, SourceShut
 from apprproxy.core.label import Label
-from apprproxy.gateway.health import MIRROR, OWNER, Health, Rules
+from apprproxy.gateway.health import MIRROR, OWNER, Health, Tolerance
 from tests.core.laws import law
 from tests.fakes.clock import Clock
 from tests.fakes.sources import recorder
@@ -20,7 +20,7 @@ LABEL = Label("hub", "mirror-1")
 class Case:
     """A source under these rules, and all that was told of it."""
 
-    def __init__(self, rules: Rules) -> None:
+    def __init__(self, rules: Tolerance) -> None:
         self.clock = Clock()
         self.told: list[Event] = []
         self.health = Health(LABEL, rules, self.clock, recorder(self.told))
@@ -281,7 +281,7 @@ STEPS = st.lists(st.sampled_from(["ask", "answered", "troubled", "finished", "en
 
 @law
 @given(st.sampled_from([OWNER, MIRROR]), STEPS, st.data())
-def test_whatever_happens_it_is_asked_again(rules: Rules, steps: list[str], data: st.DataObject) -> None:
+def test_whatever_happens_it_is_asked_again(rules: Tolerance, steps: list[str], data: st.DataObject) -> None:
     case, running = Case(rules), []
     for step in steps:
         match step:
@@ -308,7 +308,7 @@ def test_whatever_happens_it_is_asked_again(rules: Rules, steps: list[str], data
 
 @law
 @given(st.sampled_from([OWNER, MIRROR]), st.lists(st.sampled_from(["fails", "answers", "wait", "lies", "back"])))
-def test_what_was_told_last_is_true(rules: Rules, steps: list[str]) -> None:
+def test_what_was_told_last_is_true(rules: Tolerance, steps: list[str]) -> None:
     case = Case(rules)
     for step in steps:
         if step == "wait":

@@ -98,7 +98,7 @@ def test_what_a_registry_is_not_asked_is_a_defect() -> None:
 
 def test_bytes_are_asked_for_by_digest_in_their_repository() -> None:
     wanted = Digest.of(b"x", "sha512")
-    request = OciDialect("hub").source(BlobWant(HUB, "library/app", Expected(wanted)))
+    request = OciDialect("hub").blob_request(BlobWant(HUB, "library/app", Expected(wanted)))
 
     assert f"/v2/library/app/blobs/{wanted}" == request.path
     assert ("repository:library/app:pull", Lane.BLOBS, "blob") == (request.scope, request.lane, request.kind)

@@ -38,7 +38,7 @@ def want(expected: Expected, kind: Kind = Kind.BLOB) -> BlobWant:
 )
 def test_a_path_stands_before_the_repository_and_in_the_tokens_scope(prefix: str, path: str) -> None:
     mirror = OciMirror("hub mirror-1", prefix)
-    blob, manifest = (mirror.source(want(Expected(DIGEST), kind)) for kind in (Kind.BLOB, Kind.MANIFEST))
+    blob, manifest = (mirror.blob_request(want(Expected(DIGEST), kind)) for kind in (Kind.BLOB, Kind.MANIFEST))
 
     assert f"{path}/blobs/{DIGEST}" == blob.path
     assert f"{path}/manifests/{DIGEST}" == manifest.path
@@ -74,7 +74,7 @@ def test_a_no_names_the_mirror() -> None:
     ],
 )
 def test_a_static_tree_is_asked_by_digest_alone(expected: Expected, path: str) -> None:
-    request = StaticTree("hub mirror-1").source(want(expected))
+    request = StaticTree("hub mirror-1").blob_request(want(expected))
 
     assert ("GET", path, "", "") == (request.method, request.path, request.query, request.scope)
 
@@ -136,6 +136,6 @@ async def test_an_app_registry_mirror_has_a_prefix_of_its_own(gateways: Gateways
     section = {"kind": "appr", "url": "http://registry.invalid", "prefix": "/x", "mirrors": mirrors}
     gateway = await gateways.start({"old": section})
     wanted = BlobWant(PLACE, "alice/nginx", Expected(unpacked=DIGEST))
-    paths = [source.speaks.source(wanted).path for source in gateway.app.members["old"].sources]
+    paths = [source.speaks.blob_request(wanted).path for source in gateway.app.members["old"].sources]
 
     assert ["/cnr/api", "/api", "/x/api"] == [path.partition("/v1")[0] for path in paths]

@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 RECORD = Record(Descriptor(Digest.of(b"a document"), 10, "application/json"), "up", checked=1000.5, since=900.25)
 FIRST = FirstSeen(Digest.of(b"first"), 1.5)
 NUMBERS = count()
-PIN = "alice/nginx@1.0.0/helm"
+TITLE = "alice/nginx@1.0.0/helm"
 
 
 @pytest.fixture
@@ -71,18 +71,18 @@ async def test_names_owners_and_first_digests_survive_a_restart(directory: Path)
     moved = replace(FIRST, moved_to=Digest.of(b"now", "sha512"))
     await put(names)
     await names.set_owner("default", "repository alice/nginx", "up")
-    await names.set_first_seen("up", {PIN: moved}, names.generation())
+    await names.set_first_seen("up", {TITLE: moved}, names.generation())
     names.close()
     again = DiskNames(directory)
     found = (
         await again.get("up", "tag alice/nginx 1.0.0"),
         await again.owner("default", "repository alice/nginx"),
-        await again.first_seen("up", [PIN, "alice/nginx@9.9.9/helm"]),
+        await again.first_seen("up", [TITLE, "alice/nginx@9.9.9/helm"]),
         list(again.all_first_seen()),
     )
     again.close()
 
-    assert (RECORD, "up", {PIN: moved}, [("up", PIN, moved)]) == found
+    assert (RECORD, "up", {TITLE: moved}, [("up", TITLE, moved)]) == found
 
 
 texts = st.text(st.characters(codec="utf-8"), max_size=40)
@@ -110,34 +110,34 @@ async def test_what_was_asked_before_something_was_forgotten_is_not_kept(names: 
     before = names.generation()
     await beside.forget("up", "alice/nginx")
     await names.put("up", "tag alice/nginx 1.0.0", RECORD, before)
-    await names.set_first_seen("up", {PIN: FIRST}, before)
+    await names.set_first_seen("up", {TITLE: FIRST}, before)
 
     assert None is await names.get("up", "tag alice/nginx 1.0.0")
-    assert {} == await names.first_seen("up", [PIN])
+    assert {} == await names.first_seen("up", [TITLE])
 
 
 async def test_forgetting_takes_a_repositorys_names_and_lists_and_the_pins_that_are_named(names: DiskNames) -> None:
     keys = ["release alice/nginx 1.0.0/helm", "package alice/nginx -", "packages - -", "package alice/redis -"]
     for key in keys:
         await put(names, key)
-    await names.set_first_seen("up", {PIN: FIRST, "alice/nginx@2.0.0/helm": FIRST}, names.generation())
-    await names.forget("up", "alice/nginx", [PIN])
+    await names.set_first_seen("up", {TITLE: FIRST, "alice/nginx@2.0.0/helm": FIRST}, names.generation())
+    await names.forget("up", "alice/nginx", [TITLE])
 
     assert [None, None, None, RECORD] == [await names.get("up", key) for key in keys]
-    assert {"alice/nginx@2.0.0/helm": FIRST} == await names.first_seen("up", [PIN, "alice/nginx@2.0.0/helm"])
+    assert {"alice/nginx@2.0.0/helm": FIRST} == await names.first_seen("up", [TITLE, "alice/nginx@2.0.0/helm"])
 
 
 async def test_what_another_process_changes_is_seen_at_once(names: DiskNames, beside: DiskNames) -> None:
     key = "release alice/nginx 1.0.0/helm"
     now = FirstSeen(Digest.of(b"now"), 2.0)
     await put(names, key)
-    await pin(names, **{PIN: FIRST})
+    await pin(names, **{TITLE: FIRST})
     remembered = await beside.get("up", key)
-    await asyncio.to_thread(names.accept, "up", PIN, now)
+    await asyncio.to_thread(names.accept, "up", "alice/nginx", TITLE, now)
 
     assert RECORD == remembered
     assert None is await beside.get("up", key)
-    assert {PIN: now} == await beside.first_seen("up", [PIN])
+    assert {TITLE: now} == await beside.first_seen("up", [TITLE])
 
 
 async def test_a_name_that_was_accepted_in_a_real_second_process_is_forgotten_here(
@@ -151,7 +151,7 @@ from apprproxy.core.digest import Digest
 from apprproxy.core.model import FirstSeen
 from apprproxy.store.names import DiskNames
 names = DiskNames(Path({str(directory)!r}))
-names.accept("up", {PIN!r}, FirstSeen(Digest.of(b"now"), 2.0))
+names.accept("up", "alice/nginx", {TITLE!r}, FirstSeen(Digest.of(b"now"), 2.0))
 names.close()
 """
     before = names.generation()
@@ -159,7 +159,7 @@ names.close()
 
     assert before != names.generation()
     assert None is await names.get("up", key)
-    assert {PIN: FirstSeen(Digest.of(b"now"), 2.0)} == await names.first_seen("up", [PIN])
+    assert {TITLE: FirstSeen(Digest.of(b"now"), 2.0)} == await names.first_seen("up", [TITLE])
 
 
 async def test_a_record_that_is_too_large_is_refused_in_a_sentence(names: DiskNames) -> None:
@@ -279,14 +279,14 @@ async def test_the_planted_payload_would_have_been_executed_without_the_fence(tm
 
 async def test_a_planted_key_is_refused_and_never_executed(directory: Path, tmp_path: Path) -> None:
     names = DiskNames(directory)
-    await pin(names, **{PIN: FIRST})
+    await pin(names, **{TITLE: FIRST})
     names.close()
     plant(directory, b"{}", MODES["raw"], key=pickle.dumps(Bomb(tmp_path / "executed")))
     again = DiskNames(directory)
     with pytest.raises(Tampered):
         list(again.all_first_seen())
     with pytest.raises(Tampered):
-        again.accept("up", PIN, FIRST)
+        again.accept("up", "alice/nginx", TITLE, FIRST)
     again.close()
 
     assert not (tmp_path / "executed").exists()

@@ -14,35 +14,35 @@ from apprproxy.core.ports import Clock, FirstSeens, Observer
 from apprproxy.gateway.member import Member
 
 
-class Pins:
+class FirstSeenDigests:
     def __init__(self, seen: FirstSeens, observer: Observer, now: Clock) -> None:
         self._seen = seen
         self._observer = observer
         self._now = now
 
     async def settle(self, member: Member, claims: Mapping[str, Digest], as_of: int) -> dict[str, Digest]:
-        """Remember what is new among the claims; returns the pins whose first digest stands against the claim.
+        """Remember what is new among the claims; returns the titles whose first digest stands against the claim.
 
         ``as_of`` is the names' generation in which the claims were asked for.
         """
         known = await self._seen.first_seen(member.name, claims)
         changed: dict[str, FirstSeen] = {}
         standing: dict[str, Digest] = {}
-        for pin, claim in claims.items():
-            first = known.get(pin)
+        for title, claim in claims.items():
+            first = known.get(title)
             if first is None:
-                changed[pin] = FirstSeen(claim, self._now())
+                changed[title] = FirstSeen(claim, self._now())
             elif first.digest == claim:
                 if first.moved_to is not None:  # moved away and back again
-                    changed[pin] = FirstSeen(claim, first.at)
+                    changed[title] = FirstSeen(claim, first.at)
             elif member.terms.moved == "follow":
-                changed[pin] = FirstSeen(claim, self._now())
-                self._observer(NameMoved(member.name, pin, first.digest, claim, followed=True))
+                changed[title] = FirstSeen(claim, self._now())
+                self._observer(NameMoved(member.name, title, first.digest, claim, followed=True))
             else:
-                standing[pin] = first.digest
+                standing[title] = first.digest
                 if first.moved_to != claim:
-                    changed[pin] = FirstSeen(first.digest, first.at, moved_to=claim)
-                    self._observer(NameMoved(member.name, pin, first.digest, claim, followed=False))
+                    changed[title] = FirstSeen(first.digest, first.at, moved_to=claim)
+                    self._observer(NameMoved(member.name, title, first.digest, claim, followed=False))
         if changed:
             await self._remember(member, changed, as_of)
         return standing
@@ -54,9 +54,9 @@ class Pins:
         except StoreFailed as failure:
             self._observer(Trouble("keep", member.name, next(iter(changed)), str(failure)))
 
-    async def move(self, upstream: str, pin: str) -> Move | None:
-        """How the pin moved, if it did and its first digest stands."""
-        first = (await self._seen.first_seen(upstream, [pin])).get(pin)
+    async def move(self, upstream: str, title: str) -> Move | None:
+        """How the title moved, if it did and its first digest stands."""
+        first = (await self._seen.first_seen(upstream, [title])).get(title)
         if first is None or first.moved_to is None:
             return None
-        return Move(f"{upstream}/{pin}", first.digest, first.moved_to)
+        return Move(f"{upstream}/{title}", first.digest, first.moved_to)

@@ -6,19 +6,18 @@ from collections.abc import Iterable, Iterator, Sequence
 import orjson
 from semantic_version import Version
 
-from apprproxy.core.digest import Digest
 from apprproxy.core.errors import Malformed
-from apprproxy.core.listing import Base, Command, Facts, Listed, Pinned
-from apprproxy.core.model import Expected, Kind, NameWant, Place
+from apprproxy.core.listing import Base, Command, Facts, Listed
+from apprproxy.core.model import Kind
 from apprproxy.oci import names
 
 _VERSION = re.compile(r"v?(\d{1,9})\.(\d{1,9})(?:\.(\d{1,9}))?([-+][0-9A-Za-z.+-]+)?")
 
 
-class OciLists:
-    """Implements Lists."""
+class OciListReader:
+    """Implements ListReader."""
 
-    kind = "oci"
+    protocol = "oci"
     listing = Kind.CATALOG
     details = (Kind.TAGS,)
 
@@ -38,17 +37,6 @@ class OciLists:
             return (crane,)
         plain = "" if base.tls else " --plain-http"
         return (crane, Command("helm", f"helm pull oci://{where} --version {thing.latest}{plain}"))
-
-
-class OciNames:
-    """Implements Names: ``repository:tag``."""
-
-    def wants(self, place: Place, text: str) -> Sequence[NameWant]:
-        repository, _, tag = text.rpartition(":")
-        return (NameWant(place, Kind.TAG, names.repository(repository), names.tag(tag)),)
-
-    def pinned(self, want: NameWant, target: Digest, document: bytes) -> Sequence[Pinned]:
-        return (Pinned(f"{want.repository}:{want.name}", Expected(target)),)
 
 
 def latest(tags: Iterable[str]) -> str:

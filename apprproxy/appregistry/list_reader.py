@@ -5,14 +5,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
-from apprproxy.appregistry import paths, shapes
 from apprproxy.appregistry.resolve import highest_first
-from apprproxy.appregistry.shapes import NotTheShape
-from apprproxy.core.digest import Digest
 from apprproxy.core.documents import NotADocument, elements
-from apprproxy.core.errors import Malformed
-from apprproxy.core.listing import Base, Command, Facts, Listed, Pinned
-from apprproxy.core.model import Expected, Kind, NameWant, Place
+from apprproxy.core.listing import Base, Command, Facts, Listed
+from apprproxy.core.model import Kind
 
 _PACKAGE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,254}/[A-Za-z0-9_][A-Za-z0-9._-]{0,254}")
 _RELEASE = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+_~-]{0,127}")
@@ -20,10 +16,10 @@ _FORMAT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _CHANNEL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 
 
-class PackageLists:
-    """Implements Lists."""
+class PackageListReader:
+    """Implements ListReader."""
 
-    kind = "appr"
+    protocol = "appr"
     listing = Kind.PACKAGES
     details = (Kind.CHANNELS,)
 
@@ -46,25 +42,6 @@ class PackageLists:
         release = f"@{thing.latest}" if thing.latest else ""
         scheme = "https" if base.tls else "http"
         return (Command("appr", f"appr pull {media_type}{scheme}://{base.host}/{upstream}/{thing.name}{release}"),)
-
-
-class PackageNames:
-    """Implements Names: ``namespace/name@release``, with ``/format`` where there are several."""
-
-    def wants(self, place: Place, text: str) -> Sequence[NameWant]:
-        package, _, release = text.partition("@")
-        namespace, _, short = package.partition("/")
-        release, slash, media_type = release.partition("/")
-        name, version = paths.package_name(namespace, short), paths.release_name(release)
-        forms = [f"{version}/{paths.format_name(media_type)}"] if slash else [f"{version}/-", version]
-        return tuple(NameWant(place, Kind.RELEASE, name, form) for form in forms)
-
-    def pinned(self, want: NameWant, target: Digest, document: bytes) -> Sequence[Pinned]:
-        try:
-            manifests = [shapes.read_manifest(document)] if "/" in want.name else shapes.read_manifests(document)
-        except NotTheShape:
-            raise Malformed(f"what is held of {want.repository} is no package") from None
-        return tuple(Pinned(manifest.pin, Expected(unpacked=manifest.digest)) for manifest in manifests)
 
 
 def _objects(document: bytes) -> Iterator[dict[str, Any]]:

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from apprproxy.core.listing import Base, Facts, Listed
 from apprproxy.core.model import Kind
-from apprproxy.oci.listed import OciLists, latest
+from apprproxy.oci.list_reader import OciListReader, latest
 
-LISTS = OciLists()
+LISTS = OciListReader()
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,11 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apprproxy.appregistry.listed import PackageLists
+from apprproxy.appregistry.list_reader import PackageListReader
 from apprproxy.core.listing import Base, Facts, Listed
 from apprproxy.core.model import Kind
 
-LISTS = PackageLists()
+LISTS = PackageListReader()
 any_json = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["name", "releases", "manifests"]), inner),

@@ -1,28 +1,23 @@
-"""The search and provenance, put together: which protocol reads which upstream's lists, and how a name is written."""
+"""The search and provenance, put together: which protocol reads which upstream's lists, and what a name means."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
 from apprproxy.api.provenance import Provenances, Wanted
 from apprproxy.app.doors import places
-from apprproxy.appregistry.listed import PackageLists, PackageNames
+from apprproxy.app.protocols import PROTOCOLS, protocol_of
 from apprproxy.core.errors import UnknownPlace
-from apprproxy.core.listing import Lists, Names
 from apprproxy.core.model import Place
 from apprproxy.core.ports import Clock, FirstSeens, Index, Observer
 from apprproxy.core.trace import Traces
 from apprproxy.face.places import Places
 from apprproxy.gateway.gateway import Gateway
 from apprproxy.gateway.member import Member
-from apprproxy.oci.listed import OciLists, OciNames
 from apprproxy.search.index import Search
 from apprproxy.search.keeper import Keeper, Searched
 from apprproxy.search.learning import Learning
 from apprproxy.settings import Settings
 from apprproxy.store.kept_lists import KeptLists
-
-LISTS: Mapping[str, Lists] = {"appr": PackageLists(), "oci": OciLists()}
-_NAMES: Mapping[str, Names] = {"appr": PackageNames(), "oci": OciNames()}
 
 
 def search(
@@ -45,7 +40,7 @@ def search(
 def _searched(name: str, settings: Settings, member: Member) -> Searched:
     upstream = settings.upstreams[name]
     stamp = f"{member.identity} {upstream.names}"
-    return Searched(name, LISTS[upstream.kind], stamp, upstream.fresh_for)
+    return Searched(name, PROTOCOLS[upstream.kind].lists, stamp, upstream.fresh_for)
 
 
 def provenances(
@@ -56,12 +51,13 @@ def provenances(
     seen: FirstSeens,
     traces: Traces,
 ) -> Provenances:
-    by_kind = {kind: places(settings, kind) for kind in _NAMES}
+    by_protocol = {protocol: places(settings, protocol) for protocol in PROTOCOLS}
 
     def wanted(text: str) -> Wanted:
-        kind = "appr" if "@" in text else "oci"
-        place, rest = _placed(text, by_kind[kind])
-        return Wanted(_NAMES[kind].wants(place, rest), _NAMES[kind].pinned)
+        protocol = protocol_of(text)
+        place, rest = _placed(text, by_protocol[protocol])
+        spelling = PROTOCOLS[protocol].spelling
+        return Wanted(spelling.wants(place, rest), spelling.meanings)
 
     return Provenances(gateway, wanted, members.__getitem__, index, seen, traces)
 

@@ -1,0 +1,37 @@
+"""How packages are named: ``namespace/name@release``, with ``/format`` where there are several. Pure."""
+
+from collections.abc import Sequence
+
+from apprproxy.appregistry import paths, shapes
+from apprproxy.appregistry.shapes import NotTheShape
+from apprproxy.core.digest import Digest
+from apprproxy.core.errors import Malformed
+from apprproxy.core.model import Expected, Kind, NameWant, Place
+from apprproxy.core.spelling import Meaning
+
+
+class PackageSpelling:
+    """Implements Spelling."""
+
+    by_digest = (Kind.BLOB,)
+
+    def expected(self, digest: Digest) -> Expected:
+        return Expected(unpacked=digest)
+
+    def wants(self, place: Place, text: str) -> Sequence[NameWant]:
+        package, _, release = text.partition("@")
+        namespace, _, short = package.partition("/")
+        release, slash, media_type = release.partition("/")
+        name, version = paths.package_name(namespace, short), paths.release_name(release)
+        forms = [f"{version}/{paths.format_name(media_type)}"] if slash else [f"{version}/-", version]
+        return tuple(NameWant(place, Kind.RELEASE, name, form) for form in forms)
+
+    def meanings(self, want: NameWant, target: Digest, document: bytes) -> Sequence[Meaning]:
+        try:
+            manifests = [shapes.read_manifest(document)] if "/" in want.name else shapes.read_manifests(document)
+        except NotTheShape:
+            raise Malformed(f"what is held of {want.repository} is no package") from None
+        return tuple(Meaning(manifest.title, self.expected(manifest.digest)) for manifest in manifests)
+
+    def repository(self, title: str) -> str:
+        return title.partition("@")[0]

@@ -1,0 +1,27 @@
+"""How images and charts are named: ``repository:tag``. Pure."""
+
+from collections.abc import Sequence
+
+from apprproxy.core.digest import Digest
+from apprproxy.core.model import Expected, Kind, NameWant, Place
+from apprproxy.core.spelling import Meaning
+from apprproxy.oci import names
+
+
+class OciSpelling:
+    """Implements Spelling."""
+
+    by_digest = (Kind.MANIFEST, Kind.BLOB)
+
+    def expected(self, digest: Digest) -> Expected:
+        return Expected(digest)
+
+    def wants(self, place: Place, text: str) -> Sequence[NameWant]:
+        repository, _, tag = text.rpartition(":")
+        return (NameWant(place, Kind.TAG, names.repository(repository), names.tag(tag)),)
+
+    def meanings(self, want: NameWant, target: Digest, document: bytes) -> Sequence[Meaning]:
+        return (Meaning(f"{want.repository}:{want.name}", Expected(target)),)
+
+    def repository(self, title: str) -> str:
+        return title.rpartition(":")[0]
