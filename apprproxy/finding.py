@@ -9,7 +9,7 @@ from apprproxy.api.told import provenance_document, search_document
 from apprproxy.app import App, build
 from apprproxy.app.protocols import LISTS
 from apprproxy.core.listing import Base
-from apprproxy.core.ports import Clock
+from apprproxy.core.model import Clock
 from apprproxy.ops.logs import plain
 from apprproxy.search.query import query
 from apprproxy.settings import Settings

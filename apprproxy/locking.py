@@ -10,8 +10,7 @@ from apprproxy.app.protocols import PROTOCOLS
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import Failure, Malformed
 from apprproxy.core.lock import BadLock, Lock
-from apprproxy.core.model import Cache, NameWant, Place
-from apprproxy.core.ports import Clock
+from apprproxy.core.model import Cache, Clock, NameWant, Place
 from apprproxy.settings import Settings
 
 

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import Malformed, UnknownPlace
-from apprproxy.core.model import Expected, FirstSeen, Kind, NameWant, Where
-from apprproxy.core.ports import FirstSeens, Index
+from apprproxy.core.kind import Kind
+from apprproxy.core.model import Expected, FirstSeen, NameWant, Where
+from apprproxy.core.ports.store import FirstSeens, Index
 from apprproxy.core.spelling import Meaning
 from apprproxy.core.trace import Came, KeptBytes, Refusal, Traces
 from apprproxy.gateway.gateway import Gateway

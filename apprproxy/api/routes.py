@@ -14,8 +14,8 @@ from aiohttp import web
 from apprproxy.api.provenance import Provenances
 from apprproxy.api.told import provenance_document, search_document
 from apprproxy.core.errors import Failure, Malformed, NotAllowed, UnknownPlace
+from apprproxy.core.kind import Kind
 from apprproxy.core.listing import Base, ListReader
-from apprproxy.core.model import Kind
 from apprproxy.face.exchange import Exchange
 from apprproxy.face.headers import NAMES
 from apprproxy.face.send import send_body, send_refusal

@@ -14,8 +14,8 @@ from apprproxy.app.finding import provenances, search
 from apprproxy.app.members import World, claims_of, member, mirrors_of
 from apprproxy.app.protocols import LISTS
 from apprproxy.core.errors import StoreFailed
-from apprproxy.core.events import Event
-from apprproxy.core.ports import Clock, Observer
+from apprproxy.core.events import Event, Observer
+from apprproxy.core.model import Clock
 from apprproxy.face.door import Door
 from apprproxy.gateway.delivery import Delivery
 from apprproxy.gateway.first_seen import FirstSeenDigests

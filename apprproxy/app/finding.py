@@ -7,8 +7,9 @@ from apprproxy.api.provenance import Provenances, Wanted
 from apprproxy.app.doors import places
 from apprproxy.app.protocols import PROTOCOLS, protocol_of
 from apprproxy.core.errors import UnknownPlace
-from apprproxy.core.model import Place
-from apprproxy.core.ports import Clock, FirstSeens, Index, Observer
+from apprproxy.core.events import Observer
+from apprproxy.core.model import Clock, Place
+from apprproxy.core.ports.store import FirstSeens, Index
 from apprproxy.core.trace import Traces
 from apprproxy.face.places import Places
 from apprproxy.gateway.gateway import Gateway

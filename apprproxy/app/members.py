@@ -7,11 +7,12 @@ from yarl import URL
 
 from apprproxy.app.lines import account, client_tls
 from apprproxy.app.protocols import PROTOCOLS, speaks
-from apprproxy.core.events import Trouble
+from apprproxy.core.events import Observer, Trouble
 from apprproxy.core.label import Label, mirror
 from apprproxy.core.lock import BadLock
-from apprproxy.core.model import KIB, Terms
-from apprproxy.core.ports import Brief, Clock, Locked, Observer
+from apprproxy.core.model import KIB, Clock, Terms
+from apprproxy.core.ports.store import Brief
+from apprproxy.core.ports.upstream import Locked
 from apprproxy.gateway.health import MIRROR, OWNER, Health
 from apprproxy.gateway.member import Member, Source
 from apprproxy.gateway.rules import Claim, Rules

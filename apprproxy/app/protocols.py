@@ -13,7 +13,7 @@ from apprproxy.appregistry.routes import AppRegistryFace
 from apprproxy.appregistry.spelling import PackageSpelling
 from apprproxy.core.listing import ListReader
 from apprproxy.core.lock import Lock
-from apprproxy.core.ports import Dialect, Locked, Speaks
+from apprproxy.core.ports.upstream import Dialect, Locked, Speaks
 from apprproxy.core.spelling import Spelling
 from apprproxy.face.door import Face
 from apprproxy.face.places import Places

@@ -15,8 +15,9 @@ from apprproxy.appregistry.resolve import NotARange, resolve
 from apprproxy.appregistry.shapes import NotTheShape, PackageManifest
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import Lied, NotThere, Outage, UpstreamFault
-from apprproxy.core.model import MAX_PACKED, BlobWant, Descriptor, Expected, Found, Kind, NameWant, Write
-from apprproxy.core.ports import Lane, Plan, Reply, Request
+from apprproxy.core.kind import Kind
+from apprproxy.core.model import MAX_PACKED, BlobWant, Descriptor, Expected, Found, NameWant, Write
+from apprproxy.core.ports.upstream import Lane, Plan, Reply, Request
 
 _JSON = "application/json"
 _GZIP = "application/x-gzip"

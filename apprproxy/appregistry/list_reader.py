@@ -7,8 +7,8 @@ from typing import Any
 
 from apprproxy.appregistry.resolve import highest_first
 from apprproxy.core.documents import NotADocument, elements
+from apprproxy.core.kind import Kind
 from apprproxy.core.listing import Base, Command, Facts, Listed
-from apprproxy.core.model import Kind
 
 _PACKAGE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,254}/[A-Za-z0-9_][A-Za-z0-9._-]{0,254}")
 _RELEASE = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+_~-]{0,127}")

@@ -13,8 +13,9 @@ from apprproxy.appregistry.resolve import NotARange, highest_first, resolve
 from apprproxy.core import lock as locks
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import Denied, Malformed
+from apprproxy.core.kind import Kind
 from apprproxy.core.lock import Lock, not_locked
-from apprproxy.core.model import Descriptor, Found, Kind, NameWant
+from apprproxy.core.model import Descriptor, Found, NameWant
 
 _Releases = Mapping[locks.Release, Digest]
 

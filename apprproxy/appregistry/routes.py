@@ -25,8 +25,9 @@ from apprproxy.appregistry.paths import (
 )
 from apprproxy.appregistry.shapes import PackageManifest
 from apprproxy.core.errors import Exhausted, Failure, NotThere, Outage
-from apprproxy.core.model import KIB, BlobWant, Expected, Kind, NameWant, Place
-from apprproxy.core.ports import Held
+from apprproxy.core.kind import Kind
+from apprproxy.core.model import KIB, BlobWant, Expected, NameWant, Place
+from apprproxy.core.ports.store import Held
 from apprproxy.face.exchange import Exchange
 from apprproxy.face.headers import DIGESTS, NAMES, about
 from apprproxy.face.places import Places

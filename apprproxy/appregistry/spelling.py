@@ -6,7 +6,8 @@ from apprproxy.appregistry import paths, shapes
 from apprproxy.appregistry.shapes import NotTheShape
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import Malformed
-from apprproxy.core.model import Expected, Kind, NameWant, Place
+from apprproxy.core.kind import Kind
+from apprproxy.core.model import Expected, NameWant, Place
 from apprproxy.core.spelling import Meaning
 
 

@@ -21,7 +21,7 @@ from rich.progress import (
 )
 
 from apprproxy.cli.shown import size
-from apprproxy.core.ports import Clock
+from apprproxy.core.model import Clock
 from apprproxy.upkeep.told import Told
 
 EVERY = 10.0

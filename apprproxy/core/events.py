@@ -4,6 +4,7 @@
 """
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from apprproxy.core.digest import Digest
 
@@ -130,3 +131,9 @@ Event = (
     | Evicted
     | SetAside
 )
+
+
+class Observer(Protocol):
+    def __call__(self, event: Event) -> None:
+        """Must not raise and must not block."""
+        ...

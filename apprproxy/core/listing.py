@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from apprproxy.core.model import Kind
+from apprproxy.core.kind import Kind
 
 
 @dataclass(frozen=True, slots=True)

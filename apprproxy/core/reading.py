@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from apprproxy.core.errors import Outage
 from apprproxy.core.model import KIB
-from apprproxy.core.ports import Incoming, Reply
+from apprproxy.core.ports.upstream import Incoming, Reply
 
 LARGE = 64 * KIB
 """Bytes that take about a millisecond to parse. Documents are up to 8 MiB."""

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from apprproxy.core.digest import Digest
-from apprproxy.core.model import Expected, Kind, NameWant, Place
+from apprproxy.core.kind import Kind
+from apprproxy.core.model import Expected, NameWant, Place
 
 
 @dataclass(frozen=True, slots=True)

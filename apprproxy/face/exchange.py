@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from aiohttp import web
 
 from apprproxy.core.host import Host
-from apprproxy.core.model import Kind, Verdict
+from apprproxy.core.kind import Kind
+from apprproxy.core.model import Verdict
 from apprproxy.face.headers import again
 from apprproxy.face.host import asked_host
 from apprproxy.face.target import Target

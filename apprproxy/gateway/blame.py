@@ -6,9 +6,9 @@ Nobody is counted as a liar before it is proven: of a mixture, once the owner ha
 from collections.abc import Sequence
 
 from apprproxy.core.errors import DigestMismatch, Lied, OtherSize
-from apprproxy.core.events import LieCaught
+from apprproxy.core.events import LieCaught, Observer
 from apprproxy.core.model import Contribution
-from apprproxy.core.ports import Observer, Partial
+from apprproxy.core.ports.store import Partial
 from apprproxy.gateway.flight import Candidate, Flight, Suspect
 
 

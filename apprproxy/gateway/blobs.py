@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from functools import partial
 
 from apprproxy.core.errors import Failure, NotHeld, NotThere, StoreFailed
-from apprproxy.core.model import BlobWant, Cache, Kind, NameWant, Verdict
-from apprproxy.core.ports import Held, Lane, Observer
+from apprproxy.core.events import Observer
+from apprproxy.core.kind import Kind
+from apprproxy.core.model import BlobWant, Cache, NameWant, Verdict
+from apprproxy.core.ports.store import Held
+from apprproxy.core.ports.upstream import Lane
 from apprproxy.gateway.delivery import Delivery, Span
 from apprproxy.gateway.fetch import Fetch
 from apprproxy.gateway.flight import Candidate, Flight

@@ -7,9 +7,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
 from apprproxy.core.errors import DigestMismatch, Failure, Lied, OtherSize, Outage, StoreFailed, TooSlow, UpstreamFault
-from apprproxy.core.events import Trouble
-from apprproxy.core.model import MAX_DOCUMENT, MAX_PACKED, Kind, decimal_size
-from apprproxy.core.ports import Held, Incoming, Lane, Observer, Partial, Reply, Request
+from apprproxy.core.events import Observer, Trouble
+from apprproxy.core.kind import Kind
+from apprproxy.core.model import MAX_DOCUMENT, MAX_PACKED, decimal_size
+from apprproxy.core.ports.store import Held, Partial
+from apprproxy.core.ports.upstream import Incoming, Lane, Reply, Request
 from apprproxy.gateway.blame import labels_of
 from apprproxy.gateway.flight import Candidate, Flight
 from apprproxy.gateway.member import trail

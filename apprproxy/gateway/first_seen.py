@@ -8,9 +8,9 @@ from collections.abc import Mapping
 
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import Move, StoreFailed
-from apprproxy.core.events import NameMoved, Trouble
-from apprproxy.core.model import FirstSeen
-from apprproxy.core.ports import Clock, FirstSeens, Observer
+from apprproxy.core.events import NameMoved, Observer, Trouble
+from apprproxy.core.model import Clock, FirstSeen
+from apprproxy.core.ports.store import FirstSeens
 from apprproxy.gateway.member import Member
 
 

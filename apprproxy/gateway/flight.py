@@ -10,8 +10,9 @@ from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 
 from apprproxy.core.errors import Exhausted, Failure, Lied, UpstreamFault
-from apprproxy.core.model import BlobWant, Contribution, Expected, Kind
-from apprproxy.core.ports import Elsewhere, Held, Partial, Readable
+from apprproxy.core.kind import Kind
+from apprproxy.core.model import BlobWant, Contribution, Expected
+from apprproxy.core.ports.store import Elsewhere, Held, Partial, Readable
 from apprproxy.gateway.member import Member, Source
 
 

@@ -7,10 +7,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from apprproxy.core.errors import Failure, Interrupted, Lied, StoreFailed, Throttled, UpstreamFault
-from apprproxy.core.events import FlightBegan, FlightEnded, Followed, Trouble
+from apprproxy.core.events import FlightBegan, FlightEnded, Followed, Observer, Trouble
+from apprproxy.core.kind import Kind
 from apprproxy.core.label import OWNER
-from apprproxy.core.model import MAX_DOCUMENT, Expected, Kind
-from apprproxy.core.ports import BlobStore, Elsewhere, Observer, Partial
+from apprproxy.core.model import MAX_DOCUMENT, Expected
+from apprproxy.core.ports.store import BlobStore, Elsewhere, Partial
 from apprproxy.gateway.blame import Blame
 from apprproxy.gateway.flight import Candidate, Flight
 from apprproxy.gateway.turns import Turns, transfers

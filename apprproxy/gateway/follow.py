@@ -13,7 +13,7 @@ from contextlib import aclosing
 from apprproxy.core.errors import Lied, StoreFailed
 from apprproxy.core.label import OWNER
 from apprproxy.core.model import KIB, Verdict
-from apprproxy.core.ports import Held, Readable
+from apprproxy.core.ports.store import Held, Readable
 from apprproxy.gateway.flight import Candidate, Flight, Tried
 from apprproxy.gateway.transfer import Pieces, Stretch
 

@@ -6,7 +6,8 @@ A member that may not be asked is passed over; where none is left the want is re
 from dataclasses import replace
 
 from apprproxy.core.errors import Denied
-from apprproxy.core.model import BlobWant, Kind, NameWant, Place
+from apprproxy.core.kind import Kind
+from apprproxy.core.model import BlobWant, NameWant, Place
 from apprproxy.gateway.member import Member, Members
 
 

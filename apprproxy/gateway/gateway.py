@@ -4,9 +4,10 @@ Faces turn a request into a want and call one of these; nobody here calls a face
 """
 
 from apprproxy.core.errors import NotAllowed, StoreFailed
-from apprproxy.core.events import Trouble
-from apprproxy.core.model import BlobWant, NameWant, Place, Write
-from apprproxy.core.ports import Clock, Held, Observer, Reply
+from apprproxy.core.events import Observer, Trouble
+from apprproxy.core.model import BlobWant, Clock, NameWant, Place, Write
+from apprproxy.core.ports.store import Held
+from apprproxy.core.ports.upstream import Reply
 from apprproxy.gateway.blobs import Blobs
 from apprproxy.gateway.delivery import Delivery, Span
 from apprproxy.gateway.gate import Gate

@@ -11,9 +11,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from apprproxy.core.errors import Shut
-from apprproxy.core.events import SourceOpened, SourceShut
+from apprproxy.core.events import Observer, SourceOpened, SourceShut
 from apprproxy.core.label import Label
-from apprproxy.core.ports import Clock, Observer
+from apprproxy.core.model import Clock
 
 PROBING = 1.0
 """Seconds after which to come back while a probe is under way: how long it will take nobody knows."""

@@ -7,10 +7,11 @@ from dataclasses import replace
 
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import Exhausted, NotOffered, NotThere, Outage, StoreFailed
-from apprproxy.core.events import Trouble
+from apprproxy.core.events import Observer, Trouble
+from apprproxy.core.kind import Kind
 from apprproxy.core.label import OWNER
-from apprproxy.core.model import BlobWant, Descriptor, Expected, Found, Kind, NameWant, Place, Record
-from apprproxy.core.ports import Held, Observer
+from apprproxy.core.model import BlobWant, Descriptor, Expected, Found, NameWant, Place, Record
+from apprproxy.core.ports.store import Held
 from apprproxy.gateway.member import Member
 from apprproxy.gateway.shelf import Shelf
 

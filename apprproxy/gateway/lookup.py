@@ -22,18 +22,11 @@ from apprproxy.core.errors import (
     TooSlow,
     UpstreamFault,
 )
-from apprproxy.core.events import LieCaught, Trouble
+from apprproxy.core.events import LieCaught, Observer, Trouble
 from apprproxy.core.label import OWNER
-from apprproxy.core.model import (
-    Cache,
-    Descriptor,
-    Expected,
-    Found,
-    NameWant,
-    Record,
-    Verdict,
-)
-from apprproxy.core.ports import Clock, Held, Locked, Observer
+from apprproxy.core.model import Cache, Clock, Descriptor, Expected, Found, NameWant, Record, Verdict
+from apprproxy.core.ports.store import Held
+from apprproxy.core.ports.upstream import Locked
 from apprproxy.gateway.fresh import Serve, decide, stale
 from apprproxy.gateway.health import PROBED_BY
 from apprproxy.gateway.landing import FetchManifest, Landing

@@ -6,7 +6,7 @@ from functools import partial
 
 from apprproxy.core.label import OWNER
 from apprproxy.core.model import Found, Terms, Where
-from apprproxy.core.ports import Dialect, Locked, Plan, Reply, Request, Speaks, Upstream
+from apprproxy.core.ports.upstream import Dialect, Locked, Plan, Reply, Request, Speaks, Upstream
 from apprproxy.core.reading import read_by
 from apprproxy.gateway.health import Health
 from apprproxy.gateway.rules import Rules

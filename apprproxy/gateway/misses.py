@@ -8,7 +8,8 @@ import json
 
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import DigestMismatch, NotThere, UpstreamFault
-from apprproxy.core.ports import Brief, Clock, Names
+from apprproxy.core.model import Clock
+from apprproxy.core.ports.store import Brief, Names
 from apprproxy.gateway.fresh import AGAIN_AFTER
 from apprproxy.gateway.member import Member
 

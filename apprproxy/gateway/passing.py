@@ -9,9 +9,9 @@ from contextlib import AbstractAsyncContextManager
 
 from apprproxy.core.digest import Check
 from apprproxy.core.errors import DigestMismatch, Lied, UpstreamFault
-from apprproxy.core.events import LieCaught
+from apprproxy.core.events import LieCaught, Observer
 from apprproxy.core.model import MIB
-from apprproxy.core.ports import Observer, Readable
+from apprproxy.core.ports.store import Readable
 from apprproxy.gateway.fetch import Rest
 from apprproxy.gateway.flight import Candidate
 from apprproxy.gateway.follow import WITHHELD

@@ -3,7 +3,8 @@
 import asyncio
 from dataclasses import dataclass
 
-from apprproxy.core.ports import BlobStore, Brief, Dialect, Held, Index, Names
+from apprproxy.core.ports.store import BlobStore, Brief, Held, Index, Names
+from apprproxy.core.ports.upstream import Dialect
 from apprproxy.gateway.first_seen import FirstSeenDigests
 from apprproxy.gateway.misses import Misses
 

@@ -10,7 +10,8 @@ from dataclasses import replace
 
 from apprproxy.core.errors import Lied, Outage
 from apprproxy.core.model import MIB, Cache, Verdict, decimal_size
-from apprproxy.core.ports import Held, Lane
+from apprproxy.core.ports.store import Held
+from apprproxy.core.ports.upstream import Lane
 from apprproxy.gateway.flight import Candidate, Tried
 from apprproxy.gateway.transfer import Pieces
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from apprproxy.core.model import Verdict
-from apprproxy.core.ports import Held, Readable
+from apprproxy.core.ports.store import Held, Readable
 from apprproxy.gateway.flight import Tried
 
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
-from apprproxy.core.ports import beside
+from apprproxy.core.ports.upstream import beside
 from apprproxy.gateway.member import Member
 
 Share = Callable[[int], int]

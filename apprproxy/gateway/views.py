@@ -5,8 +5,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from apprproxy.core.errors import Denied, Exhausted, Failure, NotHeld, NotOffered, NotThere, StoreFailed, UpstreamFault
-from apprproxy.core.model import Kind, NameWant, Place
-from apprproxy.core.ports import Names
+from apprproxy.core.kind import Kind
+from apprproxy.core.model import NameWant, Place
+from apprproxy.core.ports.store import Names
 from apprproxy.gateway.lookup import Lookups, Named
 from apprproxy.gateway.member import Members
 from apprproxy.gateway.route import home, order

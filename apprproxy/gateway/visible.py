@@ -8,8 +8,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
 from apprproxy.core.errors import Exhausted, StoreFailed, UpstreamFault
-from apprproxy.core.model import BlobWant, Kind, NameWant
-from apprproxy.core.ports import Index
+from apprproxy.core.kind import Kind
+from apprproxy.core.model import BlobWant, NameWant
+from apprproxy.core.ports.store import Index
 from apprproxy.gateway.lookup import Named
 from apprproxy.gateway.member import Member
 

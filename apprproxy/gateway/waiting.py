@@ -6,8 +6,9 @@ from contextlib import suppress
 from typing import Any
 
 from apprproxy.core.errors import Exhausted, Failure, Lied, Moved, NotThere, Outage, StoreFailed, UpstreamFault
-from apprproxy.core.model import MAX_DOCUMENT, BlobWant, Cache, Kind, Verdict
-from apprproxy.core.ports import Held, Readable
+from apprproxy.core.kind import Kind
+from apprproxy.core.model import MAX_DOCUMENT, BlobWant, Cache, Verdict
+from apprproxy.core.ports.store import Held, Readable
 from apprproxy.gateway.delivery import HEADERS_BY, Delivery
 from apprproxy.gateway.flight import Candidate, Flight
 from apprproxy.gateway.follow import Following

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from apprproxy.core.errors import TooSlow, Unreachable, UpstreamFault
-from apprproxy.core.ports import Incoming, Lane, Reply, Request, Upstream
+from apprproxy.core.ports.upstream import Incoming, Lane, Reply, Request, Upstream
 from apprproxy.core.reading import whole
 from apprproxy.gateway.health import Attempt, Health
 

@@ -10,8 +10,9 @@ import orjson
 
 from apprproxy.core.digest import Digest, MalformedDigest
 from apprproxy.core.errors import Lied, NotThere, Outage, UpstreamFault
-from apprproxy.core.model import Kind, NameWant, decimal_size
-from apprproxy.core.ports import Reply, Request
+from apprproxy.core.kind import Kind
+from apprproxy.core.model import NameWant, decimal_size
+from apprproxy.core.ports.upstream import Reply, Request
 from apprproxy.oci.manifest import ACCEPT
 
 JSON = "application/json"

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import DigestMismatch, Lied, NotAllowed, Outage
-from apprproxy.core.model import BlobWant, Descriptor, Expected, Found, Kind, NameWant, Write, decimal_size
-from apprproxy.core.ports import Lane, Plan, Reply, Request
+from apprproxy.core.kind import Kind
+from apprproxy.core.model import BlobWant, Descriptor, Expected, Found, NameWant, Write, decimal_size
+from apprproxy.core.ports.upstream import Lane, Plan, Reply, Request
 from apprproxy.oci.asking import ASK_BY_GET, Asking, length, scope
 from apprproxy.oci.lists import Lists
 from apprproxy.oci.manifest import ACCEPT, children, is_manifest, media_type, stated_type

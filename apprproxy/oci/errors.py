@@ -3,7 +3,7 @@
 import orjson
 
 from apprproxy.core.errors import Failure, Malformed, UnknownPlace
-from apprproxy.core.model import Kind
+from apprproxy.core.kind import Kind
 from apprproxy.face.status import status_of
 
 _UNKNOWN = {

@@ -7,8 +7,8 @@ import orjson
 from semantic_version import Version
 
 from apprproxy.core.errors import Malformed
+from apprproxy.core.kind import Kind
 from apprproxy.core.listing import Base, Command, Facts, Listed
-from apprproxy.core.model import Kind
 from apprproxy.oci import names
 
 _VERSION = re.compile(r"v?(\d{1,9})\.(\d{1,9})(?:\.(\d{1,9}))?([-+][0-9A-Za-z.+-]+)?")

@@ -9,7 +9,7 @@ from apprproxy.core.digest import Digest
 from apprproxy.core.documents import NotADocument, fields
 from apprproxy.core.errors import DigestMismatch, NotOffered, NotThere, Outage
 from apprproxy.core.model import MAX_DOCUMENT, Descriptor, Found, NameWant
-from apprproxy.core.ports import Plan
+from apprproxy.core.ports.upstream import Plan
 from apprproxy.oci import referrers
 from apprproxy.oci.asking import ASK_BY_GET, JSON, Asking
 from apprproxy.oci.manifest import INDEX

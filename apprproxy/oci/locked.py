@@ -6,8 +6,9 @@ import orjson
 
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import Denied
+from apprproxy.core.kind import Kind
 from apprproxy.core.lock import Lock, not_locked
-from apprproxy.core.model import Descriptor, Found, Kind, NameWant
+from apprproxy.core.model import Descriptor, Found, NameWant
 from apprproxy.oci.asking import JSON
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from apprproxy.core.errors import UpstreamFault
 from apprproxy.core.model import BlobWant
-from apprproxy.core.ports import Reply, Request
+from apprproxy.core.ports.upstream import Reply, Request
 from apprproxy.oci.dialect import OciDialect
 
 

@@ -10,7 +10,8 @@ from cachetools import LRUCache
 
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import Exhausted, Failure, NotAllowed
-from apprproxy.core.model import BlobWant, Expected, Kind, NameWant
+from apprproxy.core.kind import Kind
+from apprproxy.core.model import BlobWant, Expected, NameWant
 from apprproxy.face.exchange import Exchange
 from apprproxy.face.headers import DIGESTS, NAMES, about, etag
 from apprproxy.face.places import Places

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from apprproxy.core.digest import Digest
-from apprproxy.core.model import Expected, Kind, NameWant, Place
+from apprproxy.core.kind import Kind
+from apprproxy.core.model import Expected, NameWant, Place
 from apprproxy.core.spelling import Meaning
 from apprproxy.oci import names
 

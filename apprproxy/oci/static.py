@@ -5,8 +5,9 @@ directory of this program is such a layout.
 """
 
 from apprproxy.core.errors import NotThere, Outage, UpstreamFault
-from apprproxy.core.model import BlobWant, Kind
-from apprproxy.core.ports import Lane, Reply, Request
+from apprproxy.core.kind import Kind
+from apprproxy.core.model import BlobWant
+from apprproxy.core.ports.upstream import Lane, Reply, Request
 
 
 class StaticTree:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from apprproxy.core.errors import UnknownPlace
 from apprproxy.core.listing import Listed
-from apprproxy.core.ports import Clock
+from apprproxy.core.model import Clock
 from apprproxy.search.corpus import Hit, Match
 from apprproxy.search.keeper import Keeper
 from apprproxy.search.learning import Learning

@@ -13,10 +13,9 @@ from typing import Protocol
 from cachetools import LRUCache
 
 from apprproxy.core.errors import Denied, Failure, NotOffered, NotThere, StoreFailed
-from apprproxy.core.events import Trouble
+from apprproxy.core.events import Observer, Trouble
 from apprproxy.core.listing import Facts, Listed, ListReader
-from apprproxy.core.model import Cache, NameWant, Place
-from apprproxy.core.ports import Clock, Observer
+from apprproxy.core.model import Cache, Clock, NameWant, Place
 from apprproxy.gateway.gateway import Gateway
 from apprproxy.gateway.lookup import Named
 from apprproxy.search.corpus import Corpus

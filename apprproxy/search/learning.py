@@ -10,9 +10,9 @@ from collections import deque
 from cachetools import LRUCache
 
 from apprproxy.core.errors import Failure
+from apprproxy.core.kind import Kind
 from apprproxy.core.listing import Listed
-from apprproxy.core.model import Kind, NameWant
-from apprproxy.core.ports import Clock
+from apprproxy.core.model import Clock, NameWant
 from apprproxy.gateway.gateway import Gateway
 from apprproxy.search.keeper import Keeper
 

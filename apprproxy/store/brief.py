@@ -7,7 +7,7 @@ so that tests need not sleep; aiocache's own timers only tidy up.
 
 from aiocache import SimpleMemoryCache
 
-from apprproxy.core.ports import Clock
+from apprproxy.core.model import Clock
 
 LIMIT = 10_000
 MAX_VALUE = 64 * 1024

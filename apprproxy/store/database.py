@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from apprproxy.core.errors import StoreFailed
-from apprproxy.core.events import SetAside
-from apprproxy.core.ports import Observer
+from apprproxy.core.events import Observer, SetAside
 from apprproxy.store.schema import bring_up_to_date
 
 PATIENCE = 10.0

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from apprproxy.core.errors import StoreFailed
+from apprproxy.core.events import Observer
 from apprproxy.core.model import Expected
-from apprproxy.core.ports import Claim, Held, Ingest, Observer
-from apprproxy.core.ports import Partial as AnyPartial
+from apprproxy.core.ports.store import Claim, Held, Ingest
+from apprproxy.core.ports.store import Partial as AnyPartial
 from apprproxy.store.cap import Cap
 from apprproxy.store.held import FileHeld
 from apprproxy.store.ingest import DiskIngest, Yard, disk_failed

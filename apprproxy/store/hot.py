@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from cachetools import LRUCache
 
 from apprproxy.core.model import KIB, Expected
-from apprproxy.core.ports import BlobStore, Claim, Held, Ingest, Partial
+from apprproxy.core.ports.store import BlobStore, Claim, Held, Ingest, Partial
 from apprproxy.store.held import MemoryHeld
 
 LARGEST = 256 * KIB

@@ -10,9 +10,8 @@ from cachetools import LRUCache
 
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import Interrupted
-from apprproxy.core.events import Trouble
+from apprproxy.core.events import Observer, Trouble
 from apprproxy.core.model import Expected, Where
-from apprproxy.core.ports import Observer
 from apprproxy.store.ledger import Ledger
 
 REMEMBERED = 50_000

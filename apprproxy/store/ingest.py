@@ -19,9 +19,9 @@ from typing import Any
 
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import DigestMismatch, Lied, NoRoom, OtherSize, StoreFailed
-from apprproxy.core.events import Stored
+from apprproxy.core.events import Observer, Stored
 from apprproxy.core.model import KIB, MAX_PACKED, MIB, Expected
-from apprproxy.core.ports import Held, Observer
+from apprproxy.core.ports.store import Held
 from apprproxy.store.cap import Cap
 from apprproxy.store.held import FileHeld
 from apprproxy.store.part import OpenPart, blob_path, link_unpacked, sync_directory

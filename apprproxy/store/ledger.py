@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from apprproxy.core.digest import Digest
-from apprproxy.core.events import Evicted
-from apprproxy.core.ports import Clock, Observer
+from apprproxy.core.events import Evicted, Observer
+from apprproxy.core.model import Clock
 from apprproxy.store.database import Database, exclusively, translated
 from apprproxy.store.evict import Totals
 from apprproxy.store.generation import Generation

@@ -9,8 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from apprproxy.core.digest import Digest
-from apprproxy.core.model import Expected, Where
-from apprproxy.core.ports import Clock
+from apprproxy.core.model import Clock, Expected, Where
 from apprproxy.store.below import WIDTH
 from apprproxy.store.database import Database
 from apprproxy.store.pinned import extend

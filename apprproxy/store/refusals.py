@@ -17,8 +17,7 @@ from apprproxy.core.digest import Digest, MalformedDigest
 from apprproxy.core.errors import StoreFailed
 from apprproxy.core.events import Event, LieCaught, NameMoved
 from apprproxy.core.label import OWNER
-from apprproxy.core.model import MIB
-from apprproxy.core.ports import Clock
+from apprproxy.core.model import MIB, Clock
 from apprproxy.core.trace import Refusal
 from apprproxy.store.whole import read_whole, write_whole
 

@@ -7,7 +7,7 @@ from apprproxy.core.digest import Digest
 from apprproxy.core.errors import DigestMismatch, Lied, OtherSize
 from apprproxy.core.label import Label
 from apprproxy.core.model import MAX_PACKED, Contribution, Expected
-from apprproxy.core.ports import Held, Readable
+from apprproxy.core.ports.store import Held, Readable
 from apprproxy.store.held import MemoryHeld
 from apprproxy.store.partial import begun
 from apprproxy.store.unpacked import NotGzip, unpacked_digest

@@ -8,7 +8,7 @@ import threading
 import time
 
 from apprproxy.core.digest import Digest
-from apprproxy.core.ports import Clock
+from apprproxy.core.model import Clock
 from apprproxy.store.below import BELOW, BLOBS_BELOW
 
 EVERY = 5.0

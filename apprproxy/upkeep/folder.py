@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from apprproxy.core.ports import Clock
+from apprproxy.core.model import Clock
 from apprproxy.ops.journal import Journal
 from apprproxy.settings import Settings
 from apprproxy.store.holdings import Holdings

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from apprproxy.app import App
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import Failure
-from apprproxy.core.model import BlobWant, Expected, Kind
-from apprproxy.core.ports import Held
+from apprproxy.core.kind import Kind
+from apprproxy.core.model import BlobWant, Expected
+from apprproxy.core.ports.store import Held
 from apprproxy.oci.manifest import DOCKER_LIST, INDEX, media_type
 from apprproxy.store.disk import DiskStore
 from apprproxy.store.holdings import Holdings

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from apprproxy.core.digest import Digest
-from apprproxy.core.model import Kind, Record
+from apprproxy.core.kind import Kind
+from apprproxy.core.model import Record
 from apprproxy.store.removal import Removed
 from apprproxy.upkeep.folder import Folder
 from apprproxy.upkeep.title import Title, records_of

@@ -14,8 +14,9 @@ from itertools import chain
 from apprproxy.app import App
 from apprproxy.app.protocols import PROTOCOLS
 from apprproxy.core.digest import Digest, MalformedDigest
-from apprproxy.core.model import MAX_DOCUMENT, Expected, Kind, NameWant, Place, want_of
-from apprproxy.core.ports import Held
+from apprproxy.core.kind import Kind
+from apprproxy.core.model import MAX_DOCUMENT, Expected, NameWant, Place, want_of
+from apprproxy.core.ports.store import Held
 from apprproxy.core.spelling import Spelling
 from apprproxy.gateway.member import Member
 from apprproxy.ops.logs import logger

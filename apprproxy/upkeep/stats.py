@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from apprproxy.core.model import Kind
+from apprproxy.core.kind import Kind
 from apprproxy.upkeep.folder import Folder
 
 _NO_NAMES = tuple(f"{kind} " for kind in Kind if kind.bodiless)

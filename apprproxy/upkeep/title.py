@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from apprproxy.app.protocols import PROTOCOLS, protocol_of
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import Malformed
-from apprproxy.core.model import Expected, Kind, NameWant, Place, Record
+from apprproxy.core.kind import Kind
+from apprproxy.core.model import Expected, NameWant, Place, Record
 from apprproxy.oci import names as oci
 from apprproxy.store.names import DiskNames
 

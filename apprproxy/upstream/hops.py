@@ -6,7 +6,7 @@ import aiohttp
 from yarl import URL
 
 from apprproxy.core.errors import Forbidden
-from apprproxy.core.ports import Lane, Request
+from apprproxy.core.ports.upstream import Lane, Request
 from apprproxy.upstream.answer import HttpAnswer
 from apprproxy.upstream.guard import MAX_REDIRECTS, Guard, Refused, redact
 from apprproxy.upstream.sessions import Sessions

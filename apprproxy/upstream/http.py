@@ -9,9 +9,11 @@ from contextlib import asynccontextmanager
 from email.utils import parsedate_to_datetime
 
 from apprproxy.core.errors import Outage, Throttled, Unauthorized, UpstreamFault
-from apprproxy.core.events import Asked, CredentialRefused
+from apprproxy.core.events import Asked, CredentialRefused, Observer
 from apprproxy.core.label import Label
-from apprproxy.core.ports import Brief, Clock, Incoming, Observer, Reply, Request
+from apprproxy.core.model import Clock
+from apprproxy.core.ports.store import Brief
+from apprproxy.core.ports.upstream import Incoming, Reply, Request
 from apprproxy.core.reading import whole
 from apprproxy.upstream.accounts import Accounts
 from apprproxy.upstream.answer import HttpAnswer, translated

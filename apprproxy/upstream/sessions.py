@@ -9,7 +9,7 @@ import aiohttp
 from yarl import URL
 
 from apprproxy.core.model import KIB
-from apprproxy.core.ports import Lane, beside
+from apprproxy.core.ports.upstream import Lane, beside
 from apprproxy.upstream.guard import PublicResolver
 from apprproxy.upstream.resolver import OwnThreadsResolver
 

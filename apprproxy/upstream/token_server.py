@@ -7,9 +7,9 @@ import aiohttp
 from yarl import URL
 
 from apprproxy.core.errors import Forbidden, Outage, Unauthorized
-from apprproxy.core.events import Asked
+from apprproxy.core.events import Asked, Observer
 from apprproxy.core.label import Label
-from apprproxy.core.ports import Lane, Observer
+from apprproxy.core.ports.upstream import Lane
 from apprproxy.upstream.answer import translated
 from apprproxy.upstream.auth import MAX_TOKEN_ANSWER, Account, NotAToken, Token, TokenWant, read_token
 from apprproxy.upstream.guard import Guard, Refused

@@ -5,7 +5,7 @@ import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
 
-from apprproxy.core.ports import Brief
+from apprproxy.core.ports.store import Brief
 from apprproxy.upstream.auth import Account, Obtain, Token, TokenWant
 
 Request = Callable[[TokenWant, Account | None], Awaitable[Token]]

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apprproxy.appregistry.list_reader import PackageListReader
+from apprproxy.core.kind import Kind
 from apprproxy.core.listing import Base, Facts, Listed
-from apprproxy.core.model import Kind
 
 LISTS = PackageListReader()
 any_json = st.recursive(

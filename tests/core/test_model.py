@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apprproxy.core.digest import Digest
-from apprproxy.core.model import Expected, Kind, NameWant, Place, want_of
+from apprproxy.core.kind import Kind
+from apprproxy.core.model import Expected, NameWant, Place, want_of
 from tests.core.laws import law
 
 DIGEST = Digest.of(b"content")

@@ -6,10 +6,10 @@ from contextlib import asynccontextmanager
 from yarl import URL
 
 from apprproxy.core.digest import Digest
-from apprproxy.core.events import Event
+from apprproxy.core.events import Event, Observer
 from apprproxy.core.label import Label
 from apprproxy.core.model import BlobWant, Expected, Place
-from apprproxy.core.ports import Observer, Request
+from apprproxy.core.ports.upstream import Request
 from apprproxy.gateway.health import Health, Tolerance
 from apprproxy.gateway.member import Source
 from apprproxy.gateway.watched import Watched

@@ -7,7 +7,7 @@ import pytest
 
 from apprproxy.core.errors import Outage, Shut, Throttled, TooSlow, Unauthorized, Unreachable, UpstreamFault
 from apprproxy.core.events import Event, SourceOpened, SourceShut
-from apprproxy.core.ports import Lane, Request
+from apprproxy.core.ports.upstream import Lane, Request
 from apprproxy.gateway.health import MIRROR, OWNER
 from apprproxy.gateway.watched import Watched
 from tests.fakes import lies

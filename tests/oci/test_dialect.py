@@ -4,8 +4,9 @@ import pytest
 
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import NotAllowed, NotThere, Outage
-from apprproxy.core.model import BlobWant, Expected, Kind, NameWant, Place, Write
-from apprproxy.core.ports import Lane, Reply
+from apprproxy.core.kind import Kind
+from apprproxy.core.model import BlobWant, Expected, NameWant, Place, Write
+from apprproxy.core.ports.upstream import Lane, Reply
 from apprproxy.oci.dialect import OciDialect
 from tests.fakes import lies
 from tests.fakes.content import digest, oci_error, some_bytes

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from apprproxy.core.kind import Kind
 from apprproxy.core.listing import Base, Facts, Listed
-from apprproxy.core.model import Kind
 from apprproxy.oci.list_reader import OciListReader, latest
 
 LISTS = OciListReader()

@@ -7,8 +7,9 @@ import pytest
 
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import NotThere, Outage, UpstreamFault
-from apprproxy.core.model import BlobWant, Expected, Kind, Place
-from apprproxy.core.ports import Reply
+from apprproxy.core.kind import Kind
+from apprproxy.core.model import BlobWant, Expected, Place
+from apprproxy.core.ports.upstream import Reply
 from apprproxy.oci.mirror import OciMirror
 from apprproxy.oci.static import StaticTree
 from apprproxy.store.disk import DiskStore

@@ -7,7 +7,7 @@ from pathlib import Path
 from apprproxy.core.digest import Digest
 from apprproxy.core.events import Event
 from apprproxy.core.model import Expected
-from apprproxy.core.ports import BlobStore, Held
+from apprproxy.core.ports.store import BlobStore, Held
 from apprproxy.store.disk import DiskStore
 from apprproxy.store.place import prepare
 from tests.store.cap import Boundless

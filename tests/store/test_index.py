@@ -7,7 +7,7 @@ import pytest
 
 from apprproxy.core.errors import StoreFailed
 from apprproxy.core.model import Expected, Where
-from apprproxy.core.ports import Index
+from apprproxy.core.ports.store import Index
 from apprproxy.store import membership
 from apprproxy.store.below import WIDTH
 from apprproxy.store.index import DiskIndex

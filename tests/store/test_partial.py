@@ -15,7 +15,7 @@ import pytest
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import DigestMismatch, StoreFailed
 from apprproxy.core.model import Contribution, Expected
-from apprproxy.core.ports import Partial
+from apprproxy.core.ports.store import Partial
 from apprproxy.store.disk import DiskStore
 from apprproxy.store.part import OpenPart
 from apprproxy.store.partial import part_name
