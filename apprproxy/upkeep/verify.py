@@ -125,7 +125,7 @@ def _link(folder: Folder, path: Path) -> Finding | None:
     except FileNotFoundError:
         return _dangling(folder, path)
     except (OSError, MalformedDigest):
-        return _stray(folder, path, "it is no link to a package")
+        return _stray(folder, path, "it is no link to a package; copying a cache must keep symbolic links")
     try:
         holds = str(unpacked_digest(lambda offset, count: os.pread(fd, count, offset)))
     except (NotGzip, OSError) as error:

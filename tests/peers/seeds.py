@@ -14,7 +14,7 @@ LARGE = 4 * 1024 * 1024
 
 def fill_oci(server: Process, folder: Path) -> dict[str, str]:
     """charts/demo 0.1.0, images/multi 1.0 (an index), artifacts/thing 1.0 and referrers; returns digests by name."""
-    package = _chart(folder / "demo", "demo", "0.1.0")
+    package = chart(folder / "demo", "demo", "0.1.0")
     run("helm3", "package", str(package), start=folder).ok()
     run("helm3", "push", "demo-0.1.0.tgz", f"oci://{server.host}/charts", "--plain-http", start=folder).ok()
     layout = write_layout(folder / "layout")
@@ -65,8 +65,8 @@ def fill_artifact(server: Process, folder: Path, *login: str) -> dict[str, str]:
 def fill_app_registry(server: Process, folder: Path) -> dict[str, str]:
     """alice/nginx 0.1.0 and 0.2.0 (helm, channel stable), bob/app 1.0.0 (docker-compose); returns digests by name."""
     for version in ("0.1.0", "0.2.0"):
-        chart = _chart(folder / version, "nginx", version)
-        run("appr", "push", "--channel", "stable", f"{server.url}/alice/nginx", start=chart).ok()
+        work = chart(folder / version, "nginx", version)
+        run("appr", "push", "--channel", "stable", f"{server.url}/alice/nginx", start=work).ok()
     push(server, folder, "docker-compose", "bob/app")
     _, manifest = get(server.host, "/cnr/api/v1/packages/alice/nginx/0.1.0/helm")
     return {"nginx": json.loads(manifest)["content"]["digest"]}
@@ -75,7 +75,7 @@ def fill_app_registry(server: Process, folder: Path) -> dict[str, str]:
 def fill_app_registry_whole(server: Process, folder: Path) -> dict[str, str]:
     """The same, a newer prerelease of alice/nginx, and the other formats: dab in bob/app, kpm in carol/kube."""
     digests = fill_app_registry(server, folder)
-    prerelease = _chart(folder / "prerelease", "nginx", "0.3.0-rc.1")
+    prerelease = chart(folder / "prerelease", "nginx", "0.3.0-rc.1")
     run("appr", "push", "--channel", "beta", f"{server.url}/alice/nginx", start=prerelease).ok()
     push(server, folder, "dab", "bob/app")
     push(server, folder, "kpm", "carol/kube")
@@ -91,7 +91,8 @@ def push(server: Process, folder: Path, media_type: str, package: str) -> None:
     run("appr", "push", "-t", media_type, f"{server.url}/{package}@1.0.0", start=work).ok()
 
 
-def _chart(folder: Path, name: str, version: str) -> Path:
+def chart(folder: Path, name: str, version: str) -> Path:
+    """A chart with one template, in that folder."""
     (folder / "templates").mkdir(parents=True)
     (folder / "Chart.yaml").write_text(
         f"apiVersion: v2\nname: {name}\nversion: {version}\ndescription: for the tests\n"
