@@ -1,5 +1,8 @@
 """Owned names never leave, denied ones are never served, and bytes follow the same rules as names."""
 
+from collections.abc import AsyncIterator
+from typing import Any
+
 import orjson
 import pytest
 
@@ -21,10 +24,17 @@ PATHS = [
 DOWN = lies.page(503)
 
 
-async def company(gateways: Gateways, owner: Registry, stranger: Registry) -> Running:
-    """The stranger stands first wherever it can."""
+@pytest.fixture
+async def mirror() -> AsyncIterator[Registry]:
+    """The stranger's."""
+    async with Registry() as one:
+        yield one
+
+
+async def company(gateways: Gateways, owner: Registry, stranger: Registry, **more: Any) -> Running:
+    """The stranger stands first wherever it can; ``more`` is said of it."""
     return await gateways.start(
-        {"hub": oci(stranger, ns=["hub.test"]), "inner": oci(owner, own=["corp/*"])},
+        {"hub": oci(stranger, ns=["hub.test"], **more), "inner": oci(owner, own=["corp/*"])},
         views={"default": ["hub", "inner"], "both": ["hub", "inner"], "outside": ["hub"]},
     )
 
@@ -32,10 +42,11 @@ async def company(gateways: Gateways, owner: Registry, stranger: Registry) -> Ru
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 @pytest.mark.parametrize("path", PATHS)
 async def test_no_request_for_an_owned_name_reaches_another_upstream(
-    path: str, method: str, registry: Registry, other: Registry, gateways: Gateways
+    path: str, method: str, registry: Registry, other: Registry, mirror: Registry, gateways: Gateways
 ) -> None:
     other.push(APP, "1.0", LAYER)
-    gateway = await company(gateways, registry, other)
+    mirror.add_blob(APP, b"cold")
+    gateway = await company(gateways, registry, other, mirrors=[{"url": mirror.url}])
     for prefix in ("", "both/", "inner/"):
         await gateway.ask(method, f"/v2/{prefix}{path}")
     reached = registry.count()
@@ -43,21 +54,23 @@ async def test_no_request_for_an_owned_name_reaches_another_upstream(
     refused.append(await gateway.ask(method, f"/v2/{path}?ns=hub.test"))
 
     assert [403] * 3 == [got.status for got in refused]
-    assert 0 == other.count()
+    assert (0, 0) == (other.count(), mirror.count())
     assert reached > 0
 
 
-@pytest.mark.parametrize("path", [one for one in PATHS if "manifests" not in one or "1.0" in one])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("path", PATHS)
 async def test_nor_does_one_while_the_owner_is_down(
-    path: str, registry: Registry, other: Registry, gateways: Gateways
+    path: str, method: str, registry: Registry, other: Registry, mirror: Registry, gateways: Gateways
 ) -> None:
     other.push(APP, "1.0", LAYER)
+    mirror.add_blob(APP, b"cold")
     await registry.stop()
-    gateway = await company(gateways, registry, other)
-    failed = [await gateway.get(f"/v2/{prefix}{path}") for prefix in ("", "both/", "inner/")]
+    gateway = await company(gateways, registry, other, mirrors=[{"url": mirror.url}])
+    failed = [await gateway.ask(method, f"/v2/{prefix}{path}") for prefix in ("", "both/", "inner/")]
 
     assert [502] * 3 == [got.status for got in failed]
-    assert 0 == other.count()
+    assert (0, 0) == (other.count(), mirror.count())
 
 
 async def test_the_owners_content_is_served_though_a_stranger_registered_its_name(
