@@ -404,7 +404,10 @@ async def test_a_slow_upstream_does_not_hold_up_the_others(
     registry.push("a/app", "1.0", b"layer")
     gate = Gate()
     other.on["catalog"] = lies.waiting_for(gate)
-    gateway = await gateways.start({"hub": registry, "far": other})
+    gateway = await gateways.start(
+        {"hub": registry, "far": other}, views={"default": ["hub", "far"], "near": ["hub"]}
+    )
+    await find(gateway, "q=app&view=near")
     impatient(gateway.app.search)
     found = await find(gateway, "q=app")
     gate.open()
@@ -417,8 +420,8 @@ async def test_a_hung_upstream_is_waited_for_once_and_not_by_every_search(
 ) -> None:
     registry.push("a/app", "1.0", b"layer")
     other.on["catalog"] = lies.waiting_for(Gate())
-    gateway = await gateways.start({"hub": registry, "far": oci(other, timeouts={"name": "2s"})})
-    gateway.app.search._patience = 1.0
+    gateway = await gateways.start({"hub": registry, "far": oci(other, timeouts={"name": "3s"})})
+    gateway.app.search._patience = 1.5
     begun = time.monotonic()
     for _ in range(4):
         await find(gateway, "q=app")
@@ -429,8 +432,8 @@ async def test_a_hung_upstream_is_waited_for_once_and_not_by_every_search(
     found = await find(gateway, "q=app")
     after_it_failed = time.monotonic() - begun
 
-    assert 0.9 < once < 1.9
-    assert after_it_failed < 0.9
+    assert 1.4 < once < 3.0
+    assert after_it_failed < 1.4
     assert ["far"] == found["missing"]
 
 
