@@ -192,13 +192,16 @@ class AppRegistryDialect:
             raise Outage(self._upstream, f"sent a document that is not what was asked for: {error}", 200) from None
 
     def _check_echo(self, path: Package | Release, manifest: PackageManifest) -> None:
-        """A manifest of something else would fix the wrong name."""
-        if manifest.package != path.package:
-            raise Lied(self._upstream, f"answered for {manifest.package[:80]!r} where {path.package!r} was asked for")
-        if isinstance(path, Release) and not shapes.same_release(path.release, manifest.release):
-            raise Lied(
-                self._upstream, f"answered {manifest.release[:80]!r} where release {path.release!r} was asked for"
-            )
+        """A manifest of something else would fix the wrong name, and what is asked for would be free to move."""
+        asked: list[tuple[str, str, str]] = [(path.package, manifest.package, "")]
+        if isinstance(path, Release):
+            if not shapes.same_release(path.release, manifest.release):
+                asked.append((path.release, manifest.release, "release "))
+            if path.format not in ("", "-"):
+                asked.append((path.format, manifest.format, "format "))
+        for wanted, got, what in asked:
+            if wanted != got:
+                raise Lied(self._upstream, f"answered for {got[:80]!r} where {what}{wanted!r} was asked for")
 
 
 def _found(body: bytes, titles: Mapping[str, Digest] | None = None) -> Found:

@@ -2,10 +2,10 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, FailFast, Field, TypeAdapter, ValidationError
 
 from apprproxy.core.digest import Digest
 from apprproxy.core.documents import NotADocument, elements, listed, parsed
@@ -54,7 +54,7 @@ class PackageManifest(_Shape):
 
 class ListedPackage(_Shape):
     name: Text
-    releases: list[Text] = []
+    releases: Annotated[list[Text], FailFast()] = []
 
 
 class Channel(_Shape):
@@ -67,10 +67,8 @@ class NotTheShape(ValueError):
 
 
 _MANIFEST = TypeAdapter(PackageManifest)
-_MANIFESTS = TypeAdapter(list[PackageManifest])
-_PACKAGES = TypeAdapter(list[ListedPackage])
+_PACKAGE = TypeAdapter(ListedPackage)
 _CHANNEL = TypeAdapter(Channel)
-_CHANNELS = TypeAdapter(list[Channel])
 _OBJECT = TypeAdapter(dict[str, Any])
 
 
@@ -80,14 +78,31 @@ def title_of(package: str, release: str, media_type: str) -> str:
 
 
 def _read(adapter: TypeAdapter[Any], body: bytes) -> Any:
+    return _shaped(adapter, _parsed(body))
+
+
+def _each(adapter: TypeAdapter[Any], body: bytes) -> Iterator[Any]:
+    """Those of a list, one after the other: in one call, what is wrong with each of a million would be told."""
+    found = _parsed(body)
+    if not isinstance(found, list):
+        raise NotTheShape("document: Input should be a valid list")
+    return (_shaped(adapter, one, f"{at}.") for at, one in enumerate(found))
+
+
+def _parsed(body: bytes) -> Any:
     try:
-        return adapter.validate_python(parsed(body))
+        return parsed(body)
     except NotADocument as error:
         raise NotTheShape(str(error)) from None
+
+
+def _shaped(adapter: TypeAdapter[Any], found: Any, at: str = "") -> Any:
+    try:
+        return adapter.validate_python(found)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
-        where = ".".join(map(str, first["loc"])) or "document"
-        raise NotTheShape(f"{where}: {first['msg']}") from None
+        where = at + ".".join(map(str, first["loc"]))
+        raise NotTheShape(f"{where.strip('.') or 'document'}: {first['msg']}") from None
 
 
 def read_manifest(body: bytes) -> PackageManifest:
@@ -96,16 +111,22 @@ def read_manifest(body: bytes) -> PackageManifest:
 
 
 def read_manifests(body: bytes) -> list[PackageManifest]:
-    manifests: list[PackageManifest] = _read(_MANIFESTS, body)
+    """Raises NotTheShape also where one of them is there twice: of which two readers might choose different ones."""
+    manifests: list[PackageManifest] = list(_each(_MANIFEST, body))
+    titles: set[str] = set()
+    for manifest in manifests:
+        if manifest.title in titles:
+            raise NotTheShape(f"{manifest.title[:200]!r} is in it twice")
+        titles.add(manifest.title)
     return manifests
 
 
 def check_packages(body: bytes) -> None:
-    _read(_PACKAGES, body)
+    _check_each(_PACKAGE, body)
 
 
 def check_channels(body: bytes) -> None:
-    _read(_CHANNELS, body)
+    _check_each(_CHANNEL, body)
 
 
 def check_channel(body: bytes) -> None:
@@ -114,6 +135,11 @@ def check_channel(body: bytes) -> None:
 
 def check_object(body: bytes) -> None:
     _read(_OBJECT, body)
+
+
+def _check_each(adapter: TypeAdapter[Any], body: bytes) -> None:
+    for _ in _each(adapter, body):
+        pass
 
 
 def same_release(asked: str, answered: str) -> bool:

@@ -1,6 +1,7 @@
 """JSON as servers send it, read in one strict way: whoever checks a document and whoever uses it see the same.
 
-- What JSON does not have (``NaN``, a number beyond all bounds) is no document, whatever other readers make of it.
+- What readers may take differently is no document: what JSON does not have (``NaN``, a number beyond all bounds), two
+  fields of one name, half a character.
 - The parts of a document are passed on byte for byte: a gateway is not an editor.
 """
 
@@ -9,9 +10,14 @@ import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 _BLANK = re.compile(r"[ \t\n\r]*")
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+"""A half of a character, or two that are one; or, after another backslash, none of both."""
+
+
+T = TypeVar("T")
 
 
 class NotADocument(ValueError):
@@ -21,24 +27,23 @@ class NotADocument(ValueError):
 def parsed(body: bytes) -> Any:
     """Raises NotADocument."""
     with _told():
-        return json.loads(body.decode(), parse_constant=_refused, parse_float=_finite)
+        text = body.decode()
+        value, at = _value(text, _after_blanks(text, 0))
+        if text[_after_blanks(text, at) :]:
+            raise NotADocument("more than one document")
+        return value
 
 
 def elements(body: bytes) -> Iterator[tuple[Any, bytes]]:
     """Those of a list, and each as it came; raises NotADocument, also where it is no list."""
     with _told():
-        yield from _parts(body.decode(), "[", "]", _element)
+        yield from _parts(body.decode(), "[", "]", _value)
 
 
 def fields(body: bytes) -> dict[str, tuple[Any, bytes]]:
-    """Those of an object, and each value as it came, in order; raises NotADocument, also where it is no object or has
-    two fields of one name, of which two readers might choose different ones."""
+    """Those of an object, and each value as it came, in order; raises NotADocument, also where it is no object."""
     with _told():
-        pairs = [pair for pair, _ in _parts(body.decode(), "{", "}", _field)]
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise NotADocument("two fields of one name")
-    return found
+        return _once([pair for pair, _ in _parts(body.decode(), "{", "}", _field)])
 
 
 def listed(elements: Iterable[bytes]) -> bytes:
@@ -71,17 +76,20 @@ def _parts(text: str, begin: str, end: str, part: Callable[[str, int], tuple[Any
         raise NotADocument("more than one document")
 
 
-def _element(text: str, at: int) -> tuple[Any, int]:
-    return _DECODER.raw_decode(text, at)
+def _value(text: str, at: int) -> tuple[Any, int]:
+    value, end = _DECODER.raw_decode(text, at)
+    if _SURROGATE.search(text, at, end):
+        json.dumps(value, ensure_ascii=False).encode()  # raises a ValueError for a half
+    return value, end
 
 
 def _field(text: str, at: int) -> tuple[tuple[str, tuple[Any, bytes]], int]:
-    name, at = _DECODER.raw_decode(text, at)
+    name, at = _value(text, at)
     at = _after_blanks(text, at)
     if not isinstance(name, str) or text[at] != ":":
         raise NotADocument("not JSON")
     first = _after_blanks(text, at + 1)
-    value, at = _DECODER.raw_decode(text, first)
+    value, at = _value(text, first)
     return (name, (value, text[first:at].encode())), at
 
 
@@ -89,6 +97,13 @@ def _after_blanks(text: str, at: int) -> int:
     match = _BLANK.match(text, at)
     assert match is not None
     return match.end()
+
+
+def _once(pairs: list[tuple[str, T]]) -> dict[str, T]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise NotADocument("two fields of one name")
+    return found
 
 
 def _refused(constant: str) -> NoReturn:
@@ -115,4 +130,4 @@ def _told() -> Iterator[None]:
         raise NotADocument("not JSON") from None
 
 
-_DECODER = json.JSONDecoder(parse_constant=_refused, parse_float=_finite)
+_DECODER = json.JSONDecoder(parse_constant=_refused, parse_float=_finite, object_pairs_hook=_once)

@@ -3,9 +3,9 @@
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-import orjson
 from semantic_version import Version
 
+from apprproxy.core.documents import NotADocument, parsed
 from apprproxy.core.errors import Malformed
 from apprproxy.core.kind import Kind
 from apprproxy.core.listing import Base, Command, Facts, Listed
@@ -73,8 +73,8 @@ def _is_repository(text: str) -> bool:
 
 def _strings(document: bytes, field: str) -> list[str]:
     try:
-        answer = orjson.loads(document)
-    except orjson.JSONDecodeError:
+        answer = parsed(document)
+    except NotADocument:
         return []
     found = answer.get(field) if isinstance(answer, dict) else None
     return [one for one in found if isinstance(one, str)] if isinstance(found, list) else []

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 
-import orjson
+from apprproxy.core.documents import parsed
 
 Admits = Callable[[str, str], bool]
 """Does what this member lists under a name count?"""
@@ -16,5 +16,5 @@ def merged_catalogs(catalogs: Iterable[tuple[str, bytes]], admits: Admits) -> tu
 
 
 def _repositories(document: bytes) -> list[str]:
-    answer = orjson.loads(document)
+    answer = parsed(document)
     return (answer.get("repositories") or []) if isinstance(answer, dict) else []

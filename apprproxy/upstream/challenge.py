@@ -8,10 +8,11 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-_WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
-_PARAMETER = re.compile(rf'\s*({_WORD})\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]*))\s*(?:,|$)')
-_SCHEME = re.compile(rf"[\s,]*({_WORD})(?=\s|,|$)")
-_TOKEN68 = re.compile(r"\s*[A-Za-z0-9._~+/-]+=*\s*(?:,|$)")
+_WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
+# possessive, so that what does not match is found out in one pass: an upstream may send thousands of blanks
+_PARAMETER = re.compile(rf'\s*+({_WORD})\s*+=\s*+(?:"((?:[^"\\]|\\.)*+)"|([^\s,"]*+))\s*+(?:,|$)')
+_SCHEME = re.compile(rf"[\s,]*+({_WORD})(?=\s|,|$)")
+_TOKEN68 = re.compile(r"\s*+[A-Za-z0-9._~+/-]++=*+\s*+(?:,|$)")
 _MAX_FIELD = 16 * 1024
 
 

@@ -404,9 +404,7 @@ async def test_a_slow_upstream_does_not_hold_up_the_others(
     registry.push("a/app", "1.0", b"layer")
     gate = Gate()
     other.on["catalog"] = lies.waiting_for(gate)
-    gateway = await gateways.start(
-        {"hub": registry, "far": other}, views={"default": ["hub", "far"], "near": ["hub"]}
-    )
+    gateway = await gateways.start({"hub": registry, "far": other}, views={"default": ["hub", "far"], "near": ["hub"]})
     await find(gateway, "q=app&view=near")
     impatient(gateway.app.search)
     found = await find(gateway, "q=app")

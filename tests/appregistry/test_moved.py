@@ -12,6 +12,7 @@ import yaml
 from tests.appregistry.archives import chart, digest_of, packed, unpacked
 from tests.appregistry.conftest import Start
 from tests.appregistry.gateway import RunningGateway
+from tests.appregistry.registry import Answer
 from tests.appregistry.upstream import Upstream
 
 PACKAGE = "/cnr/api/v1/packages/alice/nginx"
@@ -245,3 +246,54 @@ async def test_a_moved_release_is_held_to_its_first_digest_where_default_leads_t
     got = await gateway.get(f"{PACKAGE}/default/helm/pull")
 
     assert FIRST == unpacked(got.body)
+
+
+@pytest.mark.parametrize(
+    "media_type",
+    [
+        "application/vnd.appr.package-manifest.Helm.v0.json",
+        "application/vnd.appr.package-manifest.helm.v0.json ",
+        "application/vnd.appr.package-manifest.helm.v0+json",
+        "helm2",
+    ],
+)
+async def test_a_release_does_not_move_by_answering_as_another_format(
+    media_type: str, pushed: Upstream, start: Start
+) -> None:
+    gateway = await start({"up": pushed})
+    await gateway.get(PULL)
+    force_push(pushed)
+    pushed.registry.manifests["alice/nginx", "1.0.0", "helm"]["mediaType"] = media_type
+    gateway.clock.advance(120)
+    manifest, pulled = await gateway.get(MANIFEST), await gateway.get(PULL)
+
+    assert digest_of(NOW).hex not in manifest.body.decode()
+    assert FIRST == unpacked(pulled.body)
+
+
+@pytest.mark.parametrize("target", [PACKAGE, f"{PACKAGE}/1.0.0"])
+async def test_a_release_that_is_listed_twice_does_not_move(target: str, pushed: Upstream, start: Start) -> None:
+    """Of the two, a client might choose the one that moved."""
+    gateway = await start({"up": pushed})
+    await gateway.get(target)
+    first = json.dumps(pushed.registry.manifests["alice/nginx", "1.0.0", "helm"])
+    moved = first.replace(digest_of(FIRST).hex, digest_of(NOW).hex)
+    pushed.twist = lambda _: Answer(200, f"[{moved},{first}]".encode())
+    gateway.clock.advance(120)
+    got = await gateway.get(target)
+
+    assert digest_of(NOW).hex not in got.body.decode()
+    assert (200, digest_of(FIRST).hex) == (got.status, shown(json.loads(got.body))["1.0.0"])
+
+
+@pytest.mark.parametrize("field", ['"content"', '"digest"'])
+async def test_a_field_that_stands_twice_does_not_show_what_moved(field: str, pushed: Upstream, start: Start) -> None:
+    gateway = await start({"up": pushed})
+    await gateway.get(MANIFEST)
+    now = digest_of(NOW).hex
+    besides = {'"content"': f'{{"digest": "{now}"}}', '"digest"': f'"{now}"'}[field]
+    first = json.dumps(pushed.registry.manifests["alice/nginx", "1.0.0", "helm"])
+    pushed.twist = lambda _: Answer(200, first.replace(field, f"{field}: {besides}, {field}", 1).encode())
+    gateway.clock.advance(120)
+
+    assert now not in (await gateway.get(MANIFEST)).body.decode()

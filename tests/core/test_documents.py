@@ -89,6 +89,11 @@ REFUSED = {
     "a byte order mark": b"\xef\xbb\xbf[]",
     "too deep": b"[" * 200_000,
     "too deep in an object": b'{"a":' * 200_000,
+    "two fields of one name": b'{"a": 1, "b": 2, "a": 3}',
+    "two fields of one name further inside": b'[{"a": {"b": 1, "b": 2}}]',
+    "half a character": rb'["\ud800"]',
+    "the other half": rb'{"a": "\uDC00 \ud83d"}',
+    "half a character in a name": rb'{"\ud800": 1}',
     "deep, and closed": b"[" * 50_000 + b"]" * 50_000,
 }
 
@@ -100,10 +105,12 @@ def test_what_is_no_document_is_refused_by_every_reader(body: bytes, read: Any) 
         read(body)
 
 
-def test_two_fields_of_one_name_are_refused() -> None:
-    """Of which two readers might choose different ones."""
-    with pytest.raises(NotADocument, match="two fields"):
-        fields(b'{"a": 1, "b": 2, "a": 3}')
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [(rb'["\ud83d\uDE00"]', "\U0001f600"), (rb'["\\ud800"]', r"\ud800"), (rb'["\\\ud83d\ude00"]', "\\\U0001f600")],
+)
+def test_two_halves_are_a_character_and_behind_a_backslash_there_is_none(body: bytes, text: str) -> None:
+    assert [text] == parsed(body) == [one for one, _ in elements(body)]
 
 
 @pytest.mark.parametrize(

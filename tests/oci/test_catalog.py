@@ -327,3 +327,29 @@ async def test_a_catalog_of_nowhere_is_unknown(registry: Registry, gateways: Gat
 
         assert (404, "NAME_UNKNOWN") == (refused.status, refused.code)
     assert 0 == registry.count()
+
+
+@pytest.mark.parametrize("page", ["", "?n=10"])
+async def test_half_a_character_in_a_members_catalog_is_that_members_outage(
+    page: str, registry: Registry, other: Registry, gateways: Gateways
+) -> None:
+    """What one reader takes and the next does not must not end the catalog of the view."""
+    holding(registry, "library/app")
+    other.on["catalog"] = lies.says(200, rb'{"repositories":["far/app"],"x":"\ud800"}', Content_Type="application/json")
+    got = await (await view(gateways, registry, other)).get(f"{CATALOG}{page}")
+
+    assert (200, ["library/app"], "second") == (got.status, listed(got), got.headers["Apprproxy-Partial"])
+
+
+async def test_half_a_character_in_a_tag_list_is_an_outage(registry: Registry, gateways: Gateways) -> None:
+    holding(registry, "library/app")
+    following = '</v2/library/app/tags/list?last=1>; rel="next"'
+    half = rb'{"name":"library/app","tags":["1","\ud800"]}'
+    registry.on["tags"] = lies.in_turn(
+        lies.says(200, half, Content_Type="application/json"),
+        lies.says(200, half, Content_Type="application/json", Link=following),
+    )
+    gateway = await gateways.start({"hub": registry})
+    answers = [await gateway.get("/v2/hub/library/app/tags/list?n=5") for _ in range(2)]
+
+    assert [502, 502] == [got.status for got in answers]

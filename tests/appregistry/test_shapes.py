@@ -1,0 +1,37 @@
+"""What servers send is checked at a cost that does not grow with what is wrong with it."""
+
+import tracemalloc
+from collections.abc import Callable
+
+import pytest
+
+from apprproxy.appregistry import shapes
+
+WRONG = {
+    "manifests that are none": (shapes.read_manifests, b"[" + b"{}," * 20_000 + b"{}]"),
+    "packages that are none": (shapes.check_packages, b"[" + b"{}," * 20_000 + b"{}]"),
+    "channels that are none": (shapes.check_channels, b"[" + b"{}," * 20_000 + b"{}]"),
+    "releases that are none": (shapes.check_packages, b'[{"name":"a/b","releases":[' + b"1," * 20_000 + b"1]}]"),
+}
+
+
+@pytest.mark.parametrize(("read", "body"), WRONG.values(), ids=WRONG)
+def test_a_list_in_which_everything_is_wrong_costs_no_more_than_a_right_one(
+    read: Callable[[bytes], object], body: bytes
+) -> None:
+    tracemalloc.start()
+    try:
+        with pytest.raises(shapes.NotTheShape):
+            read(body)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert most < 4 * 1024 * 1024, "every fault becomes an object of its own"
+
+
+def test_what_is_wrong_is_told_with_its_place() -> None:
+    with pytest.raises(shapes.NotTheShape, match=r"^1\.name: Field required$"):
+        shapes.check_packages(b'[{"name": "a/b"}, {}]')
+    with pytest.raises(shapes.NotTheShape, match=r"^document: Input should be a valid list$"):
+        shapes.check_packages(b'{"name": "a/b"}')
