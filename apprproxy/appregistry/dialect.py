@@ -113,6 +113,8 @@ class AppRegistryDialect:
             reply = yield replace(self._request(path, want.kind, Lane.BLOBS), limit=MAX_PACKED)
         if (fault := self.judge(reply)) is not None:
             raise fault
+        if reply.headers.get("content-type", "").lower().startswith("text/html"):
+            raise Outage(self._upstream, "answered with a page where a package was asked for", reply.status)
         return Found(Descriptor(digest, -1, _GZIP))
 
     def _repository(self, want: NameWant) -> Plan[Found]:

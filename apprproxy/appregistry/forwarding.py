@@ -44,7 +44,7 @@ class Forwarding:
         exchange.found(verdict, upstream)
         headers = {
             **about(verdict, upstream, "no-store"),
-            "Content-Type": reply.headers.get("content-type", "text/plain"),
+            "Content-Type": _fit(reply.headers.get("content-type", "")),
         }
         return await send_body(exchange, reply.status, reply.body, headers)
 
@@ -59,6 +59,11 @@ class Forwarding:
             yield
         finally:
             self._room.release()
+
+
+def _fit(content_type: str) -> str:
+    """A foreign field as it may stand in our answer."""
+    return content_type if content_type.isascii() and content_type.isprintable() and content_type else "text/plain"
 
 
 async def _bounded_body(exchange: Exchange) -> bytes:

@@ -18,6 +18,10 @@ from apprproxy.face.target import Target
 MAX_BODY = 96 * MIB
 """A package of 64 MiB in base64, and what stands around it."""
 
+_MAX_COMMAS = 10_000
+"""In a body that is looked into: what it says of its package is a few fields. Anybody may push, and a million empty
+lists would be a million objects."""
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -87,6 +91,8 @@ def _refuse_misread_prefix(method: str, namespace: str, name: str, places: Place
 
 def _pushed(package: str, body: bytes) -> tuple[str, ...]:
     """The release that a push body names; its first-seen digest begins anew."""
+    if body.count(b",") > _MAX_COMMAS:
+        raise Malformed("the body has too many fields for a package's")
     try:
         fields = orjson.loads(body)
         release, media_type = fields["release"], fields.get("media_type") or "kpm"

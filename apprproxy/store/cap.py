@@ -8,8 +8,8 @@ from apprproxy.core.digest import Digest
 class Cap(Protocol):
     """Blocking; shared by all processes of a cache. ``part`` is the name of a file in ``ingest/``."""
 
-    def reserve(self, part: str, total: int) -> None:
-        """The file may grow to so many bytes in all; raises NoRoom."""
+    def reserve(self, part: str, total: int, due: int | None = None) -> None:
+        """The file may grow to so many bytes in all; raises NoRoom, also where what is ``due`` in the end has none."""
         ...
 
     def keep(self, part: str, digest: Digest, size: int, unpacked: Digest | None) -> None:

@@ -2,7 +2,7 @@
 
 - Hashing and writing leave the event loop in pieces of ``PIECE`` bytes, one at a time and in order, while the next
   piece arrives.
-- Room is reserved before a byte is written.
+- Room is reserved before a byte is written, for about as much as has come: an announcement alone evicts nothing.
 - The descriptor is closed by whoever uses it last, which after a cancellation is a thread: closed under it, its number
   would be given to the next file, and the late write would land there.
 """
@@ -32,7 +32,8 @@ EAGER = 128 * KIB
 """Handed over at once while the thread has nothing to do, for those who read along with a slow source."""
 
 STEP = 64 * MIB
-"""Reserved at a time for bytes whose number nobody has announced."""
+"""Reserved at a time at the most."""
+FIRST_STEP = MIB
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +129,8 @@ class DiskIngest:
 
     def _reserve(self, total: int) -> None:
         if total > self._reserved:
-            self._reserved = self.due if self.due is not None else min(total + STEP, self.limit)
-            self._yard.cap.reserve(self._part.path.name, self._reserved)
+            self._reserved = min(total + min(max(total, FIRST_STEP), STEP), max(total, self.limit))
+            self._yard.cap.reserve(self._part.path.name, self._reserved, self.due)
 
     async def verify(self) -> Held:
         if self._held is None:

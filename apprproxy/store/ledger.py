@@ -67,19 +67,21 @@ class Ledger:
 
     # --- what is on its way in
 
-    def reserve(self, part: str, total: int) -> None:
+    def reserve(self, part: str, total: int, due: int | None = None) -> None:
         """The file may grow to ``total`` bytes in all; less than before changes nothing. Evicts what must go; raises
-        NoRoom, and evicts no blob, where that would not do."""
-        while not self._reserved(part, total):
+        NoRoom, and evicts no blob, where that would not do, or not for the bytes that are ``due`` in the end."""
+        while not self._reserved(part, total, due or 0):
             pass
 
-    def _reserved(self, part: str, total: int) -> bool:
+    def _reserved(self, part: str, total: int, due: int) -> bool:
         """One step, so that others get their turn while many small blobs make room for a large one."""
         with self.database.transaction() as db:
             row = db.execute("SELECT size FROM parts WHERE part = ?", (part,)).fetchone()
             if row is not None and row[0] >= total:
                 return True
-            made = self._room.make(db, total - (row[0] if row else 0), self._now(), part)
+            there = row[0] if row else 0
+            self._room.check(db, due - there, self._now(), part)
+            made = self._room.make(db, total - there, self._now(), part)
             if made.enough:
                 count_part(db, part, total, self._now())
         self._tell(made)

@@ -54,11 +54,7 @@ class Partials:
     def give_up(self, db: sqlite3.Connection, short: int, wanted: str = "") -> bool:
         """Remove orphans of so many bytes, those first that nobody came back for longest; says whether that was done.
         None goes where not even all would do."""
-        orphans = []
-        for part, size in db.execute("SELECT part, size FROM parts WHERE part != ?", (wanted,)).fetchall():
-            with _unlocked(self._ingest / part) as found:
-                if found is not None:
-                    orphans.append((found.st_mtime, part, size))
+        orphans = self._orphans(db, wanted)
         if sum(size for _, _, size in orphans) < short:
             return False
         for _, part, size in sorted(orphans):
@@ -67,6 +63,19 @@ class Partials:
                     self._drop(db, part)
                     short -= size
         return short <= 0
+
+    def orphaned(self, db: sqlite3.Connection, wanted: str = "") -> int:
+        """Bytes of all of them."""
+        return sum(size for _, _, size in self._orphans(db, wanted))
+
+    def _orphans(self, db: sqlite3.Connection, wanted: str) -> list[tuple[float, str, int]]:
+        """When each was last written to, its name, its size."""
+        orphans = []
+        for part, size in db.execute("SELECT part, size FROM parts WHERE part != ?", (wanted,)).fetchall():
+            with _unlocked(self._ingest / part) as found:
+                if found is not None:
+                    orphans.append((found.st_mtime, part, size))
+        return orphans
 
     def _drop(self, db: sqlite3.Connection, part: str) -> None:
         self._remove(self._ingest / part)

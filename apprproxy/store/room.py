@@ -36,6 +36,14 @@ class Room:
         self._partials = partials
         self._uses = uses
 
+    def check(self, db: sqlite3.Connection, more: int, now: float, part: str) -> None:
+        """Could room be made for so many? Nothing goes; raises NoRoom."""
+        if self._short(db, more) <= _totals(db).evictable:
+            return
+        self._partials.settle(db, now, part)
+        if self._short(db, more) > _totals(db).evictable + self._partials.orphaned(db, part):
+            raise no_room(more, self._max_size)
+
     def make(self, db: sqlite3.Connection, more: int, now: float, part: str) -> Made:
         """For so many more bytes of the part. Raises NoRoom before any blob has gone."""
         if not self._short(db, more):

@@ -22,6 +22,8 @@ REALMS = {
 }
 """Token servers that well-known registries keep on another host."""
 
+_NOT_PUBLIC = [ipaddress.ip_network(text) for text in ("192.0.0.0/24", "192.88.99.0/24", "fec0::/10", "3fff::/20")]
+"""What Python 3.11 takes for public: protocol assignments, 6to4 relays, site-local, documentation."""
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
@@ -117,7 +119,7 @@ def inner(address: str) -> bool:
             embedded = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
         if embedded is not None:
             return inner(str(embedded))
-    return not ip.is_global or ip.is_multicast or ip.is_reserved
+    return not ip.is_global or ip.is_multicast or ip.is_reserved or any(ip in network for network in _NOT_PUBLIC)
 
 
 def refuse_inner_literal(host: str, what: str, key: str) -> None:

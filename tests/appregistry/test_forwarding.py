@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import AsyncExitStack
+from types import SimpleNamespace
 
 import pytest
 
@@ -10,7 +11,7 @@ from apprproxy.core.errors import StoreFailed
 from apprproxy.store.names import DiskNames
 from tests.appregistry.conftest import Start
 from tests.appregistry.upstream import Upstream
-from tests.fakes.raw import wire
+from tests.fakes.raw import answering, wire
 
 PUSH = "/cnr/api/v1/packages/alice/nginx"
 UNFINISHED = f"POST {PUSH} HTTP/1.1\r\nHost: gateway\r\nContent-Length: 1000\r\n\r\nbegun"
@@ -45,3 +46,23 @@ async def test_a_push_that_was_taken_is_no_failure_because_the_cache_cannot_be_w
 
     assert 1 == len(upstream.bodies)
     assert 500 != got.status
+
+
+async def test_a_content_type_that_cannot_be_sent_does_not_end_a_push(start: Start) -> None:
+    said = b"HTTP/1.1 200 OK\r\nContent-Type: text/html; x=\x01\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}"
+    async with answering(said) as url:
+        gateway = await start({"up": SimpleNamespace(url=url)}, writes="pass")
+        got = await gateway.get(PUSH, "POST", body=b"{}")
+
+    assert (200, b"{}", "text/plain") == (got.status, got.body, got.headers["Content-Type"])
+
+
+async def test_a_push_of_ten_thousand_nothings_is_refused_before_it_is_looked_into(
+    start: Start, upstream: Upstream
+) -> None:
+    gateway = await start({"up": upstream}, writes="pass")
+    got = await gateway.get(PUSH, "POST", body=b'{"release":"1","z":[' + b"[]," * 10_001 + b"[]]}")
+
+    assert 400 == got.status
+    assert "too many fields" in got.json["message"]
+    assert 0 == upstream.count()

@@ -2,7 +2,8 @@
 
 from tests.appregistry.archives import chart, digest_of, packed, unpacked
 from tests.appregistry.conftest import Start
-from tests.appregistry.upstream import Upstream
+from tests.appregistry.registry import Answer
+from tests.appregistry.upstream import Upstream, running
 
 TAR = chart("1.0.0")
 DIGEST = digest_of(TAR).hex
@@ -31,3 +32,16 @@ async def test_a_package_is_there_under_both_names_that_have_it(start: Start, up
 
     assert [200] * 3 == [answer.status for answer in answers]
     assert {TAR} == {unpacked(answer.body) for answer in answers}
+
+
+async def test_a_page_with_200_does_not_open_a_package_that_came_from_elsewhere(
+    start: Start, upstream: Upstream
+) -> None:
+    upstream.registry.push("alice/nginx", "1.0.0", "helm", packed(TAR))
+    async with running() as sick:
+        sick.twist = lambda _: Answer(200, b"<html>Down for maintenance</html>", "text/html; charset=utf-8")
+        gateway = await start({"up": upstream, "sick": sick})
+        held = await gateway.get(blob("alice/nginx"))
+        got = await gateway.get(f"/sick{blob('x/y')}")
+
+    assert (200, 502) == (held.status, got.status)

@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import StoreFailed
 from apprproxy.core.lock import written
+from apprproxy.core.model import MIB
 from tests.fakes import lies
 from tests.fakes.clock import Gate, until
 from tests.fakes.content import digest, some_bytes
@@ -19,7 +21,6 @@ from tests.fakes.ranged import by_range, stopping_at
 from tests.fakes.registry import Registry
 from tests.fakes.tree import tree
 
-MIB = 1024 * 1024
 LARGE = some_bytes(40 * MIB)
 SECRET = some_bytes(300_000, seed="secret")
 
@@ -168,3 +169,34 @@ async def test_an_index_that_cannot_be_read_breaks_no_pull(registry: Registry, g
 
     assert 200 == warm.status
     assert [(200, SECRET), (200, content), (200, LARGE[:MIB])] == [(one.status, one.body) for one in (again, tag, cold)]
+
+
+def announcing(size: int, begin: bytes) -> lies.Behaviour:
+    """So long a body; then the connection goes."""
+
+    async def answer(request: web.BaseRequest, honest: lies.Honest) -> web.StreamResponse:
+        response = web.StreamResponse()
+        response.content_length = size
+        await response.prepare(request)
+        await response.write(begin)
+        return await lies.cut_off(0)(request, honest)
+
+    return answer
+
+
+async def test_a_length_that_is_only_announced_evicts_nothing(
+    registry: Registry, other: Registry, gateways: Gateways
+) -> None:
+    held = [some_bytes(5 * MIB, seed=str(number)) for number in range(10)]
+    for content in held:
+        registry.add_blob("library/app", content)
+    other.on["blob"] = announcing(64 * MIB, b"x" * 200_000)
+    gateway = await gateways.start({"hub": registry, "far": other}, max_size="64MiB")
+    for content in held:
+        await gateway.get(f"/v2/hub/library/app/blobs/{digest(content)}")
+    await gateway.at_rest()
+    got = await gateway.get(f"/v2/far/library/app/blobs/{digest(b'never')}")
+    await gateway.at_rest()
+
+    assert 502 == got.status
+    assert 10 == len(gateway.blobs)

@@ -40,7 +40,7 @@ class Full(Boundless):
         self.at = at
         self.relieved = 0
 
-    def reserve(self, part: str, total: int) -> None:
+    def reserve(self, part: str, total: int, due: int | None = None) -> None:
         if self.at == "reserve":
             raise NoRoom("the cap is reached")
 

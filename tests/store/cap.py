@@ -6,7 +6,7 @@ from apprproxy.core.digest import Digest
 class Boundless:
     """Implements Cap."""
 
-    def reserve(self, part: str, total: int) -> None:
+    def reserve(self, part: str, total: int, due: int | None = None) -> None:
         pass
 
     def keep(self, part: str, digest: Digest, size: int, unpacked: Digest | None) -> None:

@@ -55,6 +55,23 @@ def test_more_than_the_cap_is_refused_and_costs_no_blob(cache: Cache) -> None:
     assert Totals(1, 300, 0, 0) == cache.ledger.totals()
 
 
+def test_what_will_not_fit_in_the_end_is_refused_at_the_beginning_and_costs_no_blob(cache: Cache) -> None:
+    cache.put("a", 300)
+    with pytest.raises(NoRoom):
+        cache.ledger.reserve("b.part", 100, due=CAP + 1)
+    cache.ledger.reserve("b.part", 100, due=CAP)
+
+    assert "a" == cache.holds("a")
+    assert 100 == cache.ledger.totals().reserved
+
+
+def test_what_is_due_counts_from_what_is_there(cache: Cache) -> None:
+    cache.ledger.reserve("a.part", 600)
+    cache.ledger.reserve("a.part", 700, due=CAP)
+    with pytest.raises(NoRoom):
+        cache.ledger.reserve("b.part", 100, due=CAP - 600)
+
+
 def test_what_is_arriving_is_not_evicted(cache: Cache) -> None:
     cache.ledger.reserve("a.part", 600)
     with pytest.raises(NoRoom):
