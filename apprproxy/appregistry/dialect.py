@@ -1,6 +1,7 @@
 """App Registry as spoken to an upstream: what to ask, and what the answer means. No I/O.
 
-An authoritative *no* is a JSON error with a code, flat (appr, cnr) or wrapped in ``error`` (Quay); HTML is an outage.
+An authoritative *no* is a JSON error with a code of the protocol's, flat (appr, cnr) or wrapped in ``error`` (Quay);
+HTML is an outage.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +15,7 @@ from apprproxy.appregistry.paths import Blob, Channels, Package, Packages, Path,
 from apprproxy.appregistry.resolve import NotARange, resolve
 from apprproxy.appregistry.shapes import NotTheShape, PackageManifest
 from apprproxy.core.digest import Digest
+from apprproxy.core.documents import NotADocument, parsed
 from apprproxy.core.errors import Lied, NotThere, Outage, UpstreamFault
 from apprproxy.core.kind import Kind
 from apprproxy.core.model import MAX_PACKED, BlobWant, Descriptor, Expected, Found, NameWant, Write
@@ -21,6 +23,25 @@ from apprproxy.core.ports.upstream import Lane, Plan, Reply, Request
 
 _JSON = "application/json"
 _GZIP = "application/x-gzip"
+_NO_STATUS = {400, 401, 403, 404, 405, 409, 410, 422}
+_NO_CODES = {
+    "channel-not-found",
+    "forbidden",
+    "invalid-parameters",
+    "invalid-release",
+    "invalid-usage",
+    "invalid-version",
+    "package-exists",
+    "package-not-found",
+    "package-release-not-found",
+    "package-version-not-found",
+    "resource-in-use",
+    "resource-not-found",
+    "unauthorized-access",
+    "unsupported",
+}
+"""The words of appr, cnr and Quay. What stands before them speaks JSON as well, and a balancer's ``NoSuchBucket`` would
+hand the name to the next member of a view."""
 
 
 class AppRegistryDialect:
@@ -59,8 +80,10 @@ class AppRegistryDialect:
     def judge(self, reply: Reply) -> UpstreamFault | None:
         if reply.status == 200:
             return None
+        if reply.status == 508:
+            return Outage(self._upstream, "leads back to this gateway: requests would go round in a circle", 508)
         error = _error(reply.body)
-        if error is not None and 400 <= reply.status < 500:
+        if error is not None and reply.status in _NO_STATUS:
             try:
                 flat = orjson.dumps(error)
             except orjson.JSONEncodeError:  # nested deeper than it writes
@@ -211,13 +234,14 @@ def _found(body: bytes, titles: Mapping[str, Digest] | None = None) -> Found:
 
 
 def _error(body: bytes) -> dict[str, Any] | None:
-    """The error object, flat; None where the body is not one."""
+    """The error object of a *no*, flat; None where the body is none."""
     try:
-        document = orjson.loads(body)
-    except orjson.JSONDecodeError:
+        document = parsed(body)
+    except NotADocument:
         return None
     if not isinstance(document, dict):
         return None
     inner = document.get("error")
     error = inner if isinstance(inner, dict) else document
-    return error if isinstance(error.get("code"), str) else None
+    code = error.get("code")
+    return error if isinstance(code, str) and code in _NO_CODES else None

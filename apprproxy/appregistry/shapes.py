@@ -13,6 +13,9 @@ from apprproxy.core.documents import NotADocument, elements, listed, parsed
 _SHORT = re.compile(r"application/vnd\.[a-z]+\.package-manifest\.(.+)\.v\d+\.json")
 _SEMVER = re.compile(r"\d+\.\d+\.\d+(?:[-+].*)?")
 
+MAX_MANIFESTS = 5000
+"""Of a package: all formats of all its releases. The first digest of each is kept for good."""
+
 Text = Annotated[str, Field(min_length=1, max_length=512)]
 
 
@@ -112,13 +115,13 @@ def read_manifest(body: bytes) -> PackageManifest:
 
 def read_manifests(body: bytes) -> list[PackageManifest]:
     """Raises NotTheShape also where one of them is there twice: of which two readers might choose different ones."""
-    manifests: list[PackageManifest] = list(_each(_MANIFEST, body))
-    titles: set[str] = set()
-    for manifest in manifests:
-        if manifest.title in titles:
+    manifests: dict[str, PackageManifest] = {}
+    for manifest in _each(_MANIFEST, body):
+        if manifests.setdefault(manifest.title, manifest) is not manifest:
             raise NotTheShape(f"{manifest.title[:200]!r} is in it twice")
-        titles.add(manifest.title)
-    return manifests
+        if len(manifests) > MAX_MANIFESTS:
+            raise NotTheShape(f"it has more than {MAX_MANIFESTS} manifests")
+    return list(manifests.values())
 
 
 def check_packages(body: bytes) -> None:

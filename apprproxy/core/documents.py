@@ -2,6 +2,8 @@
 
 - What readers may take differently is no document: what JSON does not have (``NaN``, a number beyond all bounds), two
   fields of one name, half a character.
+- What it costs to read is bounded by the number of its values: a list of a million empty lists is small, and takes
+  seconds that no thread gives away.
 - The parts of a document are passed on byte for byte: a gateway is not an editor.
 """
 
@@ -11,6 +13,11 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NoReturn, TypeVar
+
+MAX_VALUES = 1_000_000
+"""About as many as 8 MiB of releases or of tags have."""
+MAX_ELEMENTS = 250_000
+"""Of a list that is taken apart: packages and referrers take some dozens of bytes each."""
 
 _BLANK = re.compile(r"[ \t\n\r]*")
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
@@ -27,7 +34,7 @@ class NotADocument(ValueError):
 def parsed(body: bytes) -> Any:
     """Raises NotADocument."""
     with _told():
-        text = body.decode()
+        text = _text(body)
         value, at = _value(text, _after_blanks(text, 0))
         if text[_after_blanks(text, at) :]:
             raise NotADocument("more than one document")
@@ -37,13 +44,13 @@ def parsed(body: bytes) -> Any:
 def elements(body: bytes) -> Iterator[tuple[Any, bytes]]:
     """Those of a list, and each as it came; raises NotADocument, also where it is no list."""
     with _told():
-        yield from _parts(body.decode(), "[", "]", _value)
+        yield from _counted(_parts(_text(body), "[", "]", _value))
 
 
 def fields(body: bytes) -> dict[str, tuple[Any, bytes]]:
     """Those of an object, and each value as it came, in order; raises NotADocument, also where it is no object."""
     with _told():
-        return _once([pair for pair, _ in _parts(body.decode(), "{", "}", _field)])
+        return _once([pair for pair, _ in _parts(_text(body), "{", "}", _field)])
 
 
 def listed(elements: Iterable[bytes]) -> bytes:
@@ -54,6 +61,19 @@ def listed(elements: Iterable[bytes]) -> bytes:
 def composed(fields: Mapping[str, bytes]) -> bytes:
     """The object, likewise."""
     return b"{" + b",".join(json.dumps(name).encode() + b":" + raw for name, raw in fields.items()) + b"}"
+
+
+def _text(body: bytes) -> str:
+    if sum(map(body.count, (b",", b"[", b"{"))) > MAX_VALUES:
+        raise NotADocument(f"of more than {MAX_VALUES} values")
+    return body.decode()
+
+
+def _counted(parts: Iterator[T]) -> Iterator[T]:
+    for number, part in enumerate(parts):
+        if number == MAX_ELEMENTS:
+            raise NotADocument(f"of more than {MAX_ELEMENTS} elements")
+        yield part
 
 
 def _parts(text: str, begin: str, end: str, part: Callable[[str, int], tuple[Any, int]]) -> Iterator[tuple[Any, bytes]]:

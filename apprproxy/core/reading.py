@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import TypeVar
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import ParamSpec, TypeVar
 
 from apprproxy.core.errors import Outage
 from apprproxy.core.model import KIB
@@ -11,8 +13,10 @@ from apprproxy.core.ports.upstream import Incoming, Reply
 LARGE = 64 * KIB
 """Bytes that take about a millisecond to parse. Documents are up to 8 MiB."""
 
-A = TypeVar("A")
 T = TypeVar("T")
+P = ParamSpec("P")
+
+_READERS = ThreadPoolExecutor(2, "documents")
 
 
 async def whole(name: str, incoming: Incoming, limit: int) -> Reply:
@@ -25,6 +29,20 @@ async def whole(name: str, incoming: Incoming, limit: int) -> Reply:
     return Reply(incoming.status, incoming.headers, bytes(body))
 
 
-async def read_by(read: Callable[[A], T], document: A, *, size: int) -> T:
-    """What ``read`` makes of it: in a thread where it is large."""
-    return read(document) if size < LARGE else await asyncio.to_thread(read, document)
+async def aside(read: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """In a thread that does nothing else: long documents must not take those that files are read in."""
+    return await asyncio.get_running_loop().run_in_executor(_READERS, partial(read, *args, **kwargs))
+
+
+async def in_turn(turn: asyncio.Lock, read: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """The same, one at a time for each ``turn``, which lasts until it has been read even if its caller has gone."""
+    await turn.acquire()
+    reading = asyncio.ensure_future(aside(read, *args, **kwargs))
+    reading.add_done_callback(partial(_end, turn))
+    return await asyncio.shield(reading)
+
+
+def _end(turn: asyncio.Lock, reading: asyncio.Future[T]) -> None:
+    turn.release()
+    if not reading.cancelled():
+        reading.exception()  # it may be that nobody waits to be told

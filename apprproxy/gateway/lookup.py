@@ -231,7 +231,7 @@ class Lookups:
         """What the owner says, which may contradict itself. A list of everything may be empty but is never gone: who
         had one and has none now fails, so that what it had does not disappear without a word."""
         try:
-            return await ask(member.upstream, member.dialect.lookup(want))
+            return await ask(member, member.dialect.lookup(want))
         except DigestMismatch as lie:
             self._observer(LieCaught(member.name, OWNER, lie.expected, lie.got, lie.sentence))
             raise

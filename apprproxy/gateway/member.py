@@ -1,13 +1,13 @@
 """One upstream as the gateway deals with it: a place to ask, how to speak to it, on which terms, and its mirrors."""
 
+import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass, field, replace
 
 from apprproxy.core.label import OWNER
 from apprproxy.core.model import Found, Terms, Where
 from apprproxy.core.ports.upstream import Dialect, Locked, Plan, Reply, Request, Speaks, Upstream
-from apprproxy.core.reading import read_by
+from apprproxy.core.reading import LARGE, in_turn
 from apprproxy.gateway.health import Health
 from apprproxy.gateway.rules import Rules
 
@@ -31,7 +31,7 @@ class Member:
     """``identity`` changes with the place and the account behind the name: what one account may see, another may not.
     ``mirrors`` are for bytes by digest only. ``locked`` has its names, where those are not taken from itself.
     ``private`` says that we have an account there: what it opens, a mirror must not. ``connections`` is how many of
-    each lane it may have."""
+    each lane it may have. ``reading`` is held while a long document of its is taken apart."""
 
     upstream: Upstream
     dialect: Dialect
@@ -43,6 +43,7 @@ class Member:
     locked: Locked | None = None
     private: bool = False
     connections: int = 32
+    reading: asyncio.Lock = field(default_factory=asyncio.Lock, compare=False)
 
     @property
     def name(self) -> str:
@@ -68,14 +69,15 @@ def trail(headers: Mapping[str, str]) -> str:
     return text if len(text) <= MAX_TRAIL and text.isascii() and text.isprintable() else ""
 
 
-async def ask(upstream: Upstream, plan: Plan[Found]) -> Found:
+async def ask(member: Member, plan: Plan[Found]) -> Found:
     """Carry out a plan's requests until it returns; raises UpstreamFault."""
     before = ""
     step = _next(plan)
     while isinstance(step, Request):
-        reply = await upstream.send(step)
+        reply = await member.upstream.send(step)
         before = trail(reply.headers)
-        step = await read_by(partial(_next, plan), reply, size=len(reply.body))
+        long = len(reply.body) >= LARGE
+        step = await in_turn(member.reading, _next, plan, reply) if long else _next(plan, reply)
     return replace(step, before=before)
 
 

@@ -1,10 +1,10 @@
 """Where what is known and held is kept, as the use case sees it."""
 
-import asyncio
 from dataclasses import dataclass
 
 from apprproxy.core.ports.store import BlobStore, Brief, Held, Index, Names
 from apprproxy.core.ports.upstream import Dialect
+from apprproxy.core.reading import aside
 from apprproxy.gateway.first_seen import FirstSeenDigests
 from apprproxy.gateway.misses import Misses
 
@@ -22,5 +22,5 @@ class Shelf:
 
     async def link(self, dialect: Dialect, held: Held) -> None:
         """Write down what a document names by digest."""
-        if children := await asyncio.to_thread(dialect.children, await held.read()):
+        if children := await aside(dialect.children, await held.read()):
             await self.index.link(held.digest, children)

@@ -6,9 +6,8 @@ A 404 is an authoritative *no* only with an OCI error code; a load balancer's pa
 import re
 from collections.abc import Mapping
 
-import orjson
-
 from apprproxy.core.digest import Digest, MalformedDigest
+from apprproxy.core.documents import NotADocument, parsed
 from apprproxy.core.errors import Lied, NotThere, Outage, UpstreamFault
 from apprproxy.core.kind import Kind
 from apprproxy.core.model import NameWant, decimal_size
@@ -34,6 +33,8 @@ class Asking:
         """What an answer other than the one hoped for means; None for a success."""
         if reply.status in (200, 206):
             return None
+        if reply.status == 508:
+            return Outage(self._upstream, "leads back to this gateway: requests would go round in a circle", 508)
         code, message = _error(reply.body)
         if reply.status == 403 and code:
             return NotThere(self._upstream, f"denies it: {code} {message}".rstrip(), 403)
@@ -86,9 +87,9 @@ def length(reply: Reply) -> int:
 def _error(body: bytes) -> tuple[str, str]:
     """The first error's code and message (distribution specification, "Error codes"); empty where there is none."""
     try:
-        first = orjson.loads(body)["errors"][0]
+        first = parsed(body)["errors"][0]
         code, message = first["code"], first.get("message")
-    except (orjson.JSONDecodeError, LookupError, TypeError, AttributeError):
+    except (NotADocument, LookupError, TypeError, AttributeError):
         return "", ""
     if not isinstance(code, str) or not re.fullmatch(r"[A-Z_]{1,40}", code):
         return "", ""

@@ -3,9 +3,8 @@
 import re
 from collections.abc import Iterator
 
-import orjson
-
 from apprproxy.core.digest import Digest, MalformedDigest
+from apprproxy.core.documents import NotADocument, parsed
 from apprproxy.core.model import Expected
 
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -27,8 +26,8 @@ def stated_type(field: str) -> str:
 def is_manifest(content: bytes) -> bool:
     """Could this be a manifest at all? For answers that no digest vouches for: a login page with 200 is none."""
     try:
-        manifest = orjson.loads(content)
-    except orjson.JSONDecodeError:
+        manifest = parsed(content)
+    except NotADocument:
         return False
     return isinstance(manifest, dict) and ("schemaVersion" in manifest or "mediaType" in manifest)
 
@@ -36,8 +35,8 @@ def is_manifest(content: bytes) -> bool:
 def media_type(content: bytes) -> str:
     """The ``mediaType`` it states, else what its fields imply (image specification, manifest.md and image-index.md)."""
     try:
-        manifest = orjson.loads(content)
-    except orjson.JSONDecodeError:
+        manifest = parsed(content)
+    except NotADocument:
         return "application/octet-stream"
     if not isinstance(manifest, dict):
         return "application/octet-stream"
@@ -56,8 +55,8 @@ _MAX_CHILDREN = 10_000
 def children(content: bytes) -> tuple[Expected, ...]:
     """What a manifest or an index has of its own: config, layers, manifests. Its subject is another's."""
     try:
-        manifest = orjson.loads(content)
-    except orjson.JSONDecodeError:
+        manifest = parsed(content)
+    except NotADocument:
         return ()
     if not isinstance(manifest, dict):
         return ()

@@ -16,6 +16,7 @@ from apprproxy.core.errors import Denied, Failure, NotOffered, NotThere, StoreFa
 from apprproxy.core.events import Observer, Trouble
 from apprproxy.core.listing import Facts, Listed, ListReader
 from apprproxy.core.model import Cache, Clock, NameWant, Place
+from apprproxy.core.reading import aside
 from apprproxy.gateway.gateway import Gateway
 from apprproxy.gateway.lookup import Named
 from apprproxy.search.corpus import Corpus
@@ -173,7 +174,7 @@ class Keeper:
         state = State.STALE if named.verdict.cache is Cache.STALE else State.LISTED
         corpus = self.listing.corpus
         if document != self.listing.document:
-            corpus = await asyncio.to_thread(self._read, await named.document.read())
+            corpus = await aside(self._read, await named.document.read())
             self._saved = False
         self.listing = Listing(corpus, state, document, named.record.checked)
 

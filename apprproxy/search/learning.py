@@ -13,6 +13,7 @@ from apprproxy.core.errors import Failure
 from apprproxy.core.kind import Kind
 from apprproxy.core.listing import Listed
 from apprproxy.core.model import Clock, NameWant
+from apprproxy.core.reading import aside
 from apprproxy.gateway.gateway import Gateway
 from apprproxy.search.keeper import Keeper
 
@@ -90,7 +91,7 @@ class Learning:
             document = await held.document.read()
         except Failure:
             return True  # it may be asked again after a while, as everything
-        facts = await asyncio.to_thread(keeper.searched.lists.facts, kind, document)
+        facts = await aside(keeper.searched.lists.facts, kind, document)
         keeper.learn(name, facts)
         return True
 

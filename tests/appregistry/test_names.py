@@ -355,7 +355,7 @@ async def test_a_planted_row_among_the_names_is_500_and_is_not_executed(start: S
 
 
 async def test_an_error_nested_too_deep_is_an_outage(start: Start, upstream: Upstream) -> None:
-    deep = b'{"code":"x","details":' + b'{"a":' * 300 + b"1" + b"}" * 300 + b"}"
+    deep = b'{"code":"package-not-found","details":' + b'{"a":' * 300 + b"1" + b"}" * 300 + b"}"
     upstream.twist = lambda _: Answer(404, deep, "application/json")
     gateway = await start({"up": upstream})
     failed = await gateway.get("/cnr/api/v1/packages/alice/nginx")
@@ -377,3 +377,32 @@ async def test_a_question_that_the_owner_refuses_is_not_put_to_the_next_member(
 
         assert (400, "invalid-usage") == (refused.status, json.loads(refused.body)["code"])
         assert 0 == squatter.count()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b'{"code":"NoSuchBucket"}',
+        b'{"error":{"code":"ResourceNotFound","message":"no backend"}}',
+        b'{"code":["package-not-found"]}',
+        b'{"code":"not-found"}',
+    ],
+)
+async def test_what_a_balancer_says_in_json_hands_no_name_to_the_next_member(
+    said: bytes, upstream: Upstream, start: Start
+) -> None:
+    upstream.registry.push("alice/nginx", "1.0.0", "helm", packed(chart("1.0.0")))
+    async with running() as sick:
+        sick.twist = lambda _: Answer(404, said, "application/json")
+        gateway = await start({"first": sick, "second": upstream}, gateway={"views": {"both": ["first", "second"]}})
+        got = await gateway.get("/both/cnr/api/v1/packages/alice/nginx/1.0.0/helm/pull")
+
+    assert (502, 0) == (got.status, upstream.count())
+
+
+@pytest.mark.parametrize("status", [407, 408, 421, 499])
+async def test_a_status_that_no_server_says_no_with_is_an_outage(status: int, upstream: Upstream, start: Start) -> None:
+    upstream.twist = lambda _: Answer(status, b'{"code":"package-not-found"}', "application/json")
+    gateway = await start({"up": upstream})
+
+    assert 502 == (await gateway.get("/cnr/api/v1/packages/alice/nginx")).status

@@ -1,5 +1,6 @@
 """What servers send is checked at a cost that does not grow with what is wrong with it."""
 
+import json
 import tracemalloc
 from collections.abc import Callable
 
@@ -35,3 +36,18 @@ def test_what_is_wrong_is_told_with_its_place() -> None:
         shapes.check_packages(b'[{"name": "a/b"}, {}]')
     with pytest.raises(shapes.NotTheShape, match=r"^document: Input should be a valid list$"):
         shapes.check_packages(b'{"name": "a/b"}')
+
+
+def manifests(count: int) -> bytes:
+    content = {"digest": "0" * 64}
+    every = [
+        {"package": "a/b", "release": f"1.0.{number}", "mediaType": "helm", "content": content}
+        for number in range(count)
+    ]
+    return json.dumps(every).encode()
+
+
+def test_a_package_has_so_many_manifests_at_the_most() -> None:
+    assert shapes.MAX_MANIFESTS == len(shapes.read_manifests(manifests(shapes.MAX_MANIFESTS)))
+    with pytest.raises(shapes.NotTheShape, match="more than"):
+        shapes.read_manifests(manifests(shapes.MAX_MANIFESTS + 1))

@@ -94,6 +94,8 @@ REFUSED = {
     "half a character": rb'["\ud800"]',
     "the other half": rb'{"a": "\uDC00 \ud83d"}',
     "half a character in a name": rb'{"\ud800": 1}',
+    "a million empty lists": b"[" + b"[]," * 500_000 + b"[]]",
+    "a million empty objects": b'{"a":[' + b"{}," * 500_000 + b"{}]}",
     "deep, and closed": b"[" * 50_000 + b"]" * 50_000,
 }
 
@@ -124,3 +126,9 @@ def test_two_halves_are_a_character_and_behind_a_backslash_there_is_none(body: b
 def test_what_it_is_instead_is_told(body: bytes, read: Any, reason: str) -> None:
     with pytest.raises(NotADocument, match=reason):
         read(body)
+
+
+def test_a_list_that_is_taken_apart_has_so_many_elements_at_the_most() -> None:
+    assert 250_000 == len(list(elements(b"[" + b"1," * 249_999 + b"1]")))
+    with pytest.raises(NotADocument, match="more than 250000 elements"):
+        list(elements(b"[" + b"1," * 250_000 + b"1]"))
