@@ -147,6 +147,14 @@ class OtherSize(Lied):
     pass
 
 
+class HasLess(Lied):
+    """Than somebody else has sent. ``total`` is what it says that the whole has, if it says so."""
+
+    def __init__(self, source: str, there: int, total: int | None) -> None:
+        super().__init__(source, f"has less than the {there} bytes that are there")
+        self.total = total
+
+
 class Forbidden(UpstreamFault):
     pass
 

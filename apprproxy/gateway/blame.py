@@ -1,14 +1,15 @@
 """Who sent the wrong bytes? Told from who contributed; an owner is asked before one of several mirrors is blamed.
 
-Nobody is counted as a liar before it is proven: of a mixture, once the owner has sent the whole and that is right.
+Nobody is counted as a liar before it is proven: of a mixture, once the right bytes are here, by what each had sent.
 """
 
 from collections.abc import Sequence
 
-from apprproxy.core.errors import DigestMismatch, Lied, OtherSize
+from apprproxy.core.errors import DigestMismatch, HasLess, Lied, OtherSize
 from apprproxy.core.events import LieCaught, Observer
 from apprproxy.core.model import Contribution
 from apprproxy.core.ports.store import Partial
+from apprproxy.gateway.evidence import collected, refuted
 from apprproxy.gateway.flight import Candidate, Flight, Suspect
 
 
@@ -16,9 +17,9 @@ class Blame:
     def __init__(self, observer: Observer) -> None:
         self._observer = observer
 
-    def lay(self, flight: Flight, candidate: Candidate, partial: Partial, lie: Lied) -> bool:
-        """The candidate lied, or the bytes were wrong once it had sent the last of them. Returns whether what is there
-        may be continued."""
+    async def lay(self, flight: Flight, candidate: Candidate, partial: Partial, lie: Lied, since: int) -> bool:
+        """The candidate lied, or the bytes were wrong once it had sent the last of them. Those before ``since`` had
+        lain on the disk. Returns whether what is there may be continued."""
         contributors = contributors_of(partial)
         mine = (candidate.member.name, candidate.source.label)
         if isinstance(lie, OtherSize) and candidate.due is not None:  # a manifest may have made that up, and anybody
@@ -29,11 +30,12 @@ class Blame:
         if (unasked or continued) and flight.spare(candidate):
             return False  # what it continued had lain on the disk, and may have been spoilt there: it sends the whole
         if unasked:
-            flight.doubt(_mirrors(flight, contributors), lie)
+            flight.doubt(_mirrors(flight, contributors), lie, await collected(partial, since))
             flight.fail(candidate, lie)
             return False
-        if mine not in contributors and candidate.source.owner and contributors:
-            self._doubt(flight, candidate, contributors, lie)  # what is there does not fit the owner's own headers
+        if contributors and mine not in contributors and (candidate.source.owner or _contradicts(lie)):
+            self._contradicted(flight, candidate, partial, lie)
+            await self._doubt(flight, candidate, partial, lie, since)
             return False
         if mine not in contributors:  # it lied in its headers, and none of its bytes were taken
             self._convict(flight, candidate, lie)
@@ -42,32 +44,41 @@ class Blame:
         if len(contributors) == 1 or by_itself:  # what it sent is wrong by itself, whatever was there before
             self._convict(flight, candidate, lie)
             return False
-        self._doubt(flight, candidate, contributors, lie)
+        await self._doubt(flight, candidate, partial, lie, since)
         return False
 
-    def _doubt(self, flight: Flight, candidate: Candidate, contributors: set[tuple[str, str]], lie: Lied) -> None:
-        """Some of them. Where no mirror of ours is among them (there are owners only, which are never distrusted, or it
-        was a mirror that is not asked any more), this one sends the whole, once."""
+    def _contradicted(self, flight: Flight, candidate: Candidate, partial: Partial, lie: Lied) -> None:
+        """What is there does not fit what it says of the size: who is wrong is known once the bytes are right."""
+        flight.claims(candidate, lie.total if isinstance(lie, HasLess) else partial.size, lie)
+
+    async def _doubt(self, flight: Flight, candidate: Candidate, partial: Partial, lie: Lied, since: int) -> None:
+        """Some of those who contributed. Where no mirror of ours is among them (there are owners only, which are never
+        distrusted, or it was a mirror that is not asked any more), this one sends the whole, once."""
+        contributors = contributors_of(partial)
         mirrors = _mirrors(flight, contributors)
-        flight.doubt(mirrors, lie)
-        if not mirrors and not flight.spare(candidate):
+        flight.doubt(mirrors, lie, await collected(partial, since))
+        if mirrors or flight.spare(candidate):
+            return
+        if (candidate.member.name, candidate.source.label) in contributors:
             self._convict(flight, candidate, lie)
+        else:
+            flight.fail(candidate, lie)
 
     def _convict(self, flight: Flight, candidate: Candidate, lie: Lied) -> None:
         candidate.source.health.lied()
         flight.fail(candidate, lie)
         self._tell(Suspect(candidate.member.name, candidate.source, lie), flight)
 
-    def clear(self, flight: Flight, partial: Partial) -> None:
-        """The bytes are right. Where all of them came from one owner, those who contributed before were wrong; and so
-        is whoever had another size than the right one."""
-        held, winner = flight.held, flight.winner
-        proven = [one for one in flight.disagreed if held is not None and held.size == one.due]
-        if winner is not None and winner.source.owner and len(contributors_of(partial)) == 1:
-            proven += flight.suspects.values()
-        for suspect in proven:
-            suspect.source.health.lied()
-            self._tell(suspect, flight)
+    async def clear(self, flight: Flight) -> None:
+        """The bytes are right: whoever sent others, or had another size, was wrong."""
+        held = flight.held
+        if held is None:
+            return
+        for suspect in (*flight.disagreed, *flight.suspects.values()):
+            other_size = held.size == suspect.due or suspect.claimed not in (None, held.size)
+            if other_size or await refuted(suspect.sent, held):
+                suspect.source.health.lied()
+                self._tell(suspect, flight)
         flight.disagreed.clear()
         flight.suspects.clear()
 
@@ -75,6 +86,11 @@ class Blame:
         lie = suspect.lie
         got = lie.got if isinstance(lie, DigestMismatch) else None
         self._observer(LieCaught(suspect.upstream, suspect.source.label, flight.expected.digest, got, lie.sentence))
+
+
+def _contradicts(lie: Lied) -> bool:
+    """Is it a lie only if what others sent is right?"""
+    return isinstance(lie, (DigestMismatch, HasLess))
 
 
 def contributors_of(partial: Partial) -> set[tuple[str, str]]:

@@ -6,7 +6,17 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
-from apprproxy.core.errors import DigestMismatch, Failure, Lied, OtherSize, Outage, StoreFailed, TooSlow, UpstreamFault
+from apprproxy.core.errors import (
+    DigestMismatch,
+    Failure,
+    HasLess,
+    Lied,
+    OtherSize,
+    Outage,
+    StoreFailed,
+    TooSlow,
+    UpstreamFault,
+)
 from apprproxy.core.events import Observer, Trouble
 from apprproxy.core.kind import Kind
 from apprproxy.core.model import MAX_DOCUMENT, MAX_PACKED, decimal_size
@@ -120,8 +130,8 @@ class Fetch:
                         raise Lied(name, f"sent bytes from {first} where those from {start} were asked for")
                     yield Rest(incoming, start, total)
                 case 416 if start:
-                    if _content_range(incoming)[1] != start:
-                        raise Lied(name, f"has less than the {start} bytes that are there")
+                    if (total := _content_range(incoming)[1]) != start:
+                        raise HasLess(name, start, total)
                     yield Rest(incoming, start, start)
                 case _:
                     raise await self.explain(candidate, request, incoming)

@@ -13,6 +13,7 @@ from apprproxy.core.errors import Exhausted, Failure, Lied, UpstreamFault
 from apprproxy.core.kind import Kind
 from apprproxy.core.model import BlobWant, Contribution, Expected
 from apprproxy.core.ports.store import Elsewhere, Held, Partial, Readable
+from apprproxy.gateway.evidence import Evidence, Sent
 from apprproxy.gateway.member import Member, Source
 
 
@@ -40,12 +41,15 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Suspect:
-    """A mirror that may have lied. ``due`` is the size it contradicted, where that is all it did."""
+    """A mirror that may have lied: by what it ``sent``, by contradicting the size that was ``due``, or by the size that
+    it ``claimed``, of which one is given. The right bytes decide."""
 
     upstream: str
     source: Source
     lie: Lied
+    sent: Sequence[Sent] = ()
     due: int | None = None
+    claimed: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +72,7 @@ class Flight:
     - ``answered`` says that a source has begun to send, ``elsewhere`` that another process fills it; ``tried`` is whom
       it asked, in order.
     - ``suspects`` are mirrors of whose bytes some were wrong, nobody knows which; ``disagreed`` those that had another
-      size than was due.
+      size than was due, or less than was there.
     """
 
     def __init__(self, expected: Expected) -> None:
@@ -122,10 +126,11 @@ class Flight:
         """``tell`` it later: nobody hears of a failure before what came of it is gone."""
         self.failures[candidate.key] = failure
 
-    def doubt(self, mirrors: Sequence[Candidate], lie: Lied) -> None:
-        """Some of these sent wrong bytes: none is asked again, and their owner is to say which it was."""
+    def doubt(self, mirrors: Sequence[Candidate], lie: Lied, evidence: Evidence) -> None:
+        """Some of these sent wrong bytes: none is asked again, and the right bytes are to say which it was."""
         for one in mirrors:
-            self.suspects[one.source] = Suspect(one.member.name, one.source, lie)
+            sent = evidence.get((one.member.name, one.source.label), ())
+            self.suspects[one.source] = Suspect(one.member.name, one.source, lie, sent)
         for key, candidate in self._candidates.items():
             if candidate.source in self.suspects:
                 self.failures[key] = lie
@@ -133,8 +138,13 @@ class Flight:
     def disagree(self, candidate: Candidate, due: int, lie: Lied) -> None:
         """It has another size; who is wrong is known once the bytes are right."""
         if not candidate.source.owner:
-            self.disagreed.append(Suspect(candidate.member.name, candidate.source, lie, due))
+            self.disagreed.append(Suspect(candidate.member.name, candidate.source, lie, due=due))
         self.fail(candidate, lie)
+
+    def claims(self, candidate: Candidate, size: int | None, lie: Lied) -> None:
+        """It says that the whole is of this size, which does not fit what others sent."""
+        if not candidate.source.owner and size is not None:
+            self.disagreed.append(Suspect(candidate.member.name, candidate.source, lie, claimed=size))
 
     def spare(self, candidate: Candidate) -> bool:
         """Whether it may send the whole once more: once, or a source that always breaks off is asked for ever."""

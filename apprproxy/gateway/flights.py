@@ -148,7 +148,7 @@ class Flights:
 
     async def _into(self, flight: Flight, partial: Partial) -> None:
         """Returns once the bytes are right, once what came was thrown away, or when nobody is left to ask."""
-        keep, tries = flight.expected.content is not None, ATTEMPTS
+        keep, tries, since = flight.expected.content is not None, ATTEMPTS, partial.size
         try:
             partial.watch(flight.wake)
             flight.reads(partial)
@@ -158,9 +158,9 @@ class Flights:
                 try:
                     flight.current = None
                     if await self._asked(flight, candidate, partial):
-                        return self._blame.clear(flight, partial)
+                        return await self._blame.clear(flight)
                 except Lied as lie:
-                    keep = self._blame.lay(flight, candidate, partial, lie)
+                    keep = await self._blame.lay(flight, candidate, partial, lie, since)
                     if not keep:
                         return flight.forget()
                 except UpstreamFault as failure:

@@ -9,6 +9,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from apprproxy.core.digest import Digest
 from apprproxy.core.model import Expected
@@ -181,6 +182,80 @@ async def test_a_size_that_a_manifest_makes_up_does_not_throw_away_what_has_come
 
     assert (502, 200, BLOB) == (evil.status, good.status, good.body)
     assert f"bytes={MIB}-" == ranges_asked(registry.seen)[-1]
+
+
+def cut_short(body: bytes) -> Behaviour:
+    """So many bytes of a length that is not told, and then the connection goes."""
+
+    async def answer(request: web.BaseRequest, _: lies.Honest) -> web.StreamResponse:
+        response = web.StreamResponse()
+        response.enable_chunked_encoding()
+        await response.prepare(request)
+        await response.write(body)
+        await asyncio.sleep(0.2)  # what an HTTP library has not handed over when the connection breaks is lost
+        assert request.transport is not None
+        request.transport.close()
+        return response
+
+    return answer
+
+
+@pytest.mark.parametrize("more", [-1000, 0, 1000], ids=["less", "as much", "more"])
+async def test_an_honest_mirror_is_not_blamed_for_what_a_liar_before_it_sent(
+    registry: Registry, other: Registry, gateways: Gateways, more: int
+) -> None:
+    """It continues, says truthfully that this is all, or that it has less, where nobody has told the size."""
+    async with Registry() as liar:
+        for one in (registry, other):
+            one.add_blob("library/app", BLOB)
+            one.on["blob"] = by_range
+        registry.on["HEAD blob"] = lies.says(200)
+        liar.on["GET blob"] = cut_short(bytes(len(BLOB) + more))
+        mirrors = [{"url": liar.url}, {"url": other.url}]
+        gateway = await gateways.start({"hub": oci(registry, mirrors=mirrors)})
+        answer = await gateway.get(blob())
+        await gateway.at_rest()
+
+    assert (200, BLOB) == (answer.status, answer.body)
+    assert [True, False] == distrusted(gateway)
+
+
+async def test_an_honest_mirror_is_not_blamed_for_what_another_upstream_sent(
+    registry: Registry, other: Registry, gateways: Gateways
+) -> None:
+    """Whoever runs an upstream could shut out the mirrors of all others, blob by blob."""
+    async with Registry() as stranger:
+        for one in (registry, other):
+            one.add_blob("library/app", BLOB)
+            one.on["blob"] = by_range
+        stranger.on["GET blob"] = cut_short(bytes(200_000))
+        gateway = await gateways.start({"hub": oci(registry, mirrors=[{"url": other.url}]), "stranger": stranger})
+        begun = await gateway.get(blob().replace("hub", "stranger"))
+        await gateway.at_rest()
+        answer = await gateway.get(blob())
+        await gateway.at_rest()
+
+    assert (502, 200, BLOB) == (begun.status, answer.status, answer.body)
+    assert [False] == distrusted(gateway)
+    assert 0 == gateway.metric("apprproxy_digest_mismatches_total", upstream="hub")
+
+
+async def test_a_mirror_that_claims_another_size_is_distrusted_once_the_right_bytes_are_here(
+    registry: Registry, other: Registry, gateways: Gateways
+) -> None:
+    async with Registry() as broken:
+        registry.add_blob("library/app", BLOB)
+        registry.on["blob"] = by_range
+        registry.on["HEAD blob"] = lies.says(200)
+        broken.on["GET blob"] = cut_short(BLOB[:MIB])
+        other.on["GET blob"] = lies.says(416, Content_Range="bytes */1000")
+        mirrors = [{"url": broken.url}, {"url": other.url}]
+        gateway = await gateways.start({"hub": oci(registry, mirrors=mirrors)})
+        answer = await gateway.get(blob())
+        await gateway.at_rest()
+
+    assert (200, BLOB) == (answer.status, answer.body)
+    assert [False, True] == distrusted(gateway)
 
 
 # --- who broke off before the first byte has sent nothing

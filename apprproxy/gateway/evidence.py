@@ -1,0 +1,51 @@
+"""What each source sent of bytes that were thrown away, to be held against the right ones once these are here."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from apprproxy.core.digest import Check, Digest
+from apprproxy.core.model import MIB, Contribution
+from apprproxy.core.ports.store import Partial, Readable
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """The bytes from ``start`` up to ``stop``, by their digest."""
+
+    start: int
+    stop: int
+    digest: Digest
+
+
+Evidence = Mapping[tuple[str, str], Sequence[Sent]]
+"""By upstream and source."""
+
+
+async def collected(partial: Partial, since: int) -> Evidence:
+    """Of what came from byte ``since`` on: what had lain on the disk before may have been spoilt there."""
+    return await asyncio.to_thread(_collected, partial.parts, partial.growing, since)
+
+
+async def refuted(sent: Sequence[Sent], right: Readable) -> bool:
+    """Was some of it wrong?"""
+    return await asyncio.to_thread(lambda: any(_digest(right, one.start, one.stop) != one.digest for one in sent))
+
+
+def _collected(parts: Sequence[Contribution], there: Readable, since: int) -> Evidence:
+    found: dict[tuple[str, str], list[Sent]] = {}
+    for part, end in zip(parts, (*(part.start for part in parts[1:]), there.size), strict=True):
+        start = max(part.start, since)
+        if start < end:
+            sent = Sent(start, end, _digest(there, start, end))
+            found.setdefault((part.upstream, part.source), []).append(sent)
+    return found
+
+
+def _digest(there: Readable, start: int, stop: int) -> Digest:
+    """Of as much as is there: fewer bytes are others."""
+    check = Check()
+    while start < stop and (piece := there.pread(start, min(MIB, stop - start))):
+        check.update(piece)
+        start += len(piece)
+    return check.digest()
