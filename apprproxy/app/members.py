@@ -78,7 +78,7 @@ def member(name: str, settings: UpstreamSettings, world: World) -> Member:
     rules = Rules(name, settings.kind, tuple(settings.allow), tuple(settings.deny), world.claims)
     locked = _locked(name, settings, world.observer)
     private = settings.auth is not None or settings.tls.cert is not None
-    asked = Watched(owner, health)
+    asked = Watched(owner, health, settings.timeouts.name / 2)
     identity = _identity(name, settings)
     return Member(
         asked, dialect, terms, health, identity, rules, mirrors, locked, private, connections=settings.connections

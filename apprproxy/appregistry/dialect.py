@@ -148,8 +148,8 @@ class AppRegistryDialect:
         return Found(Descriptor(Digest.of(body), len(body), _JSON))
 
     def _packages(self, want: NameWant) -> Plan[Found]:
-        path = Request("GET", f"{self._prefix}{write_path(Packages(want.place))[0]}", want.name, kind=want.kind.label)
-        reply = yield path
+        path = f"{self._prefix}{write_path(Packages(want.place))[0]}"
+        reply = yield Request("GET", path, want.name, about=want.kind, kind=want.kind.label)
         if (fault := self.judge(reply)) is not None:
             raise fault
         self._shaped(shapes.check_packages, reply.body)
@@ -208,7 +208,9 @@ class AppRegistryDialect:
     def _request(self, path: Path, kind: Kind, lane: Lane = Lane.NAMES) -> Request:
         accept = "application/x-gzip, */*" if lane is Lane.BLOBS else _JSON
         where, query = write_path(path)
-        return Request("GET", f"{self._prefix}{where}", query, headers={"Accept": accept}, kind=kind.label, lane=lane)
+        about = getattr(path, "package", kind.value)
+        headers = {"Accept": accept}
+        return Request("GET", f"{self._prefix}{where}", query, headers=headers, about=about, kind=kind.label, lane=lane)
 
     def _shaped(self, read: Callable[[bytes], Any], body: bytes) -> Any:
         try:

@@ -105,6 +105,10 @@ class TooSlow(Outage):
     pass
 
 
+class NoConnection(TooSlow):
+    pass
+
+
 class Unreachable(Outage):
     pass
 

@@ -70,6 +70,8 @@ async def send_refusal(
     """A failure, in a protocol's own words, with the fields that its status asks for."""
     status = status_of(failure)
     fields = dict(headers)
+    if status in (502, 503, 504):
+        fields["Proxy-Status"] = "apprproxy"  # RFC 9209: it is not us who is away
     if status == 405:
         fields["Allow"] = "GET, HEAD"
     if (wait := retry_after(failure)) is not None:

@@ -2,6 +2,8 @@
 
 - Trouble (no answer in time, a line that breaks, a status that says so) shuts a source for a while, longer each time;
   then one request is let through as a probe, and the others once that one has been answered.
+- Trouble that a source has while it can be reached may be that of one repository, which any client may ask for as
+  often as it likes: it shuts that one, and counts against the source once for each repository until something succeeds.
 - Requests that were under way when a source was shut tell nothing new: ten that fail together are one failure.
 - A lie distrusts a mirror for much longer. An owner is never distrusted: there is nobody else to ask for its names.
 - What was shut at a time that has not come yet is open: a clock that is set back shuts nobody out.
@@ -17,6 +19,9 @@ from apprproxy.core.model import Clock
 
 PROBING = 1.0
 """Seconds after which to come back while a probe is under way: how long it will take nobody knows."""
+
+MAX_SPOTS = 1000
+"""Repositories with trouble that are remembered at once."""
 
 PROBED_BY = 0.9
 """Seconds that a client waits for a probe, its own included, before it is told to come back."""
@@ -37,15 +42,16 @@ class Wait:
 @dataclass(frozen=True, slots=True)
 class Tolerance:
     """``failures`` consecutive troubles shut the source; ``away`` are statuses that are trouble; ``distrust`` None for
-    one that is never distrusted."""
+    one that is never distrusted. ``apart``: trouble with one repository is not yet that of all."""
 
     failures: int
     penalty: Wait
     away: Collection[int]
     distrust: Wait | None = None
+    apart: bool = False
 
 
-OWNER = Tolerance(3, Wait(1.0, 60.0), away={502, 503, 504})
+OWNER = Tolerance(3, Wait(1.0, 60.0), away={502, 503, 504}, apart=True)
 """Patient, and soon back: without its owner a cold name fails. A 500 may be about one name only, such as a catalog."""
 MIRROR = Tolerance(1, Wait(2.0, 300.0), away={429, *range(500, 600)}, distrust=Wait(3600.0, 7 * 86400.0))
 """Quickly passed over: the owner can be asked instead."""
@@ -53,14 +59,24 @@ MIRROR = Tolerance(1, Wait(2.0, 300.0), away={429, *range(500, 600)}, distrust=W
 
 @dataclass(frozen=True, slots=True)
 class Closure:
-    """Not asked for ``seconds`` after ``since``, because of ``reason``."""
+    """Not asked for ``seconds`` after ``since``, because of ``reason``. ``reached``: it has trouble with some
+    repositories, each of which has a probe of its own; else one tells of all."""
 
     since: float
     seconds: float
     reason: str
+    reached: bool = False
 
     def left(self, now: float) -> float:
         return self.seconds - (now - self.since)
+
+
+@dataclass(slots=True)
+class Spot:
+    """A repository, or a list, of a source that has trouble with it."""
+
+    troubles: int = 0
+    penalty: Closure | None = None
 
 
 class Health:
@@ -75,19 +91,23 @@ class Health:
         self._lies = 0
         self._penalty: Closure | None = None
         self._distrust: Closure | None = None
-        self._probe: Attempt | None = None
+        self._probes: dict[str, Attempt] = {}
+        self._spots: dict[str, Spot] = {}
+        self._counted: set[str] = set()
 
-    def admit(self) -> "Attempt":
-        """Let a request through, whose outcome the attempt is to be told; raises Shut."""
-        attempt = Attempt(self)
-        closure = self._closure()
+    def admit(self, about: str = "") -> "Attempt":
+        """Let a request about a repository, or a list, through. The attempt is to be told what comes of it. Raises
+        Shut."""
+        attempt = Attempt(self, about)
+        closure = self._closure(about)
         if closure is None:
             return attempt
         if (left := closure.left(self._now())) > 0:
             raise Shut(self._label.name, closure.reason, max(left, 1.0))
-        if self._probe is not None:
-            raise self.probing()
-        self._probe = attempt
+        probed = about if closure.reached else ""
+        if probed in self._probes:
+            raise self.probing(about)
+        self._probes[probed] = attempt
         return attempt
 
     @property
@@ -95,9 +115,9 @@ class Health:
         """It was shut, and has not answered since."""
         return self._closure() is not None
 
-    def probing(self) -> Shut:
+    def probing(self, about: str = "") -> Shut:
         """What is told to those who do not wait for the probe."""
-        closure = self._closure()
+        closure = self._closure(about)
         because = f"; {closure.reason}" if closure is not None else ""
         return Shut(self._label.name, f"one request looks whether it is back{because}", PROBING)
 
@@ -117,39 +137,68 @@ class Health:
 
     # --- what attempts tell
 
-    def trouble(self, reason: str) -> None:
+    def trouble(self, reason: str, about: str | None = None) -> None:
+        """``about`` None where it cannot be reached at all."""
         now, was_shut = self._now(), self._closure() is not None
+        about = about if self._tolerance.apart else None
+        if about is not None and not self._counts(about, reason, now):
+            return
         if self._penalty is not None and self._penalty.left(now) > 0:
             return
         self._troubles += 1
         over = self._troubles - self._tolerance.failures + 1
         if over < 1:
             return
-        self._penalty = Closure(now, self._tolerance.penalty.after(over), reason)
+        self._penalty = Closure(now, self._tolerance.penalty.after(over), reason, reached=about is not None)
         if not was_shut:
             self._tell(self._penalty)
 
-    def answered(self) -> None:
+    def _counts(self, about: str, reason: str, now: float) -> bool:
+        """Against the source too: where nothing has succeeded since, and this is not known already."""
+        spot = self._spots.pop(about, Spot())
+        self._spots[about] = spot
+        if len(self._spots) > MAX_SPOTS:
+            del self._spots[next(iter(self._spots))]
+        if spot.penalty is not None and spot.penalty.left(now) > 0:
+            return False
+        spot.troubles += 1
+        over = spot.troubles - self._tolerance.failures + 1
+        if over >= 1:
+            spot.penalty = Closure(now, self._tolerance.penalty.after(over), reason, reached=True)
+        new = about not in self._counted
+        self._counted.add(about)
+        return new
+
+    def answered(self, about: str = "") -> None:
         """It lives: others may ask too. An answer does not end a distrust before its time."""
         was_shut, self._penalty = self._closure() is not None, None
+        if (spot := self._spots.get(about)) is not None:
+            spot.penalty = None
         if self._distrust is not None and self._distrust.left(self._now()) <= 0:
             self._distrust = None
         if was_shut and self._closure() is None:
             self._observer(SourceOpened(self._label.upstream, self._label.source))
 
-    def finished(self) -> None:
+    def finished(self, about: str = "") -> None:
         """A whole answer, so that the next trouble is the first again."""
         self._troubles = 0
+        self._counted.clear()
+        self._spots.pop(about, None)
 
     def ended(self, attempt: "Attempt") -> None:
         """However it ended: if it was the probe, the next one may be."""
-        if self._probe is attempt:
-            self._probe = None
+        for probed in ("", attempt.about):
+            if self._probes.get(probed) is attempt:
+                del self._probes[probed]
 
-    def _closure(self) -> Closure | None:
-        """The one that lasts longer, where there are two."""
+    def _closure(self, about: str | None = None) -> Closure | None:
+        """The one that lasts longest, where there are several; with that of a repository where one is named."""
         self._forget_what_is_to_come()
-        return max(self._closures(), key=lambda one: one.left(self._now()), default=None)
+        closures = self._closures()
+        if about is not None and (spot := self._spots.get(about)) is not None:
+            spot.penalty = _begun(spot.penalty, self._now())
+            closures += [spot.penalty] if spot.penalty is not None else []
+        return max(closures, key=lambda one: one.left(self._now()), default=None)
 
     def _closures(self) -> list[Closure]:
         return [one for one in (self._penalty, self._distrust) if one is not None]
@@ -172,7 +221,8 @@ def _begun(closure: Closure | None, now: float) -> Closure | None:
 class Attempt:
     """One request that was let through. ``ended`` must be called, whatever happened."""
 
-    def __init__(self, health: Health) -> None:
+    def __init__(self, health: Health, about: str) -> None:
+        self.about = about
         self._health = health
         self._troubled = False
         self.answering = False
@@ -180,20 +230,21 @@ class Attempt:
     def answered(self) -> None:
         """Its headers came in time, and do not say that it is away; its body may still break."""
         self.answering = True
-        self._health.answered()
+        self._health.answered(self.about)
         self._health.ended(self)
 
-    def troubled(self, reason: str) -> None:
-        """No headers in time, or headers that say so, or a body that broke off. Counts once."""
+    def troubled(self, reason: str, *, reached: bool = False) -> None:
+        """No headers in time, or headers that say so, or a body that broke off. Counts once. ``reached``: a connection
+        there was."""
         self.answering = True
         if not self._troubled:
             self._troubled = True
-            self._health.trouble(reason)
+            self._health.trouble(reason, self.about if reached else None)
 
     def finished(self) -> None:
         """Read as far as its caller wished, and nothing broke."""
         if not self._troubled:
-            self._health.finished()
+            self._health.finished(self.about)
 
     def ended(self) -> None:
         self._health.ended(self)

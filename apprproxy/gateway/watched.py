@@ -4,18 +4,24 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
-from apprproxy.core.errors import TooSlow, Unreachable, UpstreamFault
+from apprproxy.core.errors import NoConnection, TooSlow, Unreachable, UpstreamFault
 from apprproxy.core.ports.upstream import Incoming, Lane, Reply, Request, Upstream
 from apprproxy.core.reading import whole
 from apprproxy.gateway.health import Attempt, Health
 
 
 class Watched:
-    """Implements Upstream. Raises Shut at once, without a connection, while the source is shut."""
+    """Implements Upstream. Raises Shut at once, without a connection, while the source is shut.
 
-    def __init__(self, upstream: Upstream, health: Health) -> None:
+    A living gateway that could not ask further says so (Proxy-Status, RFC 9209), and is not away itself. ``late`` is
+    after how many seconds an answer that its caller does not wait for is trouble: many pages may take too long
+    together, each of which came at once.
+    """
+
+    def __init__(self, upstream: Upstream, health: Health, late: float = 0.0) -> None:
         self._upstream = upstream
         self._health = health
+        self._late = late
 
     @property
     def name(self) -> str:
@@ -23,11 +29,11 @@ class Watched:
 
     @asynccontextmanager
     async def open(self, request: Request) -> AsyncIterator[Incoming]:
-        attempt = self._health.admit()
+        attempt, began = self._health.admit(request.about), asyncio.get_running_loop().time()
         try:
             async with self._upstream.open(request) as incoming:
-                if self._health.is_away(incoming.status):
-                    attempt.troubled(f"answered {incoming.status}")
+                if self._health.is_away(incoming.status) and "proxy-status" not in incoming.headers:
+                    attempt.troubled(f"answered {incoming.status}", reached=True)
                 else:
                     attempt.answered()
                 yield _Heard(incoming, attempt)
@@ -39,8 +45,9 @@ class Watched:
             # A caller that gives up before the headers does so because they are late (a lookup's time-out). A write is
             # ended by its client at will, who must not be able to shut the upstream for everybody; and so are a part
             # asked beside a flight and bytes that are passed by, while flights are cancelled by nobody.
-            if not attempt.answering and not request.as_caller and request.lane is Lane.NAMES:
-                attempt.troubled("no answer in time")
+            late = asyncio.get_running_loop().time() - began >= self._late
+            if late and not attempt.answering and not request.as_caller and request.lane is Lane.NAMES:
+                attempt.troubled("no answer in time", reached=True)
             raise
         finally:
             attempt.ended()
@@ -53,8 +60,10 @@ class Watched:
         """A failure before or after the headers: the line's, or one by which the source shows that it lives."""
         if attempt.answering:
             attempt.finished()
-        elif isinstance(fault, (Unreachable, TooSlow)) or self._health.is_away(fault.status):
+        elif isinstance(fault, (Unreachable, NoConnection)):
             attempt.troubled(fault.sentence)
+        elif isinstance(fault, TooSlow) or self._health.is_away(fault.status):
+            attempt.troubled(fault.sentence, reached=True)
         else:
             attempt.answered()
             attempt.finished()
@@ -80,5 +89,5 @@ class _Heard:
             async for chunk in self._incoming.chunks():
                 yield chunk
         except UpstreamFault as fault:
-            self._attempt.troubled(fault.sentence)
+            self._attempt.troubled(fault.sentence, reached=True)
             raise

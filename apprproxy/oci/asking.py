@@ -55,6 +55,7 @@ class Asking:
             query,
             headers={"Accept": accept, **(headers or {})},
             scope=scope(want.repository) if want.repository else "registry:catalog:*",
+            about=want.repository or want.kind,
             kind=want.kind.label,
         )
 

@@ -51,6 +51,7 @@ class OciDialect(Asking):
             path,
             headers=headers,
             scope=scope(want.repository),
+            about=want.repository,
             kind=want.kind.label,
             lane=Lane.BLOBS if want.kind is Kind.BLOB else Lane.NAMES,
         )

@@ -22,7 +22,7 @@ class StaticTree:
         folder = "blobs" if want.expected.content is not None else "unpacked"
         path = f"/{folder}/{digest.algorithm}/{digest.hex}"
         lane = Lane.BLOBS if want.kind is Kind.BLOB else Lane.NAMES
-        return Request("GET", path, headers={"Accept": "*/*"}, kind=want.kind.label, lane=lane)
+        return Request("GET", path, headers={"Accept": "*/*"}, about=want.repository, kind=want.kind.label, lane=lane)
 
     def judge(self, reply: Reply) -> UpstreamFault | None:
         """A web server has no error codes: its status is all it says, and it is a mirror's word."""

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import aiohttp
 
-from apprproxy.core.errors import Forbidden, Outage, TooSlow, Unreachable, UpstreamFault
+from apprproxy.core.errors import Forbidden, NoConnection, Outage, TooSlow, Unreachable, UpstreamFault
 from apprproxy.upstream.challenge import Challenge, read_challenges
 from apprproxy.upstream.guard import InnerAddress
 
@@ -85,7 +85,7 @@ def translate(name: str, error: Exception, received: int | None = None) -> Upstr
         case aiohttp.ClientConnectorDNSError():
             return Unreachable(name, f"the host name {error.host} cannot be resolved")
         case aiohttp.ConnectionTimeoutError():
-            return TooSlow(name, "no connection in time")
+            return NoConnection(name, "no connection in time")
         case aiohttp.SocketTimeoutError() | TimeoutError() | asyncio.TimeoutError():
             return TooSlow(name, "sent nothing in time" if received is None else f"stalled after {received} bytes")
         case aiohttp.ClientConnectorError():

@@ -4,6 +4,7 @@ import asyncio
 import time
 
 import pytest
+from aiohttp import web
 
 from tests.fakes import lies
 from tests.fakes.clock import PATIENCE, Clock, Gate
@@ -187,3 +188,55 @@ async def test_a_change_is_logged_once_and_not_for_every_request(
     assert 1 == logged.text.count("a source fails and is not asked for a while")
     assert 1 == logged.text.count("a source answers again")
     assert 3 == logged.text.count("upstream trouble")
+
+
+# --- what a client chooses to ask for must not shut an upstream for all
+
+
+async def test_a_catalog_that_times_out_behind_a_balancer_shuts_no_registry(
+    registry: Registry, gateways: Gateways, clock: Clock
+) -> None:
+    registry.on["catalog"] = lies.page(504)
+    for number in range(8):
+        registry.push("library/app", f"{number}", b"layer")
+    gateway = await gateways.start({"hub": registry})
+    statuses = []
+    for number in range(8):
+        for _ in range(3):
+            await gateway.get("/v2/hub/_catalog")
+        statuses.append((await gateway.get(f"/v2/hub/library/app/manifests/{number}")).status)
+        clock.advance(2.0**number)
+
+    assert [200] * 8 == statuses
+
+
+async def test_lists_of_many_pages_that_take_too_long_together_shut_no_registry(
+    registry: Registry, gateways: Gateways
+) -> None:
+    async def endless(request: web.BaseRequest, honest: lies.Honest) -> web.StreamResponse:
+        await asyncio.sleep(0.1)
+        path, _, query = request.raw_path.partition("?")
+        following = f'<{path}?last={int(query.removeprefix("last=") or 0) + 1}>; rel="next"'
+        return await lies.honestly(request, lies.Honest(200, b'{"name":"x","tags":["1"]}', {"Link": following}))
+
+    registry.push("library/app", "1.0", b"layer")
+    registry.on["tags"] = endless
+    gateway = await gateways.start({"hub": oci(registry, timeouts={"name": "1s"})})
+    lists = await asyncio.gather(*(gateway.get(f"/v2/hub/evil/r{number}/tags/list") for number in range(6)))
+
+    assert {504} == {got.status for got in lists}
+    assert 200 == (await gateway.get("/v2/hub/library/app/manifests/1.0")).status
+
+
+async def test_a_gateway_that_is_offline_is_not_shut_by_what_it_lacks(registry: Registry, gateways: Gateways) -> None:
+    registry.push("library/app", "1.0", b"layer")
+    behind = await gateways.start({"hub": registry}, "behind")
+    await behind.get("/v2/hub/library/app/manifests/1.0")
+    await behind.at_rest()
+    await behind.close()
+    behind = await gateways.start({"hub": registry}, "behind", offline=True)
+    gateway = await gateways.start({"far": {"kind": "oci", "url": behind.url}})
+    lacking = [(await gateway.get(f"/v2/far/hub/r{number}/app/manifests/none")).status for number in range(4)]
+
+    assert [502] * 4 == lacking
+    assert 200 == (await gateway.get("/v2/far/hub/library/app/manifests/1.0")).status

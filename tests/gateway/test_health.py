@@ -17,6 +17,13 @@ WEEK = 7 * 24 * HOUR
 LABEL = Label("hub", "mirror-1")
 
 
+def reached(case: "Case", about: str) -> None:
+    """It has trouble with a repository, though it can be reached."""
+    attempt = case.health.admit(about)
+    attempt.troubled("answered 502", reached=True)
+    attempt.ended()
+
+
 class Case:
     """A source under these rules, and all that was told of it."""
 
@@ -323,3 +330,70 @@ def test_what_was_told_last_is_true(rules: Tolerance, steps: list[str]) -> None:
 
     assert case.left() == 0 or isinstance(last, SourceShut)
     assert case.told.count(SourceOpened("hub", "mirror-1")) <= sum(isinstance(one, SourceShut) for one in case.told)
+
+
+# --- trouble with one repository
+
+
+def test_trouble_with_one_repository_shuts_that_and_no_other(owner: Case) -> None:
+    for _ in range(3):
+        reached(owner, "broken/app")
+
+    with pytest.raises(Shut):
+        owner.health.admit("broken/app")
+    owner.health.admit("library/app").ended()
+
+
+def test_trouble_with_one_repository_after_the_other_is_the_sources(owner: Case) -> None:
+    for about in ("a/app", "b/app", "c/app"):
+        reached(owner, about)
+
+    with pytest.raises(Shut):
+        owner.health.admit("library/app")
+
+
+def test_what_succeeds_in_between_says_that_it_is_not_the_source(owner: Case) -> None:
+    for about in ("a/app", "b/app", "c/app", "d/app", "e/app"):
+        reached(owner, about)
+        owner.answers()
+
+    assert 0 == owner.left()
+
+
+def test_no_probe_of_a_broken_repository_keeps_others_from_looking_whether_the_source_is_back(owner: Case) -> None:
+    for about in ("a/app", "b/app", "c/app"):
+        reached(owner, about)
+    owner.clock.advance(1)
+    probe = owner.health.admit("a/app")
+    with pytest.raises(Shut):
+        owner.health.admit("a/app")
+    other = owner.health.admit("library/app")
+    probe.troubled("answered 502", reached=True)
+    probe.ended()
+
+    assert 0 == owner.left(), "it was known that a/app is broken"
+    other.answered()
+    assert [SourceOpened] == [type(event) for event in owner.told[1:]]
+
+
+def test_of_a_source_that_cannot_be_reached_one_probe_tells_for_all(owner: Case) -> None:
+    owner.waits(3)
+    owner.health.admit("a/app")
+
+    with pytest.raises(Shut):
+        owner.health.admit("b/app")
+
+
+def test_repositories_that_fail_are_remembered_within_bounds(owner: Case) -> None:
+    for number in range(3000):
+        reached(owner, f"{number}/app")
+        owner.answers()
+
+    assert len(owner.health._spots) <= 1000
+
+
+def test_of_a_mirror_any_trouble_is_that_of_all_it_has(mirror: Case) -> None:
+    reached(mirror, "broken/app")
+
+    with pytest.raises(Shut):
+        mirror.health.admit("library/app")

@@ -32,9 +32,9 @@ class Request:
     """One request to an upstream.
 
     ``path`` is absolute, percent-encoded, and rebuilt from parsed values; ``query`` likewise, without the ``?``.
-    ``scope`` is the token scope (OCI); ``limit``
-    bounds the body where it is read whole. ``as_caller`` sends the caller's own ``authorization`` instead of ours, and
-    takes whatever is answered as the answer.
+    ``scope`` is the token scope (OCI); ``about`` is the repository, or the list, that it is about; ``limit`` bounds the
+    body where it is read whole. ``as_caller`` sends the caller's own ``authorization`` instead of ours, and takes
+    whatever is answered as the answer.
     """
 
     method: str
@@ -43,6 +43,7 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes | None = None
     scope: str = ""
+    about: str = ""
     kind: str = "name"
     lane: Lane = Lane.NAMES
     limit: int = MAX_DOCUMENT
