@@ -78,7 +78,7 @@ class Blobs:
             raise NotHeld(f"{want.place.name}: offline, and {want.expected.digest} is not held")
         if span is not None and (aside := await self._aside(seeing, want, span)) is not None:
             return aside
-        joined = await self._joined(seeing, want)
+        joined = await self._joined(seeing, want, entitled=entitled)
         waiting = Waiting(
             want,
             joined.flight,
@@ -151,9 +151,11 @@ class Blobs:
 
     # --- on its way
 
-    async def _joined(self, seeing: Sequence[Member], want: BlobWant) -> Joined:
+    async def _joined(self, seeing: Sequence[Member], want: BlobWant, *, entitled: bool) -> Joined:
         candidates = await self._candidates(seeing, want)
         flight, collapsed = self._flights.join(want.expected, candidates)
+        if entitled:
+            flight.confirm(candidates)
         for member in seeing:
             if (size := await self._said(member, want)) is not None:
                 flight.sizes.setdefault(member.name, size)
@@ -211,7 +213,7 @@ class Blobs:
             return None  # nobody can verify a part
         for member in seeing:
             room = self._asides.of(member)
-            if room.locked():
+            if room.full:
                 continue
             aside = Aside(Candidate(member, member.sources[-1], want), span.start, span.stop, room)
             try:
@@ -223,7 +225,7 @@ class Blobs:
         return None
 
     def _begin(self, seeing: Sequence[Member], want: BlobWant) -> None:
-        task = asyncio.create_task(self._joined(seeing, want), name=f"begin {want.expected.key}")
+        task = asyncio.create_task(self._joined(seeing, want, entitled=True), name=f"begin {want.expected.key}")
         self._behind.add(task)
         task.add_done_callback(self._begun)
 

@@ -25,6 +25,7 @@ from apprproxy.core.ports.upstream import Incoming, Lane, Reply, Request
 from apprproxy.gateway.blame import labels_of
 from apprproxy.gateway.flight import Candidate, Flight
 from apprproxy.gateway.member import trail
+from apprproxy.gateway.pace import paced
 from apprproxy.gateway.shelf import Shelf
 
 MAX_EXPLANATION = 64 * 1024
@@ -82,7 +83,7 @@ class Fetch:
         document = candidate.want.kind is Kind.MANIFEST and not source.owner
         limit = member.terms.timeout / len(member.sources) if document else None
         try:
-            async with asyncio.timeout(limit):
+            async with asyncio.timeout(limit), paced(flight, candidate, partial):
                 await self._pour(flight, candidate, partial)
         except TimeoutError:
             slow = TooSlow(source.upstream.name, f"sent no manifest within {limit:g} s")

@@ -6,6 +6,7 @@
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 
@@ -86,6 +87,11 @@ class Flight:
         self.sizes: dict[str, int] = {}
         self.suspects: dict[Source, Suspect] = {}
         self.disagreed: list[Suspect] = []
+        self._confirmed: set[tuple[str, str]] = set()
+        self._wanted: Counter[tuple[str, str]] = Counter()
+        self._preferred = ""
+        self._seen = (-1, 0.0)
+        self._postponed: set[str] = set()
         self._spared: set[tuple[str, str, str, str]] = set()
         self.before = ""
         self.tried: list[Tried] = []
@@ -103,6 +109,34 @@ class Flight:
     def add(self, candidates: Sequence[Candidate]) -> None:
         for candidate in candidates:
             self._candidates.setdefault(candidate.key, candidate)
+        self.wake()
+
+    def confirm(self, candidates: Sequence[Candidate]) -> None:
+        """It is known that these repositories have it: they are asked before all others."""
+        self._confirmed |= {one.scope for one in candidates}
+
+    def joined_by(self, candidates: Sequence[Candidate]) -> None:
+        """Somebody waits, in the name of these; ``left_by`` when it does not any more."""
+        self._wanted.update({one.scope for one in candidates})
+
+    def left_by(self, candidates: Sequence[Candidate]) -> None:
+        self._wanted.subtract({one.scope for one in candidates})
+
+    @property
+    def wanted(self) -> bool:
+        return self._wanted.total() > 0
+
+    def prefer(self, member: str) -> None:
+        """It is this upstream's turn."""
+        self._preferred = member
+
+    def postpone(self, member: str) -> bool:
+        """Ask others before this upstream; once. Whether there are any."""
+        others = any(one.member.name != member and key not in self.failures for key, one in self._candidates.items())
+        if not others or member in self._postponed:
+            return False
+        self._postponed.add(member)
+        return True
 
     def tries(self, scope: tuple[str, str], kind: Kind) -> bool:
         """Is this asked, or was it, in the name of that upstream and repository?"""
@@ -113,10 +147,18 @@ class Flight:
         return tuple(self._candidates.values())
 
     def next(self) -> Candidate | None:
-        """The first candidate that has not failed; an owner before all mirrors once some of those are suspect."""
+        """The first candidate that has not failed; an owner before all mirrors once some of those are suspect.
+
+        Anybody may ask in the name of a thousand repositories that lack it, and leave: those that are known to have it
+        come first, then those in whose name somebody waits."""
         left = [one for key, one in self._candidates.items() if key not in self.failures]
         owners = [one for one in left if one.source.owner] if self.suspects else []
-        return next(iter(owners or left), None)
+        return min(owners or left, key=self._rank, default=None)
+
+    def _rank(self, candidate: Candidate) -> tuple[bool, ...]:
+        scope, member = candidate.scope, candidate.member.name
+        others_turn = self._preferred not in ("", member)
+        return member in self._postponed, others_turn, scope not in self._confirmed, not self._wanted[scope]
 
     def last(self, candidate: Candidate) -> bool:
         """Is nobody else left to ask?"""
@@ -160,6 +202,13 @@ class Flight:
             self.growing = file.growing
         self.parts = file.parts
         self.wake()
+
+    def stands_still(self, there: int) -> float:
+        """For how many seconds there have been so many bytes."""
+        now = asyncio.get_running_loop().time()
+        if there != self._seen[0]:
+            self._seen = (there, now)
+        return now - self._seen[1]
 
     def forget(self) -> None:
         """What has arrived is wrong: nobody begins to read it any more."""

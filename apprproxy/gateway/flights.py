@@ -4,7 +4,7 @@ while another process does."""
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from apprproxy.core.errors import Failure, Interrupted, Lied, StoreFailed, Throttled, UpstreamFault
 from apprproxy.core.events import FlightBegan, FlightEnded, Followed, Observer, Trouble
@@ -14,7 +14,9 @@ from apprproxy.core.model import MAX_DOCUMENT, Expected
 from apprproxy.core.ports.store import BlobStore, Elsewhere, Partial
 from apprproxy.gateway.blame import Blame
 from apprproxy.gateway.flight import Candidate, Flight
-from apprproxy.gateway.turns import Turns, transfers
+from apprproxy.gateway.pace import Overtaken
+from apprproxy.gateway.turns import Room, Turns, transfers
+from apprproxy.gateway.waits import either
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +28,9 @@ WAITING = 10_000
 
 LOOK_AGAIN = 0.025
 """Seconds between two looks at what another process does: there is nobody who could wake us."""
+
+STANDS_STILL = 15.0
+"""Seconds after which another process that has the file and does not go on (it may be suspended) is not waited for."""
 
 ATTEMPTS = 4
 """Of sources that broke off, in one flight. The last one is asked again for the rest, as long as it gets further: not
@@ -103,22 +108,39 @@ class Flights:
 
     @asynccontextmanager
     async def _turn(self, flight: Flight) -> AsyncIterator[None]:
-        """Of the upstream that is asked first, for blobs or for documents. The others wait without a file or a
-        descriptor."""
-        first = flight.candidates[0]
-        turn = self._turns.of(first.member, "blobs" if first.want.kind is Kind.BLOB else "documents")
-        self._waiting += 1
-        try:
-            if turn.locked():
-                flight.asks("its turn")
-            await turn.acquire()
-        finally:
-            self._waiting -= 1
-        try:
+        """Of an upstream that may be asked: the first with room, for blobs and for documents apart. The others wait
+        without a file or a descriptor."""
+        async with AsyncExitStack() as place:
+            self._waiting += 1
+            try:
+                await self._placed(flight, place)
+            finally:
+                self._waiting -= 1
             flight.heard("other transfers of this upstream were before it")
             yield
-        finally:
-            turn.release()
+
+    async def _placed(self, flight: Flight, place: AsyncExitStack) -> None:
+        while (free := self._free(flight)) is None:
+            flight.asks("its turn")
+            first = self._room(flight.candidates[0])
+            queued = asyncio.ensure_future(place.enter_async_context(first.turn(lambda: flight.wanted)))
+            try:
+                while not queued.done() and self._free(flight) is None:
+                    await either(queued, flight.changed())
+            finally:
+                given = not queued.cancel()
+            if given:
+                await queued
+                return
+            await asyncio.wait([queued])
+        await place.enter_async_context(self._room(free).turn())
+        flight.prefer(free.member.name)
+
+    def _free(self, flight: Flight) -> Candidate | None:
+        return next((one for one in flight.candidates if not self._room(one).full), None)
+
+    def _room(self, candidate: Candidate) -> Room:
+        return self._turns.of(candidate.member, "blobs" if candidate.want.kind is Kind.BLOB else "documents")
 
     async def _filled(self, flight: Flight) -> None:
         """Until the bytes are kept, or nobody is left to ask."""
@@ -128,11 +150,7 @@ class Flights:
                 if claim.held is not None:
                     flight.land(claim.held, None)
                 elif claim.elsewhere is not None:
-                    flight.answered = flight.answered or claim.elsewhere.growing.size > 0
-                    if not flight.elsewhere:
-                        flight.asks("another process")
-                    _told_by(flight, claim.elsewhere)
-                    flight.reads(claim.elsewhere)
+                    _read_along(flight, claim.elsewhere)
                     await asyncio.sleep(LOOK_AGAIN)
                 else:
                     assert claim.partial is not None
@@ -159,6 +177,8 @@ class Flights:
                     flight.current = None
                     if await self._asked(flight, candidate, partial):
                         return await self._blame.clear(flight)
+                except Overtaken:
+                    continue
                 except Lied as lie:
                     keep = await self._blame.lay(flight, candidate, partial, lie, since)
                     if not keep:
@@ -181,8 +201,8 @@ class Flights:
         flight.asks(candidate.source.upstream.name)
         try:
             return await self._fill(flight, candidate, partial)
-        except UpstreamFault as fault:
-            flight.heard(fault.sentence)
+        except (UpstreamFault, Overtaken) as ended:
+            flight.heard(ended.sentence)
             raise
 
     def _retire(self, flight: Flight) -> None:
@@ -205,8 +225,20 @@ class Flights:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
+def _read_along(flight: Flight, elsewhere: Elsewhere) -> None:
+    """Another process is at it. Raises StoreFailed where that one does not go on."""
+    there = elsewhere.growing.size
+    flight.answered = flight.answered or there > 0
+    if not flight.elsewhere:
+        flight.asks("another process")
+    _told_by(flight, elsewhere)
+    flight.reads(elsewhere)
+    if flight.stands_still(there) > STANDS_STILL:
+        raise StoreFailed("another process of this cache has begun the file, and does not go on with it")
+
+
 def _told_by(flight: Flight, elsewhere: Elsewhere) -> None:
-    """Another process is at it; the size, where it has that from an owner."""
+    """The size, where it has that from an owner."""
     flight.elsewhere = True
     if elsewhere.parts and elsewhere.due is not None and elsewhere.parts[-1].source == OWNER:
         flight.sizes[elsewhere.parts[-1].upstream] = elsewhere.due

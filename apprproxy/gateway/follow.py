@@ -52,6 +52,8 @@ class Following:
         self._asked = False
         self._done = done
         self._instead = instead
+        flight.joined_by(candidates)
+        self._closed = False
 
     async def held(self) -> Held:
         return await self._done()
@@ -118,3 +120,6 @@ class Following:
 
     async def close(self) -> None:
         """The flight goes on without us."""
+        if not self._closed:
+            self._closed = True
+            self._flight.left_by(self._candidates)

@@ -42,7 +42,7 @@ class Passing:
         for candidate in candidates:
             try:
                 if check.size < size:
-                    async with self._turns.of(candidate.member), self._opens(candidate, check.size) as rest:
+                    async with self._turns.of(candidate.member).turn(), self._opens(candidate, check.size) as rest:
                         async for fresh in _unseen(rest, check, size, candidate.member.name):
                             for piece in tail.after(check.size - len(fresh), fresh):
                                 yield piece

@@ -3,7 +3,6 @@
 Such bytes are the owner's word: they cannot be verified. They are never kept, never a mirror's, and counted apart.
 """
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -14,6 +13,7 @@ from apprproxy.core.ports.store import Held
 from apprproxy.core.ports.upstream import Lane
 from apprproxy.gateway.flight import Candidate, Tried
 from apprproxy.gateway.transfer import Pieces
+from apprproxy.gateway.turns import Room
 
 AHEAD = 16 * MIB
 """What is nearer than this arrives by itself soon."""
@@ -22,7 +22,7 @@ AHEAD = 16 * MIB
 class Aside:
     """An open answer with just that part. ``held`` is not had this way."""
 
-    def __init__(self, candidate: Candidate, start: int, stop: int, room: asyncio.Semaphore) -> None:
+    def __init__(self, candidate: Candidate, start: int, stop: int, room: Room) -> None:
         self.verdict = Verdict(Cache.BYPASS, detail="unverified")
         self.origin = candidate.member.name
         self.size = 0
@@ -37,7 +37,7 @@ class Aside:
     async def begin(self) -> None:
         """Raises a Failure where the owner does not answer with exactly this part; nothing is open then."""
         try:
-            await self._stack.enter_async_context(self._room)
+            await self._stack.enter_async_context(self._room.turn())
             await self._opened()
         except BaseException:  # a client that left as well
             await self.close()

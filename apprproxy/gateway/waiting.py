@@ -1,7 +1,7 @@
 """One caller's wait for a flight: until its bytes are verified, or until there is a size and patience is over."""
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -18,6 +18,7 @@ from apprproxy.gateway.passing import Passing
 from apprproxy.gateway.shelf import Shelf
 from apprproxy.gateway.transfer import HeldTransfer, Pieces, Transfer
 from apprproxy.gateway.visible import Visible
+from apprproxy.gateway.waits import either
 
 
 class Waiting:
@@ -49,6 +50,7 @@ class Waiting:
 
     async def transfer(self, cache: Cache, *, whole: bool) -> Transfer:
         """``cache`` is how the caller came to the flight. Raises Exhausted, Moved, or StoreFailed."""
+        self._flight.joined_by(self._candidates)
         task = asyncio.ensure_future(self._done())
         try:
             await self._probed(task)
@@ -67,6 +69,7 @@ class Waiting:
             return HeldTransfer(self._verdict(cache), origin, bounded(self._want, held), self._flight.tried)
         finally:
             task.cancel()
+            self._flight.left_by(self._candidates)
 
     def _left(self, seconds: float) -> float:
         """Of so many since it asked."""
@@ -80,7 +83,7 @@ class Waiting:
         with suppress(TimeoutError):
             async with asyncio.timeout(PROBED_BY):
                 while not (self._flight.answered or task.done()):
-                    await _first(task, self._flight.changed())
+                    await either(task, self._flight.changed())
         if not (self._flight.answered or task.done()):
             raise Exhausted([one.source.health.probing() for one in self._candidates if one.source.owner])
 
@@ -145,11 +148,11 @@ class Waiting:
     async def _sized(self, task: asyncio.Future[Any]) -> int | None:
         """As soon as somebody has told it who may, and somebody is sending; or until the task is done."""
         while self._told() is None and not task.done():
-            await _first(task, self._flight.changed())
+            await either(task, self._flight.changed())
         with suppress(TimeoutError):
             async with asyncio.timeout(self._left(HEADERS_BY)):
                 while not (self._flight.answered or task.done()):
-                    await _first(task, self._flight.changed())
+                    await either(task, self._flight.changed())
         return self._told()
 
     def _told(self) -> int | None:
@@ -167,15 +170,6 @@ class Waiting:
         if not size:
             raise Exhausted([Outage(member.name, "does not say how large it is, and it cannot be kept here")])
         return size
-
-
-async def _first(task: asyncio.Future[Any], other: Coroutine[None, None, None]) -> None:
-    """Until one of the two is done; the task goes on."""
-    race: asyncio.Future[Any] = asyncio.ensure_future(other)
-    try:
-        await asyncio.wait([task, race], return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        race.cancel()
 
 
 def bounded(want: BlobWant, held: Held) -> Held:

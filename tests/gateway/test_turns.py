@@ -7,10 +7,11 @@ import pytest
 
 from apprproxy.core.errors import StoreFailed
 from apprproxy.gateway import flights
+from apprproxy.gateway.turns import Room
 from tests.fakes import lies
 from tests.fakes.clock import Gate, until
 from tests.fakes.content import digest
-from tests.fakes.gateway import Gateways, Running
+from tests.fakes.gateway import Gateways, Running, oci
 from tests.fakes.registry import Registry
 
 MANY = 95
@@ -45,6 +46,59 @@ async def test_transfers_that_wait_their_turn_hold_no_file(registry: Registry, g
     assert parts <= CONNECTIONS
     assert open_files < 2 * MANY + 3 * CONNECTIONS, "the clients' own connections, and three for each that has its turn"
     assert [] == gateway.ingests
+
+
+async def test_what_nobody_waits_for_any_more_comes_after_what_somebody_waits_for(
+    registry: Registry, gateways: Gateways
+) -> None:
+    gate = Gate()
+    registry.on["blob"] = lies.waiting_for(gate)
+    gateway = await gateways.start({"hub": oci(registry, connections=2)})
+    await leave_after_asking(gateway, 6)
+    wanted = f"/v2/hub/library/app/blobs/{registry.add_blob('library/app', b'wanted')}"
+    asking = asyncio.create_task(gateway.get(wanted))
+    flying = gateway.app.gateway._blobs._flights._flights
+    await until(lambda: [digest(b"wanted")] == [key for key, flight in flying.items() if flight.wanted])
+    gate.open()
+    got = await asking
+    await gateway.at_rest()
+    order = [seen.target.rpartition("/")[2] for seen in registry.seen]
+
+    assert (200, b"wanted") == (got.status, got.body)
+    assert 2 == order.index(digest(b"wanted")), "after the two that were under way"
+    assert 7 == len(order), "and the others after it"
+
+
+async def test_a_transfer_takes_the_turn_of_whichever_upstream_has_room(
+    registry: Registry, other: Registry, gateways: Gateways
+) -> None:
+    """One that hangs must not keep what another has as well from its clients."""
+    registry.on["blob"] = lies.waiting_for(Gate())
+    wanted = other.add_blob("library/app", b"wanted")
+    gateway = await gateways.start({"hub": oci(registry, connections=2), "far": other})
+    await leave_after_asking(gateway, 2)
+    asking = asyncio.create_task(gateway.get(f"/v2/hub/library/app/blobs/{wanted}"))
+    await until(lambda: gateway.metric("apprproxy_flights") == 3)
+    got = await gateway.get(f"/v2/far/library/app/blobs/{wanted}")
+    asking.cancel()
+
+    assert (200, b"wanted") == (got.status, got.body)
+
+
+async def test_whose_turn_came_as_it_left_gives_it_back() -> None:
+    room = Room(1)
+    async with room.turn():
+        waiting = [asyncio.create_task(_once(room)) for _ in range(2)]
+        await asyncio.sleep(0)
+    waiting[0].cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+
+    assert not room.full
+
+
+async def _once(room: Room) -> None:
+    async with room.turn():
+        pass
 
 
 async def test_too_many_transfers_are_refused_for_a_while(

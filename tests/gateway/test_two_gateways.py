@@ -7,6 +7,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from apprproxy.core.digest import Digest
+from apprproxy.core.model import Expected
 from tests.fakes import lies
 from tests.fakes.clock import Gate, until
 from tests.fakes.content import digest, some_bytes
@@ -138,3 +140,22 @@ async def test_a_failure_elsewhere_is_not_ours(registry: Registry, other: Regist
 
     assert 502 == failed.status or failed.body == BLOB
     assert (200, BLOB) == (answer.status, answer.body)
+
+
+async def test_a_gateway_that_was_suspended_half_way_is_not_waited_for_without_end(
+    registry: Registry, gateways: Gateways, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It holds the lock of the file, and does not write: a paused container."""
+    monkeypatch.setattr("apprproxy.gateway.flights.STANDS_STILL", 0.3)
+    registry.add_blob("library/app", BLOB)
+    gateway = await gateways.start({"hub": registry}, delivery=AT_ONCE)
+    suspended = await gateways.start({"hub": registry})
+    claim = await suspended.app.disk.claim(Expected(Digest.parse(digest(BLOB))))
+    assert claim.partial is not None
+    try:
+        got = await gateway.get(PATH)
+    finally:
+        await claim.partial.leave(keep=False)
+
+    assert (200, BLOB) == (got.status, got.body)
+    assert "unkept" in got.cache

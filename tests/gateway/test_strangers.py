@@ -1,0 +1,70 @@
+"""A digest is shared by whoever names it, and nobody can keep it from the others by the way in which it does."""
+
+import asyncio
+
+import pytest
+from aiohttp import web
+
+from tests.fakes import lies
+from tests.fakes.clock import until
+from tests.fakes.content import digest, some_bytes
+from tests.fakes.gateway import Gateways, oci
+from tests.fakes.lies import Honest
+from tests.fakes.registry import Registry
+
+BLOB = some_bytes(300_000)
+
+
+@pytest.mark.parametrize("what", ["blob", "manifest", "tag"])
+async def test_an_upstream_that_drips_keeps_no_bytes_from_another_upstreams_clients(
+    what: str, registry: Registry, other: Registry, gateways: Gateways
+) -> None:
+    content = registry.push("library/app", "1.0", BLOB)
+    other.push("evil/app", "1.0", BLOB)
+    other.add_blob("evil/app", content)
+    other.on["GET blob"] = other.on["GET manifest"] = lies.dripping(0.5, 1)
+    gateway = await gateways.start({"hub": registry, "evil": other})
+    wanted = f"blobs/{digest(BLOB)}" if what == "blob" else f"manifests/{digest(content)}"
+    attack = asyncio.create_task(gateway.get(f"/v2/evil/evil/app/{wanted}"))
+    await until(lambda: other.count("GET blob") + other.count("GET manifest") == 1)
+    attack.cancel()
+    got = await gateway.get(f"/v2/hub/library/app/{'manifests/1.0' if what == 'tag' else wanted}")
+
+    assert (200, BLOB if what == "blob" else content) == (got.status, got.body)
+
+
+async def test_two_upstreams_that_drip_are_each_overtaken_once_and_then_waited_for(
+    registry: Registry, other: Registry, gateways: Gateways, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("apprproxy.gateway.pace.LOOK", 0.2)
+    for one in (registry, other):
+        one.add_blob("library/app", BLOB)
+        one.on["GET blob"] = lies.dripping(0.5, 150_000)
+    gateway = await gateways.start({"hub": registry, "far": other})
+    answers = await asyncio.gather(
+        *(gateway.get(f"/v2/{name}/library/app/blobs/{digest(BLOB)}") for name in ("hub", "far"))
+    )
+
+    assert {(200, BLOB)} == {(got.status, got.body) for got in answers}
+    assert registry.count("GET blob") + other.count("GET blob") <= 4
+
+
+async def test_repositories_that_lack_a_blob_are_asked_after_those_that_have_it(
+    registry: Registry, gateways: Gateways
+) -> None:
+    async def far_away(request: web.BaseRequest, honest: Honest) -> web.StreamResponse:
+        await asyncio.sleep(0.05)
+        return await lies.honestly(request, honest)
+
+    wanted = registry.add_blob("library/app", b"wanted")
+    registry.on["blob"] = far_away
+    gateway = await gateways.start({"hub": oci(registry)})
+    strangers = [asyncio.create_task(gateway.get(f"/v2/hub/evil/r{number}/blobs/{wanted}")) for number in range(60)]
+    await until(lambda: registry.count("GET blob") > 0)
+    got = await gateway.get(f"/v2/hub/library/app/blobs/{wanted}")
+    missing = await asyncio.gather(*strangers)
+
+    assert (200, b"wanted") == (got.status, got.body)
+    assert {404} == {each.status for each in missing}
+    gets = [seen.target for seen in registry.seen if seen.method == "GET"]
+    assert gets.index(f"/v2/library/app/blobs/{wanted}") < 20
