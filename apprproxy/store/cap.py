@@ -12,6 +12,10 @@ class Cap(Protocol):
         """The file may grow to so many bytes in all; raises NoRoom, also where what is ``due`` in the end has none."""
         ...
 
+    def counted(self, digest: Digest) -> int | None:
+        """The size with which this blob was kept; None where that is not known."""
+        ...
+
     def keep(self, part: str, digest: Digest, size: int, unpacked: Digest | None) -> None:
         """The file is about to become this blob."""
         ...

@@ -19,7 +19,8 @@ from apprproxy.core.ports.store import Partial as AnyPartial
 from apprproxy.store.cap import Cap
 from apprproxy.store.held import FileHeld
 from apprproxy.store.ingest import DiskIngest, Yard, disk_failed
-from apprproxy.store.part import OpenPart, blob_path, linked_content, new_part
+from apprproxy.store.opened import Opening
+from apprproxy.store.part import OpenPart, linked_content, new_part
 from apprproxy.store.partial import Elsewhere, Partial, claim, part_name
 from apprproxy.store.unkept import Unkept
 
@@ -36,12 +37,14 @@ T = TypeVar("T")
 
 
 class DiskStore:
-    """The file system is the truth: ``find`` opens the file, and a file that is not there is a miss. ``close`` it."""
+    """The file system is the truth: ``find`` opens the file, and one that is not there, or not as it was kept, is a
+    miss. ``close`` it."""
 
     def __init__(self, root: Path, observer: Observer, cap: Cap, max_blob: int) -> None:
         self._root = root
         self._threads = ThreadPoolExecutor(WRITERS, thread_name_prefix="ingest")
         self._claims = ThreadPoolExecutor(CLAIMS, thread_name_prefix="claim")
+        self._opening = Opening(root, cap, observer)
         self._yard = Yard(root, self._threads, cap, observer, max_blob)
 
     async def find(self, expected: Expected) -> Held | None:
@@ -58,10 +61,7 @@ class DiskStore:
         digest = expected.content or linked_content(self._root, expected.digest)
         if digest is None:
             return None
-        try:
-            return FileHeld(os.open(blob_path(self._root, digest), os.O_RDONLY | os.O_CLOEXEC), digest)
-        except FileNotFoundError:
-            return None
+        return self._opening(digest)
 
     @asynccontextmanager
     async def ingest(self, expected: Expected, source: str) -> AsyncIterator[Ingest]:

@@ -128,6 +128,11 @@ class Ledger:
 
     # --- what is held
 
+    def counted(self, digest: Digest) -> int | None:
+        """Its size when it was kept."""
+        rows = self.database.read("SELECT size FROM blobs WHERE key = ?", str(digest))
+        return int(rows[0][0]) if rows else None
+
     def remove(self, digest: Digest) -> None:
         """The blob is not to be held any more, pinned or not: its file goes, if it has not gone before, and all that
         is known of it."""

@@ -15,9 +15,10 @@ from apprproxy.core.errors import StoreFailed
 from apprproxy.store.database import Database
 from apprproxy.store.generation import Generation
 from apprproxy.store.membership import OF
-from apprproxy.store.part import blob_path, is_at, sync_directory
+from apprproxy.store.part import blob_path, is_at
 from apprproxy.store.partials import Partials
 from apprproxy.store.pinned import covered
+from apprproxy.store.quarantine import quarantined
 from apprproxy.store.room import unlink
 
 
@@ -71,7 +72,7 @@ class Removal:
         with self._database.transaction() as db:
             if not is_at(fd, path):
                 return None
-            aside = self._quarantined(path, f"{digest.algorithm}-{digest.hex}")
+            aside = quarantined(self._root, path, f"{digest.algorithm}-{digest.hex}")
             for (tar,) in db.execute("SELECT unpacked FROM blobs WHERE key = ?", (key,)).fetchall():
                 unlink(self._root, key, tar)
             db.execute("DELETE FROM blobs WHERE key = ?", (key,))
@@ -81,7 +82,7 @@ class Removal:
     def set_stray_aside(self, path: Path) -> Path | None:
         """Something that is no blob, and stands where blobs are."""
         try:
-            return self._quarantined(path, f"stray-{secrets.token_hex(4)}")
+            return quarantined(self._root, path, f"stray-{secrets.token_hex(4)}")
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -93,7 +94,7 @@ class Removal:
         with self._database.transaction() as db:
             if not link.is_symlink() or not os.readlink(link).endswith(f"/{content.hex}"):
                 return None
-            aside = self._quarantined(link, f"unpacked-{tar.algorithm}-{tar.hex}")
+            aside = quarantined(self._root, link, f"unpacked-{tar.algorithm}-{tar.hex}")
             db.execute("UPDATE blobs SET unpacked = NULL WHERE key = ? AND unpacked = ?", (str(content), _key(tar)))
         self._generation.bump()
         return aside
@@ -135,18 +136,6 @@ class Removal:
         if gone:
             self._generation.bump()
         return gone
-
-    def _quarantined(self, path: Path, name: str) -> Path:
-        """Nothing is ever overwritten there, or deleted."""
-        folder = self._root / "quarantine"
-        folder.mkdir(mode=0o700, exist_ok=True)
-        aside, number = folder / name, 1
-        while aside.exists() or aside.is_symlink():
-            aside, number = folder / f"{name}.{number}", number + 1
-        path.rename(aside)
-        sync_directory(folder)
-        sync_directory(path.parent)
-        return aside
 
 
 def _key(tar: Digest) -> str:

@@ -108,7 +108,8 @@ def _candidates(db: sqlite3.Connection, publishing: Collection[str]) -> Iterator
 def unlink(root: Path, key: str, tar: str | None) -> None:
     """The blob's file, and the link from the tar inside it; a link that dangles would be a miss all the same."""
     digest = Digest.parse(key)
-    (root / "blobs" / digest.algorithm / digest.hex).unlink(missing_ok=True)
+    with suppress(IsADirectoryError):  # no blob, and so none of ours to remove
+        (root / "blobs" / digest.algorithm / digest.hex).unlink(missing_ok=True)
     if tar is not None:
         inside = Digest.parse(tar.removeprefix("unpacked:"))
         link = root / "unpacked" / inside.algorithm / inside.hex

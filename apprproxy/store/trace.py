@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from stat import S_ISREG
 
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import StoreFailed
@@ -38,12 +39,12 @@ class DiskTraces:
         if digest is None:
             return None
         try:
-            stat = blob_path(self._root, digest).stat()
+            facts = blob_path(self._root, digest).lstat()
         except FileNotFoundError:
             return None
         except OSError as error:
             raise StoreFailed(f"the cache cannot be read: {error.strerror}") from error
-        return KeptBytes(digest, stat.st_size, stat.st_mtime)
+        return KeptBytes(digest, facts.st_size, facts.st_mtime) if S_ISREG(facts.st_mode) else None
 
     async def pinned(self, name: str, digest: Digest) -> bool:
         return await asyncio.to_thread(self._pinned, name, digest)

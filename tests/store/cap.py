@@ -9,6 +9,9 @@ class Boundless:
     def reserve(self, part: str, total: int, due: int | None = None) -> None:
         pass
 
+    def counted(self, digest: Digest) -> int | None:
+        return None
+
     def keep(self, part: str, digest: Digest, size: int, unpacked: Digest | None) -> None:
         pass
 

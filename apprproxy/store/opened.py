@@ -1,0 +1,77 @@
+"""A blob's file, opened: a regular file of the size that was kept. Whatever else stands there is a miss, not an answer.
+
+- Nothing is followed, and nothing is waited for: a link would show another file, a pipe would hold the thread for ever.
+- What is small is hashed anew: it goes into memory, and would be served from there when the file has long been put
+  right. What is larger is as right as its size; ``cache verify`` reads it.
+"""
+
+import errno
+import os
+import stat
+from contextlib import suppress
+from pathlib import Path
+
+from apprproxy.core.digest import Digest
+from apprproxy.core.errors import StoreFailed
+from apprproxy.core.events import Observer, SetAside
+from apprproxy.store.cap import Cap
+from apprproxy.store.held import FileHeld
+from apprproxy.store.hot import LARGEST
+from apprproxy.store.part import blob_path, is_at
+from apprproxy.store.quarantine import quarantined
+
+_NO_FILE = {errno.ELOOP, errno.ENXIO}
+"""A link; a socket."""
+
+
+class Unfit(Exception):
+    """``str`` says what is there instead."""
+
+
+class Opening:
+    """Blocking. Raises OSError."""
+
+    def __init__(self, root: Path, cap: Cap, observer: Observer) -> None:
+        self._root = root
+        self._cap = cap
+        self._observer = observer
+
+    def __call__(self, digest: Digest) -> FileHeld | None:
+        path = blob_path(self._root, digest)
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            if error.errno not in _NO_FILE:
+                raise
+            self._set_aside(path, digest, "it is no file")
+            return None
+        held = FileHeld(fd, digest)
+        try:
+            self._judge(fd, held)
+        except Unfit as unfit:
+            if is_at(fd, path):
+                self._set_aside(path, digest, str(unfit))
+            return None
+        return held
+
+    def _judge(self, fd: int, held: FileHeld) -> None:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise Unfit("it is no file")
+        kept = self._kept(held.digest)
+        if kept is not None and held.size != kept:
+            raise Unfit(f"it has {held.size} bytes, and {kept} were kept")
+        if held.size <= LARGEST and Digest.of(held.pread(0, held.size), held.digest.algorithm) != held.digest:
+            raise Unfit("its bytes are others")
+
+    def _kept(self, digest: Digest) -> int | None:
+        with suppress(StoreFailed):  # the file system is the truth, and the index a hint
+            return self._cap.counted(digest)
+        return None
+
+    def _set_aside(self, path: Path, digest: Digest, reason: str) -> None:
+        """The index counts it until its bytes come again: more than there is, never less."""
+        with suppress(OSError):  # it is a miss wherever it stands
+            aside = quarantined(self._root, path, f"{digest.algorithm}-{digest.hex}")
+            self._observer(SetAside("blob", str(aside), reason))

@@ -1,0 +1,52 @@
+"""A file of the cache that somebody else spoilt is asked for again, and never served."""
+
+import os
+
+from tests.fakes.content import digest, some_bytes
+from tests.fakes.gateway import Gateways
+from tests.fakes.registry import Registry
+
+APP = "library/app"
+LARGE = some_bytes(1_000_000)
+
+
+async def test_a_truncated_blob_is_fetched_again(registry: Registry, gateways: Gateways) -> None:
+    wanted = registry.add_blob(APP, LARGE)
+    gateway = await gateways.start({"hub": registry})
+    await gateway.get(f"/v2/hub/{APP}/blobs/{wanted}")
+    await gateway.at_rest()
+    (path,) = gateway.cache.glob("blobs/sha256/*")
+    path.chmod(0o600)
+    os.truncate(path, 1000)
+    again = await gateway.get(f"/v2/hub/{APP}/blobs/{wanted}")
+
+    assert (200, LARGE) == (again.status, again.body)
+    assert again.cache.startswith("fwd=uri-miss")
+
+
+async def test_what_is_small_and_spoilt_does_not_get_into_memory(registry: Registry, gateways: Gateways) -> None:
+    manifest = registry.push(APP, "1.0", b"layer")
+    gateway = await gateways.start({"hub": registry})
+    await gateway.get(f"/v2/hub/{APP}/manifests/{digest(manifest)}")
+    await gateway.at_rest()
+    await gateway.close()
+    (path,) = gateway.cache.glob("blobs/sha256/*")
+    path.chmod(0o600)
+    path.write_bytes(manifest.swapcase())
+    gateway = await gateways.start({"hub": registry})
+    for _ in range(2):
+        got = await gateway.get(f"/v2/hub/{APP}/manifests/{digest(manifest)}")
+
+        assert (200, manifest) == (got.status, got.body)
+
+
+async def test_a_pipe_in_the_place_of_a_blob_holds_nobody_up(registry: Registry, gateways: Gateways) -> None:
+    wanted = registry.add_blob(APP, LARGE)
+    gateway = await gateways.start({"hub": registry})
+    await gateway.get(f"/v2/hub/{APP}/blobs/{wanted}")
+    await gateway.at_rest()
+    (path,) = gateway.cache.glob("blobs/sha256/*")
+    path.unlink()
+    os.mkfifo(path)
+
+    assert LARGE == (await gateway.get(f"/v2/hub/{APP}/blobs/{wanted}")).body

@@ -1,0 +1,133 @@
+"""What stands where a blob should be and is not what was kept is a miss: neither an answer nor a wait."""
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from apprproxy.core.digest import Digest
+from apprproxy.core.events import SetAside
+from apprproxy.core.model import KIB, Expected
+from apprproxy.store.disk import DiskStore
+from apprproxy.store.hot import LARGEST
+from apprproxy.store.ledger import Ledger
+from apprproxy.store.place import prepare
+from tests.fakes.clock import Clock
+from tests.fakes.content import some_bytes
+from tests.store.contents import LARGE, Told, put
+
+SMALL = some_bytes(4 * KIB)
+BIG = some_bytes(LARGEST + 1)
+
+
+class Shop:
+    """A store over a real index."""
+
+    def __init__(self, root: Path) -> None:
+        prepare(root)
+        self.root = root
+        self.told = Told()
+        self.ledger = Ledger(root, LARGE, Clock(), self.told)
+        self.store = DiskStore(root, self.told, self.ledger, LARGE)
+
+    async def keep(self, content: bytes) -> Path:
+        digest = Digest.of(content)
+        await put(self.store, content, Expected(digest), pieces=len(content))
+        path = self.root / "blobs" / "sha256" / digest.hex
+        path.chmod(0o600)
+        return path
+
+    async def has(self, content: bytes) -> bool:
+        async with asyncio.timeout(5):
+            return await self.store.find(Expected(Digest.of(content))) is not None
+
+    @property
+    def set_aside(self) -> list[str]:
+        return [event.reason for event in self.told.events if isinstance(event, SetAside)]
+
+    def close(self) -> None:
+        self.store.close()
+        self.ledger.close()
+
+
+@pytest.fixture
+async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
+    shop = Shop(tmp_path)
+    yield shop
+    shop.close()
+
+
+@pytest.mark.parametrize("left", [0, 1, LARGEST])
+async def test_a_file_that_was_cut_off_is_a_miss_and_is_kept_apart(left: int, shop: Shop) -> None:
+    path = await shop.keep(BIG)
+    os.truncate(path, left)
+    found = await shop.has(BIG)
+    await shop.keep(BIG)
+
+    assert not found
+    assert await shop.has(BIG)
+    assert [left] == [aside.stat().st_size for aside in (shop.root / "quarantine").iterdir()]
+    assert [f"it has {left} bytes, and {len(BIG)} were kept"] == shop.set_aside
+
+
+async def test_a_small_file_of_other_bytes_is_a_miss(shop: Shop) -> None:
+    path = await shop.keep(SMALL)
+    path.write_bytes(bytes(len(SMALL)))
+    found = await shop.has(SMALL)
+    await shop.keep(SMALL)
+
+    assert not found
+    assert await shop.has(SMALL)
+    assert ["its bytes are others"] == shop.set_aside
+
+
+def _link(path: Path) -> None:
+    path.symlink_to("/etc/hostname")
+
+
+def _socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as line:
+        here = os.getcwd()
+        os.chdir(path.parent)  # the path itself is longer than an address may be
+        try:
+            line.bind(path.name)
+        finally:
+            os.chdir(here)
+
+
+@pytest.mark.parametrize("make", [_link, os.mkfifo, os.mkdir, _socket])
+@pytest.mark.parametrize("content", [SMALL, BIG], ids=["small", "large"])
+async def test_what_is_no_file_is_a_miss_at_once_and_gives_way(
+    make: Callable[[Path], None], content: bytes, shop: Shop
+) -> None:
+    path = await shop.keep(content)
+    path.unlink()
+    make(path)
+    found = await shop.has(content)
+    gone = not os.path.lexists(path)
+    await shop.keep(content)
+
+    assert not found
+    assert gone
+    assert await shop.has(content)
+    assert ["it is no file"] == shop.set_aside
+
+
+async def test_a_file_that_the_index_does_not_know_is_what_it_is(shop: Shop) -> None:
+    await shop.keep(BIG)
+    with shop.ledger.database.transaction() as db:
+        db.execute("DELETE FROM blobs")
+
+    assert await shop.has(BIG)
+
+
+async def test_a_folder_in_the_place_of_a_blob_keeps_nobody_from_making_room(shop: Shop) -> None:
+    path = await shop.keep(BIG)
+    path.unlink()
+    path.mkdir()
+    shop.ledger.free(1)
+
+    assert 0 == shop.ledger.totals().blobs
