@@ -49,8 +49,13 @@ class Connection(RequestHandler):
         super().data_received(data)
         if self._request_count > requests:
             self._stop_timer()
-        elif self._header_timer is None and not self._request_in_progress:
+        elif self._header_timer is None and self._idle:
             self._await_header()
+
+    @property
+    def _idle(self) -> bool:
+        """Does the handler wait for a request? While it takes one up, what comes is that one's body."""
+        return self._waiter is not None and not self._waiter.done()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._stop_timer()

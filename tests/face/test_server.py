@@ -1,11 +1,15 @@
 """A client that is slow, silent, greedy or speaks no HTTP holds neither memory nor a place for long."""
 
 import asyncio
+import io
+
+from aiohttp import web
 
 from tests.fakes.clock import until
 from tests.fakes.content import digest, some_bytes
 from tests.fakes.fixtures import Logged
 from tests.fakes.gateway import Gateways, Running
+from tests.fakes.listening import listening
 from tests.fakes.raw import wire
 from tests.fakes.registry import Registry
 
@@ -68,6 +72,25 @@ async def test_the_second_request_of_a_connection_has_no_more_time(gateways: Gat
         await client.send("GET /heal")
 
         assert b"" == await client.rest()
+
+
+async def test_a_push_may_take_longer_than_a_header(gateways: Gateways) -> None:
+    async def slowly(request: web.BaseRequest) -> web.StreamResponse:
+        async for _ in request.content.iter_chunked(1 << 20):
+            pass
+        await asyncio.sleep(0.5)
+        return web.json_response({"status": "ok"})
+
+    push = "/old/cnr/api/v1/packages/alice/nginx"
+    async with listening(slowly) as url:
+        upstream = {"kind": "appr", "url": url, "writes": "pass"}
+        gateway = await gateways.start({"old": upstream}, server={"limits": {"header": "200ms"}})
+        answers = []
+        for _ in range(3):
+            async with gateway.session.post(gateway.url + push, data=io.BytesIO(b"x" * 300_000)) as answer:
+                answers.append(answer.status)
+
+    assert [200, 200, 200] == answers
 
 
 async def test_a_client_that_stops_reading_is_dropped(registry: Registry, gateways: Gateways) -> None:
