@@ -1,12 +1,13 @@
 """Writes are bounded in number and time, and one that was taken upstream is never told to have failed."""
 
 import asyncio
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from types import SimpleNamespace
 
 import pytest
 
-from apprproxy.appregistry import forwarding
+from apprproxy.appregistry import incoming
+from apprproxy.appregistry.incoming import Body, gives_way
 from apprproxy.core.errors import StoreFailed
 from apprproxy.store.names import DiskNames
 from tests.appregistry.conftest import Start
@@ -20,10 +21,10 @@ UNFINISHED = f"POST {PUSH} HTTP/1.1\r\nHost: gateway\r\nContent-Length: 1000\r\n
 async def test_a_write_that_finds_no_room_is_told_to_come_back(
     start: Start, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(forwarding, "TURN", 0.3)
+    monkeypatch.setattr(incoming, "TURN", 0.3)
     gateway = await start({"up": upstream}, writes="pass")
     async with AsyncExitStack() as stack:
-        for _ in range(forwarding.AT_ONCE):
+        for _ in range(incoming.AT_ONCE):
             client = await stack.enter_async_context(wire(gateway.url))
             await client.send(UNFINISHED)
         async with asyncio.timeout(5):
@@ -32,6 +33,74 @@ async def test_a_write_that_finds_no_room_is_told_to_come_back(
 
     assert "1" == got.headers["Retry-After"]
     assert "4 writes are under way here already" in got.json["message"]
+
+
+async def test_a_body_that_comes_too_slowly_is_broken_off(
+    start: Start, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(incoming, "GRACE", 0.1)
+    gateway = await start({"up": upstream}, writes="pass")
+    async with wire(gateway.url) as client:
+        await client.send(UNFINISHED)
+        rest = asyncio.create_task(client.rest())
+        while not rest.done():  # steadily
+            with suppress(ConnectionError):
+                await client.send("x")
+            await asyncio.wait([rest], timeout=0.02)
+
+        assert b"" == await rest
+    assert 0 == upstream.count()
+
+
+async def test_whoever_takes_all_places_gives_one_to_another(
+    start: Start, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(incoming, "PATIENCE", 0.05)
+    gateway = await start({"up": upstream}, writes="pass")
+    async with AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(wire(gateway.url)) for _ in range(incoming.AT_ONCE)]
+        for client in clients:
+            await client.send(UNFINISHED)
+        async with wire(gateway.url, source="127.0.0.2") as other:
+            await other.send(f"POST {PUSH} HTTP/1.1\r\nHost: gateway\r\nContent-Length: 2\r\n\r\n{{}}")
+            got = await other.head()
+        heads = {asyncio.create_task(client.head()) for client in clients}
+        (gave_way,), left = await asyncio.wait(heads, return_when=asyncio.FIRST_COMPLETED)
+        for task in left:
+            task.cancel()
+        told = await gave_way
+
+    assert "Apprproxy-Upstream: up" in got
+    assert "503 " in told
+    assert "Retry-After: " in told
+    assert 1 == len(upstream.bodies)
+
+
+def coming(client: str, received: int, began: float = 0.0) -> Body:
+    body = Body(client, began)
+    body.received, body.deadline = received, asyncio.Timeout(None)
+    return body
+
+
+def test_the_newest_of_many_gives_way_to_who_has_none() -> None:
+    bodies = [coming("a", 9_000_000), coming("b", 1), coming("a", 9_000_000), coming("c", 1)]
+
+    assert bodies[2] is gives_way(bodies, "d", now=5.0)
+
+
+def test_where_everybody_has_one_the_slowest_gives_way() -> None:
+    bodies = [coming("a", 90_000_000), coming("b", 900_000), coming("c", 800_000), coming("d", 90_000_000)]
+
+    assert bodies[2] is gives_way(bodies, "e", now=20.0)
+    assert bodies[2] is gives_way(bodies, "a", now=20.0)
+
+
+def test_a_body_that_is_fast_new_or_whole_stays() -> None:
+    whole = coming("c", 10)
+    whole.deadline = None
+    bodies = [coming("a", 90_000_000), coming("b", 10, began=15.0), whole]
+
+    assert None is gives_way(bodies, "d", now=20.0)
 
 
 async def test_a_push_that_was_taken_is_no_failure_because_the_cache_cannot_be_written(

@@ -63,12 +63,15 @@ class Wire:
 
 
 @asynccontextmanager
-async def wire(url: str, limit: int = 65536, window: int | None = None) -> AsyncIterator[Wire]:
-    """``window`` is how much may be on its way, which is a lot where it is not said."""
+async def wire(
+    url: str, limit: int = 65536, window: int | None = None, source: str = "127.0.0.1"
+) -> AsyncIterator[Wire]:
+    """``window`` is how much may be on its way, which is a lot where it is not said; ``source`` is whose it is."""
     host, _, port = url.removeprefix("http://").partition(":")
     line = socket.socket()
     if window is not None:
         line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
+    line.bind((source, 0))
     line.setblocking(False)
     await asyncio.get_running_loop().sock_connect(line, (host, int(port)))
     reader, writer = await asyncio.open_connection(sock=line, limit=limit)
