@@ -19,8 +19,13 @@ from apprproxy.core.errors import StoreFailed
 from apprproxy.core.events import Observer, SetAside
 from apprproxy.store.schema import bring_up_to_date
 
-PATIENCE = 10.0
-"""Seconds that a transaction waits for the others of its process, and again for those of other processes."""
+PATIENCE = 5.0
+"""Seconds that a transaction waits for the others of its process, and again for those of other processes: each of these
+takes tenths of one."""
+
+IMPATIENCE = 0.05
+"""Likewise once one has waited in vain, until one gets through: a client waits for several of them, and a process that
+was stopped amid its own holds everybody up for as long as it stands."""
 
 _SETTINGS = (
     "PRAGMA journal_mode = WAL",
@@ -40,6 +45,7 @@ class Database:
 
     def __init__(self, path: Path, observer: Observer) -> None:
         self._writing, self._reading = threading.Lock(), threading.Lock()
+        self._patience = PATIENCE
         with translated(), exclusively(path):
             try:
                 self._writer = _opened(path)
@@ -54,7 +60,7 @@ class Database:
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """One writer at a time, over all processes; undone if the block raises."""
         with self._turn(), translated():
-            self._writer.execute("BEGIN IMMEDIATE")
+            self._begin()
             try:
                 yield self._writer
                 self._writer.execute("COMMIT")
@@ -62,6 +68,21 @@ class Database:
                 if self._writer.in_transaction:
                     self._writer.execute("ROLLBACK")
                 raise
+
+    def _begin(self) -> None:
+        try:
+            self._writer.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
+                self._wait(IMPATIENCE)
+            raise
+        self._wait(PATIENCE)
+
+    def _wait(self, seconds: float) -> None:
+        """So long at the most, from now on."""
+        if seconds != self._patience:
+            self._writer.execute(f"PRAGMA busy_timeout = {round(seconds * 1000)}")
+            self._patience = seconds
 
     @contextmanager
     def _turn(self) -> Iterator[None]:

@@ -16,7 +16,7 @@ from cachetools import LRUCache
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import StoreFailed
 from apprproxy.core.model import Descriptor, FirstSeen, Record
-from apprproxy.store.fence import Tampered, open_records
+from apprproxy.store.fence import ADVICE, Tampered, open_records
 from apprproxy.store.generation import Generation
 
 REMEMBERED = 20_000
@@ -41,8 +41,7 @@ class DiskNames:
     # --- names
 
     async def get(self, upstream: str, key: str) -> Record | None:
-        raw = await self._read(f"name {upstream} {key}")
-        return _record(raw) if raw is not None else None
+        return _record(await self._read(f"name {upstream} {key}"))
 
     async def put(self, upstream: str, key: str, record: Record, as_of: int) -> None:
         await self._write({f"name {upstream} {key}": _dump(record)}, as_of)
@@ -66,7 +65,7 @@ class DiskNames:
 
     async def owner(self, view: str, key: str) -> str | None:
         raw = await self._read(f"owner {view} {key}")
-        return raw.decode() if raw is not None else None
+        return raw.decode(errors="replace") if raw is not None else None
 
     async def set_owner(self, view: str, key: str, upstream: str) -> None:
         await self._write({f"owner {view} {key}": upstream.encode()})
@@ -75,11 +74,11 @@ class DiskNames:
 
     def all_names(self) -> Iterator[tuple[str, str, Record]]:
         """Every ``(upstream, key, record)``, in the order they came; to be read by one thread."""
-        return ((upstream, key, _record(raw)) for upstream, key, raw in self._all("name"))
+        read = ((upstream, key, _record(raw)) for upstream, key, raw in self._all("name"))
+        return ((upstream, key, record) for upstream, key, record in read if record is not None)
 
     def known(self, upstream: str, key: str) -> Record | None:
-        raw = self._records.get(f"name {upstream} {key}")
-        return _record(raw) if raw is not None else None
+        return _record(self._records.get(f"name {upstream} {key}"))
 
     def discard(self, names: Iterable[tuple[str, str]]) -> None:
         """These ``(upstream, key)``, in every process at once. What was first seen, and who owns what, stands."""
@@ -195,10 +194,14 @@ def _dump(record: Record) -> bytes:
     )
 
 
-def _record(raw: bytes) -> Record:
-    fields = orjson.loads(raw)
-    target = Descriptor(Digest.parse(fields["digest"]), fields["size"], fields["type"])
-    return Record(target, fields["origin"], fields["checked"], fields["since"])
+def _record(raw: bytes | None) -> Record | None:
+    """One that cannot be read is none: its owner is asked anew, and what is put in its place can be."""
+    try:
+        fields = orjson.loads(raw or b"")
+        target = Descriptor(Digest.parse(fields["digest"]), int(fields["size"]), str(fields["type"]))
+        return Record(target, str(fields["origin"]), float(fields["checked"]), float(fields["since"]))
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return None
 
 
 def _dump_first(first: FirstSeen) -> bytes:
@@ -207,6 +210,10 @@ def _dump_first(first: FirstSeen) -> bytes:
 
 
 def _first(raw: bytes) -> FirstSeen:
-    fields = orjson.loads(raw)
-    moved_to = Digest.parse(fields["moved_to"]) if fields["moved_to"] else None
-    return FirstSeen(Digest.parse(fields["digest"]), fields["at"], moved_to)
+    """Raises Tampered of one that cannot be read: to take it for none would be to take whatever comes now."""
+    try:
+        fields = orjson.loads(raw)
+        moved_to = Digest.parse(fields["moved_to"]) if fields["moved_to"] else None
+        return FirstSeen(Digest.parse(fields["digest"]), float(fields["at"]), moved_to)
+    except (ValueError, LookupError, TypeError, AttributeError):
+        raise Tampered(f"a first-seen digest that is none {ADVICE}") from None

@@ -1,7 +1,12 @@
 """A file of the cache that somebody else spoilt is asked for again, and never served."""
 
 import os
+import sqlite3
+from contextlib import closing
 
+import pytest
+
+from apprproxy.store import database
 from tests.fakes.content import digest, some_bytes
 from tests.fakes.gateway import Gateways
 from tests.fakes.registry import Registry
@@ -50,3 +55,34 @@ async def test_a_pipe_in_the_place_of_a_blob_holds_nobody_up(registry: Registry,
     os.mkfifo(path)
 
     assert LARGE == (await gateway.get(f"/v2/hub/{APP}/blobs/{wanted}")).body
+
+
+async def test_a_name_that_cannot_be_read_is_asked_for_again(registry: Registry, gateways: Gateways) -> None:
+    manifest = registry.push(APP, "1.0", b"layer")
+    gateway = await gateways.start({"hub": registry})
+    await gateway.get(f"/v2/hub/{APP}/manifests/1.0")
+    await gateway.close()
+    with closing(sqlite3.connect(gateway.cache / "names" / "cache.db", isolation_level=None)) as names:
+        names.execute("UPDATE Cache SET value = X'7b' WHERE key LIKE 'name %'")
+    gateway = await gateways.start({"hub": registry})
+    got = await gateway.get(f"/v2/hub/{APP}/manifests/1.0")
+    again = await gateway.get(f"/v2/hub/{APP}/manifests/1.0")
+
+    assert (200, manifest) == (got.status, got.body)
+    assert again.cache.startswith("hit")
+
+
+async def test_an_index_that_another_process_holds_does_not_hold_up_a_cold_blob(
+    registry: Registry, gateways: Gateways, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "PATIENCE", 1.0)
+    wanted = registry.add_blob(APP, LARGE)
+    gateway = await gateways.start({"hub": registry})
+    with closing(sqlite3.connect(gateway.cache / "index.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        got = await gateway.get(f"/v2/hub/{APP}/blobs/{wanted}")
+        await gateway.at_rest()
+        other.execute("ROLLBACK")
+
+    assert (200, LARGE) == (got.status, got.body)
+    assert [] == gateway.blobs

@@ -2,13 +2,14 @@
 
 import os
 import sqlite3
+import time
 from pathlib import Path
 
 import pytest
 
 from apprproxy.core.errors import StoreFailed
 from apprproxy.core.events import SetAside
-from apprproxy.store import schema
+from apprproxy.store import database, schema
 from apprproxy.store.evict import Totals
 from apprproxy.store.ledger import Ledger
 from tests.fakes.clock import Clock
@@ -181,3 +182,24 @@ def test_a_directory_in_its_place_is_a_sentence(tmp_path: Path) -> None:
     path.mkdir()
     with pytest.raises(StoreFailed, match="index"):
         Cache(tmp_path)
+
+
+def test_what_another_process_never_lets_go_of_is_waited_for_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "PATIENCE", 1.0)
+    with opened(tmp_path) as cache:
+        other = sqlite3.connect(tmp_path / "index.db", isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        began = time.monotonic()
+        for number in range(20):
+            with pytest.raises(StoreFailed, match="locked"):
+                cache.ledger.reserve(f"{number}.part", 1)
+        waited = time.monotonic() - began
+        other.execute("ROLLBACK")
+        other.close()
+        cache.ledger.reserve("a.part", 1)
+
+        assert waited < 10
+        assert 1 == cache.ledger.totals().reserved
+        assert [(1000,)] == cache.ledger.database._writer.execute("PRAGMA busy_timeout").fetchall()

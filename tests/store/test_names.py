@@ -290,3 +290,20 @@ async def test_a_planted_key_is_refused_and_never_executed(directory: Path, tmp_
     again.close()
 
     assert not (tmp_path / "executed").exists()
+
+
+@pytest.mark.parametrize("raw", [b"{", b"null", b"[]", b'{"digest": "sha256:12"}', b"\xff"])
+async def test_a_record_that_cannot_be_read_is_none_and_can_be_put_anew(raw: bytes, names: DiskNames) -> None:
+    names._records.set("name up tag alice/nginx 1.0.0", raw)
+    found = await names.get("up", "tag alice/nginx 1.0.0")
+    known, every = names.known("up", "tag alice/nginx 1.0.0"), list(names.all_names())
+    await put(names)
+
+    assert (None, None, []) == (found, known, every)
+    assert RECORD == await names.get("up", "tag alice/nginx 1.0.0")
+
+
+async def test_a_first_seen_digest_that_cannot_be_read_is_not_taken_for_none(names: DiskNames) -> None:
+    names._records.set(f"first up {TITLE}", b"{")
+    with pytest.raises(Tampered, match="first-seen"):
+        await names.first_seen("up", [TITLE])
