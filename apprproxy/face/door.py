@@ -7,6 +7,7 @@ import asyncio
 import logging
 import secrets
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -76,9 +77,11 @@ class Door:
             outcome = "done"
         except BrokenOff as broken:
             outcome, reason = "broken-off", str(broken)
+            _let_go(broken)
             raise
         except (ConnectionError, asyncio.CancelledError) as gone:
             outcome, reason = "client-left", str(gone) if isinstance(gone, ClientLeft) else "the client left"
+            _let_go(gone)
             raise
         else:
             return response
@@ -112,6 +115,13 @@ class Door:
         for field in request.headers.getall("Via", []):
             if any(hop.split()[-1:] == [f"apprproxy-{self._instance}"] for hop in field.split(",")):
                 raise Loop("this request has been here before: an upstream's url leads back to this gateway")
+
+
+def _let_go(error: BaseException) -> None:
+    """Of what the calls held that have ended by it. The library keeps the error in a cycle with its own task, so that
+    the file of a client that left would stay open until the collector comes by."""
+    traceback.clear_frames(error.__traceback__)
+    error.__cause__ = error.__context__ = None
 
 
 def _report(exchange: Exchange, outcome: str, reason: str) -> Report:

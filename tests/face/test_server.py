@@ -1,15 +1,22 @@
 """A client that is slow, silent, greedy or speaks no HTTP holds neither memory nor a place for long."""
 
 import asyncio
+import gc
 import io
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 
+import pytest
 from aiohttp import web
 
-from tests.fakes.clock import until
+from tests.fakes.clock import Gate, until
 from tests.fakes.content import digest, some_bytes
 from tests.fakes.fixtures import Logged
 from tests.fakes.gateway import Gateways, Running
 from tests.fakes.listening import listening
+from tests.fakes.ranged import stopping_at
 from tests.fakes.raw import wire
 from tests.fakes.registry import Registry
 
@@ -143,6 +150,57 @@ async def test_a_client_that_leaves_half_way_is_no_crash(
 
     assert "Traceback" not in logged.text
     assert 200 == (await gateway.head(f"/v2/hub/library/app/blobs/{wanted}")).status
+
+
+@pytest.fixture
+def uncollected() -> Iterator[None]:
+    """Without the cyclic collector: what is in a cycle stays."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def open_below(directory: Path) -> list[str]:
+    """The files there that this process has open."""
+    paths = []
+    for fd in os.listdir("/proc/self/fd"):
+        with suppress(FileNotFoundError):  # that of the list itself
+            paths.append(os.readlink(f"/proc/self/fd/{fd}"))
+    return [path for path in paths if path.startswith(str(directory))]
+
+
+@pytest.mark.usefixtures("uncollected")
+async def test_what_a_client_left_is_closed_at_once(registry: Registry, gateways: Gateways) -> None:
+    wanted = registry.add_blob("library/app", BIG)
+    gateway = await gateways.start({"hub": registry})
+    await gateway.get(f"/v2/hub/library/app/blobs/{wanted}")
+    await gateway.at_rest()
+    for _ in range(3):
+        async with wire(gateway.url, limit=1000, window=4096) as client:
+            await client.send(f"GET /v2/hub/library/app/blobs/{wanted} HTTP/1.1\r\nHost: x\r\n\r\n")
+            await client.head()
+    await until(lambda: ended(gateway, "client-left") == 3)
+
+    await until(lambda: not open_below(gateway.cache / "blobs"))
+
+
+@pytest.mark.usefixtures("uncollected")
+async def test_what_a_client_left_while_it_came_is_closed_once_it_is_there(
+    registry: Registry, gateways: Gateways
+) -> None:
+    gate = Gate()
+    wanted = registry.add_blob("library/app", BIG)
+    registry.on["blob"] = stopping_at((len(BIG) // 2, gate))
+    gateway = await gateways.start({"hub": registry}, delivery={"patience": "0s"})
+    async with wire(gateway.url, limit=1000, window=4096) as client:
+        await client.send(f"GET /v2/hub/library/app/blobs/{wanted} HTTP/1.1\r\nHost: x\r\n\r\n")
+        await client.head()
+    await until(lambda: ended(gateway, "client-left") == 1)
+    gate.open()
+    await gateway.at_rest()
+
+    await until(lambda: not [*open_below(gateway.cache / "blobs"), *open_below(gateway.cache / "ingest")])
 
 
 async def test_connections_beyond_the_limit_are_closed_at_once(gateways: Gateways) -> None:
