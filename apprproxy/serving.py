@@ -5,17 +5,22 @@ import errno
 import signal
 import ssl
 from collections.abc import Callable
+from dataclasses import replace
 
 from apprproxy import __version__
 from apprproxy.app import App, limits_of, server_tls
-from apprproxy.face.door import Door
-from apprproxy.face.server import Server
+from apprproxy.face.descriptors import fitting, raise_limit
+from apprproxy.face.server import AcceptFailures, Limits, Server
 from apprproxy.ops.logs import logger
+from apprproxy.settings import Settings
 from apprproxy.settings.fields import split_address
 from apprproxy.upkeep.recovery import recover
 
 GRACE = 30.0
 """Seconds that running transfers are given on SIGTERM."""
+
+OPERATORS = 64
+"""Connections to their own address, so that it has some whoever else comes."""
 
 Listening = Callable[[list[str]], None]
 
@@ -33,6 +38,7 @@ async def serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     log = logger("apprproxy")
+    loop.set_exception_handler(AcceptFailures())
     settings = app.settings.server
     ports: list[tuple[asyncio.Server, Server]] = []
     recovering = asyncio.create_task(_recovered(app), name="recovery")
@@ -40,11 +46,12 @@ async def serve(
         if app.settings.offline:  # nobody can be asked for what is not known yet
             await _first(recovering, stop)
         tls = server_tls(settings.tls)
-        doors: list[tuple[str, Door]] = [(address, app.door) for address in settings.addresses]
+        limits = _affordable(app.settings)
+        doors = [(address, app.door, limits) for address in settings.addresses]
         if settings.ops is not None:
-            doors.append((settings.ops, app.ops_door))
-        for address, door in doors:
-            handler = Server(door, limits_of(app.settings))
+            doors.append((settings.ops, app.ops_door, replace(limits, connections=min(OPERATORS, limits.connections))))
+        for address, door, bounds in doors:
+            handler = Server(door, bounds)
             ports.append((await _listen(address, handler, tls), handler))
         scheme = "https" if tls else "http"
         urls = [f"{scheme}://{_written(port)}" for port, _ in ports]
@@ -67,6 +74,23 @@ async def serve(
         await app.close()
         if stop.is_set():
             log.info("stopped")
+
+
+def _affordable(settings: Settings) -> Limits:
+    """For each address. The more upstreams there are, the more files are left to transfers."""
+    limits, files = limits_of(settings), raise_limit()
+    upstreams, addresses = settings.upstreams.values(), len(settings.server.addresses)
+    transfers = sum(upstream.connections for upstream in upstreams)
+    fit = max(1, fitting(limits.connections * addresses, files, transfers) // addresses)
+    if fit < limits.connections:
+        logger("apprproxy").warning(
+            "fewer connections are served than server.limits.connections says: this process may not open more files"
+            " (ulimit -n, LimitNOFILE)",
+            configured=limits.connections,
+            connections=fit,
+            files=files,
+        )
+    return replace(limits, connections=fit)
 
 
 async def _first(task: asyncio.Task[None], stop: asyncio.Event) -> None:

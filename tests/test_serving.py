@@ -9,7 +9,7 @@ import ssl
 import sys
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from apprproxy.app import build
 from apprproxy.core.digest import Digest
 from apprproxy.serving import serve
 from apprproxy.settings import Settings
+from tests.fakes.raw import wire
 
 CONTENT = b"0123456789" * 1000
 DIGEST = Digest.of(CONTENT)
@@ -70,15 +71,20 @@ class Running:
         return await self.process.wait()
 
 
-@asynccontextmanager
-async def gateway(folder: Path, **configuration: Any) -> AsyncIterator[Running]:
+def gateway(folder: Path, **configuration: Any) -> AbstractAsyncContextManager[Running]:
     """A real process; its log is JSON since standard error is no terminal."""
+    return started(folder, configuration)
+
+
+@asynccontextmanager
+async def started(folder: Path, configuration: dict[str, Any], files: int = 0) -> AsyncIterator[Running]:
+    """``files`` is how many it may open, 0 for as many as we."""
     configuration.setdefault("server", {"listen": "127.0.0.1:0"})
     config = folder / "config.yaml"
     config.write_text(yaml.safe_dump({"cache": {"directory": str(folder / "cache")}, **configuration}))
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "apprproxy", "serve", "--config", str(config), stderr=asyncio.subprocess.PIPE
-    )
+    command = (sys.executable, "-m", "apprproxy", "serve", "--config", str(config))
+    limit = ("sh", "-c", f'ulimit -n {files}; exec "$@"', "sh") if files else ()
+    process = await asyncio.create_subprocess_exec(*limit, *command, stderr=asyncio.subprocess.PIPE)
     try:
         assert process.stderr is not None
         lines: list[dict[str, Any]] = []
@@ -235,3 +241,22 @@ def _certificate(folder: Path) -> tuple[Path, Path]:
         key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
     return cert_file, key_file
+
+
+async def test_more_clients_than_there_are_descriptors_for_keep_nobody_out_for_long(tmp_path: Path) -> None:
+    async with started(tmp_path, {}, files=256) as running, AsyncExitStack() as stack:
+        (told,) = [line for line in running.lines if "connections" in line]
+        for _ in range(300):
+            await stack.enter_async_context(wire(running.urls[0]))
+        async with wire(running.urls[0]) as refused:
+            assert b"" == await refused.rest()
+        await stack.aclose()
+        async with aiohttp.ClientSession() as client:
+            body = await _get(client, f"{running.urls[0]}/healthz")
+        running.process.send_signal(signal.SIGTERM)
+        await running.ended()
+
+    assert b"ok\n" == body
+    assert (4096, 64, 256) == (told["configured"], told["connections"], told["files"])
+    assert 1 == len([line for line in running.lines if "too many connections" in line["event"]])
+    assert [] == [line for line in running.lines if line["level"] == "error"]

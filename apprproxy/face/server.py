@@ -1,6 +1,7 @@
 """Connections with limits: aiohttp's own defaults let a silent or dribbling client stay for minutes."""
 
 import asyncio
+import errno
 import logging
 from dataclasses import dataclass
 from typing import Any
@@ -9,10 +10,15 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestHandler
 
+from apprproxy.face.seldom import Seldom
+
 log = logging.getLogger(__name__)
 
 MAX_LINE = 32 * 1024
 """Of a request line, so that an overlong name reaches the face and is refused in its words."""
+
+
+_NONE_LEFT = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +36,8 @@ class Connection(RequestHandler):
 
     __slots__ = ("_header_timer", "_limits")
 
+    _manager: "Server | None"
+
     def __init__(self, manager: "Server", limits: Limits, **options: Any) -> None:
         super().__init__(manager, keepalive_timeout=limits.idle, **options)
         self._limits = limits
@@ -39,7 +47,7 @@ class Connection(RequestHandler):
         super().connection_made(transport)
         manager = self._manager
         if manager is not None and len(manager.connections) > self._limits.connections:
-            log.warning("too many connections: one was closed at once (server.limits.connections)")
+            manager.crowded()
             self.force_close()
             return
         self._await_header()
@@ -87,12 +95,39 @@ class Connection(RequestHandler):
         return response
 
 
+def _tell_crowded(count: int) -> None:
+    log.warning("too many connections: some were closed at once (server.limits.connections)", extra={"closed": count})
+
+
+class AcceptFailures:
+    """A loop's handler of exceptions: where no connection can be accepted, the loop says so a thousand times a
+    second."""
+
+    def __init__(self) -> None:
+        self._failed = Seldom(_tell_failed)
+
+    def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        if "socket" in context and isinstance(error, OSError) and error.errno in _NONE_LEFT:
+            self._failed()
+        else:
+            loop.default_exception_handler(context)
+
+
+def _tell_failed(count: int) -> None:
+    log.error(
+        "no connection can be accepted: this process, or its system, has too many files open (ulimit -n)",
+        extra={"failed": count},
+    )
+
+
 class Server(web.Server):
     """``web.Server`` with our connections."""
 
     def __init__(self, handler: Any, limits: Limits) -> None:
         super().__init__(handler, handler_cancellation=True)
         self._limits = limits
+        self.crowded = Seldom(_tell_crowded)
 
     def __call__(self) -> RequestHandler:
         return Connection(
