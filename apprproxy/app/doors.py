@@ -7,6 +7,7 @@ from apprproxy.app.protocols import PROTOCOLS
 from apprproxy.core.host import Host
 from apprproxy.core.model import Place
 from apprproxy.face.door import Door, Report
+from apprproxy.face.large import Large
 from apprproxy.face.places import Places
 from apprproxy.face.server import Limits
 from apprproxy.gateway.gateway import Gateway
@@ -30,10 +31,11 @@ def doors(
     def ready() -> str | None:
         return None if writable(directory) else f"{directory} cannot be written"
 
+    large = Large()
     apart = settings.server.ops is not None
     faces = (
         api,
-        *(protocol.face(gateway, places(settings, name)) for name, protocol in PROTOCOLS.items()),
+        *(protocol.face(gateway, places(settings, name), large) for name, protocol in PROTOCOLS.items()),
         OpsPages(ready, None if apart else metrics.text),
     )
     stall = settings.server.limits.stall

@@ -16,6 +16,7 @@ from apprproxy.core.lock import Lock
 from apprproxy.core.ports.upstream import Dialect, Locked, Speaks
 from apprproxy.core.spelling import Spelling
 from apprproxy.face.door import Face
+from apprproxy.face.large import Large
 from apprproxy.face.places import Places
 from apprproxy.gateway.gateway import Gateway
 from apprproxy.oci.dialect import OciDialect
@@ -35,7 +36,7 @@ class Protocol:
     """``dialect`` and ``locked`` are given the upstream's name, ``mirror`` the mirror's. ``unasked``: its servers never
     say that they want a login, so that ours is sent with every request."""
 
-    face: Callable[[Gateway, Places], Face]
+    face: Callable[[Gateway, Places, Large], Face]
     dialect: Callable[[str, Upstream], Dialect]
     mirror: Callable[[str, Mirror], Speaks]
     locked: Callable[[str, Callable[[], Lock]], Locked]

@@ -30,6 +30,7 @@ from apprproxy.core.model import KIB, BlobWant, Expected, NameWant, Place
 from apprproxy.core.ports.store import Held
 from apprproxy.face.exchange import Exchange
 from apprproxy.face.headers import DIGESTS, NAMES, about
+from apprproxy.face.large import Large
 from apprproxy.face.places import Places
 from apprproxy.face.send import (
     send_body,
@@ -47,8 +48,6 @@ from apprproxy.gateway.views import Answer
 _JSON = {"Content-Type": "application/json"}
 _CODED = 192 * KIB
 """Of a package, coded at a time: a multiple of three, so that the pieces' base64 joins."""
-_MERGES = 2
-"""Merged at once: a list is up to 8 MiB of each member, and several times that while it is parsed."""
 _GZIP = "application/x-gzip"
 """The only type that every client knows; and never with Content-Encoding, which would make clients unpack it."""
 
@@ -59,11 +58,11 @@ Told = Callable[[list[Entry]], bytes]
 class AppRegistryFace:
     name = "appr"
 
-    def __init__(self, gateway: Gateway, places: Places) -> None:
+    def __init__(self, gateway: Gateway, places: Places, large: Large) -> None:
         self._gateway = gateway
         self._places = places
         self._forwarding = Forwarding(gateway, places)
-        self._merges = asyncio.Semaphore(_MERGES)
+        self._large = large
 
     def claims(self, path: str) -> bool:
         first, _, rest = path[1:].partition("/")
@@ -117,22 +116,28 @@ class AppRegistryFace:
         whole = not path.query and not self._gateway.refuses_some(answers[0].member)
         if len(answers) == 1 and named is not None and whole:
             return await send_named(exchange, named, NAMES, _JSON)
-        return await self._merged(exchange, answers, lambda listed: written(matching(listed, path.query)))
+        asked = ("packages", path.query)
+        return await self._merged(exchange, answers, asked, lambda listed: written(matching(listed, path.query)))
 
     async def _search(self, exchange: Exchange, path: Search) -> web.StreamResponse:
         exchange.kind, exchange.name = Kind.PACKAGES, "search"
         want = NameWant(path.place, Kind.PACKAGES)
         answers = await self._gateway.survey(want, again=exchange.again)
-        return await self._merged(exchange, answers, lambda listed: _names_found(listed, path.text))
+        asked = ("names", path.text)
+        return await self._merged(exchange, answers, asked, lambda listed: _names_found(listed, path.text))
 
-    async def _merged(self, exchange: Exchange, answers: list[Answer], told: Told) -> web.StreamResponse:
+    async def _merged(
+        self, exchange: Exchange, answers: list[Answer], asked: tuple[str, str], told: Told
+    ) -> web.StreamResponse:
         lists = sum_up(answers)
-        async with self._merges:
-            contents = await lists.contents()
-            body = await asyncio.to_thread(lambda: told(merged_documents(contents, self._gateway.lists)))
         exchange.found(lists.verdict, lists.upstreams)
         headers = {**about(lists.verdict, lists.upstreams, NAMES), **_JSON, **lists.partial}
-        return await send_body(exchange, 200, body, headers)
+
+        def made() -> bytes:
+            return told(merged_documents(lists.contents(), self._gateway.lists))
+
+        async with self._large.body((*asked, lists.key), lists.size, made) as body:
+            return await send_body(exchange, 200, body, headers)
 
     # --- packages, always by digest
 

@@ -6,8 +6,10 @@ deleted one, so that nothing is ever left out silently.
 
 from dataclasses import dataclass
 
+from apprproxy.core.digest import Digest
 from apprproxy.core.errors import Exhausted, Failure, NotOffered, NotThere, UpstreamFault
 from apprproxy.core.model import Cache, Verdict
+from apprproxy.core.ports.store import Held
 from apprproxy.gateway.lookup import Named
 from apprproxy.gateway.views import Answer
 
@@ -36,9 +38,23 @@ class Surveyed:
         ages = [verdict.age for verdict in verdicts if verdict.age is not None]
         return Verdict(chosen.cache, max(ages, default=None), chosen.ttl, chosen.status, chosen.detail, chosen.stored)
 
-    async def contents(self) -> list[tuple[str, bytes]]:
-        """What each sent."""
-        return [(member, await named.document.read()) for member, named in self.said]
+    @property
+    def key(self) -> tuple[tuple[str, Digest], ...]:
+        """The same where everybody said the same."""
+        return tuple((member, named.document.digest) for member, named in self.said)
+
+    @property
+    def size(self) -> int:
+        return sum(named.document.size for _, named in self.said)
+
+    def contents(self) -> list[tuple[str, bytes]]:
+        """What each sent. Blocking."""
+        return [(member, content(named.document)) for member, named in self.said]
+
+
+def content(document: Held) -> bytes:
+    """The whole. Blocking, as what takes it apart is."""
+    return document.pread(0, document.size)
 
 
 def sum_up(answers: list[Answer]) -> Surveyed:

@@ -1,14 +1,19 @@
-"""The catalogs of a view's members, merged once for everybody who pages through them.
+"""The catalogs of a view's members, merged once for everybody who pages through them, and written once for all who are
+sent the whole.
 
 A catalog may have 100,000 names and be asked for by the hundred: parsing and sorting it anew for each page would take
 longer than the page, and many at once more memory than the process has.
 """
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
+import orjson
 from cachetools import LRUCache
 
 from apprproxy.core.digest import Digest
+from apprproxy.face.large import Large
 from apprproxy.face.surveyed import Surveyed
 from apprproxy.oci.merge import Admits, merged_catalogs
 
@@ -21,24 +26,35 @@ Key = tuple[tuple[str, Digest], ...]
 class Catalogs:
     """``admits`` must say the same for as long as this lives."""
 
-    def __init__(self, admits: Admits) -> None:
+    def __init__(self, admits: Admits, large: Large) -> None:
         self._admits = admits
+        self._large = large
         self._merged: LRUCache[Key, tuple[str, ...]] = LRUCache(MAX_NAMES, getsizeof=_weight)
         self._one_at_a_time = asyncio.Lock()
 
     async def merged(self, lists: Surveyed) -> tuple[str, ...]:
         """One sorted list of all that the members said, without what the rules on names take from each."""
-        key = tuple((member, named.document.digest) for member, named in lists.said)
-        names = self._merged.get(key)
+        names = self._merged.get(lists.key)
         if names is not None:
             return names
         async with self._one_at_a_time:
-            names = self._merged.get(key)
+            names = self._merged.get(lists.key)
             if names is None:
-                names = await asyncio.to_thread(merged_catalogs, await lists.contents(), self._admits)
+                names = await self._large.aside(lambda: merged_catalogs(lists.contents(), self._admits))
                 if _weight(names) <= MAX_NAMES:
-                    self._merged[key] = names
+                    self._merged[lists.key] = names
         return names
+
+    @asynccontextmanager
+    async def whole(self, lists: Surveyed) -> AsyncIterator[bytes]:
+        """All of it, as it is sent; raises Throttled."""
+        names = await self.merged(lists)
+        async with self._large.body(("catalog", lists.key), lists.size, lambda: written(names)) as body:
+            yield body
+
+
+def written(names: tuple[str, ...] | list[str]) -> bytes:
+    return orjson.dumps({"repositories": names})
 
 
 def _weight(names: tuple[str, ...]) -> int:

@@ -14,6 +14,10 @@ from apprproxy.core.documents import composed, fields
 from apprproxy.core.errors import Malformed
 from apprproxy.face.target import Target
 
+MOST = 1000
+"""Names on a page, however many are asked for ("The response to such a request MAY return fewer than <int> results"): a
+page is made for whoever asks."""
+
 
 @dataclass(frozen=True, slots=True)
 class Page:
@@ -24,13 +28,13 @@ class Page:
 
 
 def asked_page(target: Target) -> Page | None:
-    """None where the whole list is asked for; raises Malformed."""
+    """None where the whole list is asked for; raises Malformed. A page never has more than ``MOST`` names."""
     count, last = target.get("n"), target.get("last")
     if count is None and last is None:
         return None
     if count is not None and (not count.isdecimal() or len(count) > 9):
         raise Malformed("n is not a number", "PAGINATION_NUMBER_INVALID")
-    return Page(int(count) if count is not None else None, last)
+    return Page(min(int(count), MOST) if count is not None else MOST, last)
 
 
 def paged(names: Sequence[str], page: Page) -> tuple[list[str], str | None]:
@@ -44,10 +48,12 @@ def paged(names: Sequence[str], page: Page) -> tuple[list[str], str | None]:
 
 @dataclass(frozen=True, slots=True)
 class TagList:
-    """A list as an upstream sent it: its tags, sorted and each once, and its other fields as they came."""
+    """A list as an upstream sent it: its tags, sorted and each once, and its other fields as they came. ``size`` is
+    that of the others."""
 
     tags: Sequence[str]
     besides: Mapping[str, bytes]
+    size: int
 
     def page(self, tags: Sequence[str]) -> bytes:
         return composed({**self.besides, "tags": orjson.dumps(tags)})
@@ -57,4 +63,5 @@ def tag_list(document: bytes) -> TagList:
     """Of a document that has been checked."""
     found = fields(document)
     tags, _ = found["tags"]
-    return TagList(tuple(sorted(set(tags or []))), {name: raw for name, (_, raw) in found.items()})
+    besides = {name: b"" if name == "tags" else raw for name, (_, raw) in found.items()}
+    return TagList(tuple(sorted(set(tags or []))), besides, sum(map(len, besides.values())))

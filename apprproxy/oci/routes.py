@@ -1,32 +1,37 @@
 """The OCI face: ``/v2/`` as containerd, docker, helm, oras and the others ask for it."""
 
-import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import assert_never
 from urllib.parse import urlencode
 
-import orjson
 from aiohttp import web
 from cachetools import LRUCache
 
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import Exhausted, Failure, NotAllowed
 from apprproxy.core.kind import Kind
-from apprproxy.core.model import BlobWant, Expected, NameWant
+from apprproxy.core.model import MAX_DOCUMENT, BlobWant, Expected, NameWant
+from apprproxy.core.ports.store import Held
 from apprproxy.face.exchange import Exchange
 from apprproxy.face.headers import DIGESTS, NAMES, about, etag
+from apprproxy.face.large import SMALL, Large
 from apprproxy.face.places import Places
 from apprproxy.face.ranges import closed_range
 from apprproxy.face.send import asked_range, send_body, send_empty, send_named, send_refusal, send_transfer
 from apprproxy.face.status import status_of
-from apprproxy.face.surveyed import sum_up
+from apprproxy.face.surveyed import content, sum_up
 from apprproxy.gateway.gateway import Gateway
 from apprproxy.gateway.lookup import Named
-from apprproxy.oci.catalogs import Catalogs
+from apprproxy.oci.catalogs import Catalogs, written
 from apprproxy.oci.errors import error_body
 from apprproxy.oci.manifest import INDEX, media_type
-from apprproxy.oci.paging import Page, TagList, asked_page, paged, tag_list
+from apprproxy.oci.paging import TagList, asked_page, paged, tag_list
 from apprproxy.oci.paths import Blob, Catalog, Manifest, Ping, Referrers, Tags, parse_path
 from apprproxy.oci.referrers import EMPTY, filtered
+
+_TAG_LISTS = 2 * MAX_DOCUMENT
+"""Bytes of tag lists that are kept taken apart, where they are several times as large."""
 
 API = {"Docker-Distribution-Api-Version": "registry/2.0"}
 _JSON = {**API, "Content-Type": "application/json"}
@@ -35,12 +40,13 @@ _JSON = {**API, "Content-Type": "application/json"}
 class OciFace:
     name = "oci"
 
-    def __init__(self, gateway: Gateway, places: Places) -> None:
+    def __init__(self, gateway: Gateway, places: Places, large: Large) -> None:
         self._gateway = gateway
         self._places = places
+        self._large = large
         self._media_types: LRUCache[Digest, str] = LRUCache(4096)
-        self._catalogs = Catalogs(gateway.lists)
-        self._tag_lists: LRUCache[Digest, TagList] = LRUCache(16)
+        self._catalogs = Catalogs(gateway.lists, large)
+        self._tag_lists: LRUCache[Digest, TagList] = LRUCache(_TAG_LISTS, getsizeof=_weight)
 
     def claims(self, path: str) -> bool:
         return path == "/v2" or path.startswith("/v2/")
@@ -77,19 +83,25 @@ class OciFace:
             exchange.kind, exchange.name = Kind.MANIFEST, f"{path.repository}@{path.reference}"
             want = BlobWant(path.place, path.repository, Expected(path.reference), Kind.MANIFEST)
             transfer = await self._gateway.blob(want, whole=True)
-            headers = self._manifest_headers(path.reference, await (await transfer.held()).read())
+            headers = await self._manifest_headers(await transfer.held())
             return await send_transfer(exchange, transfer, DIGESTS, headers)
         exchange.kind, exchange.name = Kind.TAG, f"{path.repository}:{path.reference}"
         name = NameWant(path.place, Kind.TAG, path.repository, path.reference)
         named = await self._gateway.lookup(name, again=exchange.again)
-        headers = self._manifest_headers(named.document.digest, await named.document.read())
+        headers = await self._manifest_headers(named.document)
         return await send_named(exchange, named, NAMES, headers)
 
-    def _manifest_headers(self, digest: Digest, content: bytes) -> dict[str, str]:
+    async def _manifest_headers(self, document: Held) -> dict[str, str]:
+        digest = document.digest
         kind = self._media_types.get(digest)
         if kind is None:
-            kind = self._media_types[digest] = media_type(content)
+            kind = self._media_types[digest] = await self._told_type(document)
         return {**API, "Content-Type": kind, "Docker-Content-Digest": str(digest)}
+
+    async def _told_type(self, document: Held) -> str:
+        if document.size <= SMALL:
+            return media_type(await document.read())
+        return await self._large.aside(lambda: media_type(content(document)))
 
     async def _blob(self, exchange: Exchange, path: Blob) -> web.StreamResponse:
         exchange.kind, exchange.name = Kind.BLOB, f"{path.repository}@{path.digest}"
@@ -121,15 +133,18 @@ class OciFace:
         tags, more = paged(answer.tags, page)
         exchange.found(named.verdict, named.record.origin)
         headers = {**about(named.verdict, named.record.origin, NAMES), **_JSON, **_next_page(exchange, more)}
-        return await send_body(exchange, 200, answer.page(tags), headers)
+        key, size = ("tags", named.document.digest, page), answer.size + _size(tags)
+        async with self._large.body(key, size, lambda: answer.page(tags)) as body:
+            return await send_body(exchange, 200, body, headers)
 
     async def _tag_list(self, named: Named) -> TagList:
         """Parsed and sorted once: a list may have megabytes, and be paged through by everyone."""
         digest = named.document.digest
         answer = self._tag_lists.get(digest)
         if answer is None:
-            answer = await asyncio.to_thread(tag_list, await named.document.read())
-            self._tag_lists[digest] = answer
+            answer = await self._large.aside(lambda: tag_list(content(named.document)))
+            with suppress(ValueError):  # larger than all that are kept
+                self._tag_lists[digest] = answer
         return answer
 
     async def _referrers(self, exchange: Exchange, path: Referrers) -> web.StreamResponse:
@@ -148,18 +163,33 @@ class OciFace:
             return await send_named(exchange, named, NAMES, headers)
         exchange.found(named.verdict, named.record.origin)
         headers |= about(named.verdict, named.record.origin, NAMES)
-        body = await asyncio.to_thread(filtered, await named.document.read(), artifact_type)
-        return await send_body(exchange, 200, body, headers)
+        document = named.document
+        key = ("referrers", document.digest, artifact_type)
+        async with self._large.body(key, document.size, lambda: filtered(content(document), artifact_type)) as body:
+            return await send_body(exchange, 200, body, headers)
 
     async def _catalog(self, exchange: Exchange, path: Catalog) -> web.StreamResponse:
         exchange.kind, exchange.name = Kind.CATALOG, "_catalog"
-        page = asked_page(exchange.target) or Page(None, None)
+        page = asked_page(exchange.target)
         lists = sum_up(await self._gateway.survey(NameWant(path.place, Kind.CATALOG), again=exchange.again))
-        names, more = paged(await self._catalogs.merged(lists), page)
         exchange.found(lists.verdict, lists.upstreams)
         headers = {**about(lists.verdict, lists.upstreams, NAMES), **_JSON, **lists.partial}
-        body = await asyncio.to_thread(orjson.dumps, {"repositories": names})
-        return await send_body(exchange, 200, body, {**headers, **_next_page(exchange, more)})
+        if page is None:
+            async with self._catalogs.whole(lists) as body:
+                return await send_body(exchange, 200, body, headers)
+        names, more = paged(await self._catalogs.merged(lists), page)
+        key = ("catalog", lists.key, page)
+        async with self._large.body(key, _size(names), lambda: written(names)) as body:
+            return await send_body(exchange, 200, body, {**headers, **_next_page(exchange, more)})
+
+
+def _weight(tags: TagList) -> int:
+    return tags.size + _size(tags.tags) + 1
+
+
+def _size(names: Sequence[str]) -> int:
+    """About, as it is sent."""
+    return sum(map(len, names)) + 3 * len(names)
 
 
 def _next_page(exchange: Exchange, more: str | None) -> dict[str, str]:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from apprproxy.core.errors import Malformed
 from apprproxy.face.target import parse_target
-from apprproxy.oci.paging import Page, asked_page, paged
+from apprproxy.oci.paging import MOST, Page, asked_page, paged
 from tests.fakes import lies
 from tests.fakes.clock import Clock
 from tests.fakes.gateway import Gateways, oci
@@ -176,9 +176,11 @@ def test_what_comes_meanwhile_loses_and_repeats_nothing(names: list[str], more: 
         ("ns=quay.io", None),
         ("n=5", Page(5, None)),
         ("n=0", Page(0, None)),
-        ("last=a", Page(None, "a")),
+        ("last=a", Page(MOST, "a")),
         ("n=5&last=a%26b", Page(5, "a&b")),
-        ("last=", Page(None, "")),
+        ("last=", Page(MOST, "")),
+        ("n=1001", Page(MOST, None)),
+        ("n=999999999&last=a", Page(MOST, "a")),
     ],
 )
 def test_a_query_says_which_page(query: str, page: Page | None) -> None:

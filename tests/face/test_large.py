@@ -1,0 +1,165 @@
+"""What is made for whoever asks is bounded over all who ask, is made one after the other, and once for all alike."""
+
+import asyncio
+import threading
+
+import pytest
+
+from apprproxy.core.errors import Throttled
+from apprproxy.face.large import SMALL, Budget, Large
+from tests.fakes.clock import until
+
+UNIT = SMALL + 1
+
+
+def letting(units: int, patience: float = 60.0) -> Large:
+    return Large(Budget(units * UNIT, patience))
+
+
+class Holding:
+    """A client that is being sent a body until it is let go."""
+
+    def __init__(self, large: Large, key: str, size: int = UNIT, body: bytes = bytes(UNIT)) -> None:
+        self.made = 0
+        self.body: bytes | None = None
+        self._told = body
+        self._left = asyncio.Event()
+        self.task = asyncio.create_task(self._hold(large, key, size))
+
+    async def _hold(self, large: Large, key: str, size: int) -> None:
+        async with large.body(key, size, self._make) as self.body:
+            await self._left.wait()
+
+    def _make(self) -> bytes:
+        self.made += 1
+        return self._told
+
+    async def served(self) -> None:
+        await until(lambda: self.body is not None)
+
+    async def leave(self) -> None:
+        self._left.set()
+        await self.task
+
+
+async def test_room_is_given_back_when_a_body_has_been_sent() -> None:
+    large = letting(2)
+    holding = [Holding(large, key) for key in "abc"]
+    await holding[0].served()
+    await holding[1].served()
+    waited = holding[2].body is None
+    await holding[0].leave()
+    await holding[2].served()
+
+    assert waited
+    for one in holding[1:]:
+        await one.leave()
+
+
+async def test_who_finds_no_room_is_told_to_come_back() -> None:
+    large = letting(1, patience=0.05)
+    holding = Holding(large, "a")
+    await holding.served()
+    with pytest.raises(Throttled) as refused:
+        async with large.body("b", UNIT, lambda: b""):
+            pass
+    await holding.leave()
+
+    assert (503, 0.05) == (refused.value.status, refused.value.retry_after)
+    async with large.body("b", UNIT, lambda: b"fits") as body:
+        assert b"fits" == body
+
+
+async def test_what_is_small_is_not_counted() -> None:
+    large = letting(1, patience=0.05)
+    holding = Holding(large, "a")
+    await holding.served()
+    async with large.body("b", SMALL, lambda: b"small") as body:
+        assert b"small" == body
+    await holding.leave()
+
+
+async def test_what_turns_out_smaller_leaves_the_rest_to_others() -> None:
+    large = letting(2)
+    holding = [Holding(large, "a", 2 * UNIT, bytes(UNIT)), Holding(large, "b"), Holding(large, "c", 2 * UNIT, b"")]
+    await holding[0].served()
+    await holding[1].served()
+    for one in holding:
+        await one.leave()
+
+    assert b"" == holding[2].body
+
+
+async def test_a_body_larger_than_the_budget_is_sent_alone() -> None:
+    large = letting(2)
+    holding = Holding(large, "a", 99 * UNIT, bytes(99 * UNIT))
+    await holding.served()
+    other = Holding(large, "b")
+    await asyncio.sleep(0)
+
+    assert other.body is None
+    await holding.leave()
+    await other.leave()
+
+
+async def test_those_who_ask_the_same_are_sent_the_same_bytes() -> None:
+    large = letting(1)
+    holding = [Holding(large, "a") for _ in range(9)]
+    for one in holding:
+        await one.served()
+    made = sum(one.made for one in holding)
+    for one in holding:
+        await one.leave()
+    again = Holding(large, "a")
+    await again.served()
+    await again.leave()
+
+    assert (1, 1) == (made, again.made)
+    assert 1 == len({id(one.body) for one in holding})
+
+
+async def test_whoever_leaves_while_it_waits_takes_nothing_with_it() -> None:
+    large = letting(1)
+    holding = [Holding(large, key) for key in "abc"]
+    await holding[0].served()
+    holding[1].task.cancel()
+    await asyncio.wait([holding[1].task])
+    await holding[0].leave()
+    await holding[2].served()
+    await holding[2].leave()
+
+    async with large.body("d", UNIT, lambda: b"d") as body:
+        assert b"d" == body
+
+
+async def test_what_cannot_be_made_leaves_its_room_to_who_asks_next() -> None:
+    large = letting(1)
+
+    def fails() -> bytes:
+        raise ValueError("no list")
+
+    for _ in range(3):
+        with pytest.raises(ValueError, match="no list"):
+            async with large.body("a", UNIT, fails):
+                pass
+
+    async with large.body("a", UNIT, lambda: b"a") as body:
+        assert b"a" == body
+
+
+async def test_one_is_made_at_a_time() -> None:
+    large, busy, most = letting(99), threading.Semaphore(1), []
+
+    def make() -> bytes:
+        most.append(busy.acquire(blocking=False))
+        threading.Event().wait(0.01)
+        busy.release()
+        return b""
+
+    async def ask(number: int) -> None:
+        async with large.body(number, UNIT, make):
+            pass
+
+    await asyncio.gather(*(ask(number) for number in range(8)))
+
+    assert [True] * 8 == most
