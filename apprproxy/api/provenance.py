@@ -34,9 +34,10 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Bytes that a name leads to. ``kept`` is None where they are not held, or may not be shown there."""
+    """Bytes that a name leads to. ``kept`` is None where they are not held, or may not be ``shown`` there."""
 
     expected: Expected
+    shown: bool
     kept: KeptBytes | None
     sources: Sequence[Came]
 
@@ -98,6 +99,7 @@ class Provenances:
         below = await asyncio.to_thread(member.dialect.children, document) if want.kind is Kind.TAG else ()
         all_of_it = list(dict.fromkeys((meant.expected, *below)))
         first = (await self._seen.first_seen(member.name, [meant.title])).get(meant.title)
+        parts = [await self._part(where, expected) for expected in all_of_it[:MOST]]
         return Provenance(
             f"{member.name}/{meant.title}",
             member.name,
@@ -107,19 +109,21 @@ class Provenances:
             record.checked,
             first,
             await self._traces.pinned(f"{member.name}/{meant.title}", record.target.digest),
-            [await self._part(where, expected) for expected in all_of_it[:MOST]],
+            parts,
             len(all_of_it) > MOST,
-            self._traces.refused(member.name, (meant.title, *_subjects(all_of_it[:MOST]))),
+            self._traces.refused(member.name, (meant.title, *_subjects(parts))),
         )
 
     async def _part(self, where: Where, expected: Expected) -> Part:
         if not await self._index.shows(where, expected.key):
-            return Part(expected, None, ())
-        return Part(expected, await self._traces.kept(expected), await self._traces.sources(where, expected))
+            return Part(expected, shown=False, kept=None, sources=())
+        kept, sources = await self._traces.kept(expected), await self._traces.sources(where, expected)
+        return Part(expected, shown=True, kept=kept, sources=sources)
 
 
-def _subjects(parts: Iterable[Expected]) -> list[str]:
-    return [str(expected.digest) for expected in parts]
+def _subjects(parts: Iterable[Part]) -> list[str]:
+    """Nothing is told of what was refused on the way to bytes that are somebody else's."""
+    return [str(part.expected.digest) for part in parts if part.shown]
 
 
 def _only(meanings: Sequence[Meaning], want: NameWant) -> Meaning:

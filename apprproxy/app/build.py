@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import nan
 
@@ -15,7 +15,7 @@ from apprproxy.app.members import World, claims_of, member, mirrors_of
 from apprproxy.app.protocols import LISTS
 from apprproxy.core.errors import StoreFailed
 from apprproxy.core.events import Event, Observer
-from apprproxy.core.model import Clock
+from apprproxy.core.model import Clock, Where
 from apprproxy.face.door import Door
 from apprproxy.gateway.delivery import Delivery
 from apprproxy.gateway.first_seen import FirstSeenDigests
@@ -82,7 +82,6 @@ def build(settings: Settings, *, now: Clock = time.time) -> App:
     observer = _all(metrics, journal, refusals)
     brief = BriefMemory(now)
     ledger = Ledger(directory, settings.cache.max_size, now, observer)
-    index = DiskIndex(ledger, observer)
     disk = DiskStore(directory, observer, ledger, settings.delivery.max_blob)
     disk.sweep()
     ledger.sweep()
@@ -91,6 +90,7 @@ def build(settings: Settings, *, now: Clock = time.time) -> App:
     agent = {"User-Agent": f"apprproxy/{__version__}", "Via": f"1.1 apprproxy-{ours}"}
     world = World(agent, brief, observer, now, claims_of(settings))
     members = {name: member(name, upstream, world) for name, upstream in settings.upstreams.items()}
+    index = DiskIndex(ledger, observer, _admits(members))
     shelf = Shelf(
         names,
         FirstSeenDigests(names, observer, now),
@@ -129,6 +129,16 @@ def _all(*observers: Observer) -> Observer:
             observer(event)
 
     return observe
+
+
+def _admits(members: Mapping[str, Member]) -> Callable[[Where], bool]:
+    """Is a repository one that its upstream, with the account that it has now, is asked for?"""
+    rules = {member.identity: member.rules for member in members.values()}
+
+    def admits(where: Where) -> bool:
+        return where.upstream in rules and rules[where.upstream].refusal(where.repository) is None
+
+    return admits
 
 
 def _totals(ledger: Ledger) -> tuple[float, float]:

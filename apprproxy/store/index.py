@@ -13,6 +13,7 @@ from apprproxy.core.errors import Interrupted
 from apprproxy.core.events import Observer, Trouble
 from apprproxy.core.model import Expected, Where
 from apprproxy.store.ledger import Ledger
+from apprproxy.store.membership import Admits
 
 REMEMBERED = 50_000
 """Permissions in memory, of about half a kilobyte each."""
@@ -21,10 +22,12 @@ T = TypeVar("T")
 
 
 class DiskIndex:
-    """Implements Index over a ledger, which it does not close. ``close`` when done."""
+    """Implements Index over a ledger, which it does not close. ``admits`` says which repositories the rules on names
+    leave, for as long as this lives. ``close`` when done."""
 
-    def __init__(self, ledger: Ledger, observer: Observer) -> None:
+    def __init__(self, ledger: Ledger, observer: Observer, admits: Admits = lambda _: True) -> None:
         self._ledger = ledger
+        self._admits = admits
         self._observer = observer
         self._readers = ThreadPoolExecutor(2, thread_name_prefix="index-reader")
         self._writers = ThreadPoolExecutor(1, thread_name_prefix="index-writer")  # so that no question waits for one
@@ -37,7 +40,7 @@ class DiskIndex:
         if (where, key) in self._allowed:
             self._allowed[where, key] = None  # used last
             return True
-        allowed = await self._read(self._ledger.membership.shows, where, key)
+        allowed = await self._read(self._ledger.membership.shows, where, key, self._admits)
         if allowed and generation == self._current():
             self._allowed[where, key] = None
         return allowed

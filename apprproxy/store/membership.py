@@ -1,11 +1,12 @@
 """Who may see which bytes, and what names them.
 
 A link alone opens nothing: anybody may publish a document that names a private digest. It counts only in a repository
-that may show the document itself, and only for bytes that came from that upstream, as that account sees it.
+that may show the document itself, and only for bytes that came from that upstream, as that account sees it, through a
+repository that is served still.
 """
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from apprproxy.core.digest import Digest
@@ -31,11 +32,14 @@ _CONTRADICTION = -1
 _LARGEST = 2**63 - 1
 
 _HERE = "SELECT 1 FROM members WHERE key = ?3 AND upstream = ?1 AND repository = ?2"
-_CAME = "SELECT 1 FROM members WHERE key = ?3 AND upstream = ?1 AND source <> ''"
 _NAMED = """FROM links CROSS JOIN members ON members.key = links.parent AND upstream = ?1 AND repository = ?2
     WHERE links.child = ?3"""
-_SHOWS = f"SELECT EXISTS ({_HERE}) OR (EXISTS ({_CAME}) AND EXISTS (SELECT 1 {_NAMED}))"
+_CAME_BY = f"""SELECT repository FROM members WHERE key = ?3 AND upstream = ?1 AND source <> ''
+    AND EXISTS (SELECT 1 {_NAMED})"""
 _SIZES = f"SELECT DISTINCT links.size {_NAMED} AND links.size IS NOT NULL LIMIT 2"
+
+
+Admits = Callable[[Where], bool]
 
 
 def upstream_of(identity: str) -> str:
@@ -59,8 +63,14 @@ class Membership:
         self._database = database
         self._now = now
 
-    def shows(self, where: Where, key: str) -> bool:
-        return self._database.read(_SHOWS, where.upstream, where.repository, key) == [(1,)]
+    def shows(self, where: Where, key: str, admits: Admits = lambda _: True) -> bool:
+        """``admits`` says of a repository whether what came through it counts: what came only through one that is
+        denied by now stays where it is."""
+        asked = where.upstream, where.repository, key
+        if self._database.read(_HERE, *asked):
+            return True
+        came = self._database.read(_CAME_BY, *asked)
+        return any(admits(Where(where.upstream, repository)) for (repository,) in came)
 
     def shown(self, where: Where, key: str, source: str) -> None:
         self.all_shown(where, (key,), source)

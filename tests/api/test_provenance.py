@@ -229,6 +229,25 @@ async def test_a_lock_file_is_believed_and_not_what_was_remembered_before_it(
     assert (403, "denied") == await code(gateway, f"hub/{APP}:2.0")
 
 
+async def test_a_strangers_manifest_learns_nothing_of_what_was_refused_on_the_way_to_them(
+    registry: Registry, other: Registry, gateways: Gateways
+) -> None:
+    registry.push("private/app", "1.0", LAYER)
+    other.on["blob"] = lies.says(200, b"wrong")
+    before = await gateways.start({"hub": oci(registry, mirrors=[{"url": other.url}])})
+    await pull(before, "private/app")
+    refused = (await told(before, "hub/private/app:1.0"))["refused"]
+    await before.close()
+    registry.push("mallory/index", "1.0", LAYER)
+    registry.lose("mallory/index", digest(LAYER))
+    gateway = await gateways.start({"hub": oci(registry, mirrors=[{"url": other.url}], deny=["private/*"])})
+    await gateway.get("/v2/hub/mallory/index/manifests/1.0")
+    await gateway.at_rest()
+
+    assert 1 == len(refused)
+    assert [] == (await told(gateway, "hub/mallory/index:1.0"))["refused"]
+
+
 async def test_a_strangers_manifest_learns_nothing_of_private_bytes(registry: Registry, gateways: Gateways) -> None:
     secret = registry.push("private/app", "1.0", LAYER)
     index = json.dumps(

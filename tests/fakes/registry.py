@@ -68,6 +68,10 @@ class Registry:
         self._blobs[repository][wanted] = content
         return wanted
 
+    def lose(self, repository: str, wanted: str) -> None:
+        """A blob that it has there no more, or never had."""
+        self._blobs[repository].pop(wanted, None)
+
     def add_manifest(self, repository: str, content: bytes, algorithm: str = "sha256", tag: str = "") -> str:
         """Its digest, which the tag now names."""
         wanted = digest(content, algorithm)

@@ -156,6 +156,26 @@ async def test_bytes_of_a_denied_repository_are_403_although_they_are_held(
     assert {403} == {got.status for got in answers}
 
 
+async def test_what_came_through_a_denied_repository_is_not_shown_by_a_manifest_that_names_it(
+    registry: Registry, gateways: Gateways
+) -> None:
+    registry.push(APP, "1.0", LAYER)
+    before = await gateways.start({"hub": registry})
+    await before.get(f"/v2/hub/{APP}/manifests/1.0")
+    await before.get(f"/v2/hub/{APP}/blobs/{digest(LAYER)}")
+    await before.at_rest()
+    await before.close()
+    registry.push("mallory/index", "1.0", LAYER)
+    registry.lose("mallory/index", digest(LAYER))
+    gateway = await gateways.start({"hub": oci(registry, deny=["corp/*"])})
+    named = await gateway.get("/v2/hub/mallory/index/manifests/1.0")
+    await gateway.at_rest()
+    stolen = await gateway.get(f"/v2/hub/mallory/index/blobs/{digest(LAYER)}")
+
+    assert (200, 404) == (named.status, stolen.status)
+    assert LAYER not in stolen.body
+
+
 async def test_a_view_passes_over_a_member_that_denies(registry: Registry, other: Registry, gateways: Gateways) -> None:
     registry.push("library/app", "1.0", b"denied")
     content = other.push("library/app", "1.0", LAYER)
