@@ -1,13 +1,15 @@
 """What changes an App Registry, as it comes from a client: a bounded body, in its turn, passed on as it is."""
 
 import asyncio
+from contextlib import AsyncExitStack
 
 from aiohttp import web
 
 from apprproxy.appregistry.incoming import TURN, Body, Incoming
 from apprproxy.appregistry.writes import MAX_BODY, parse_write
 from apprproxy.core.errors import Throttled, TooLarge
-from apprproxy.core.model import Cache, Place, Verdict
+from apprproxy.core.model import Cache, Place, Verdict, Write
+from apprproxy.core.ports.upstream import Reply
 from apprproxy.face.exchange import Exchange
 from apprproxy.face.headers import about
 from apprproxy.face.places import Places
@@ -20,18 +22,21 @@ class Forwarding:
         self._gateway = gateway
         self._places = places
         self._incoming = Incoming()
+        self._under_way: set[asyncio.Task[tuple[str, Reply]]] = set()
 
     async def serve(self, exchange: Exchange) -> web.StreamResponse:
         change = parse_write(exchange.method, exchange.target, self._places.at(exchange.host))
         exchange.name = change.package or change.path
         self._gateway.may_forward(change.place, change.package)
         asked = exchange.request.headers
-        async with self._incoming.place(exchange.request.remote or "", change.place.name) as body:
-            content = await _received(exchange, body, change.place)
+        async with AsyncExitStack() as stack:
+            place = self._incoming.place(exchange.request.remote or "", change.place.name)
+            content = await _received(exchange, await stack.enter_async_context(place), change.place)
             write = await asyncio.to_thread(
                 change.with_body, content, asked.get("Content-Type", ""), asked.get("Authorization")
             )
-            upstream, reply = await self._gateway.forward(write)
+            task = self._begin(write, stack.pop_all())
+        upstream, reply = await asyncio.shield(task)
         verdict = Verdict(Cache.BYPASS)
         exchange.found(verdict, upstream)
         headers = {
@@ -39,6 +44,23 @@ class Forwarding:
             "Content-Type": _fit(reply.headers.get("content-type", "")),
         }
         return await send_body(exchange, reply.status, reply.body, headers)
+
+    def _begin(self, write: Write, place: AsyncExitStack) -> asyncio.Task[tuple[str, Reply]]:
+        """It goes on without its client, who cannot take it back: what the upstream has taken is to be forgotten here.
+        The place is given back when it has ended."""
+        task = asyncio.create_task(self._forwarded(write, place), name=f"write {write.repository}")
+        self._under_way.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    async def _forwarded(self, write: Write, place: AsyncExitStack) -> tuple[str, Reply]:
+        async with place:
+            return await self._gateway.forward(write)
+
+    def _ended(self, task: asyncio.Task[tuple[str, Reply]]) -> None:
+        self._under_way.discard(task)
+        if not task.cancelled():
+            task.exception()  # it may be that nobody waits to be told
 
 
 def _fit(content_type: str) -> str:

@@ -1,17 +1,22 @@
 """Writes are bounded in number and time, and one that was taken upstream is never told to have failed."""
 
 import asyncio
+import json
 from contextlib import AsyncExitStack, suppress
 from types import SimpleNamespace
 
 import pytest
+from aiohttp import web
 
 from apprproxy.appregistry import incoming
 from apprproxy.appregistry.incoming import Body, gives_way
 from apprproxy.core.errors import StoreFailed
 from apprproxy.store.names import DiskNames
+from tests.appregistry.archives import chart, digest_of
 from tests.appregistry.conftest import Start
 from tests.appregistry.upstream import Upstream
+from tests.fakes.clock import Gate, until
+from tests.fakes.listening import listening
 from tests.fakes.raw import answering, wire
 
 PUSH = "/cnr/api/v1/packages/alice/nginx"
@@ -115,6 +120,37 @@ async def test_a_push_that_was_taken_is_no_failure_because_the_cache_cannot_be_w
 
     assert 1 == len(upstream.bodies)
     assert 500 != got.status
+
+
+async def test_a_push_counts_though_its_client_has_left(start: Start) -> None:
+    digests, taken, answer = [chart("one"), chart("two")], asyncio.Event(), Gate()
+
+    async def server(request: web.BaseRequest) -> web.StreamResponse:
+        if request.method == "POST":
+            taken.set()
+            await answer()
+            return web.json_response({"status": "ok"})
+        content = digest_of(digests[taken.is_set()]).hex
+        kind = "application/vnd.appr.package-manifest.helm.v0.json"
+        manifest = {"package": "alice/nginx", "release": "1.0.0", "mediaType": kind, "content": {"digest": content}}
+        return web.json_response(manifest)
+
+    body = json.dumps({"release": "1.0.0", "media_type": "helm", "blob": ""})
+    async with listening(server) as url:
+        gateway = await start({"up": SimpleNamespace(url=url)}, writes="pass")
+        await gateway.get(f"{PUSH}/1.0.0/helm")
+        async with wire(gateway.url) as client:
+            head = f"POST {PUSH}?force=true HTTP/1.1\r\nHost: gateway\r\nContent-Length: {len(body)}"
+            await client.send(f"{head}\r\n\r\n{body}")
+            await answer.reached()
+        await until(lambda: gateway.total("apprproxy_requests_total", status="client-left") == 1)
+        generation = gateway.app.names.generation()
+        answer.open()
+        await until(lambda: gateway.app.names.generation() > generation)
+        shown = await gateway.get(f"{PUSH}/1.0.0/helm")
+
+    assert digest_of(chart("two")).hex == shown.json["content"]["digest"]
+    assert 0 == gateway.total("apprproxy_moved_names_total")
 
 
 async def test_a_content_type_that_cannot_be_sent_does_not_end_a_push(start: Start) -> None:
