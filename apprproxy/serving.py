@@ -3,13 +3,13 @@
 import asyncio
 import errno
 import signal
-import ssl
 from collections.abc import Callable
 from dataclasses import replace
 
 from apprproxy import __version__
 from apprproxy.app import App, limits_of, server_tls
 from apprproxy.face.descriptors import fitting, raise_limit
+from apprproxy.face.handshakes import Handshakes
 from apprproxy.face.server import AcceptFailures, Limits, Server
 from apprproxy.ops.logs import logger
 from apprproxy.settings import Settings
@@ -52,7 +52,8 @@ async def serve(
             doors.append((settings.ops, app.ops_door, replace(limits, connections=min(OPERATORS, limits.connections))))
         for address, door, bounds in doors:
             handler = Server(door, bounds)
-            ports.append((await _listen(address, handler, tls), handler))
+            factory = Handshakes(handler, tls, bounds.header) if tls is not None else handler
+            ports.append((await _listen(address, factory), handler))
         scheme = "https" if tls else "http"
         urls = [f"{scheme}://{_written(port)}" for port, _ in ports]
         log.info(
@@ -108,11 +109,11 @@ async def _recovered(app: App) -> None:
         logger("apprproxy").exception("who may see what is held could not be recovered")
 
 
-async def _listen(address: str, handler: Server, tls: ssl.SSLContext | None) -> asyncio.Server:
+async def _listen(address: str, factory: Callable[[], asyncio.Protocol]) -> asyncio.Server:
     host, port = split_address(address)
     loop = asyncio.get_running_loop()
     try:
-        return await loop.create_server(handler, host, port, ssl=tls, backlog=1024, reuse_address=True)
+        return await loop.create_server(factory, host, port, backlog=1024, reuse_address=True)
     except OSError as error:
         reason = "it is in use by another program" if error.errno == errno.EADDRINUSE else error.strerror or error
         raise CannotListen(f"cannot listen on {address}: {reason}") from None

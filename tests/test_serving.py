@@ -205,6 +205,29 @@ async def test_bytes_come_whole_over_tls(tmp_path: Path) -> None:
     assert (CONTENT, CONTENT, CONTENT[10:20]) == (cold, warm, part)
 
 
+async def test_who_does_not_begin_the_handshake_is_a_connection_like_any_other(tmp_path: Path) -> None:
+    cert, key = _certificate(tmp_path)
+    limits = {"connections": 4, "header": "1s"}
+    server = {"listen": "127.0.0.1:0", "tls": {"cert": str(cert), "key": str(key)}, "limits": limits}
+    trust = aiohttp.TCPConnector(ssl=ssl.create_default_context(cafile=str(cert)))
+    async with (
+        gateway(tmp_path, server=server) as running,
+        AsyncExitStack() as stack,
+        aiohttp.ClientSession(connector=trust) as client,
+    ):
+        plain = running.urls[0].replace("https", "http")
+        silent = [await stack.enter_async_context(wire(plain)) for _ in range(5)]
+        too_many = await silent[4].rest()
+        ended = await asyncio.gather(*(one.rest() for one in silent[:4]))
+        served = await _get(client, f"{running.urls[0]}/healthz")
+        running.process.send_signal(signal.SIGTERM)
+        code = await running.ended()
+
+    assert [b""] * 5 == [too_many, *ended]
+    assert (b"ok\n", 0) == (served, code)
+    assert [] == [line for line in running.lines if line["level"] == "error"]
+
+
 async def _status(client: aiohttp.ClientSession, url: str) -> int:
     async with client.get(url) as answer:
         return answer.status

@@ -4,7 +4,7 @@ import asyncio
 import errno
 import logging
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
@@ -121,6 +121,10 @@ def _tell_failed(count: int) -> None:
     )
 
 
+class Beginning(Protocol):
+    def cancel(self) -> None: ...
+
+
 class Server(web.Server):
     """``web.Server`` with our connections."""
 
@@ -128,6 +132,24 @@ class Server(web.Server):
         super().__init__(handler, handler_cancellation=True)
         self._limits = limits
         self.crowded = Seldom(_tell_crowded)
+        self._beginning: set[Beginning] = set()
+
+    def begins(self, one: Beginning) -> bool:
+        """A connection that has to do something first; False where there are too many already."""
+        if len(self.connections) + len(self._beginning) >= self._limits.connections:
+            self.crowded()
+            return False
+        self._beginning.add(one)
+        return True
+
+    def ends(self, one: Beginning) -> None:
+        """It is a connection now, or none."""
+        self._beginning.discard(one)
+
+    async def shutdown(self, timeout: float | None = None) -> None:
+        for one in list(self._beginning):
+            one.cancel()
+        await super().shutdown(timeout)
 
     def __call__(self) -> RequestHandler:
         return Connection(
