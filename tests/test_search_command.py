@@ -61,7 +61,7 @@ async def test_who_could_not_be_asked_is_told(registry: Registry, other: Registr
     [("a\x1bb",), ("",), ("a" * 10_240,), ("a", "--limit", "-1"), ("a", "--kind", "npm"), ("a", "--view", "none")],
 )
 async def test_what_cannot_be_a_search_is_wrong_use(operator: Operator, arguments: tuple[str, ...]) -> None:
-    operator.configures()
+    operator.configures(hub={"kind": "oci", "url": "http://127.0.0.1:1"})
     ran = await operator.runs("search", *arguments)
 
     assert (2, "") == (ran.returncode, ran.stdout)

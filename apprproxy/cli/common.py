@@ -28,6 +28,14 @@ def settings_of(path: Path | None) -> Settings:
         wrong_use(str(error))
 
 
+def asking_settings_of(path: Path | None) -> Settings:
+    """For what asks upstreams: there must be some."""
+    settings = settings_of(path)
+    if not settings.upstreams:
+        wrong_use("there are no upstreams in it; --config FILE (or APPRPROXY_CONFIG) says which file it is")
+    return settings
+
+
 @contextmanager
 def failures_told() -> Iterator[None]:
     """What is expected to go wrong inside ends the command with one line."""

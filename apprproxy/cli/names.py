@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from apprproxy.app.protocols import PROTOCOLS, protocol_of
-from apprproxy.cli.common import CONFIG, settings_of, went_wrong, wrong_use
+from apprproxy.cli.common import CONFIG, asking_settings_of, settings_of, went_wrong, wrong_use
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import Failure
 from apprproxy.core.lock import BadLock
@@ -21,7 +21,7 @@ from apprproxy.ops.logs import configure, plain
 from apprproxy.settings import BadConfiguration, Settings
 from apprproxy.store.lock_file import update
 from apprproxy.store.names import DiskNames
-from apprproxy.store.place import prepare
+from apprproxy.store.place import expect, prepare
 
 
 @click.group()
@@ -79,7 +79,7 @@ def names_lock(path: Path | None, output: Path | None, wanted: tuple[str, ...]) 
     NAME is UPSTREAM/REPOSITORY:TAG or UPSTREAM/PACKAGE@RELEASE[/FORMAT]. What else stands in the file stays; running
     gateways read it again.
     """
-    settings = settings_of(path)
+    settings = asking_settings_of(path)
     file = output or _only_lock_file(settings)
     configure("auto", "error")
     try:
@@ -109,6 +109,7 @@ def names_show(path: Path | None, as_json: bool, name: str) -> None:
     settings = settings_of(path)
     configure("auto", "error")
     try:
+        expect(settings.cache.directory.absolute())
         told = asyncio.run(provenance(settings, name))
     except BadConfiguration as error:
         wrong_use(str(error))
@@ -118,11 +119,12 @@ def names_show(path: Path | None, as_json: bool, name: str) -> None:
 
 
 def _only_lock_file(settings: Settings) -> Path:
-    files = lock_files(settings)
-    if len(files) != 1:
-        several = ", ".join(sorted(map(str, files))) or "none"
-        raise click.UsageError(f"give --output: the configuration names not one lock_file but {several}")
-    return files.pop()
+    files = sorted(map(str, lock_files(settings)))
+    if len(files) > 1:
+        raise click.UsageError(f"say with --output which file to write: lock_file is {' and '.join(files)}")
+    if not files:
+        raise click.UsageError("say with --output which file to write: no upstream has a lock_file")
+    return Path(files[0])
 
 
 def _change(name: str, digest: Digest, before: Mapping[str, Digest | None]) -> str:
@@ -136,6 +138,7 @@ def _change(name: str, digest: Digest, before: Mapping[str, Digest | None]) -> s
 def _names(settings: Settings) -> Iterator[DiskNames]:
     directory = settings.cache.directory.absolute()
     try:
+        expect(directory)
         prepare(directory)
         records = DiskNames(directory / "names")
         try:

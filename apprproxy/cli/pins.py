@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from apprproxy.app import build
-from apprproxy.cli.common import CONFIG, failures_told, settings_of
+from apprproxy.cli.common import CONFIG, asking_settings_of, failures_told, settings_of
 from apprproxy.cli.progress import BLOBS, progress
 from apprproxy.cli.shown import as_json
 from apprproxy.core.errors import Malformed
@@ -32,7 +32,7 @@ def pin(path: Path | None, fetch: bool, as_lines: bool, wanted: tuple[str, ...])
     on, the pin goes along. Status 1 where something could not be pinned or fetched.
     """
     titles = [_parsed(name) for name in wanted]
-    settings = settings_of(path)
+    settings = asking_settings_of(path) if fetch else settings_of(path)
     configure("auto", "error")
     with failures_told():
         if fetch:

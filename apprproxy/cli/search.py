@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from apprproxy.app.protocols import LISTS
-from apprproxy.cli.common import CONFIG, settings_of, went_wrong, wrong_use
+from apprproxy.cli.common import CONFIG, asking_settings_of, went_wrong, wrong_use
 from apprproxy.core.errors import ClientFault, Failure
 from apprproxy.finding import search as find
 from apprproxy.finding import search_lines
@@ -29,7 +29,7 @@ def search(path: Path | None, as_json: bool, limit: int, kind: str | None, view:
     Asks the upstreams for their lists where those that the cache has are old. The command lines are for a gateway at
     the first address of `server.listen`.
     """
-    settings = settings_of(path)
+    settings = asking_settings_of(path)
     configure("auto", "error")
     try:
         found = asyncio.run(find(settings, word, kind=kind, view=view, limit=limit))

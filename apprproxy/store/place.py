@@ -17,18 +17,49 @@ _OCTAL = re.compile(r"\\([0-7]{3})")
 """How mount points are written that have blanks or backslashes in them."""
 
 
+_PARTS = ("blobs/sha256", "blobs/sha512", "unpacked/sha256", "ingest", "names")
+_OURS = {part.partition("/")[0] for part in _PARTS} | {"oci-layout", "index.json"}
+"""What a start that was broken off may have left."""
+
+
+def expect(directory: Path) -> None:
+    """Raises StoreFailed where no gateway has kept anything; makes nothing."""
+    if directory.exists() and not directory.is_dir():
+        raise StoreFailed(f"cache.directory {directory} is no directory")
+    if not (directory / "format").exists():
+        raise StoreFailed(
+            f"there is no cache in {directory}: cache.directory says where it is, in the file that --config names, and"
+            " whoever fetches something makes it"
+        )
+
+
 def prepare(directory: Path) -> None:
     """Make the directory ready for use; raises StoreFailed with what to do about it."""
     try:
+        _refuse_foreign(directory)
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for part in ("blobs/sha256", "blobs/sha512", "unpacked/sha256", "ingest", "names"):
+        for part in _PARTS:
             (directory / part).mkdir(mode=0o700, parents=True, exist_ok=True)
         _check_format(directory / "format")
         _check_file_system(directory)
         _write_once(directory / "oci-layout", '{"imageLayoutVersion":"1.0.0"}')
         _write_once(directory / "index.json", '{"schemaVersion":2,"manifests":[]}')
+    except (FileExistsError, NotADirectoryError) as error:
+        raise StoreFailed(f"cache.directory {directory}: {error.filename or directory} is no directory") from error
     except OSError as error:
         raise StoreFailed(f"cache.directory {directory}: {error.strerror}: {error.filename or directory}") from error
+
+
+def _refuse_foreign(directory: Path) -> None:
+    """A cache among somebody's files would be deleted with them. A new volume has lost+found, a new home dot files."""
+    if not directory.is_dir() or (directory / "format").exists():
+        return
+    names = {path.name for path in directory.iterdir() if not path.name.startswith(".")}
+    if foreign := sorted(names - _OURS - {"lost+found"}):
+        raise StoreFailed(
+            f"cache.directory {directory} is no cache and is not empty: it has {', '.join(foreign[:3])}; name a"
+            " directory that is the cache's alone"
+        )
 
 
 def instance(directory: Path) -> str:

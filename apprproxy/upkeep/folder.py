@@ -12,7 +12,7 @@ from apprproxy.settings import Settings
 from apprproxy.store.holdings import Holdings
 from apprproxy.store.ledger import Ledger
 from apprproxy.store.names import DiskNames
-from apprproxy.store.place import prepare
+from apprproxy.store.place import expect, prepare
 from apprproxy.store.removal import Removal
 
 
@@ -27,8 +27,9 @@ class Folder:
 
 @contextmanager
 def opened(settings: Settings, *, now: Clock = time.time) -> Iterator[Folder]:
-    """Raises StoreFailed where the directory cannot be used."""
+    """Raises StoreFailed where the directory cannot be used, or is no cache."""
     root = settings.cache.directory.absolute()
+    expect(root)
     prepare(root)
     names = DiskNames(root / "names")
     try:

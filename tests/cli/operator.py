@@ -10,6 +10,8 @@ from typing import Any
 
 import yaml
 
+from apprproxy.store.place import prepare
+
 
 class Operator:
     """``cache`` is the directory that ``Gateways`` and ``tests.test_serving.gateway`` use in the same folder."""
@@ -17,6 +19,10 @@ class Operator:
     def __init__(self, folder: Path) -> None:
         self.cache = folder / "cache"
         self.path = folder / "operator.yaml"
+
+    def begins(self) -> None:
+        """A cache with nothing in it."""
+        prepare(self.cache)
 
     def configures(self, upstreams: object, max_size: str = "20GiB", **more: object) -> None:
         cache = {"directory": str(self.cache), "max_size": max_size}

@@ -41,6 +41,7 @@ async def test_stats_say_how_full_it_is_and_with_what(
 
 async def test_stats_of_an_empty_cache_are_none(operator: Operator) -> None:
     operator.configures({})
+    operator.begins()
     (stats,) = await operator.reads("stats")
 
     assert (0, None, {}) == (stats["blobs"], stats["oldest"], stats["names"])

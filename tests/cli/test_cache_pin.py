@@ -85,7 +85,8 @@ async def test_what_could_not_be_fetched_is_told_and_the_rest_is_kept(registry: 
 
 
 async def test_a_name_that_is_not_known_is_not_pinned(operator: Operator) -> None:
-    operator.configures({})
+    operator.configures({"hub": {"kind": "oci", "url": "http://127.0.0.1:1"}})
+    operator.begins()
     ran = await operator.runs("pin", "hub/nobody:1")
 
     assert 1 == ran.returncode
@@ -93,7 +94,7 @@ async def test_a_name_that_is_not_known_is_not_pinned(operator: Operator) -> Non
 
 
 async def test_a_pin_of_an_upstream_that_is_not_configured_is_told(operator: Operator) -> None:
-    operator.configures({})
+    operator.configures({"hubb": {"kind": "oci", "url": "http://127.0.0.1:1"}})
     ran = await operator.runs("pin", "--fetch", "hub/nobody:1")
 
     assert 1 == ran.returncode

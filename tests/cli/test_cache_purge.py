@@ -194,6 +194,7 @@ async def test_what_is_not_clear_is_wrong_use(arguments: list[str], operator: Op
 
 async def test_a_name_that_nobody_knows_is_told(operator: Operator) -> None:
     operator.configures({})
+    operator.begins()
     ran = await operator.runs("purge", "hub/nobody:1")
 
     assert (1, "error: hub/nobody:1: nothing is known of it\n") == (ran.returncode, ran.stderr)

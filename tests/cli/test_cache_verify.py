@@ -154,6 +154,7 @@ async def test_files_that_the_index_does_not_know_are_counted_and_what_is_no_blo
     operator: Operator,
 ) -> None:
     operator.configures({})
+    operator.begins()
     await operator.runs("stats")
     operator.file(digest(LAYER)).write_bytes(LAYER)
     (operator.cache / "blobs" / "sha256" / "notes.txt").write_text("mine")
@@ -191,6 +192,7 @@ async def test_a_link_to_another_package_is_set_aside_and_repaired(gateways: Gat
 
 async def test_names_of_repositories_paint_no_terminal(operator: Operator, tmp_path: Path) -> None:
     operator.configures({})
+    operator.begins()
     settings = Settings.model_validate({"cache": {"directory": operator.cache}})
     with opened(settings) as folder:
         hostile = Where("hub-0123456789ab", "evil\x1b[2J\nforged: line")

@@ -54,6 +54,7 @@ def test_times_are_of_one_zone() -> None:
 @pytest.mark.parametrize(("answer", "status"), [(b"n\n", 1), (b"y\n", 0)])
 async def test_at_a_terminal_one_is_asked(answer: bytes, status: int, operator: Operator) -> None:
     operator.configures({})
+    operator.begins()
     with terminal() as (ours, theirs):
         os.write(ours, answer)
         ran = await operator.runs("purge", "--all", stdin=theirs)

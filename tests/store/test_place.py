@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from apprproxy.core.errors import StoreFailed
-from apprproxy.store.place import FORMAT, instance, mounted_type, prepare, refuse_network, writable
+from apprproxy.store.place import FORMAT, expect, instance, mounted_type, prepare, refuse_network, writable
 
 ELSEWHERE = Path("/dev/shm")
 
@@ -61,8 +61,39 @@ def test_a_newer_or_unknown_format_is_refused(text: bytes, tmp_path: Path) -> No
 
 def test_a_file_where_the_directory_is_due_is_told_with_its_key(tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file")
-    with pytest.raises(StoreFailed, match=r"^cache\.directory .*cache"):
+    with pytest.raises(StoreFailed, match=r"^cache\.directory .*/cache is no directory$"):
         prepare(tmp_path / "cache")
+
+
+@pytest.mark.parametrize("name", ["README.md", "src"])
+def test_somebody_elses_directory_is_refused_and_left_as_it_is(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).mkdir()
+    with pytest.raises(StoreFailed, match=rf"is no cache and is not empty: it has {name}; "):
+        prepare(tmp_path)
+
+    assert [tmp_path / name] == list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("names", [["lost+found"], [".profile", ".bashrc"], ["blobs", "ingest"], ["oci-layout"]])
+def test_a_new_volume_and_a_start_that_was_broken_off_are_taken(names: list[str], tmp_path: Path) -> None:
+    for name in names:
+        (tmp_path / name).mkdir()
+    prepare(tmp_path)
+
+    assert (tmp_path / "format").exists()
+
+
+def test_a_cache_is_known_whatever_else_lies_there(tmp_path: Path) -> None:
+    prepare(tmp_path)
+    (tmp_path / "notes.txt").touch()
+    prepare(tmp_path)
+
+
+def test_only_what_was_prepared_is_a_cache(tmp_path: Path) -> None:
+    with pytest.raises(StoreFailed, match=f"there is no cache in {tmp_path}: "):
+        expect(tmp_path)
+    prepare(tmp_path)
+    expect(tmp_path)
 
 
 @pytest.mark.parametrize("part", ["ingest", "unpacked"])
