@@ -86,7 +86,7 @@ def build(settings: Settings, *, now: Clock = time.time) -> App:
     disk.sweep()
     ledger.sweep()
     metrics.read_held(lambda: _totals(ledger)[0], lambda: _totals(ledger)[1])
-    names = DiskNames(directory / "names")
+    names = DiskNames(directory / "names", observer)
     agent = {"User-Agent": f"apprproxy/{__version__}", "Via": f"1.1 apprproxy-{ours}"}
     world = World(agent, brief, observer, now, claims_of(settings))
     members = {name: member(name, upstream, world) for name, upstream in settings.upstreams.items()}
@@ -119,7 +119,7 @@ def build(settings: Settings, *, now: Clock = time.time) -> App:
         searching,
         traced,
         refusals,
-        *doors(settings, gateway, ApiFace(searching, traced, LISTS), ours, metrics, journal, directory),
+        *doors(settings, gateway, ApiFace(searching, traced, LISTS), ours, metrics, journal, names),
     )
 
 

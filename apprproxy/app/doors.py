@@ -1,7 +1,5 @@
 """What clients reach: the faces, the places they serve, and the pages for operators."""
 
-from pathlib import Path
-
 from apprproxy.api.routes import ApiFace
 from apprproxy.app.protocols import PROTOCOLS
 from apprproxy.core.host import Host
@@ -16,11 +14,12 @@ from apprproxy.ops.logs import bind_request
 from apprproxy.ops.metrics import Metrics
 from apprproxy.ops.pages import OpsPages
 from apprproxy.settings import Settings
+from apprproxy.store.names import DiskNames
 from apprproxy.store.place import writable
 
 
 def doors(
-    settings: Settings, gateway: Gateway, api: ApiFace, ours: str, metrics: Metrics, journal: Journal, directory: Path
+    settings: Settings, gateway: Gateway, api: ApiFace, ours: str, metrics: Metrics, journal: Journal, names: DiskNames
 ) -> tuple[Door, Door]:
     """The one for clients, and the one that only operators reach."""
 
@@ -29,7 +28,8 @@ def doors(
         journal.report(report)
 
     def ready() -> str | None:
-        return None if writable(directory) else f"{directory} cannot be written"
+        directory = settings.cache.directory.absolute()
+        return names.damage or (None if writable(directory) else f"{directory} cannot be written")
 
     large = Large()
     apart = settings.server.ops is not None

@@ -17,6 +17,7 @@ from apprproxy.core.lock import BadLock
 from apprproxy.core.model import FirstSeen
 from apprproxy.finding import provenance, provenance_lines
 from apprproxy.locking import lock_files, resolve
+from apprproxy.ops.journal import Journal
 from apprproxy.ops.logs import configure, plain
 from apprproxy.settings import BadConfiguration, Settings
 from apprproxy.store.lock_file import update
@@ -140,7 +141,7 @@ def _names(settings: Settings) -> Iterator[DiskNames]:
     try:
         expect(directory)
         prepare(directory)
-        records = DiskNames(directory / "names")
+        records = DiskNames(directory / "names", Journal())
         try:
             yield records
         finally:

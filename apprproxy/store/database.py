@@ -11,12 +11,14 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from apprproxy.core.digest import Digest, MalformedDigest
 from apprproxy.core.errors import StoreFailed
 from apprproxy.core.events import Observer, SetAside
+from apprproxy.store.salvage import salvaged, set_aside
 from apprproxy.store.schema import bring_up_to_date
 
 PATIENCE = 5.0
@@ -47,13 +49,15 @@ class Database:
         self._writing, self._reading = threading.Lock(), threading.Lock()
         self._patience = PATIENCE
         with translated(), exclusively(path):
+            pins = _pins(path)  # before anybody may write
             try:
                 self._writer = _opened(path)
             except sqlite3.DatabaseError as error:
                 if error.sqlite_errorcode & 0xFF not in _BROKEN:
                     raise
-                observer(SetAside("index", str(_set_aside(path)), str(error)))
+                observer(SetAside("index", str(set_aside(path)), str(error)))
                 self._writer = _opened(path)
+                _take_over(self._writer, pins)
             self._reader = _connected(path)
 
     @contextmanager
@@ -157,12 +161,16 @@ def _broken(why: str) -> sqlite3.DatabaseError:
     return error
 
 
-def _set_aside(path: Path) -> Path:
-    """Kept for whoever wants to know, under the first name that is free; its log would spoil the new file."""
-    number = 1
-    while (aside := path.with_name(f"{path.name}.broken-{number}")).exists():
-        number += 1
-    path.rename(aside)
-    for ending in ("-wal", "-shm"):
-        path.with_name(path.name + ending).unlink(missing_ok=True)
-    return aside
+def _pins(path: Path) -> dict[str, str]:
+    """As far as they can be read: few, and the only thing in the file that nothing else tells."""
+    found = {}
+    for name, root in salvaged(path, "SELECT name, root FROM pins", "name"):
+        with suppress(MalformedDigest, AttributeError):
+            found[str(name)] = str(Digest.parse(root))
+    return found
+
+
+def _take_over(db: sqlite3.Connection, pins: dict[str, str]) -> None:
+    """What is below a root is covered once that is linked again."""
+    db.executemany("INSERT INTO pins (name, root) VALUES (?, ?)", pins.items())
+    db.executemany("INSERT INTO pinned (name, key) VALUES (?, ?)", pins.items())

@@ -15,9 +15,11 @@ from cachetools import LRUCache
 
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import StoreFailed
+from apprproxy.core.events import Observer
 from apprproxy.core.model import Descriptor, FirstSeen, Record
-from apprproxy.store.fence import ADVICE, Tampered, open_records
+from apprproxy.store.fence import ADVICE, Tampered
 from apprproxy.store.generation import Generation
+from apprproxy.store.records import BROKEN, sound_records
 
 REMEMBERED = 20_000
 """Records in memory, of about half a kilobyte each."""
@@ -26,13 +28,16 @@ T = TypeVar("T")
 
 
 class DiskNames:
-    """Implements Names and FirstSeens. ``close`` when done."""
+    """Implements Names and FirstSeens. ``damage`` says what was found wrong with its file since it was opened.
+    ``close`` when done."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, observer: Observer = lambda _: None) -> None:
+        """``observer`` is told of a database that was damaged."""
         try:
-            self._records = open_records(directory)
+            self._records = sound_records(directory, observer, _age)
         except Exception as error:
             raise StoreFailed(f"the names in {directory} cannot be opened: {error}") from error
+        self.damage = ""
         self._generation = Generation(directory / "generation")
         self._seen_generation = self._generation.read()
         self._memory: LRUCache[str, bytes] = LRUCache(REMEMBERED)
@@ -172,6 +177,9 @@ class DiskNames:
         except Tampered:
             raise
         except Exception as error:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF in BROKEN:
+                self.damage = f"the names are damaged ({error}), which starting anew mends as far as it can be"
+                raise StoreFailed(self.damage) from error
             raise StoreFailed(f"the names cannot be read or written: {error}") from error
 
     def close(self) -> None:
@@ -202,6 +210,20 @@ def _record(raw: bytes | None) -> Record | None:
         return Record(target, str(fields["origin"]), float(fields["checked"]), float(fields["since"]))
     except (ValueError, LookupError, TypeError, AttributeError):
         return None
+
+
+def _age(key: str, raw: bytes) -> float:
+    """When its owner said so last; raises ValueError, TypeError or KeyError for what is no record of ours."""
+    match key.partition(" ")[0]:
+        case "name":
+            return _record(raw).checked
+        case "first":
+            return _first(raw).at
+        case "owner":
+            raw.decode()
+            return 0.0
+        case _:
+            raise ValueError(key)
 
 
 def _dump_first(first: FirstSeen) -> bytes:

@@ -31,9 +31,10 @@ def opened(settings: Settings, *, now: Clock = time.time) -> Iterator[Folder]:
     root = settings.cache.directory.absolute()
     expect(root)
     prepare(root)
-    names = DiskNames(root / "names")
+    journal = Journal()
+    names = DiskNames(root / "names", journal)
     try:
-        ledger = Ledger(root, settings.cache.max_size, now, Journal())
+        ledger = Ledger(root, settings.cache.max_size, now, journal)
         try:
             database = ledger.database
             yield Folder(root, names, ledger, Holdings(database), Removal(root, database, ledger.generation))

@@ -114,6 +114,18 @@ def test_a_broken_file_is_set_aside_and_the_blobs_are_counted_anew(broken: objec
     assert content[100:] == (tmp_path / "index.db.broken-1").read_bytes()[100:], "sqlite marks the header of any file"
 
 
+def test_pins_outlive_an_index_that_is_broken(tmp_path: Path) -> None:
+    path = made(tmp_path)
+    with opened(tmp_path) as cache:
+        cache.ledger.pinned.pin(NAME, digest_of("a"))
+    without_totals(path)
+    with opened(tmp_path) as cache:
+        pins, totals = cache.ledger.pinned.pins(), cache.ledger.totals()
+
+    assert {NAME: digest_of("a")} == pins
+    assert Totals(2, 500, 300, 0) == totals
+
+
 def test_broken_twice_is_set_aside_twice(tmp_path: Path) -> None:
     made(tmp_path)
     for _ in range(2):

@@ -170,10 +170,8 @@ async def test_a_record_that_is_too_large_is_refused_in_a_sentence(names: DiskNa
     assert None is await names.get("up", "tag a b")
 
 
-async def test_what_is_no_database_is_told_in_a_sentence(tmp_path: Path) -> None:
-    directory = tmp_path / "names"
-    directory.mkdir()
-    (directory / "cache.db").write_bytes(b"this is not sqlite" * 100)
+async def test_a_directory_in_place_of_the_database_is_told_in_a_sentence(directory: Path) -> None:
+    (directory / "cache.db").mkdir()
     with pytest.raises(StoreFailed, match="cannot be opened"):
         DiskNames(directory)
 

@@ -1,0 +1,51 @@
+"""What can still be read of a damaged sqlite file: the rows before the first bad page, and those after the last.
+
+The usual damage is a file that was copied over while somebody had it open: it is whole, and the log beside it is of
+another one. So the file is read by itself, and then as its log would have it; and never by whoever may write, for the
+last of those to leave would write that log into it.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+PATIENCE = 10.0
+"""Seconds for a writer of another process."""
+_ALONE, _WITH_LOG = "immutable=1", "mode=ro"
+
+
+def salvaged(path: Path, query: str, by: str) -> Iterator[tuple[Any, ...]]:
+    """The rows of ``query``, most of them several times; ``by`` is what they can be put into order by."""
+    for how in (_ALONE, _WITH_LOG):
+        for order in ("ASC", "DESC"):
+            with suppress(sqlite3.Error), closing(_connected(path, how)) as db:
+                yield from db.execute(f"{query} ORDER BY {by} {order}")
+
+
+def look_through(path: Path) -> str:
+    """ "ok", or what is wrong with it; raises sqlite3.DatabaseError as well."""
+    with closing(_connected(path, _WITH_LOG)) as db:
+        ((said,),) = db.execute("PRAGMA quick_check(1)").fetchall()
+    return str(said)
+
+
+def _connected(path: Path, how: str) -> sqlite3.Connection:
+    db = sqlite3.connect(f"file:{quote(str(path))}?{how}", timeout=PATIENCE, uri=True)
+    db.execute("PRAGMA trusted_schema = OFF")
+    db.text_factory = lambda raw: raw.decode(errors="replace")
+    return db
+
+
+def set_aside(path: Path) -> Path:
+    """Kept for whoever wants to know, under the first name that is free, and its log with it."""
+    number = 1
+    while (aside := path.with_name(f"{path.name}.broken-{number}")).exists():
+        number += 1
+    path.rename(aside)
+    with suppress(FileNotFoundError):
+        path.with_name(f"{path.name}-wal").rename(f"{aside}-wal")
+    path.with_name(f"{path.name}-shm").unlink(missing_ok=True)
+    return aside

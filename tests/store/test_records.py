@@ -1,0 +1,156 @@
+"""A damaged database of names is set aside and begun anew, with all that can still be read of it."""
+
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from apprproxy.core.digest import Digest
+from apprproxy.core.events import SetAside
+from apprproxy.core.model import Descriptor, FirstSeen, Record
+from apprproxy.store.names import DiskNames
+from tests.fakes.fixtures import clock, gateways, registry
+from tests.fakes.gateway import Gateways
+from tests.fakes.registry import Registry
+from tests.store.contents import Told
+
+__all__ = ["clock", "gateways", "registry"]
+
+MANY = 2000
+PAGE = 4096
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    path = tmp_path / "names"
+    path.mkdir()
+    return path
+
+
+@pytest.fixture
+def told() -> Told:
+    return Told()
+
+
+def record(content: str, checked: float = 1.0) -> Record:
+    return Record(Descriptor(Digest.of(content.encode()), 10, "application/json"), "up", checked, since=1.0)
+
+
+async def filled(directory: Path, word: str, count: int, checked: float = 1.0) -> None:
+    names = DiskNames(directory)
+    for number in range(count):
+        await names.put("up", f"tag {word} {number}", record(f"{word} {number}", checked), 0)
+    await names.set_first_seen("up", {f"{word}@1": FirstSeen(Digest.of(word.encode()), 1.0)}, 0)
+    await names.set_owner("view", f"tag {word}", "up")
+    names.close()
+    with closing(sqlite3.connect(directory / "cache.db")) as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def damage(path: Path) -> None:
+    """Two trees in one page, which nobody notices before it is looked through."""
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("PRAGMA writable_schema = ON")
+        db.execute("UPDATE sqlite_master SET rootpage = 2 WHERE name = 'Cache_expire_time'")
+
+
+def left(directory: Path, told: Told) -> set[str]:
+    names = DiskNames(directory, told)
+    found = {key for _, key, _ in names.all_names()} | {title for _, title, _ in names.all_first_seen()}
+    names.close()
+    return found
+
+
+def aside(told: Told) -> Iterator[str]:
+    return (event.what for event in told.events if isinstance(event, SetAside))
+
+
+async def test_what_is_no_database_is_set_aside(directory: Path, told: Told) -> None:
+    (directory / "cache.db").write_bytes(b"this is not sqlite" * 100)
+
+    assert set() == left(directory, told)
+    assert ["names"] == list(aside(told))
+    assert b"this is not" in (directory / "cache.db.broken-1").read_bytes()
+
+
+async def test_names_before_and_after_a_bad_page_stay(directory: Path, told: Told) -> None:
+    await filled(directory, "app", MANY)
+    path = directory / "cache.db"
+    with path.open("r+b") as file:
+        file.seek(path.stat().st_size // PAGE // 2 * PAGE)
+        file.write(b"\xff" * PAGE)
+    found, again = left(directory, told), left(directory, told)
+
+    assert ["names"] == list(aside(told))
+    assert {"tag app 0", f"tag app {MANY - 1}", "app@1"} <= found
+    assert MANY * 0.8 < len(found) < MANY
+    assert found == again
+
+
+async def test_a_copy_over_names_in_use_keeps_those_of_the_copy(directory: Path, told: Told, tmp_path: Path) -> None:
+    """As a second filling that is carried over while the site's gateway runs."""
+    await filled(directory, "app", MANY)
+    carried = tmp_path / "carried"
+    shutil.copytree(directory, carried)
+    await filled(carried, "more", 500)
+    running = DiskNames(directory)
+    for number in range(10):
+        await running.put("up", f"tag site {number}", record(f"site {number}"), 0)
+    with (carried / "cache.db").open("rb") as new, (directory / "cache.db").open("r+b") as old:
+        shutil.copyfileobj(new, old)
+    after = tmp_path / "after a power cut"
+    shutil.copytree(directory, after)
+    found = left(after, told)
+
+    assert ["names"] == list(aside(told))
+    assert {f"tag more {number}" for number in range(500)} <= found
+
+
+async def test_of_a_name_that_is_told_twice_what_was_said_last_stays(directory: Path, told: Told) -> None:
+    await filled(directory, "app", 1, checked=1.0)
+    names = DiskNames(directory)
+    await names.put("up", "tag app 0", record("new", checked=2.0), 0)
+    names.close()
+    path = directory / "cache.db"
+    damage(path)
+    left(directory, told)
+    names = DiskNames(directory)
+    known = names.known("up", "tag app 0")
+    names.close()
+
+    assert ["names"] == list(aside(told))
+    assert record("new", checked=2.0) == known
+
+
+async def test_what_nobody_here_can_have_written_is_not_taken_over(directory: Path, told: Told) -> None:
+    await filled(directory, "app", 1)
+    path = directory / "cache.db"
+    db = sqlite3.connect(path)
+    row = "INSERT INTO Cache (key, raw, mode, value, store_time) VALUES (?, ?, ?, ?, 0)"
+    db.execute(row, ("name up tag evil 1", 1, 4, b"cos\nsystem\n"))
+    db.execute(row, ("name up tag evil 2", 1, 1, b"not JSON"))
+    db.execute(row, ("other", 1, 1, b"{}"))
+    db.commit()
+    db.close()
+    damage(path)
+
+    assert {"tag app 0", "app@1"} == left(directory, told)
+
+
+async def test_damage_that_comes_while_it_is_open_is_told_to_whoever_asks_whether_it_is_ready(
+    gateways: Gateways, registry: Registry
+) -> None:
+    registry.push("library/app", "1.0", b"layer")
+    running = await gateways.start({"hub": registry})
+    before = (await running.get("/readyz")).status
+    for path in (running.cache / "names").glob("cache.db*"):
+        if path.suffix != ".db-shm":
+            path.write_bytes(b"\xff" * path.stat().st_size)
+    asked = await running.get("/v2/hub/library/app/manifests/1.0")
+    after = await running.get("/readyz")
+
+    assert (200, 500, 503) == (before, asked.status, after.status)
+    assert b"the names are damaged" in after.body
