@@ -29,7 +29,7 @@ def pin(path: Path | None, fetch: bool, as_lines: bool, wanted: tuple[str, ...])
     """Keep each NAME with all that it leads to, whatever else is evicted; without a NAME, list the pins.
 
     NAME is UPSTREAM/REPOSITORY:TAG, UPSTREAM/REPOSITORY@DIGEST or UPSTREAM/PACKAGE@RELEASE/FORMAT. Where the name moves
-    on, the pin goes along. Status 1 where something could not be pinned or fetched.
+    on, the pin goes along. Status 1 where something is missing, or could not be pinned.
     """
     titles = [_parsed(name) for name in wanted]
     settings = asking_settings_of(path) if fetch else settings_of(path)
@@ -42,7 +42,9 @@ def pin(path: Path | None, fetch: bool, as_lines: bool, wanted: tuple[str, ...])
                 pins = [work.pin(folder, title) for title in titles] if titles else work.pins(folder)
     for one in pins:
         _tell(one, as_lines=as_lines)
-    sys.exit(1 if any(one.failure or (fetch and one.missing) for one in pins) else 0)
+    if not fetch and any(one.missing for one in pins):
+        click.echo("error: --fetch fetches what is missing", err=True)
+    sys.exit(1 if any(one.failure or one.missing for one in pins) else 0)
 
 
 @click.command()

@@ -6,18 +6,19 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 
 from apprproxy.app import build
 from apprproxy.cli.common import CONFIG, failures_told, settings_of
 from apprproxy.cli.progress import BLOBS, progress
-from apprproxy.cli.shown import as_json, origin, place, size
-from apprproxy.ops.logs import configure, plain
+from apprproxy.cli.verified import Summary, tell
+from apprproxy.ops.logs import configure
 from apprproxy.settings import Settings
+from apprproxy.upkeep import unrepaired
 from apprproxy.upkeep.findings import Finding
 from apprproxy.upkeep.folder import Folder, opened
+from apprproxy.upkeep.pins import pins
 from apprproxy.upkeep.repair import repair, with_names
 from apprproxy.upkeep.verify import verify as verified
 
@@ -42,25 +43,40 @@ class _Measure:
 
 @click.command()
 @CONFIG
-@click.option("--repair", "again", is_flag=True, help="Fetch what was wrong or lost again, from where it had come.")
+@click.option(
+    "--repair", "again", is_flag=True, help="Fetch what is wrong or lost again, now or when it was verified before."
+)
 @click.option("--json", "as_lines", is_flag=True, help="One JSON object for each finding, and one for the whole.")
 def verify(path: Path | None, again: bool, as_lines: bool) -> None:
     """Hash every file anew, and hold the index against the files.
 
-    What is wrong is moved to the folder `quarantine` of the cache, and said with where it had come from. Status 1 if
-    anything was wrong and has not been repaired.
+    What is wrong is moved to the folder `quarantine` of the cache, and said with where it had come from. What pinned
+    names lack is told as well. Status 1 if there is such a name, or anything was wrong and has not been repaired.
     """
     settings = settings_of(path)
     configure("auto", "error")
     with failures_told():
         with opened(settings) as folder:
             findings, measure = _findings(folder)
-        failed = asyncio.run(_repaired(settings, findings)) if again else {}
+        root, before = folder.root, unrepaired.load(folder.root, findings)
+        unrepaired.save(root, _unmended(findings + before))
+        failed = dict[str, str]()
+        if again:
+            findings, before = findings + before, []
+            failed = asyncio.run(_repaired(settings, findings))
+        bad = [one for one in _unmended(findings) if not again or failed.get(one.key)]
+        unrepaired.save(root, bad + before)
+        with opened(settings) as folder:
+            lacking = {one.name: len(one.missing) for one in pins(folder) if one.missing}
     for finding in findings:
-        _tell(finding, failed.get(finding.key) if again else None, as_lines=as_lines)
-    bad = [one for one in findings if not one.mended and (not again or failed.get(one.key))]
-    _tell_all(findings, bad, measure, as_lines=as_lines)
-    sys.exit(1 if bad else 0)
+        tell(finding, failed.get(finding.key) if again else None, as_lines=as_lines)
+    summary = Summary(measure.size, measure.rate, len(findings), len(bad), len(before), lacking)
+    summary.tell(as_lines=as_lines)
+    sys.exit(1 if bad or lacking else 0)
+
+
+def _unmended(findings: Sequence[Finding]) -> list[Finding]:
+    return [finding for finding in findings if not finding.mended]
 
 
 def _findings(folder: Folder) -> tuple[list[Finding], _Measure]:
@@ -77,8 +93,7 @@ def _findings(folder: Folder) -> tuple[list[Finding], _Measure]:
 
 async def _repaired(settings: Settings, findings: Sequence[Finding]) -> dict[str, str]:
     """By key, why it could not be had again; empty where it was."""
-    wrong = [finding for finding in findings if not finding.mended]
-    if not wrong:
+    if not (wrong := _unmended(findings)):
         return {}
     app, reasons = build(settings), dict[str, str]()
     try:
@@ -89,37 +104,3 @@ async def _repaired(settings: Settings, findings: Sequence[Finding]) -> dict[str
         return reasons
     finally:
         await app.close()
-
-
-def _tell(finding: Finding, reason: str | None, *, as_lines: bool) -> None:
-    names = [plain(f"{upstream}: {key}") for upstream, key in finding.names]
-    if as_lines:
-        document: dict[str, Any] = {
-            "fault": str(finding.fault),
-            "key": plain(finding.key),
-            "reason": plain(finding.sentence),
-            "quarantined": plain(str(finding.aside)) if finding.aside else None,
-            "from": [origin(one) for one in finding.origins],
-            "names": names,
-            "repaired": finding.mended or reason == "",
-        }
-        as_json(document | ({"not_repaired": plain(reason)} if reason else {}))
-        return
-    click.echo(f"{finding.fault}: {plain(finding.key)}: {plain(finding.sentence)}")
-    for one in finding.origins:
-        click.echo(f"  came from {place(one)}" + (f" ({plain(', '.join(one.sources))})" if one.sources else ""))
-    for name in names:
-        click.echo(f"  named by {name}")
-    if finding.aside:
-        click.echo(f"  moved to {plain(str(finding.aside))}")
-    if reason is not None and not finding.mended:
-        click.echo(f"  not repaired: {plain(reason)}" if reason else "  repaired")
-
-
-def _tell_all(findings: Sequence[Finding], bad: Sequence[Finding], measure: _Measure, *, as_lines: bool) -> None:
-    if as_lines:
-        whole = {"verified": measure.size, "bytes_per_second": round(measure.rate), "findings": len(findings)}
-        as_json({**whole, "wrong": len(bad)})
-        return
-    told = f"{len(findings)} findings, {len(bad)} of them not repaired" if findings else "nothing is wrong"
-    click.echo(f"verified {size(measure.size)} at {measure.rate / 1024**2:.0f} MiB/s: {told}")

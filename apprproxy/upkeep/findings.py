@@ -16,6 +16,7 @@ class Fault(StrEnum):
     UNCOUNTED = "uncounted"
     MISCOUNTED = "miscounted"
     DANGLING = "dangling link"
+    BEFORE = "found before"
 
 
 _MENDED = {Fault.UNCOUNTED, Fault.MISCOUNTED, Fault.DANGLING, Fault.STRAY}

@@ -88,6 +88,54 @@ async def test_repair_brings_it_back_and_a_client_gets_it_right(
     assert 2 == ran.stdout.count("  repaired")
 
 
+async def test_what_was_set_aside_or_lost_before_is_fetched_by_a_later_repair(
+    registry: Registry, gateways: Gateways, operator: Operator
+) -> None:
+    _, manifest = await pulled(registry, gateways, operator)
+    operator.spoils(digest(LAYER))
+    operator.file(digest(manifest)).unlink()
+    first, second = await operator.runs("verify"), await operator.runs("verify")
+    repaired, again = await operator.runs("verify", "--repair"), await operator.runs("verify")
+
+    assert (1, 0, 0, 0) == (first.returncode, second.returncode, repaired.returncode, again.returncode)
+    assert first.stdout.endswith("`apprproxy cache verify --repair` fetches them again\n")
+    assert "2 found before have not come back\n" in second.stdout
+    assert 2 == repaired.stdout.count("found before: "), repaired.stdout
+    assert f"  came from hub/{APP} (owner)" in repaired.stdout
+    assert (LAYER, manifest) == (
+        operator.file(digest(LAYER)).read_bytes(),
+        operator.file(digest(manifest)).read_bytes(),
+    )
+    assert again.stdout.endswith("nothing is wrong\n")
+
+
+async def test_what_a_client_fetched_meanwhile_is_not_fetched_again(
+    registry: Registry, gateways: Gateways, operator: Operator
+) -> None:
+    running, _ = await pulled(registry, gateways, operator)
+    operator.spoils(digest(LAYER))
+    await operator.runs("verify")
+    await running.get(LAYER_PATH)
+    await running.at_rest()
+    asked = registry.count("GET blob")
+    ran = await operator.runs("verify", "--repair")
+
+    assert (0, asked) == (ran.returncode, registry.count("GET blob"))
+    assert ran.stdout.endswith("nothing is wrong\n")
+
+
+async def test_what_a_pinned_name_lacks_is_told(registry: Registry, gateways: Gateways, operator: Operator) -> None:
+    await pulled(registry, gateways, operator)
+    pinned = await operator.runs("pin", f"hub/{APP}:1.0")
+    ran, scripted = await operator.runs("verify"), await operator.runs("verify", "--json")
+
+    assert (1, 1, 1) == (pinned.returncode, ran.returncode, scripted.returncode)
+    assert (
+        f"hub/{APP}:1.0 is pinned and lacks 1: `apprproxy cache pin --fetch hub/{APP}:1.0` fetches them\n" in ran.stdout
+    )
+    assert {f"hub/{APP}:1.0": 1} == json.loads(scripted.stdout)["pins_missing"]
+
+
 async def test_what_cannot_be_had_again_is_told_with_the_reason(
     registry: Registry, gateways: Gateways, operator: Operator
 ) -> None:

@@ -1,0 +1,64 @@
+"""What a verification found, for people and for scripts."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from apprproxy.cli.shown import as_json, origin, place, size
+from apprproxy.ops.logs import plain
+from apprproxy.upkeep.findings import Finding
+
+
+def tell(finding: Finding, reason: str | None, *, as_lines: bool) -> None:
+    names = [plain(f"{upstream}: {key}") for upstream, key in finding.names]
+    if as_lines:
+        document: dict[str, Any] = {
+            "fault": str(finding.fault),
+            "key": plain(finding.key),
+            "reason": plain(finding.sentence),
+            "quarantined": plain(str(finding.aside)) if finding.aside else None,
+            "from": [origin(one) for one in finding.origins],
+            "names": names,
+            "repaired": finding.mended or reason == "",
+        }
+        as_json(document | ({"not_repaired": plain(reason)} if reason else {}))
+        return
+    click.echo(f"{finding.fault}: {plain(finding.key)}: {plain(finding.sentence)}")
+    for one in finding.origins:
+        click.echo(f"  came from {place(one)}" + (f" ({plain(', '.join(one.sources))})" if one.sources else ""))
+    for name in names:
+        click.echo(f"  named by {name}")
+    if finding.aside:
+        click.echo(f"  moved to {plain(str(finding.aside))}")
+    if reason is not None and not finding.mended:
+        click.echo(f"  not repaired: {plain(reason)}" if reason else "  repaired")
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """``before``: so many were found before and have not come back. ``lacking`` counts, by pinned name, what is not
+    held of it."""
+
+    size: int
+    rate: float
+    findings: int
+    wrong: int
+    before: int
+    lacking: Mapping[str, int]
+
+    def tell(self, *, as_lines: bool) -> None:
+        lacking = {plain(name): count for name, count in self.lacking.items()}
+        if as_lines:
+            whole = {"verified": self.size, "bytes_per_second": round(self.rate), "findings": self.findings}
+            as_json({**whole, "wrong": self.wrong, "found_before": self.before, "pins_missing": lacking})
+            return
+        found = f"{self.findings} findings, {self.wrong} of them not repaired" if self.findings else "nothing is wrong"
+        click.echo(f"verified {size(self.size)} at {self.rate / 1024**2:.0f} MiB/s: {found}")
+        if self.before:
+            click.echo(f"{self.before} found before have not come back")
+        if self.wrong or self.before:
+            click.echo("`apprproxy cache verify --repair` fetches them again")
+        for name, count in lacking.items():
+            click.echo(f"{name} is pinned and lacks {count}: `apprproxy cache pin --fetch {name}` fetches them")

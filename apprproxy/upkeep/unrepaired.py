@@ -1,0 +1,59 @@
+"""What verifications found wrong and nobody has fetched since: the index forgets it with the blob.
+
+In a file of its own in the cache directory, which can be deleted at any time.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from apprproxy.core.digest import MalformedDigest
+from apprproxy.core.errors import StoreFailed
+from apprproxy.core.model import MIB
+from apprproxy.store.part import blob_path
+from apprproxy.store.whole import read_whole, write_whole
+from apprproxy.upkeep.findings import Fault, Finding
+from apprproxy.upkeep.title import expected_of
+
+MOST = 50_000
+"""Findings. Beyond that it is the disk."""
+_LARGEST = 256 * MIB
+_FINDINGS = TypeAdapter(list[Finding])
+
+
+def load(root: Path, seen: Iterable[Finding] = ()) -> list[Finding]:
+    """Those that are still not there, without ``seen``, which were found anew."""
+    keys = {finding.key for finding in seen}
+    return [replace(one, fault=Fault.BEFORE) for one in _read(root) if one.key not in keys and not _held(root, one)]
+
+
+def save(root: Path, findings: Iterable[Finding]) -> None:
+    """Raises StoreFailed."""
+    some = list(findings)[:MOST]
+    if some or _path(root).exists():
+        write_whole(_path(root), _FINDINGS.dump_json(some))
+
+
+def _path(root: Path) -> Path:
+    return root / "unrepaired.json"
+
+
+def _read(root: Path) -> list[Finding]:
+    """Nothing where it cannot be read: then it is for the next client to fetch."""
+    try:
+        return _FINDINGS.validate_json(read_whole(_path(root), _LARGEST) or b"[]")
+    except (StoreFailed, ValidationError):
+        return []
+
+
+def _held(root: Path, finding: Finding) -> bool:
+    """Also what is no key: then nothing can be done about it."""
+    try:
+        expected = expected_of(finding.key)
+    except MalformedDigest:
+        return True
+    if expected.content is not None:
+        return blob_path(root, expected.content).exists()
+    return (root / "unpacked" / expected.digest.algorithm / expected.digest.hex).exists()
