@@ -1,5 +1,5 @@
 # Everything a person or CI does with a checkout. `make` alone says what there is.
-PYTHON ?= python3.11
+PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3.14 python3,$(shell command -v $(name))) python3)
 VENV := .venv
 BIN := $(VENV)/bin
 # Every step says what it does when it takes longer than a moment, and stops at the first failure.
@@ -54,6 +54,8 @@ format: $(VENV)/dev.stamp ## Put the code into the house's format
 # --- the virtual environment, from lock files with hashes
 
 $(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	  { echo "$(PYTHON) is no Python 3.11 or later; name one: make PYTHON=/path/to/python3.12 demo" >&2; exit 1; }
 	@echo "making a virtual environment in $(VENV)" >&2
 	@$(PYTHON) -m venv $(VENV)
 

@@ -30,7 +30,8 @@ _LEGEND = """\
 
 Failures are told in the words of the protocol that was asked, and name the upstream and what it did. The `Cache-Status`
 of an answer says how it came about; `…` stands there for the upstream's own status, where there was one, and for the
-seconds of freshness that are left, which are negative once there are none.
+seconds of freshness that are left, which are negative once there are none. A negative `ttl` without `detail` is the
+last answer as well, given at once: the upstream is being asked just now, or failed within `missing_for`.
 
 | in the table | status | `Cache-Status: apprproxy; …` | upstream asked | means |
 |---|---|---|---|---|
