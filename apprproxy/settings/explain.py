@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from apprproxy.settings.planned import planned
+from apprproxy.settings.suggest import suggestion
 
 _SECTION = "must be a section of keys and values"
 _WORDS = {
@@ -27,12 +28,13 @@ _WORDS = {
 }
 
 
-def explain(error: ValidationError, variables: Mapping[str, str]) -> list[str]:
-    """``variables`` are those of the environment by the path of their key, to say which of them to look at."""
+def explain(error: ValidationError, model: type[BaseModel], variables: Mapping[str, str]) -> list[str]:
+    """``model`` is what was wanted. ``variables`` are those of the environment by the path of their key, to say which
+    of them to look at."""
     lines = []
     for fault in error.errors(include_url=False):
         path = _path(fault["loc"])
-        message = _message(path, fault)
+        message = _message(path, fault, model)
         line = f"{path}: {message}" if path and not message.startswith(path) else message
         lines.append(line + _given_by(path, variables))
     return list(dict.fromkeys(lines))
@@ -43,15 +45,20 @@ def _path(location: tuple[int | str, ...]) -> str:
     return ".".join(str(part) for part in location if not str(part).startswith("["))
 
 
-def _message(path: str, fault: ErrorDetails) -> str:
+def _message(path: str, fault: ErrorDetails, model: type[BaseModel]) -> str:
     """Never with the value, which may be a secret, unless the rule that was broken says it."""
     kind, facts = fault["type"], fault.get("ctx", {})
     if kind == "extra_forbidden":
         feature = planned(path)
-        return f"is not built yet: {feature}" if feature else "there is no such key"
+        return f"is not built yet: {feature}" if feature else _no_such_key(fault, model)
     if _WORDS.get(kind) == _SECTION and fault["input"] is None:
         return "is empty; give it a key, or leave it out"
     return _WORDS.get(kind) or _bound(kind, facts) or fault["msg"].removeprefix("Value error, ")
+
+
+def _no_such_key(fault: ErrorDetails, model: type[BaseModel]) -> str:
+    meant = suggestion(model, tuple(part for part in fault["loc"] if not str(part).startswith("[")))
+    return f"there is no such key; did you mean {meant}?" if meant else "there is no such key"
 
 
 def _bound(kind: str, facts: dict[str, Any]) -> str | None:

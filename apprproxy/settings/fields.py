@@ -3,7 +3,7 @@
 import ipaddress
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 from yarl import URL
 
 
@@ -11,11 +11,11 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-def _address(text: str) -> str:
-    host, port = split_address(text)
+def _address(given: object) -> str:
+    host, port = split_address(given) if isinstance(given, str) else ("", -1)
     if not host or not 0 <= port <= 65535:
-        raise ValueError(f"not an address: {text!r}; write 127.0.0.1:8080, or [::1]:8080")
-    return text
+        raise ValueError(f"not an address: {given!r}; write 127.0.0.1:8080, or [::1]:8080")
+    return str(given)
 
 
 def split_address(text: str) -> tuple[str, int]:
@@ -36,7 +36,7 @@ def is_loopback(address: str) -> bool:
         return host == "localhost"
 
 
-Address = Annotated[str, AfterValidator(_address)]
+Address = Annotated[str, BeforeValidator(_address)]
 Addresses = Annotated[
     Annotated[Address, Tag("[one]")] | Annotated[list[Address], Field(min_length=1), Tag("[several]")],
     Discriminator(lambda given: "[several]" if isinstance(given, list) else "[one]"),

@@ -5,7 +5,7 @@ Whatever is wrong is told with the path of its key, all of it at once, and never
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -51,10 +51,14 @@ def load(path: Path | None, environment: Mapping[str, str] | None = None) -> Con
     environment = os.environ if environment is None else environment
     variables = _variables(environment)
     merged = _merged(content, environment)
+    faults = list(_passwords(content))
     try:
-        return Configuration.model_validate(merged)
+        settings = Configuration.model_validate(merged)
     except ValidationError as error:
-        raise BadConfiguration("\n".join(explain(error, variables))) from None
+        faults += explain(error, Configuration, variables)
+    if faults:
+        raise BadConfiguration("\n".join(faults))
+    return settings
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -77,6 +81,15 @@ def _read(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
         raise BadConfiguration(f"{path}: the file is not a mapping of keys")
     return content
+
+
+def _passwords(content: dict[str, Any]) -> Iterator[str]:
+    """A file is shown around and kept in version control: none stands there."""
+    upstreams = content.get("upstreams")
+    for name, upstream in upstreams.items() if isinstance(upstreams, dict) else ():
+        auth = upstream.get("auth") if isinstance(upstream, dict) else None
+        if isinstance(auth, dict) and "password" in auth:
+            yield f"upstreams.{name}.auth.password: is taken from the environment only; in the file, give password_file"
 
 
 def _sentence(error: yaml.YAMLError) -> str:

@@ -30,6 +30,8 @@ upstreams:
 views: {default: [quay.io, old-quay]}
 """
 
+PASSWORD = "APPRPROXY_UPSTREAMS__QUAY.IO__AUTH__PASSWORD"
+
 
 @pytest.mark.parametrize("text", ["", QUAY, FULL])
 def test_what_is_printed_is_a_configuration_that_says_the_same(text: str) -> None:
@@ -59,7 +61,7 @@ def test_defaults_that_depend_on_the_kind_are_printed(kind: str, moved: str, gon
 
 @pytest.mark.parametrize("password", [SECRET, "12345678"])
 def test_a_password_is_masked_whatever_its_length(password: str) -> None:
-    printed = effective(read(upstream(f"auth: {{username: bot, password: '{password}'}}")))
+    printed = effective(read(upstream("auth: {username: bot}"), {PASSWORD: password}))
 
     assert password not in printed
     assert MASK == yaml.safe_load(printed)["upstreams"]["quay.io"]["auth"]["password"]
@@ -77,6 +79,6 @@ def test_the_path_of_a_password_file_is_no_secret() -> None:
 
 
 def test_settings_in_a_traceback_hide_their_passwords() -> None:
-    settings = read(upstream(f"auth: {{username: bot, password: {SECRET}}}"))
+    settings = read(upstream("auth: {username: bot}"), {PASSWORD: SECRET})
 
     assert SECRET not in repr(settings)
