@@ -1,13 +1,17 @@
-"""How connections are secured, and whose account is used: what settings name, opened."""
+"""How connections are secured, whose account is used, which names are locked: the files that settings name, opened."""
 
 import ssl
+from collections.abc import Callable
+from pathlib import Path
 
 from yarl import URL
 
+from apprproxy.core.lock import BadLock
 from apprproxy.settings import BadConfiguration
 from apprproxy.settings.model import ServerTls
 from apprproxy.settings.reach import ClientTls
 from apprproxy.settings.upstream import Auth
+from apprproxy.store.lock_file import Locks, watched
 from apprproxy.upstream.accounts import Accounts, NoAccount, docker_account_of, fixed, from_file, password_of
 from apprproxy.upstream.auth import Account
 
@@ -18,7 +22,7 @@ def account(name: str, auth: Auth | None, url: URL) -> Accounts:
         return fixed(None)
     try:
         if auth.docker_config is not None:
-            return from_file(auth.docker_config, docker_account_of(*_written(url)))
+            return from_file(auth.docker_config, docker_account_of(*written(url)))
         if auth.password_file is not None:
             return from_file(auth.password_file, password_of(auth.username))
     except NoAccount as error:
@@ -27,27 +31,28 @@ def account(name: str, auth: Auth | None, url: URL) -> Accounts:
     return fixed(Account(auth.username, auth.password.get_secret_value() if auth.password else ""))
 
 
-def _written(url: URL) -> set[str]:
+def written(url: URL) -> set[str]:
     """Its host as people write it: with its port, and without where that is the default."""
     return {f"{url.host_subcomponent}:{url.port}", str(url.host_port_subcomponent)}
 
 
 def client_tls(path: str, settings: ClientTls) -> ssl.SSLContext | bool:
-    """``path`` is that of the key above; raises BadConfiguration."""
+    """Towards the place itself. ``path`` is that of the key above; raises BadConfiguration."""
     if settings == ClientTls():
         return True
-    try:
-        context = ssl.create_default_context()
-        if settings.ca_file is not None:
-            context.load_verify_locations(settings.ca_file)
-        if settings.cert is not None:
-            context.load_cert_chain(settings.cert, settings.key)
-    except OSError as error:
-        raise BadConfiguration(f"{path}.tls: {error.strerror or error}") from None
+    context = _trusting(path, settings.ca_file)
+    if settings.cert is not None and settings.key is not None:
+        _identified(context, f"{path}.tls", settings.cert, settings.key)
     if not settings.verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
+
+
+def foreign_tls(path: str, settings: ClientTls) -> ssl.SSLContext | bool:
+    """Towards the hosts that it leads to, its token server above all: always verified, by the same authorities, for a
+    company's that looks into TLS signs for all of them; and without our certificate."""
+    return True if settings.ca_file is None else _trusting(path, settings.ca_file)
 
 
 def server_tls(settings: ServerTls | None) -> ssl.SSLContext | None:
@@ -55,8 +60,41 @@ def server_tls(settings: ServerTls | None) -> ssl.SSLContext | None:
     if settings is None:
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    try:
-        context.load_cert_chain(settings.cert, settings.key)
-    except OSError as error:
-        raise BadConfiguration(f"server.tls: {error.strerror or error}") from None
+    _identified(context, "server.tls", settings.cert, settings.key)
     return context
+
+
+def _trusting(path: str, ca_file: Path | None) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    if ca_file is None:
+        return context
+    try:
+        context.load_verify_locations(ca_file)
+    except ssl.SSLError:
+        raise BadConfiguration(f"{path}.tls.ca_file: {ca_file}: no PEM certificates") from None
+    except OSError as error:
+        raise BadConfiguration(f"{path}.tls.ca_file: {ca_file}: {error.strerror}") from None
+    return context
+
+
+def _identified(context: ssl.SSLContext, path: str, cert: Path, key: Path) -> None:
+    """The library says neither which file it could not read, nor what it had expected of it."""
+    for name, file in (("cert", cert), ("key", key)):
+        try:
+            file.open("rb").close()
+        except OSError as error:
+            raise BadConfiguration(f"{path}.{name}: {file}: {error.strerror}") from None
+    try:
+        context.load_cert_chain(cert, key)
+    except ssl.SSLError as error:
+        another = error.reason == "KEY_VALUES_MISMATCH"
+        why = "the key is another certificate's" if another else "they are not a certificate and its key in PEM"
+        raise BadConfiguration(f"{path}: {cert}, {key}: {why}") from None
+
+
+def lock(name: str, path: Path, trouble: Callable[[str], None]) -> Locks:
+    """``trouble`` is told what is wrong with a later version; raises BadConfiguration."""
+    try:
+        return watched(path, trouble)
+    except BadLock as error:
+        raise BadConfiguration(f"upstreams.{name}.lock_file: {error}; `apprproxy names lock` writes one") from None

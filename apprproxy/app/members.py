@@ -5,11 +5,10 @@ from dataclasses import dataclass, field
 
 from yarl import URL
 
-from apprproxy.app.lines import account, client_tls
+from apprproxy.app.lines import account, client_tls, foreign_tls, lock
 from apprproxy.app.protocols import PROTOCOLS, speaks
 from apprproxy.core.events import Observer, Trouble
 from apprproxy.core.label import Label, mirror
-from apprproxy.core.lock import BadLock
 from apprproxy.core.model import KIB, Clock, Terms
 from apprproxy.core.ports.store import Brief
 from apprproxy.core.ports.upstream import Locked
@@ -17,11 +16,10 @@ from apprproxy.gateway.health import MIRROR, OWNER, Health
 from apprproxy.gateway.member import Member, Source
 from apprproxy.gateway.rules import Claim, Rules
 from apprproxy.gateway.watched import Watched
-from apprproxy.settings import BadConfiguration, Settings
+from apprproxy.settings import Settings
 from apprproxy.settings.mirror import Mirror as MirrorSettings
 from apprproxy.settings.protocols import KEYS
 from apprproxy.settings.upstream import Upstream as UpstreamSettings
-from apprproxy.store.lock_file import watched
 from apprproxy.upstream.accounts import fixed
 from apprproxy.upstream.guard import Guard, MirrorGuard
 from apprproxy.upstream.http import HttpUpstream
@@ -93,11 +91,7 @@ def _locked(name: str, settings: UpstreamSettings, observer: Observer) -> Locked
     def trouble(reason: str) -> None:
         observer(Trouble("lock file", name, str(path), reason))
 
-    try:
-        lock = watched(path, trouble)
-    except BadLock as error:
-        raise BadConfiguration(f"upstreams.{name}.lock_file: {error}; `apprproxy names lock` writes one") from None
-    return PROTOCOLS[settings.kind].locked(name, lock)
+    return PROTOCOLS[settings.kind].locked(name, lock(name, path, trouble))
 
 
 def _identity(name: str, settings: UpstreamSettings) -> str:
@@ -118,6 +112,7 @@ def _upstream(name: str, settings: UpstreamSettings, world: World) -> HttpUpstre
         settings.connections,
         settings.proxy,
         client_tls(f"upstreams.{name}", settings.tls),
+        foreign_tls(f"upstreams.{name}", settings.tls),
     )
     return HttpUpstream(
         Label(name),

@@ -8,8 +8,9 @@ from pathlib import Path
 import click
 
 from apprproxy import __version__
+from apprproxy.app import doubts, try_files
 from apprproxy.cli.cache import cache
-from apprproxy.cli.common import CONFIG, settings_of, went_wrong
+from apprproxy.cli.common import CONFIG, failures_told, settings_of, went_wrong
 from apprproxy.cli.names import names
 from apprproxy.cli.search import search
 from apprproxy.cli.serve import serve
@@ -39,9 +40,19 @@ def main() -> None:
 
 @main.command()
 @CONFIG
-def check(path: Path | None) -> None:
-    """Validate the configuration and print what is in force, secrets masked."""
-    click.echo(f"{effective(settings_of(path))}\n{_ACCOUNTS}", nl=False)
+@click.option("--elsewhere", is_flag=True, help="It is for another machine: leave alone the files that it names.")
+def check(path: Path | None, elsewhere: bool) -> None:
+    """Validate the configuration and print what is in force, secrets masked.
+
+    The files that it names are read as well: passwords, lock files, certificates.
+    """
+    settings = settings_of(path)
+    if not elsewhere:
+        with failures_told():
+            try_files(settings)
+            for doubt in doubts(settings):
+                click.echo(f"warning: {doubt}", err=True)
+    click.echo(f"{effective(settings)}\n{_ACCOUNTS}", nl=False)
 
 
 @main.command()

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import click
 
-from apprproxy.app import build
+from apprproxy.app import build, doubts, try_files
 from apprproxy.cli.common import CONFIG, settings_of, went_wrong, wrong_use
 from apprproxy.core.errors import Failure
-from apprproxy.ops.logs import configure
+from apprproxy.ops.logs import configure, logger
 from apprproxy.serving import CannotListen
 from apprproxy.serving import serve as serve_app
 from apprproxy.settings import BadConfiguration, Settings
@@ -37,6 +37,9 @@ def serve(path: Path | None, log_format: str, log_level: str) -> None:
     if not settings.upstreams:
         click.echo("warning: the configuration names no upstreams, so there is nothing to serve", err=True)
     try:
+        try_files(settings)
+        for doubt in doubts(settings):
+            logger("apprproxy").warning("the configuration is doubtful", reason=doubt)
         asyncio.run(_serve(settings))
     except BadConfiguration as error:
         wrong_use(str(error))

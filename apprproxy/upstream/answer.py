@@ -81,7 +81,8 @@ def translate(name: str, error: Exception, received: int | None = None) -> Upstr
         return Forbidden(name, f"a redirect to {inner.sentence} is not followed; if it is right, add it to redirects")
     match error:
         case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientSSLError() | ssl.SSLError():
-            return Unreachable(name, f"TLS failed: {_reason(error)}")
+            host = getattr(error, "host", None)
+            return Unreachable(name, f"TLS failed{f' with {host}' if host else ''}: {_reason(error)}")
         case aiohttp.ClientConnectorDNSError():
             return Unreachable(name, f"the host name {error.host} cannot be resolved")
         case aiohttp.ConnectionTimeoutError():

@@ -16,14 +16,15 @@ from apprproxy.upstream.resolver import OwnThreadsResolver
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """How to reach an upstream. Times in seconds; ``proxy`` None leaves it to HTTPS_PROXY and NO_PROXY. ``slowest`` in
-    bytes a second: fewer over ``read`` seconds are too slow."""
+    """How to reach an upstream. Times in seconds; ``proxy`` None leaves it to HTTPS_PROXY and NO_PROXY. ``foreign``
+    is TLS to hosts that it leads to. ``slowest`` in bytes a second: fewer over ``read`` seconds are too slow."""
 
     connect: float = 5.0
     read: float = 30.0
     connections: int = 32
     proxy: str | None = None
     tls: ssl.SSLContext | bool = True
+    foreign: ssl.SSLContext | bool = True
     slowest: int = 0
 
 
@@ -61,8 +62,8 @@ class Sessions:
         Through a forward proxy it is the proxy that resolves, and so it that must refuse inner addresses.
         """
         if self.proxy(url) is not None:
-            return self._session(lane, "through a proxy", tls=True, public=False)
-        return self._session(lane, "abroad", tls=True, public=True)
+            return self._session(lane, "through a proxy", tls=self._line.foreign, public=False)
+        return self._session(lane, "abroad", tls=self._line.foreign, public=True)
 
     def _session(self, lane: Lane, where: str, *, tls: ssl.SSLContext | bool, public: bool) -> aiohttp.ClientSession:
         session = self._open.get((lane, where))

@@ -17,8 +17,10 @@ def relay(target: str, certificate: Certificate, *, tunnel: bool = False) -> Ite
     context.load_cert_chain(certificate.path, certificate.key)
     ended = asyncio.Event()
     started: Future[tuple[str, asyncio.AbstractEventLoop]] = Future()
+    opened: list[asyncio.StreamWriter] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        opened.append(writer)
         with suppress(OSError, EOFError):
             if tunnel:
                 await reader.readuntil(b"\r\n\r\n")
@@ -26,6 +28,7 @@ def relay(target: str, certificate: Certificate, *, tunnel: bool = False) -> Ite
                 await writer.start_tls(context)
             host, _, port = target.rpartition(":")
             answers, questions = await asyncio.open_connection(host, int(port))
+            opened.append(questions)
             await asyncio.gather(_copy(reader, questions), _copy(answers, writer))
         writer.close()
 
@@ -34,6 +37,9 @@ def relay(target: str, certificate: Certificate, *, tunnel: bool = False) -> Ite
         async with server:
             started.set_result((f"127.0.0.1:{server.sockets[0].getsockname()[1]}", asyncio.get_running_loop()))
             await ended.wait()
+        for one in opened:
+            one.transport.abort()
+        await asyncio.sleep(0.01)  # until they are
 
     thread = Thread(target=asyncio.run, args=(main(),), name="relay")
     thread.start()

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.peers
 FAULTS = {
     "misnamed": "the host name registry.invalid cannot be resolved",
     "refusing": "no connection: Connection refused",
-    "distrusted": "TLS failed: self-signed certificate",
+    "distrusted": ": self-signed certificate",
     "locked": "does not let us in without a credential; see auth (401)",
 }
 """Why there is nothing of each upstream; those of kind appr have their name with `appr-` before it."""

@@ -148,14 +148,34 @@ def test_a_cache_that_cannot_be_made_is_told_in_one_line(operator: Operator) -> 
     assert line.startswith(f"error: cache.directory {operator.folder}/apprproxy.yaml: ")
 
 
-def test_a_password_file_that_is_not_there_is_wrong_use(operator: Operator) -> None:
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_password_file_that_is_not_there_is_wrong_use(command: str, operator: Operator) -> None:
     auth = f"auth: {{username: bot, password_file: {operator.folder}/password}}"
     path = operator.configured(f"cache: {{directory: {operator.folder}/cache}}\n" + upstream(auth))
-    ran = operator.runs("serve", "--config", path)
+    ran = operator.runs(command, "--config", path)
 
     assert 2 == ran.returncode
+    assert not (operator.folder / "cache").exists(), "nothing is made for a gateway that does not start"
     [line] = ran.stderr.splitlines()
     assert line.startswith("configuration: upstreams.quay.io.auth.password_file: ")
+
+
+def test_the_files_of_another_machine_can_be_left_alone(operator: Operator) -> None:
+    path = operator.configured(upstream("auth: {username: bot, password_file: /nowhere/password}"))
+
+    assert 0 == operator.runs("check", "--elsewhere", "--config", path).returncode
+
+
+def test_what_is_doubtful_is_told_by_check_and_in_the_log(operator: Operator, taken: str) -> None:
+    config = operator.folder / "config.json"
+    config.write_text('{"auths": {}}')
+    server = f"server: {{listen: '{taken}'}}\ncache: {{directory: {operator.folder}/cache}}\n"
+    path = operator.configured(server + upstream(f"auth: {{docker_config: {config}}}"))
+    checked, served = operator.runs("check", "--config", path), operator.runs("serve", "--config", path)
+
+    assert 0 == checked.returncode
+    assert f"warning: upstreams.quay.io.auth.docker_config: {config} has no account for quay.io" in checked.stderr
+    assert '"event": "the configuration is doubtful"' in served.stderr
 
 
 def test_check_says_that_any_login_succeeds_and_is_yaml_all_the_same(operator: Operator) -> None:

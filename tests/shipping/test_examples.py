@@ -52,7 +52,7 @@ def test_these_are_the_examples() -> None:
 
 @pytest.mark.parametrize("name", [AIR_GAPPED, CORPORATE, UNTRUSTED])
 def test_it_passes_the_check_and_says_whom_it_is_for(name: str) -> None:
-    checked = CliRunner().invoke(main, ["check", "--config", str(EXAMPLES / name)])
+    checked = CliRunner().invoke(main, ["check", "--elsewhere", "--config", str(EXAMPLES / name)])
     comments = [line for line in (EXAMPLES / name).read_text().splitlines() if line.startswith("#")]
 
     assert 0 == checked.exit_code, checked.output

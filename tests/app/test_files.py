@@ -1,0 +1,86 @@
+"""Files that a configuration names are tried before anything is made, and what is doubtful is told."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from apprproxy.app import doubts, try_files
+from apprproxy.settings import BadConfiguration, Settings
+from tests.peers.certificate import Certificate, certify
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Certificate:
+    return certify("gateway.corp", tmp_path)
+
+
+def complaint(**sections: Any) -> str:
+    with pytest.raises(BadConfiguration) as refused:
+        try_files(Settings.model_validate(sections))
+    return str(refused.value)
+
+
+def upstream(**keys: Any) -> dict[str, Any]:
+    return {"hub": {"kind": "oci", "url": "https://hub.example", **keys}}
+
+
+def test_all_that_are_missing_are_told(tmp_path: Path) -> None:
+    said = complaint(
+        server={"tls": {"cert": tmp_path / "a.crt", "key": tmp_path / "a.key"}},
+        upstreams=upstream(
+            auth={"username": "bot", "password_file": tmp_path / "password"},
+            names="locked",
+            lock_file=tmp_path / "lock",
+            tls={"ca_file": tmp_path / "ca"},
+            mirrors=[{"url": "https://m.example", "tls": {"ca_file": tmp_path / "other"}}],
+        ),
+    )
+
+    assert [
+        f"server.tls.cert: {tmp_path}/a.crt: No such file or directory",
+        f"upstreams.hub.tls.ca_file: {tmp_path}/ca: No such file or directory",
+        f"upstreams.hub.auth.password_file: {tmp_path}/password: No such file or directory",
+        f"upstreams.hub.lock_file: {tmp_path}/lock: No such file or directory; `apprproxy names lock` writes one",
+        f"upstreams.hub.mirrors (mirror-1).tls.ca_file: {tmp_path}/other: No such file or directory",
+    ] == said.splitlines()
+
+
+def test_what_is_wrong_with_a_certificate_is_told(certificate: Certificate, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    junk, other = tmp_path / "junk.pem", certify("other.corp", tmp_path / "other")
+    junk.write_text("no PEM")
+
+    def said(cert: Path, key: Path) -> str:
+        return complaint(server={"tls": {"cert": cert, "key": key}})
+
+    assert f"server.tls.key: {tmp_path}/none: No such file or directory" == said(certificate.path, tmp_path / "none")
+    assert said(certificate.path, other.key).endswith(f"{other.key}: the key is another certificate's")
+    assert said(junk, certificate.key).endswith(": they are not a certificate and its key in PEM")
+    assert "upstreams.hub.tls.ca_file" in complaint(upstreams=upstream(tls={"ca_file": junk}))
+
+
+def test_files_that_are_right_pass(certificate: Certificate) -> None:
+    tls = {"cert": certificate.path, "key": certificate.key}
+    try_files(Settings.model_validate({"server": {"tls": tls}, "upstreams": upstream(tls={**tls, "verify": False})}))
+
+
+@pytest.mark.parametrize(("auths", "said"), [("{}", 1), ('{"hub.example": {"auth": "Ym90OnMzY3JldA=="}}', 0)])
+def test_a_docker_config_without_an_account_for_the_host_is_doubtful(auths: str, said: int, tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(f'{{"auths": {auths}}}')
+    document = {"cache": {"max_size": "64MiB"}, "upstreams": upstream(auth={"docker_config": path})}
+    told = list(doubts(Settings.model_validate(document)))
+
+    assert [
+        f"upstreams.hub.auth.docker_config: {path} has no account for hub.example, so that none is used"
+    ] * said == told
+
+
+@pytest.mark.parametrize(("max_size", "said"), [("64MiB", False), ("900000TiB", True)])
+def test_a_cap_that_the_disk_cannot_hold_is_doubtful(max_size: str, said: bool, tmp_path: Path) -> None:
+    cache = {"directory": tmp_path / "not yet" / "made", "max_size": max_size}
+    told = list(doubts(Settings.model_validate({"cache": cache})))
+
+    assert said == any(one.startswith("cache.max_size: ") for one in told)
+    assert not (tmp_path / "not yet").exists()
