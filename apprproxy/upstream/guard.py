@@ -24,6 +24,7 @@ REALMS = {
 
 _NOT_PUBLIC = [ipaddress.ip_network(text) for text in ("192.0.0.0/24", "192.88.99.0/24", "fec0::/10", "3fff::/20")]
 """What Python 3.11 takes for public: protocol assignments, 6to4 relays, site-local, documentation."""
+_HTTPS = 443
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
@@ -55,15 +56,17 @@ class Guard:
         url = self._realm_url(text)
         if self.base.scheme == "https" and url.scheme != "https":
             raise Refused(f"a token realm at {url.scheme}://{url.host} would send the credential in the clear")
-        if self.near(url) or url.host == REALMS.get(self.base.host or ""):
+        if self.near(url) or (url.host == REALMS.get(self.base.host or "") and url.port == _HTTPS):
             return url
         raise Refused(
-            f"the token realm names {url.host}, which is not the upstream's host; if it is right, add it to auth.realms"
+            f"the token realm names {url.host_port_subcomponent}, which is not the upstream's host and port;"
+            f" if it is right, add it to auth.realms"
         )
 
     def near(self, url: URL) -> bool:
-        """Is this a token server whose address needs no look: the upstream's host, or one the operator named?"""
-        return url.host == self.base.host or _named(url, self.realms)
+        """Is this a token server whose address needs no look: one that the operator named, or the upstream's host, at
+        its port or at that of https? What else listens there may be anybody's."""
+        return (url.host == self.base.host and _usual(url, self.base)) or _named(url, self.realms)
 
     def _realm_url(self, text: str) -> URL:
         try:
@@ -101,6 +104,11 @@ class MirrorGuard(Guard):
 
 def _origin(url: URL) -> tuple[str, str | None, int | None]:
     return url.scheme, url.host, url.port
+
+
+def _usual(url: URL, base: URL) -> bool:
+    """Self-hosted GitLab has its registry at 5050, and gives tokens at 443 of the same host."""
+    return url.port == base.port or (url.scheme == "https" and url.port == _HTTPS)
 
 
 def _named(url: URL, hosts: frozenset[str]) -> bool:

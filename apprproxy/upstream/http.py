@@ -110,7 +110,7 @@ class HttpUpstream:
                 tried, answer = step, await self._hops.follow(request, step.authorization)
                 if answer.status != 401:
                     break
-                sent = answer.challenges()
+                sent = answer.challenges() if self._at_home(answer) else []
         except StopIteration:
             pass
         except BaseException:
@@ -136,14 +136,24 @@ class HttpUpstream:
         """What the statuses that mean the same in every protocol mean."""
         match answer.status:
             case 401:
-                presented = presented and answer.origin == self._guard.base.origin()
-                whose = "refused our credential" if presented else "does not let us in without a credential; see auth"
-                return Unauthorized(self.name, f"{whose} ({answer.status})", answer.status, presented=presented)
+                return self._refused(answer, presented=presented)
             case 429 | 503:
                 wait = self._wait(answer.headers.get("retry-after", ""))
                 return Throttled(self.name, f"answered {answer.status}", answer.status, wait)
             case _:
                 return None
+
+    def _refused(self, answer: HttpAnswer, *, presented: bool) -> Unauthorized:
+        """Elsewhere no credential of ours was presented, and none will be: a foreign host must not choose where our
+        password goes, nor what for."""
+        if not self._at_home(answer):
+            where = f"redirects to {answer.origin.host}, which does not let us in (401)"
+            return Unauthorized(self.name, where, 401, presented=False)
+        whose = "refused our credential" if presented else "does not let us in without a credential; see auth"
+        return Unauthorized(self.name, f"{whose} (401)", 401, presented=presented)
+
+    def _at_home(self, answer: HttpAnswer) -> bool:
+        return answer.origin == self._guard.base.origin()
 
     def _wait(self, text: str) -> float | None:
         """Retry-After (RFC 9110, section 10.2.3) in seconds."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
+from yarl import URL
 
 from apprproxy.settings import BadConfiguration
 from tests.fakes import lies
@@ -150,6 +151,31 @@ async def test_no_credential_crosses_hosts_with_a_redirect(
         assert 200 == (await gateway.get(BLOB)).status
         assert other.seen
         assert not any("authorization" in seen.headers for seen in other.seen)
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_a_challenge_from_a_redirects_target_is_not_answered(
+    other: Registry, gateways: Gateways, known: bool
+) -> None:
+    """The second registry would have our password brought to a third, for a scope of its own choice."""
+    port = other.url.rpartition(":")[2]
+    async with Registry(Bearer("s3cret")) as hub, Registry() as third:
+        hub.push("library/app", "1.0", b"layer")
+        hub.on["GET blob"] = lies.redirects(f"{other.url}/v2/library/app/blobs/{digest(b'layer')}")
+        for realm in (f"{third.url}/token", f"{hub.url}/token"):
+            challenge = f'Bearer realm="{realm}",service="x",scope="repository:secret/all:pull,push,delete"'
+            other.on["blob"] = lies.in_turn(lies.says(401, WWW_Authenticate=challenge), lies.says(200, b"layer"))
+            keys = oci(hub, auth=ACCOUNT, redirects=[f"127.0.0.1:{port}"])
+            gateway = await gateways.start({"hub": keys}, cache=f"cache-{URL(realm).port}")
+            if known:
+                assert 200 == (await gateway.get(TAG)).status
+            failed = await gateway.get(BLOB)
+
+            assert (502, "UNAVAILABLE") == (failed.status, failed.code)
+            assert "redirects to 127.0.0.1, which does not let us in" in failed.message
+            assert 0 == third.count()
+            assert not any("secret" in seen.target for seen in hub.seen)
+            assert 0 == alarms(gateway)
 
 
 async def test_secrets_and_signatures_are_not_logged(logged: Logged, gateways: Gateways, other: Registry) -> None:

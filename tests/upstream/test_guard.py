@@ -110,9 +110,39 @@ def test_what_is_no_address_is_inner(text: str) -> None:
     assert isinstance(inner(text), bool)
 
 
-@pytest.mark.parametrize("realm", ["https://quay.io/token", "https://quay.io:444/t?x=y", "https://sso.corp/token"])
+@pytest.mark.parametrize("realm", ["https://quay.io/token", "https://quay.io/t?x=y", "https://sso.corp/token"])
 def test_a_realm_at_the_upstream_or_a_named_host_may_be_asked(realm: str) -> None:
     assert realm == str(QUAY.realm(realm))
+
+
+@pytest.mark.parametrize(
+    ("base", "realm"),
+    [
+        ("http://registry.test:5000", "http://registry.test:5000/token"),
+        ("https://gitlab.test:5050", "https://gitlab.test/jwt/auth"),
+        ("http://registry.test", "https://registry.test/token"),
+    ],
+)
+def test_a_realm_at_the_hosts_own_port_or_at_that_of_https_may_be_asked(base: str, realm: str) -> None:
+    assert realm == str(Guard(URL(base)).realm(realm))
+
+
+@pytest.mark.parametrize(
+    ("base", "realm"),
+    [
+        ("http://registry.test:5000", "http://registry.test:5001/token"),
+        ("http://registry.test:5000", "http://registry.test/token"),
+        ("https://registry.test", "https://registry.test:444/token"),
+        ("https://registry-1.docker.io", "https://auth.docker.io:444/token"),
+    ],
+)
+def test_a_realm_at_another_port_is_asked_only_where_the_operator_names_it(base: str, realm: str) -> None:
+    host = URL(realm).host_port_subcomponent
+    assert host is not None
+
+    with pytest.raises(Refused, match=f"names {host}, which is not the upstream's host and port"):
+        Guard(URL(base)).realm(realm)
+    assert realm == str(Guard(URL(base), realms=frozenset({f"{URL(realm).host}:{URL(realm).port}"})).realm(realm))
 
 
 def test_docker_hubs_realm_may_be_asked() -> None:
