@@ -1,7 +1,7 @@
 """Bytes on their way in: written to a growing file, hashed as they are written, judged, made durable, then visible.
 
 - Hashing and writing leave the event loop in pieces of ``PIECE`` bytes, one at a time and in order, while the next
-  piece arrives.
+  piece arrives. Packages are unpacked elsewhere, in their turn.
 - Room is reserved before a byte is written, for about as much as has come: an announcement alone evicts nothing.
 - The descriptor is closed by whoever uses it last, which after a cancellation is a thread: closed under it, its number
   would be given to the next file, and the late write would land there.
@@ -22,6 +22,8 @@ from apprproxy.core.errors import DigestMismatch, Lied, NoRoom, OtherSize, Store
 from apprproxy.core.events import Observer, Stored
 from apprproxy.core.model import KIB, MAX_PACKED, MIB, Expected
 from apprproxy.core.ports.store import Held
+from apprproxy.store import unpacking
+from apprproxy.store.calls import on_loop
 from apprproxy.store.cap import Cap
 from apprproxy.store.held import FileHeld
 from apprproxy.store.part import OpenPart, blob_path, link_unpacked, sync_directory
@@ -87,7 +89,7 @@ class DiskIngest:
             pending, self._pending = self._pending, bytearray()
             working = self._begin(self._append, pending)  # not a copy: nobody else has it
             if self.grown is not None:
-                working.add_done_callback(_on_loop(self.grown))
+                working.add_done_callback(on_loop(self.grown))
 
     def _begin(self, call: Callable[..., None], *args: Any) -> Future[None]:
         self._work = self._yard.threads.submit(call, *args)
@@ -136,7 +138,7 @@ class DiskIngest:
         if self._held is None:
             await self.drain()
             if self._expected.unpacked is not None:
-                self._begin(self._judge_unpacked, self._expected.unpacked)
+                self._work = await unpacking.begun(self.source, self._judge_unpacked, self._expected.unpacked)
                 await self._settled()
             else:
                 assert self._expected.content is not None
@@ -214,17 +216,6 @@ class DiskIngest:
             else:
                 self._part.remove()
                 self._yard.cap.release(self._part.path.name)
-
-
-def _on_loop(call: Callable[[], None]) -> Callable[[Future[None]], None]:
-    """What a thread's future is to call, called on the event loop of who asks now."""
-    loop = asyncio.get_running_loop()
-
-    def done(_: Future[None]) -> None:
-        with suppress(RuntimeError):  # the loop has ended, and whoever waited with it
-            loop.call_soon_threadsafe(call)
-
-    return done
 
 
 def _rest(done: Future[None], rest: bytes) -> bytes:

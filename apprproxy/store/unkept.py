@@ -8,6 +8,7 @@ from apprproxy.core.errors import DigestMismatch, Lied, OtherSize
 from apprproxy.core.label import Label
 from apprproxy.core.model import MAX_PACKED, Contribution, Expected
 from apprproxy.core.ports.store import Held, Readable
+from apprproxy.store import unpacking
 from apprproxy.store.held import MemoryHeld
 from apprproxy.store.partial import begun
 from apprproxy.store.unpacked import NotGzip, unpacked_digest
@@ -43,7 +44,10 @@ class Unkept:
 
     async def verify(self) -> Held:
         content = bytes(self._content)
-        got = await asyncio.to_thread(self._judged, content)
+        if self._expected.unpacked is not None:
+            got = await asyncio.wrap_future(await unpacking.begun(self._source, self._judged, content))
+        else:
+            got = await asyncio.to_thread(self._judged, content)
         if self._due is not None and self.size != self._due:
             raise OtherSize(self._source, f"sent {self.size} bytes where {self._due} are due")
         return MemoryHeld(content, got)

@@ -2,7 +2,8 @@
 
 - All members are one stream (RFC 1952, section 2.2), as Python's GzipFile and so the genuine servers read them; zero
   padding after the last member is ignored, anything else there is an error.
-- Output is bounded while it is produced: a bomb costs at most one piece more than the bound.
+- Output is bounded while it is produced, in all and by what has been read for it: a bomb costs at most one piece more
+  than the bound.
 """
 
 import zlib
@@ -12,6 +13,11 @@ from apprproxy.core.digest import Check, Digest
 from apprproxy.core.model import KIB, MIB
 
 MAX_UNPACKED = 512 * MIB
+
+MAX_RATIO = 100
+"""Charts and manifests pack to a tenth, or to a thirtieth where they repeat themselves; zeros to a thousandth."""
+ALWAYS = 16 * MIB
+"""Unpacked whatever it is, padding and all: that takes some hundredths of a second."""
 
 MAX_MEMBERS = 10_000
 """Each costs a copy of what follows it in the piece: a file of empty members would keep a thread busy for minutes."""
@@ -41,12 +47,19 @@ def unpacked_digest(read: Callable[[int, int], bytes], algorithm: str = "sha256"
                 raise NotGzip("the gzip stream is cut off")
             check.update(piece)
             pending = member.unconsumed_tail or member.unused_data
-            if check.size > MAX_UNPACKED:
-                raise NotGzip(f"unpacks to more than {MAX_UNPACKED} bytes")
+            _bound(check.size, offset)
         pending, offset = _after_padding(read, pending, offset)
         if not pending:
             return check.digest()
     raise NotGzip(f"has more than {MAX_MEMBERS} members")
+
+
+def _bound(size: int, packed: int) -> None:
+    """``packed`` is what has been read so far."""
+    if size > MAX_UNPACKED:
+        raise NotGzip(f"unpacks to more than {MAX_UNPACKED} bytes")
+    if size > ALWAYS + MAX_RATIO * packed:
+        raise NotGzip(f"unpacks to more than {MAX_RATIO} times its size")
 
 
 def _after_padding(read: Callable[[int, int], bytes], pending: bytes, offset: int) -> tuple[bytes, int]:

@@ -1,18 +1,21 @@
 """A package is passed on only when the tar inside it has the digest that names it, whoever sent it."""
 
+import asyncio
 import base64
 import hashlib
+import random
 import tracemalloc
 import zlib
 
 import pytest
 
-from apprproxy.core.model import MAX_PACKED, MIB
-from apprproxy.store.unpacked import MAX_UNPACKED, NotGzip, unpacked_digest
+from apprproxy.core.model import KIB, MAX_PACKED, MIB
+from apprproxy.store.unpacked import ALWAYS, MAX_RATIO, MAX_UNPACKED, NotGzip, unpacked_digest
 from tests.appregistry.archives import bomb, chart, digest_of, in_members, packed, unpacked, with_file_name
 from tests.appregistry.conftest import Start
-from tests.appregistry.registry import GZIP, Answer, html
-from tests.appregistry.upstream import Upstream
+from tests.appregistry.registry import GZIP, Answer, Registry, html
+from tests.appregistry.upstream import Upstream, running
+from tests.fakes.clock import until
 
 TAR = chart("1.0.0")
 DIGEST = digest_of(TAR).hex
@@ -115,8 +118,41 @@ async def test_a_gzip_bomb_is_refused(start: Start, upstream: Upstream) -> None:
     got = await gateway.get(BLOB)
 
     assert 502 == got.status
-    assert str(MAX_UNPACKED) in got.json["message"]
+    assert f"unpacks to more than {MAX_RATIO} times its size" in got.json["message"]
     assert [] == gateway.held()
+
+
+def test_no_more_is_unpacked_than_is_taken_however_well_it_may_be_packed() -> None:
+    piece = random.Random(1).randbytes(8 * KIB) + bytes(56 * KIB)
+    content = packed(piece * 16) * (MAX_UNPACKED // MIB + 1)
+
+    with pytest.raises(NotGzip, match=f"unpacks to more than {MAX_UNPACKED} bytes"):
+        unpacked_digest(lambda offset, count: content[offset : offset + count])
+
+
+@pytest.mark.parametrize("size", [MIB, ALWAYS])
+def test_zeros_are_a_package_too(size: int) -> None:
+    content = packed(bytes(size))
+
+    assert digest_of(bytes(size)) == unpacked_digest(lambda offset, count: content[offset : offset + count])
+
+
+async def test_bombs_of_one_upstream_hold_up_no_others_packages(start: Start, upstream: Upstream) -> None:
+    sends(upstream, bomb(MAX_UNPACKED))
+    async with running(Registry()) as good:
+        good.registry.push("alice/nginx", "1.0.0", "helm", packed(TAR))
+        gateway = await start({"up": upstream, "good": good})
+        below = "/up/cnr/api/v1/packages/a/b/blobs/sha256"
+        attack = [asyncio.create_task(gateway.get(f"{below}/{number:064x}")) for number in range(24)]
+        await until(lambda: upstream.count("blobs") > 2)
+        got = await gateway.get("/good/cnr/api/v1/packages/alice/nginx/1.0.0/helm/pull")
+        waiting = sum(not one.done() for one in attack)
+        for one in attack:
+            one.cancel()
+        await asyncio.gather(*attack, return_exceptions=True)
+
+    assert (200, packed(TAR)) == (got.status, got.body)
+    assert waiting > 12
 
 
 @pytest.mark.parametrize("shape", ["one member", "many members"])

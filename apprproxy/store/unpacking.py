@@ -1,0 +1,28 @@
+"""Packages unpacked in threads of their own, one at a time for each source.
+
+A small package may unpack to a hundred times as much: in the threads that write, a few would hold up everybody's
+transfers, and here one source's would hold up all others' packages.
+"""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+from weakref import WeakValueDictionary
+
+from apprproxy.store.calls import on_loop
+
+T = TypeVar("T")
+
+_THREADS = ThreadPoolExecutor(2, thread_name_prefix="unpack")
+_turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+
+async def begun(source: str, call: Callable[..., T], *args: object) -> Future[T]:
+    """The call as it is carried out, once it is the source's turn, which lasts until it has ended even if its caller
+    has gone."""
+    turn = _turns.setdefault(source, asyncio.Lock())
+    await turn.acquire()
+    working = _THREADS.submit(call, *args)
+    working.add_done_callback(on_loop(turn.release))
+    return working

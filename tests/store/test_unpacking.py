@@ -1,0 +1,45 @@
+"""Packages of one source wait for each other, and for nobody else's."""
+
+import asyncio
+import threading
+
+from apprproxy.store.unpacking import begun
+from tests.fakes.clock import until
+
+
+async def test_a_source_that_keeps_its_thread_busy_leaves_the_other_one() -> None:
+    go, started = threading.Event(), []
+
+    def unpacked(number: int) -> None:
+        started.append(number)
+        go.wait()
+
+    waiting = [asyncio.create_task(begun("evil", unpacked, number)) for number in range(5)]
+    await until(lambda: bool(started))
+    other = await asyncio.wrap_future(await begun("good", lambda: "unpacked"))
+    before = list(started)
+    go.set()
+    for one in waiting:
+        await asyncio.wrap_future(await one)
+
+    assert "unpacked" == other
+    assert [0] == before
+    assert [0, 1, 2, 3, 4] == started
+
+
+async def test_a_turn_lasts_until_the_thread_has_ended_though_nobody_waits_for_it() -> None:
+    go, started = threading.Event(), threading.Event()
+
+    def unpacked() -> None:
+        started.set()
+        go.wait()
+
+    await begun("evil", unpacked)
+    await until(started.is_set)
+    next_one = asyncio.create_task(begun("evil", lambda: "unpacked"))
+    await asyncio.sleep(0)
+    waits = not next_one.done()
+    go.set()
+
+    assert waits
+    assert "unpacked" == await asyncio.wrap_future(await next_one)
