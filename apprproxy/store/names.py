@@ -213,10 +213,10 @@ def _record(raw: bytes | None) -> Record | None:
 
 
 def _age(key: str, raw: bytes) -> float:
-    """When its owner said so last; raises ValueError, TypeError or KeyError for what is no record of ours."""
+    """When its owner said so last; raises ValueError or Tampered for what is no record of ours."""
     match key.partition(" ")[0]:
-        case "name":
-            return _record(raw).checked
+        case "name" if (record := _record(raw)) is not None:
+            return record.checked
         case "first":
             return _first(raw).at
         case "owner":

@@ -13,7 +13,7 @@ import diskcache
 
 from apprproxy.core.events import Observer, SetAside
 from apprproxy.store.database import exclusively
-from apprproxy.store.fence import MAX_RECORD, open_records
+from apprproxy.store.fence import MAX_RECORD, Tampered, open_records
 from apprproxy.store.salvage import look_through, salvaged, set_aside
 
 BROKEN = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
@@ -21,7 +21,7 @@ _PLAIN = f"raw = 1 AND mode = 1 AND typeof(key) = 'text' AND typeof(value) = 'bl
 _ROWS = f"SELECT key, value FROM Cache WHERE {_PLAIN}"
 
 Age = Callable[[str, bytes], float]
-"""When a record was last true; raises ValueError, TypeError or KeyError for what is none."""
+"""When a record was last true; raises ValueError or Tampered for what is none."""
 
 
 def sound_records(directory: Path, observer: Observer, age: Age) -> diskcache.Cache:
@@ -50,7 +50,7 @@ def _look_through(path: Path) -> None:
 def _taken_over(aside: Path, records: diskcache.Cache, age: Age) -> int:
     best: dict[str, tuple[float, bytes]] = {}
     for key, value in salvaged(aside, _ROWS, "rowid"):
-        with suppress(ValueError, TypeError, KeyError):
+        with suppress(ValueError, Tampered):
             when = age(key, value)
             if key not in best or best[key][0] < when:
                 best[key] = when, value
