@@ -14,8 +14,10 @@ from apprproxy.core.errors import Malformed, UnknownPlace
 from apprproxy.core.kind import Kind
 from apprproxy.core.model import Expected, FirstSeen, NameWant, Where
 from apprproxy.core.ports.store import FirstSeens, Index
+from apprproxy.core.reading import in_turn
 from apprproxy.core.spelling import Meaning
 from apprproxy.core.trace import Came, KeptBytes, Refusal, Traces
+from apprproxy.face.surveyed import content
 from apprproxy.gateway.gateway import Gateway
 from apprproxy.gateway.lookup import Named
 from apprproxy.gateway.member import Member
@@ -78,6 +80,7 @@ class Provenances:
         self._index = index
         self._seen = seen
         self._traces = traces
+        self._turn = asyncio.Lock()
 
     async def of(self, name: str) -> Provenance:
         """Raises UnknownPlace where nothing is or can be held of it, Denied, or Malformed: it means several."""
@@ -87,16 +90,21 @@ class Provenances:
             raise UnknownPlace(f"nothing can be held of that: {never}") from None
         for want in wanted.wants:
             if (named := await self._gateway.recall(want)) is not None and named.held is not None:
-                document = await named.document.read()
-                meaning = _only(wanted.meanings(want, named.record.target.digest, document), want)
-                return await self._told(want, named, document, meaning)
+                meant, below = await in_turn(self._turn, self._read, wanted, want, named)
+                return await self._told(want, named, meant, below)
         raise UnknownPlace("nothing is held of a name like that; pull it first")
 
-    async def _told(self, want: NameWant, named: Named, document: bytes, meant: Meaning) -> Provenance:
+    def _read(self, wanted: Wanted, want: NameWant, named: Named) -> tuple[Meaning, tuple[Expected, ...]]:
+        """What the document means and names, one document at a time. Blocking."""
+        document = content(named.document)
+        meant = _only(wanted.meanings(want, named.record.target.digest, document), want)
+        children = self._member(named.record.origin).dialect.children
+        return meant, tuple(children(document)[:MOST]) if want.kind is Kind.TAG else ()
+
+    async def _told(self, want: NameWant, named: Named, meant: Meaning, below: Sequence[Expected]) -> Provenance:
         record = named.record
         member = self._member(record.origin)
         where = member.where(want.repository)
-        below = await asyncio.to_thread(member.dialect.children, document) if want.kind is Kind.TAG else ()
         all_of_it = list(dict.fromkeys((meant.expected, *below)))
         first = (await self._seen.first_seen(member.name, [meant.title])).get(meant.title)
         parts = [await self._part(where, expected) for expected in all_of_it[:MOST]]
