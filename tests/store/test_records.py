@@ -132,6 +132,8 @@ async def test_what_nobody_here_can_have_written_is_not_taken_over(directory: Pa
     row = "INSERT INTO Cache (key, raw, mode, value, store_time) VALUES (?, ?, ?, ?, 0)"
     db.execute(row, ("name up tag evil 1", 1, 4, b"cos\nsystem\n"))
     db.execute(row, ("name up tag evil 2", 1, 1, b"not JSON"))
+    db.execute(row, ("first up evil@1", 1, 1, b"[]"))
+    db.execute(row, ("owner view evil", 1, 1, b"\xff"))
     db.execute(row, ("other", 1, 1, b"{}"))
     db.commit()
     db.close()

@@ -8,6 +8,7 @@ import pytest
 
 from apprproxy.core.digest import Digest
 from apprproxy.settings import Settings
+from apprproxy.store.place import prepare
 from apprproxy.upkeep.findings import Fault, Finding
 from apprproxy.upkeep.folder import Folder, opened
 from apprproxy.upkeep.verify import verify
@@ -20,6 +21,12 @@ from tests.store.ledgers import Cache, digest_of
 APP = "library/app"
 CAP = 64 * 1024**2
 MANY = 30
+
+
+def begun(directory: Path) -> Settings:
+    """Of a cache there."""
+    prepare(directory)
+    return settings_of(directory)
 
 
 def settings_of(directory: Path) -> Settings:
@@ -68,7 +75,7 @@ def test_a_row_of_what_is_being_committed_is_let_be(tmp_path: Path) -> None:
     part.write_bytes(b"x")
     cache.ledger.keep("a.part", digest_of("a"), 1, None)
     cache.close()
-    with opened(settings_of(tmp_path / "cache"), now=Clock()) as folder:
+    with opened(begun(tmp_path / "cache"), now=Clock()) as folder:
         found = findings(folder)
         part.unlink()
         lost = findings(folder)
@@ -79,7 +86,7 @@ def test_a_row_of_what_is_being_committed_is_let_be(tmp_path: Path) -> None:
 
 def test_a_size_that_the_index_has_wrong_is_mended(tmp_path: Path) -> None:
     content = b"x" * 10
-    with opened(settings_of(tmp_path / "cache")) as folder:
+    with opened(begun(tmp_path / "cache")) as folder:
         path = folder.root / "blobs" / "sha256" / Digest.of(content).hex
         path.write_bytes(content)
         folder.ledger.keep("a.part", Digest.of(content), 7, None)
@@ -91,7 +98,7 @@ def test_a_size_that_the_index_has_wrong_is_mended(tmp_path: Path) -> None:
 
 def test_a_file_that_was_replaced_while_it_was_read_is_let_be(tmp_path: Path) -> None:
     right = b"right"
-    with opened(settings_of(tmp_path / "cache")) as folder:
+    with opened(begun(tmp_path / "cache")) as folder:
         path = folder.root / "blobs" / "sha256" / Digest.of(right).hex
         path.write_bytes(b"wrong")
         new = tmp_path / "new"
@@ -109,7 +116,7 @@ def test_a_file_that_was_replaced_while_it_was_read_is_let_be(tmp_path: Path) ->
 
 
 def test_two_wrong_files_of_one_digest_are_both_kept(tmp_path: Path) -> None:
-    with opened(settings_of(tmp_path / "cache")) as folder:
+    with opened(begun(tmp_path / "cache")) as folder:
         path = folder.root / "blobs" / "sha256" / Digest.of(b"right").hex
         for wrong in (b"one", b"two"):
             path.write_bytes(wrong)
@@ -120,7 +127,7 @@ def test_two_wrong_files_of_one_digest_are_both_kept(tmp_path: Path) -> None:
 
 
 def test_what_is_wrong_bumps_the_generation(tmp_path: Path) -> None:
-    with opened(settings_of(tmp_path / "cache")) as folder:
+    with opened(begun(tmp_path / "cache")) as folder:
         (folder.root / "blobs" / "sha256" / Digest.of(b"right").hex).write_bytes(b"wrong")
         before = folder.ledger.generation.read()
         findings(folder)
@@ -131,7 +138,7 @@ def test_what_is_wrong_bumps_the_generation(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("threads", [1, 4])
 def test_every_byte_is_hashed(threads: int, tmp_path: Path) -> None:
-    with opened(settings_of(tmp_path / "cache")) as folder:
+    with opened(begun(tmp_path / "cache")) as folder:
         for number in range(20):
             content = some_bytes(100_000 + number)
             (folder.root / "blobs" / "sha256" / Digest.of(content).hex).write_bytes(content)
