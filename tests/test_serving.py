@@ -161,7 +161,10 @@ async def test_metrics_move_to_the_address_for_operators(tmp_path: Path) -> None
             for url in (f"{public}/metrics", f"{public}/healthz", f"{public}/readyz", f"{ops}/metrics", f"{ops}/readyz")
         ]
         metrics = await _get(client, f"{ops}/metrics")
+        clients, operators = await _get(client, f"{public}/"), await _get(client, f"{ops}/")
 
+    assert (True, False) == (b"/v2/" in clients, b"/metrics" in clients), "a page says what its own address has"
+    assert (False, True) == (b"/v2/" in operators, b"/metrics" in operators)
     assert [404, 200, 200, 200, 200] == statuses
     assert b"apprproxy_requests_total" in metrics
 

@@ -12,7 +12,7 @@ from apprproxy.gateway.gateway import Gateway
 from apprproxy.ops.journal import Journal
 from apprproxy.ops.logs import bind_request
 from apprproxy.ops.metrics import Metrics
-from apprproxy.ops.pages import OpsPages
+from apprproxy.ops.pages import OpsPages, welcome
 from apprproxy.settings import Settings
 from apprproxy.store.names import DiskNames
 from apprproxy.store.place import writable
@@ -36,12 +36,12 @@ def doors(
     faces = (
         api,
         *(protocol.face(gateway, places(settings, name), large) for name, protocol in PROTOCOLS.items()),
-        OpsPages(ready, None if apart else metrics.text),
+        OpsPages(ready, None if apart else metrics.text, welcome(clients=True, metrics=not apart)),
     )
     stall = settings.server.limits.stall
     return (
         Door(faces, ours, stall, report, bind_request),
-        Door((OpsPages(ready, metrics.text),), ours, stall, report, bind_request),
+        Door((OpsPages(ready, metrics.text, welcome(clients=False, metrics=True)),), ours, stall, report, bind_request),
     )
 
 

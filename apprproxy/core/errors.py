@@ -125,7 +125,8 @@ class Shut(Throttled):
     """Nobody was asked, so there is no status; ``reason`` is what it had done."""
 
     def __init__(self, source: str, reason: str, retry_after: float) -> None:
-        super().__init__(source, f"is not asked for {retry_after:.0f} more seconds: {reason}", None, retry_after)
+        seconds = "1 more second" if retry_after < 1.5 else f"{retry_after:.0f} more seconds"
+        super().__init__(source, f"is not asked for {seconds}: {reason}", None, retry_after)
 
 
 class Unauthorized(Outage):

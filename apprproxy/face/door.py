@@ -14,7 +14,7 @@ from typing import Protocol
 
 from aiohttp import web
 
-from apprproxy.core.errors import Failure, Interrupted, Loop
+from apprproxy.core.errors import Exhausted, Failure, Interrupted, Loop, UpstreamFault
 from apprproxy.face.exchange import Exchange
 from apprproxy.face.send import BrokenOff, ClientLeft
 from apprproxy.face.target import origin_form, parse_target
@@ -98,6 +98,7 @@ class Door:
             exchange.target = parse_target(raw)
             return await face.serve(exchange), ""
         except Failure as failure:
+            exchange.upstream = exchange.upstream or _whose(failure)
             return await self._tell(face, exchange, failure), str(failure)
         except ConnectionError:
             raise
@@ -122,6 +123,13 @@ def _let_go(error: BaseException) -> None:
     the file of a client that left would stay open until the collector comes by."""
     traceback.clear_frames(error.__traceback__)
     error.__cause__ = error.__context__ = None
+
+
+def _whose(failure: Failure) -> str:
+    """The upstreams at fault; a mirror's is its upstream's."""
+    faults = failure.failures if isinstance(failure, Exhausted) else (failure,)
+    sources = [fault.source.partition(" ")[0] for fault in faults if isinstance(fault, UpstreamFault)]
+    return ", ".join(dict.fromkeys(sources))
 
 
 def _report(exchange: Exchange, outcome: str, reason: str) -> Report:

@@ -89,7 +89,9 @@ class Connection(RequestHandler):
             raise ConnectionError from exc
         if not isinstance(exc, HttpProcessingError):
             return super().handle_error(request, status, exc, message)
-        log.info("a malformed request was refused", extra={"client": request.remote, "status": status})
+        reason = exc.message.partition("\n")[0]
+        facts = {"client": request.remote, "status": status, "reason": reason}
+        log.info("a malformed request was refused", extra=facts)
         response = web.Response(status=status, text="malformed HTTP request\n")
         response.force_close()
         return response

@@ -195,7 +195,8 @@ class Lookups:
             return
         failure = task.exception()  # and so it counts as retrieved, also where nobody waits any more
         if failure is not None and not isinstance(failure, (NotThere, Shut)):
-            self._observer(Trouble("lookup", key.split(maxsplit=1)[0], key, str(failure)))
+            upstream, _, name = key.split(" ", 2)
+            self._observer(Trouble("lookup", upstream, name, str(failure)))
 
     async def _ask(self, member: Member, want: NameWant, old: Named | None) -> Named:
         """The name anew; its record is stored, and what it points at is durable, when this returns."""

@@ -32,6 +32,12 @@ def _strip(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
 _FIRST = ("timestamp", "level", "event")
 
 
+def _for_people(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """What stands for nothing is left out, and a status comes before the name, which may be long."""
+    event = {key: value for key, value in event.items() if value is not None}
+    return {**{key: event[key] for key in ("status", "method") if key in event}, **event}
+
+
 def _in_order(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     """When, how bad, what; then the rest."""
     return {**{key: event[key] for key in _FIRST if key in event}, **event}
@@ -44,11 +50,15 @@ def configure(style: str, level: str) -> None:
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.ExtraAdder(),
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.TimeStamper(fmt="%Y-%m-%d %H:%M:%SZ" if console else "iso", utc=True),
         structlog.processors.StackInfoRenderer(),
     ]
     ending: list[Processor] = (
-        [_strip, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        [
+            _strip,
+            _for_people,
+            structlog.dev.ConsoleRenderer(pad_event_to=0, colors=sys.stderr.isatty(), sort_keys=False),
+        ]
         if console
         else [structlog.processors.format_exc_info, _strip, _in_order, structlog.processors.JSONRenderer()]
     )

@@ -16,24 +16,31 @@ _TEXT = {"Content-Type": "text/plain; charset=utf-8", "Cache-Control": "no-store
 _METRICS = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8", "Cache-Control": "no-store"}
 _JSON = {"Content-Type": "application/json", "Cache-Control": "no-store"}
 
-_WELCOME = f"""apprproxy {__version__}: a verifying cache in front of App Registry and OCI registries
+_TITLE = f"apprproxy {__version__}: a verifying cache in front of App Registry and OCI registries\n"
 
+_FOR_CLIENTS = """
   OCI             /v2/<upstream or view>/<repository>/…     helm, crane, oras, skopeo, containerd
   App Registry    /<upstream or view>/cnr/api/v1/…          appr
   search          /api/search?q=…  /api/provenance?name=…   described by /api/openapi.yaml
-  operations      /healthz  /readyz  /metrics
 
 Without a prefix the view `default` answers.
 """
 
 
+def welcome(*, clients: bool, metrics: bool) -> str:
+    """What this address serves."""
+    for_operators = f"\n  operations      /healthz  /readyz{'  /metrics' if metrics else ''}\n"
+    return _TITLE + (_FOR_CLIENTS if clients else "") + for_operators
+
+
 class OpsPages:
     """``ready`` says what is wrong, None for nothing, and may block; ``metrics`` is None where they are served on
-    another address."""
+    another address. ``about`` is the page `/`."""
 
     name = "ops"
 
-    def __init__(self, ready: Callable[[], str | None], metrics: Callable[[], bytes] | None) -> None:
+    def __init__(self, ready: Callable[[], str | None], metrics: Callable[[], bytes] | None, about: str) -> None:
+        self._about = about
         self._ready = ready
         self._metrics = metrics
 
@@ -53,7 +60,7 @@ class OpsPages:
             return await send_body(exchange, 200, await asyncio.to_thread(self._metrics), _METRICS)
         if page == "/readyz" and (wrong := await asyncio.to_thread(self._ready)) is not None:
             return await send_body(exchange, 503, f"not ready: {wrong}\n".encode(), _TEXT)
-        text = _WELCOME if page == "/" else "ok\n"
+        text = self._about if page == "/" else "ok\n"
         return await send_body(exchange, 200, text.encode(), _TEXT)
 
     async def refuse(self, exchange: Exchange, failure: Failure) -> web.StreamResponse:

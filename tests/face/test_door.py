@@ -85,3 +85,14 @@ async def test_a_forged_log_line_stays_one_line(registry: Registry, gateways: Ga
 
     assert "forged" not in [json.loads(line)["event"] for line in logged.text.splitlines()]
     assert "\u202e" not in logged.text
+
+
+async def test_the_upstream_of_a_failure_is_in_the_log(gateways: Gateways, logged: Logged) -> None:
+    gateway = await gateways.start({"hub": {"kind": "oci", "url": "http://127.0.0.1:1"}})
+    await gateway.get("/v2/hub/library/app/manifests/1.0")
+    lines = [json.loads(line) for line in logged.text.splitlines()]
+    (request,) = (line for line in lines if line["event"] == "request")
+    (trouble,) = (line for line in lines if line["event"] == "upstream trouble")
+
+    assert "hub" == request["upstream"]
+    assert ("hub", "tag library/app 1.0") == (trouble["upstream"], trouble["name"])

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import io
 import os
+import ssl
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -234,3 +235,12 @@ async def test_what_is_not_http_is_refused_without_a_traceback(gateways: Gateway
 
             assert (await client.rest())[:12] in (b"HTTP/1.0 400", b"HTTP/1.1 400", b"")
     assert "Traceback" not in logged.text
+
+
+async def test_tls_on_a_plain_port_is_called_that(gateways: Gateways, logged: Logged) -> None:
+    gateway = await gateways.start({})
+    with pytest.raises(ssl.SSLError):
+        await asyncio.open_connection("127.0.0.1", int(gateway.url.rpartition(":")[2]), ssl=True)
+    await until(lambda: "malformed" in logged.text)
+
+    assert "HTTPS traffic on an HTTP port" in logged.text

@@ -51,7 +51,7 @@ async def test_with_a_circuit_open_a_warm_answer_is_immediate_and_a_cold_one_fai
     assert [(503, "UNAVAILABLE", "2")] * 2 == [
         (one.status, one.code, one.headers["Retry-After"]) for one in (cold, blob)
     ]
-    assert "hub: is not asked for 1 more seconds: closed the connection" in cold.message
+    assert "hub: is not asked for 1 more second: closed the connection" in cold.message
     assert asked == registry.count()
     assert spent < 0.5
     assert content == (await gateway.get(TAG)).body

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 
 import pytest
 import structlog
@@ -40,6 +41,15 @@ def test_a_terminal_is_not_painted_on(capsys: pytest.CaptureFixture[str]) -> Non
 
     assert "\x1b" not in (line := lines(capsys)[0])
     assert "\u202e" not in line
+
+
+def test_a_line_for_people_begins_with_what_they_look_for(capsys: pytest.CaptureFixture[str]) -> None:
+    configure("console", "info")
+    logger("t").info("request", method="GET", face="oci", name="library/app:1.0", status=200, cache=None, seconds=0.1)
+    [line] = lines(capsys)
+
+    assert line.endswith("request status=200 method=GET face=oci name=library/app:1.0 seconds=0.1"), line
+    assert re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ ", line)
 
 
 def test_the_request_id_is_on_every_line_of_its_request(capsys: pytest.CaptureFixture[str]) -> None:
