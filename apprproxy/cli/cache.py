@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from apprproxy.cli.common import CONFIG, failures_told, settings_of
+from apprproxy.cli.common import CONFIG, failures_told, settings_of, warn_of_stranger
 from apprproxy.cli.pins import pin, unpin
 from apprproxy.cli.purge import purge
 from apprproxy.cli.shown import as_json, origin, places, size, when
@@ -91,8 +91,10 @@ def cache_list(
     path: Path | None, upstream: str | None, larger_than: int, sort: str, limit: int | None, as_lines: bool
 ) -> None:
     """Each blob with its size, its last use, whether it is pinned, and the repositories that show it."""
-    asked = Asked(upstream, larger_than, sort, limit)
-    with failures_told(), opened(settings_of(path)) as folder:
+    asked, settings = Asked(upstream, larger_than, sort, limit), settings_of(path)
+    if upstream is not None:
+        warn_of_stranger(settings, upstream)
+    with failures_told(), opened(settings) as folder:
         for blob in folder.holdings.listed(asked):
             _tell(blob, folder.ledger.membership.provenance(blob.digest), as_lines=as_lines)
 

@@ -9,6 +9,7 @@ from typing import NoReturn
 import click
 
 from apprproxy.core.errors import Failure
+from apprproxy.ops.logs import plain
 from apprproxy.settings import BadConfiguration, Settings, load
 
 CONFIG = click.option(
@@ -34,6 +35,13 @@ def asking_settings_of(path: Path | None) -> Settings:
     if not settings.upstreams:
         wrong_use("there are no upstreams in it; --config FILE (or APPRPROXY_CONFIG) says which file it is")
     return settings
+
+
+def warn_of_stranger(settings: Settings, upstream: str) -> None:
+    """It may have been configured once; else it is mistyped."""
+    if upstream not in settings.upstreams:
+        there = ", ".join(settings.upstreams) or "none"
+        click.echo(f"warning: the configuration has no upstream {plain(upstream)!r}; it has {there}", err=True)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -15,7 +16,7 @@ from apprproxy.core.errors import Malformed
 from apprproxy.ops.logs import configure, plain
 from apprproxy.settings import Settings
 from apprproxy.upkeep import pins as work
-from apprproxy.upkeep.folder import opened
+from apprproxy.upkeep.folder import Folder, opened
 from apprproxy.upkeep.pins import Pin
 from apprproxy.upkeep.title import Title, parse
 
@@ -39,7 +40,7 @@ def pin(path: Path | None, fetch: bool, as_lines: bool, wanted: tuple[str, ...])
             pins = asyncio.run(_fetched(settings, titles))
         else:
             with opened(settings) as folder:
-                pins = [work.pin(folder, title) for title in titles] if titles else work.pins(folder)
+                pins = [_pinned(folder, settings, title) for title in titles] if titles else work.pins(folder)
     for one in pins:
         _tell(one, as_lines=as_lines)
     if not fetch and any(one.missing for one in pins):
@@ -70,6 +71,12 @@ def _parsed(name: str) -> Title:
         return parse(name)
     except Malformed as error:
         raise click.UsageError(f"{plain(name)}: {plain(str(error))}") from None
+
+
+def _pinned(folder: Folder, settings: Settings, title: Title) -> Pin:
+    one = work.pin(folder, title)
+    strange = one.failure and title.upstream not in settings.upstreams
+    return replace(one, failure=f"no upstream is called {title.upstream!r}") if strange else one
 
 
 async def _fetched(settings: Settings, titles: Sequence[Title]) -> list[Pin]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from apprproxy.cli.common import CONFIG, failures_told, settings_of, went_wrong
+from apprproxy.cli.common import CONFIG, failures_told, settings_of, warn_of_stranger, went_wrong
 from apprproxy.cli.progress import BLOBS, progress
 from apprproxy.cli.shown import as_json, size
 from apprproxy.core.digest import Digest, MalformedDigest
@@ -49,6 +49,8 @@ def purge(
     titles = [_parsed(text) for text in wanted]
     settings = settings_of(path)
     what = "everything" if everything else f"all of {upstream}" if upstream is not None else f"{len(titles)} of these"
+    if upstream is not None:
+        warn_of_stranger(settings, upstream)
     _asked(plain(what), yes=yes, many=not wanted)
     with failures_told(), opened(settings) as folder:
         if wanted:
@@ -73,8 +75,9 @@ def _asked(what: str, *, yes: bool, many: bool) -> None:
 def _parsed(text: str) -> Title | Digest:
     try:
         return Digest.parse(text)
-    except MalformedDigest:
-        pass
+    except MalformedDigest as error:
+        if text.startswith(("sha256:", "sha512:")):
+            raise click.UsageError(plain(str(error))) from None
     try:
         return parse(text)
     except Malformed as error:

@@ -40,7 +40,8 @@ def search(path: Path | None, as_json: bool, limit: int, kind: str | None, view:
     except Failure as error:
         went_wrong(plain(str(error)))
     if found["missing"]:
-        click.echo(f"warning: could not be asked: {plain(', '.join(found['missing']))}", err=True)
+        why = "cannot be asked, being offline" if settings.offline else "could not be asked"
+        click.echo(f"warning: {why}: {plain(', '.join(found['missing']))}", err=True)
     if as_json:
         click.echo(json.dumps(found))
         return

@@ -13,7 +13,7 @@ from apprproxy.demo.gateway import PORT
 _ABOUT = {
     HUB: "an OCI registry",
     OLD_QUAY: "an App Registry",
-    LIAR: "a mirror of hub that alters what it sends",
+    LIAR: "an upstream that alters what it sends",
 }
 
 

@@ -14,6 +14,8 @@ from apprproxy.demo.verdict import complaints
 from apprproxy.ops.logs import plain
 
 _LEGEND = """\
+verified:  digests that were right, of those that were due in all rounds
+counted:   answers, those without a digest (lists, channels) as well
 confirmed: held here, and its upstream says that the name still means this
 stale:     held here, and its upstream could not be asked"""
 _STYLES = {"fetched": "cyan", "cache": "green", "refused": "bold yellow", "-": "dim"}

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from apprproxy.core.digest import Digest
+from apprproxy.core.errors import Malformed
 from apprproxy.core.kind import Kind
 from apprproxy.core.model import Expected, NameWant, Place
 from apprproxy.core.spelling import Meaning
@@ -18,7 +19,9 @@ class OciSpelling:
         return Expected(digest)
 
     def wants(self, place: Place, text: str) -> Sequence[NameWant]:
-        repository, _, tag = text.rpartition(":")
+        repository, colon, tag = text.rpartition(":")
+        if not colon:
+            raise Malformed(f"{text[:80]!r} has no tag: write REPOSITORY:TAG", "TAG_INVALID")
         return (NameWant(place, Kind.TAG, names.repository(repository), names.tag(tag)),)
 
     def meanings(self, want: NameWant, target: Digest, document: bytes) -> Sequence[Meaning]:

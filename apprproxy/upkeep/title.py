@@ -10,6 +10,8 @@ from apprproxy.core.model import Expected, NameWant, Place, Record
 from apprproxy.oci import names as oci
 from apprproxy.store.names import DiskNames
 
+FORMS = "UPSTREAM/REPOSITORY:TAG, UPSTREAM/REPOSITORY@DIGEST or UPSTREAM/PACKAGE@RELEASE/FORMAT"
+
 
 @dataclass(frozen=True, slots=True)
 class Title:
@@ -30,7 +32,9 @@ class Title:
 def parse(text: str) -> Title:
     """``<upstream>/<repository>:<tag>``, ``<upstream>/<repository>@sha256:…`` or ``<upstream>/<package>@<release>/
     <format>``; raises Malformed."""
-    upstream, _, rest = text.partition("/")
+    upstream, slash, rest = text.partition("/")
+    if not slash:
+        raise Malformed(f"a name begins with its upstream's: {FORMS}")
     name, at, after = rest.partition("@")
     if after.startswith(("sha256:", "sha512:")):
         return Title(text, upstream, "oci", oci.repository(name), digest=oci.digest(after))

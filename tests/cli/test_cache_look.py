@@ -80,6 +80,14 @@ async def test_a_list_is_narrowed(
     assert number == len(await operator.reads("list", *options))
 
 
+async def test_an_upstream_that_is_not_configured_is_warned_of(operator: Operator) -> None:
+    operator.configures({"hub": {"kind": "oci", "url": "http://127.0.0.1:1"}})
+    operator.begins()
+    ran = await operator.runs("list", "--upstream", "hubb")
+
+    assert (0, "warning: the configuration has no upstream 'hubb'; it has hub\n") == (ran.returncode, ran.stderr)
+
+
 async def test_a_size_that_is_none_is_wrong_use(operator: Operator) -> None:
     operator.configures({})
     ran = await operator.runs("list", "--larger-than", "much")

@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from apprproxy.core.model import MIB
 from tests.appregistry.archives import chart, digest_of, packed
 from tests.appregistry.upstream import running as app_registry
@@ -93,6 +95,34 @@ async def test_a_name_that_is_not_known_is_not_pinned(operator: Operator) -> Non
 
     assert 1 == ran.returncode
     assert "error: hub/nobody:1: nothing is known of it here; --fetch asks its upstream\n" == ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("hub/app", "hub/app: 'app' has no tag: write REPOSITORY:TAG"),
+        (
+            "app:1.0",
+            "app:1.0: a name begins with its upstream's: UPSTREAM/REPOSITORY:TAG, UPSTREAM/REPOSITORY@DIGEST or",
+        ),
+    ],
+)
+async def test_of_a_name_that_is_incomplete_it_is_told_what_is_missing(
+    name: str, said: str, operator: Operator
+) -> None:
+    operator.configures({})
+    ran = await operator.runs("pin", name)
+
+    assert 2 == ran.returncode
+    assert said in ran.stderr
+
+
+async def test_a_mistyped_upstream_is_named(operator: Operator) -> None:
+    operator.configures({"hub": {"kind": "oci", "url": "http://127.0.0.1:1"}})
+    operator.begins()
+    ran = await operator.runs("pin", "hubb/nobody:1")
+
+    assert (1, "error: hubb/nobody:1: no upstream is called 'hubb'\n") == (ran.returncode, ran.stderr)
 
 
 async def test_a_pin_of_an_upstream_that_is_not_configured_is_told(operator: Operator) -> None:

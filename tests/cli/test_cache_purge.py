@@ -183,7 +183,8 @@ async def test_a_release_goes_whatever_it_was_called_and_what_was_first_seen_sta
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["--all", "x/y:1"], ["--all"], ["--upstream", "hub"], ["nonsense"], ["hub/alice/nginx@1.0"]]
+    "arguments",
+    [[], ["--all", "x/y:1"], ["--all"], ["--upstream", "hub"], ["nonsense"], ["sha256:abc"], ["hub/alice/nginx@1.0"]],
 )
 async def test_what_is_not_clear_is_wrong_use(arguments: list[str], operator: Operator) -> None:
     operator.configures({})
