@@ -1,6 +1,7 @@
-"""Host names resolved in threads of their own.
+"""Host names resolved in threads of each upstream's own.
 
-The loop's shared threads also read the cache: an upstream whose names resolve slowly would hold up what is held.
+A name server that keeps silent holds a thread for longer than anybody waits. The loop's shared threads also read the
+cache, and those of others resolve their names.
 """
 
 import asyncio
@@ -9,19 +10,22 @@ from concurrent.futures import ThreadPoolExecutor
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-_THREADS = ThreadPoolExecutor(16, thread_name_prefix="resolver")
+AT_ONCE = 4
+"""Names of an upstream that are looked up at the same time. Connections to one host share a look-up."""
 
 
 class OwnThreadsResolver(AbstractResolver):
-    """``patience`` in seconds; raises OSError, which aiohttp takes for a name that cannot be resolved."""
+    """``patience`` in seconds, for a thread as well; raises OSError, which aiohttp takes for a name that cannot be
+    resolved. ``close`` when done."""
 
     def __init__(self, patience: float) -> None:
         self._patience = patience
+        self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="resolver")
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        call = _THREADS.submit(socket.getaddrinfo, host, port, family, socket.SOCK_STREAM, 0, socket.AI_ADDRCONFIG)
+        call = self._threads.submit(socket.getaddrinfo, host, port, family, socket.SOCK_STREAM, 0, socket.AI_ADDRCONFIG)
         try:
             async with asyncio.timeout(self._patience):
                 found = await asyncio.wrap_future(call)
@@ -40,4 +44,5 @@ class OwnThreadsResolver(AbstractResolver):
         ]
 
     async def close(self) -> None:
-        """The threads are shared by all upstreams, and go with the process."""
+        """Nobody waits for what hangs."""
+        self._threads.shutdown(wait=False, cancel_futures=True)

@@ -29,11 +29,14 @@ class Line:
 
 
 class Sessions:
-    """Made on first use, inside the running loop; ``close`` when done."""
+    """Made on first use, inside the running loop; ``close`` when done. The names of hosts that the upstream leads to
+    are resolved apart from its own."""
 
     def __init__(self, line: Line, agent: Mapping[str, str]) -> None:
         self._line = line
         self._agent = agent
+        self._own_names = OwnThreadsResolver(line.connect)
+        self._foreign_names = OwnThreadsResolver(line.connect)
         self._open: dict[tuple[Lane, str], aiohttp.ClientSession] = {}
 
     @property
@@ -68,10 +71,9 @@ class Sessions:
     def _session(self, lane: Lane, where: str, *, tls: ssl.SSLContext | bool, public: bool) -> aiohttp.ClientSession:
         session = self._open.get((lane, where))
         if session is None:
-            resolver = OwnThreadsResolver(self._line.connect)
             connector = aiohttp.TCPConnector(
                 limit=beside(self._line.connections) if lane is Lane.BESIDE else self._line.connections,
-                resolver=PublicResolver(resolver) if public else resolver,
+                resolver=PublicResolver(self._foreign_names) if public else self._own_names,
                 ssl=tls,
             )
             timeout = aiohttp.ClientTimeout(
@@ -98,6 +100,8 @@ class Sessions:
     async def close(self) -> None:
         for session in self._open.values():
             await session.close()
+        await self._own_names.close()
+        await self._foreign_names.close()
 
 
 def _loopback(host: str | None) -> bool:
