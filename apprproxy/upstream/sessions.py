@@ -11,6 +11,7 @@ from yarl import URL
 from apprproxy.core.model import KIB
 from apprproxy.core.ports.upstream import Lane, beside
 from apprproxy.upstream.guard import PublicResolver
+from apprproxy.upstream.interim import Connector
 from apprproxy.upstream.resolver import OwnThreadsResolver
 
 
@@ -71,7 +72,7 @@ class Sessions:
     def _session(self, lane: Lane, where: str, *, tls: ssl.SSLContext | bool, public: bool) -> aiohttp.ClientSession:
         session = self._open.get((lane, where))
         if session is None:
-            connector = aiohttp.TCPConnector(
+            connector = Connector(
                 limit=beside(self._line.connections) if lane is Lane.BESIDE else self._line.connections,
                 resolver=PublicResolver(self._foreign_names) if public else self._own_names,
                 ssl=tls,

@@ -1,0 +1,59 @@
+"""Interim answers (1xx) are passed over, but not for ever (RFC 9110, section 15.2).
+
+The library takes all that a read has brought in one go: a quarter of a MiB of them is fourteen thousand, and an
+upstream that sends nothing else has the event loop for itself.
+"""
+
+import asyncio
+from functools import partial
+from typing import Any
+
+import aiohttp
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.http_exceptions import HttpProcessingError
+
+from apprproxy.core.model import KIB
+
+MAX_INTERIM = 16
+"""Before an answer. Genuine servers send one or two: 100, 103."""
+_PIECE = 4 * KIB
+"""Read at a time until the answer's header is complete."""
+
+
+class Connector(aiohttp.TCPConnector):
+    """Its connections are closed where more come."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        # the library has no other way to say so, and its type is that of exactly its own
+        self._factory = partial(_Handler, loop=self._loop)  # type: ignore[assignment]
+
+
+class _Handler(ResponseHandler):
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop)
+        self._interim = 0
+        self._answered = False
+
+    def set_response_params(self, **params: Any) -> None:
+        """A request is about to be sent."""
+        self._interim, self._answered = 0, False
+        super().set_response_params(**params)
+
+    def data_received(self, data: bytes) -> None:
+        while not self._answered and len(data) > _PIECE and self.is_connected():
+            super().data_received(data[:_PIECE])
+            data = data[_PIECE:]
+        if self._answered or self.is_connected():
+            super().data_received(data)
+
+    def feed_data(self, data: Any, size: int = 0) -> None:
+        """A header is complete."""
+        code = data[0].code
+        self._answered = not 100 <= code < 200 or code == 101
+        self._interim += not self._answered
+        if self._interim <= MAX_INTERIM:
+            super().feed_data(data, size)
+        elif self.transport is not None:
+            self.set_exception(HttpProcessingError(message="too many interim answers"))
+            self.transport.close()

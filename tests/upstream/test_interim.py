@@ -1,0 +1,73 @@
+"""Interim answers (1xx) are passed over; an upstream that sends nothing else is soon no longer listened to."""
+
+import asyncio
+
+import pytest
+
+from apprproxy.core.model import KIB
+from apprproxy.upstream.interim import MAX_INTERIM, Connector
+from tests.fakes.gateway import Gateways
+from tests.fakes.raw import answering
+
+EARLY = b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n"
+TAGS = b'{"name":"a/b","tags":["1.0"]}'
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(TAGS), TAGS)
+
+
+@pytest.mark.parametrize(("interim", "status"), [(0, 200), (1, 200), (MAX_INTERIM, 200), (MAX_INTERIM + 1, 502)])
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_so_many_interim_answers_are_passed_over(
+    gateways: Gateways, interim: int, status: int, at_once: bool
+) -> None:
+    packets = [EARLY * interim + ANSWER] if at_once else [*[EARLY] * interim, ANSWER]
+    async with answering(*packets) as url:
+        gateway = await gateways.start({"hub": {"url": url}})
+        got = await gateway.get("/v2/hub/a/b/tags/list")
+
+        assert status == got.status
+        assert status == 200 or "did not answer in HTTP" in got.message
+
+
+async def test_interim_answers_without_end_end_the_connection(gateways: Gateways) -> None:
+    async with answering(*[EARLY * 10_000] * 100) as url:
+        gateway = await gateways.start({"hub": {"url": url}})
+        got = await gateway.get("/v2/hub/a/b/tags/list")
+
+        assert 502 == got.status
+
+
+class Line(asyncio.Transport):
+    """Nothing leads anywhere."""
+
+    closed = False
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def close(self) -> None:
+        self.closed = True
+
+
+async def test_of_what_one_read_brings_no_more_is_looked_at_than_is_taken() -> None:
+    connector, line = Connector(), Line()
+    handler = connector._factory()
+    handler.connection_made(line)
+    handler.set_response_params()
+    handler.data_received(EARLY * (256 * KIB // len(EARLY)))
+    await connector.close()
+
+    assert line.closed
+    assert MAX_INTERIM == len(handler)
+
+
+async def test_each_answer_of_a_connection_has_interim_answers_of_its_own() -> None:
+    connector, line = Connector(), Line()
+    handler = connector._factory()
+    handler.connection_made(line)
+    for _ in range(3):
+        handler.set_response_params()
+        handler.data_received(EARLY * MAX_INTERIM + ANSWER)
+    await connector.close()
+
+    assert not line.closed
+    assert 3 * (MAX_INTERIM + 1) == len(handler)
