@@ -18,7 +18,7 @@ from apprproxy.core.digest import Digest
 from apprproxy.core.documents import NotADocument, parsed
 from apprproxy.core.errors import Lied, NotThere, Outage, UpstreamFault
 from apprproxy.core.kind import Kind
-from apprproxy.core.model import MAX_PACKED, BlobWant, Descriptor, Expected, Found, NameWant, Write
+from apprproxy.core.model import BlobWant, Descriptor, Expected, Found, NameWant, Write
 from apprproxy.core.ports.upstream import Lane, Plan, Reply, Request
 
 _JSON = "application/json"
@@ -128,12 +128,13 @@ class AppRegistryDialect:
         return _found(body)
 
     def _presence(self, want: NameWant) -> Plan[Found]:
-        """Does it have a package of this digest? By HEAD, and by GET where that leaves the question open."""
+        """Does it have a package of this digest? By HEAD, and by GET where that leaves the question open; the package
+        itself is not read."""
         digest = Digest.parse(want.name)
         path = Blob(want.place, want.repository, digest)
         reply = yield replace(self._request(path, want.kind), method="HEAD")
         if reply.status != 200:
-            reply = yield replace(self._request(path, want.kind, Lane.BLOBS), limit=MAX_PACKED)
+            reply = yield replace(self._request(path, want.kind, Lane.BLOBS), headers_only=True)
         if (fault := self.judge(reply)) is not None:
             raise fault
         if reply.headers.get("content-type", "").lower().startswith("text/html"):

@@ -8,7 +8,7 @@ from typing import ParamSpec, TypeVar
 
 from apprproxy.core.errors import Outage
 from apprproxy.core.model import KIB
-from apprproxy.core.ports.upstream import Incoming, Reply
+from apprproxy.core.ports.upstream import Incoming, Reply, Request
 
 LARGE = 64 * KIB
 """Bytes that take about a millisecond to parse. Documents are up to 8 MiB."""
@@ -17,6 +17,13 @@ T = TypeVar("T")
 P = ParamSpec("P")
 
 _READERS = ThreadPoolExecutor(2, "documents")
+
+
+async def replied(name: str, incoming: Incoming, request: Request) -> Reply:
+    """The answer to a request, with its body unless that was not asked for; raises Outage."""
+    if request.headers_only and incoming.status == 200:
+        return Reply(incoming.status, incoming.headers)
+    return await whole(name, incoming, request.limit)
 
 
 async def whole(name: str, incoming: Incoming, limit: int) -> Reply:

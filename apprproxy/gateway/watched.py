@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 from apprproxy.core.errors import NoConnection, TooSlow, Unreachable, UpstreamFault
 from apprproxy.core.ports.upstream import Incoming, Lane, Reply, Request, Upstream
-from apprproxy.core.reading import whole
+from apprproxy.core.reading import replied
 from apprproxy.gateway.health import Attempt, Health
 
 
@@ -54,7 +54,7 @@ class Watched:
 
     async def send(self, request: Request) -> Reply:
         async with self.open(request) as incoming:
-            return await whole(self.name, incoming, request.limit)
+            return await replied(self.name, incoming, request)
 
     def _judge(self, attempt: Attempt, fault: UpstreamFault) -> None:
         """A failure before or after the headers: the line's, or one by which the source shows that it lives."""

@@ -14,7 +14,7 @@ from apprproxy.core.label import Label
 from apprproxy.core.model import Clock
 from apprproxy.core.ports.store import Brief
 from apprproxy.core.ports.upstream import Incoming, Reply, Request
-from apprproxy.core.reading import whole
+from apprproxy.core.reading import replied
 from apprproxy.upstream.accounts import Accounts
 from apprproxy.upstream.answer import HttpAnswer, translated
 from apprproxy.upstream.auth import Account, Obtain, Try, dance, forget_scope
@@ -78,7 +78,7 @@ class HttpUpstream:
 
     async def send(self, request: Request) -> Reply:
         async with self.open(request) as incoming:
-            return await whole(self.name, incoming, request.limit)
+            return await replied(self.name, incoming, request)
 
     # --- authentication
 

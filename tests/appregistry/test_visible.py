@@ -1,9 +1,16 @@
 """A package of one digest under two names is shown under each name only as its owner says."""
 
+from types import SimpleNamespace
+
+from aiohttp import web
+
+from apprproxy.core.model import MAX_PACKED
 from tests.appregistry.archives import chart, digest_of, packed, unpacked
 from tests.appregistry.conftest import Start
 from tests.appregistry.registry import Answer
 from tests.appregistry.upstream import Upstream, running
+from tests.fakes.clock import Gate
+from tests.fakes.listening import listening
 
 TAR = chart("1.0.0")
 DIGEST = digest_of(TAR).hex
@@ -45,3 +52,27 @@ async def test_a_page_with_200_does_not_open_a_package_that_came_from_elsewhere(
         got = await gateway.get(f"/sick{blob('x/y')}")
 
     assert (200, 502) == (held.status, got.status)
+
+
+async def test_whether_a_package_is_there_is_heard_without_reading_it(start: Start, upstream: Upstream) -> None:
+    rest = Gate()
+
+    async def slow(request: web.BaseRequest) -> web.StreamResponse:
+        """A server that does not know HEAD, and begins to send what is as large as any package."""
+        if request.method == "HEAD":
+            return web.Response(status=500)
+        response = web.StreamResponse(headers={"Content-Type": "application/x-gzip"})
+        response.content_length = MAX_PACKED
+        await response.prepare(request)
+        await response.write(bytes(1000))
+        await rest()
+        return response
+
+    upstream.registry.push("alice/nginx", "1.0.0", "helm", packed(TAR))
+    async with listening(slow) as url:
+        gateway = await start({"up": upstream, "slow": SimpleNamespace(url=url)})
+        await gateway.get(blob("alice/nginx"))
+        got = await gateway.get(f"/slow{blob('x/y')}")
+
+    assert (200, TAR) == (got.status, unpacked(got.body))
+    assert 1 == rest.waiting

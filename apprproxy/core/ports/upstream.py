@@ -33,8 +33,8 @@ class Request:
 
     ``path`` is absolute, percent-encoded, and rebuilt from parsed values; ``query`` likewise, without the ``?``.
     ``scope`` is the token scope (OCI); ``about`` is the repository, or the list, that it is about; ``limit`` bounds the
-    body where it is read whole. ``as_caller`` sends the caller's own ``authorization`` instead of ours, and takes
-    whatever is answered as the answer.
+    body where it is read whole; ``headers_only`` leaves that of a 200 unread. ``as_caller`` sends the caller's own
+    ``authorization`` instead of ours, and takes whatever is answered as the answer.
     """
 
     method: str
@@ -47,6 +47,7 @@ class Request:
     kind: str = "name"
     lane: Lane = Lane.NAMES
     limit: int = MAX_DOCUMENT
+    headers_only: bool = False
     as_caller: bool = False
     authorization: str | None = None
 
@@ -85,7 +86,7 @@ class Upstream(Protocol):
         ...
 
     async def send(self, request: Request) -> Reply:
-        """The same, with the body read up to ``request.limit``."""
+        """The same, with the body read up to ``request.limit``, unless ``request.headers_only``."""
         ...
 
 
