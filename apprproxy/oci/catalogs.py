@@ -41,8 +41,7 @@ class Catalogs:
             names = self._merged.get(lists.key)
             if names is None:
                 names = await self._large.aside(lambda: merged_catalogs(lists.contents(), self._admits))
-                if _weight(names) <= MAX_NAMES:
-                    self._merged[lists.key] = names
+                self._merged[lists.key] = names
         return names
 
     @asynccontextmanager
@@ -58,5 +57,6 @@ def written(names: tuple[str, ...] | list[str]) -> bytes:
 
 
 def _weight(names: tuple[str, ...]) -> int:
-    """An empty list has a place too."""
-    return len(names) + 1
+    """An empty list has a place too, and one that is larger than all that are kept is kept alone: it would be merged
+    anew for each page."""
+    return min(len(names) + 1, MAX_NAMES)

@@ -19,6 +19,9 @@ MAX_PAGES = 200
 PAGE = 1000
 """Names of a catalog asked for at once: as many as distribution gives unless told otherwise, where a registry that is
 not asked may give a hundred, and 100,000 repositories would be a thousand requests."""
+MAX_NAMES = 200_000
+"""Of a list: the largest registries have about as many. A million fit into its bytes, and to sort them is a second in
+which nobody else has a turn."""
 _NEXT = re.compile(r'<([^<>]{0,2000})>[ \t]*;[^,<]{0,200}\brel="?next\b')
 _MAX_LINK = 4096
 _NOT_OFFERED = {404, 405, 501}
@@ -89,6 +92,7 @@ class Lists(Asking):
         return parts.query
 
     def _entries(self, body: bytes, field: str) -> list[str]:
+        self._bound(body.count(b","))  # no name has one: told before a million are read
         try:
             entries, raw = fields(body).get(field, ((), b""))
         except NotADocument as error:
@@ -102,8 +106,13 @@ class Lists(Asking):
     def _names(self, pages: list[bytes], field: str, besides: dict[str, str]) -> Found:
         """A single page as it came; several as one document."""
         entries = [entry for page in pages for entry in self._entries(page, field)]
+        self._bound(len(entries))
         body = pages[0] if len(pages) == 1 else orjson.dumps({**besides, field: entries})
         return Found(Descriptor(Digest.of(body), len(body), JSON), body)
+
+    def _bound(self, names: int) -> None:
+        if names > MAX_NAMES:
+            raise Outage(self._upstream, f"has a list of more than {MAX_NAMES} names", 200)
 
     # --- referrers
 

@@ -1,6 +1,7 @@
 """Catalogs of several registries as one list. Pure; idempotent; the order of the members makes no difference."""
 
 from collections.abc import Callable, Iterable
+from itertools import groupby
 
 from apprproxy.core.documents import parsed
 
@@ -9,10 +10,14 @@ Admits = Callable[[str, str], bool]
 
 
 def merged_catalogs(catalogs: Iterable[tuple[str, bytes]], admits: Admits) -> tuple[str, ...]:
-    """Of members and what each sent: sorted, each name once, whoever has it; without what does not count."""
-    return tuple(
-        sorted({name for member, document in catalogs for name in _repositories(document) if admits(member, name)})
-    )
+    """Of members and what each sent: sorted, each name once, whoever has it; without what does not count.
+
+    Each is sorted by itself: nobody else has a turn while one is, and all of them together are merged in no time.
+    """
+    names: list[str] = []
+    for member, document in catalogs:
+        names += sorted(name for name in _repositories(document) if admits(member, name))
+    return tuple(name for name, _ in groupby(sorted(names)))
 
 
 def _repositories(document: bytes) -> list[str]:

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from apprproxy.oci.lists import MAX_NAMES
 from tests.fakes import lies
 from tests.fakes.clock import Clock
 from tests.fakes.content import oci_error
@@ -339,6 +340,39 @@ async def test_half_a_character_in_a_members_catalog_is_that_members_outage(
     got = await (await view(gateways, registry, other)).get(f"{CATALOG}{page}")
 
     assert (200, ["library/app"], "second") == (got.status, listed(got), got.headers["Apprproxy-Partial"])
+
+
+async def test_a_member_with_more_names_than_are_taken_is_named(
+    registry: Registry, other: Registry, gateways: Gateways
+) -> None:
+    """A million fit into the bytes of a list, and to sort them would hold up everybody."""
+    holding(registry, "library/app")
+    names = [f"far/{number}" for number in range(MAX_NAMES + 2)]
+    pages = [json.dumps({"repositories": half}).encode() for half in (names[: MAX_NAMES // 2], names[MAX_NAMES // 2 :])]
+    whole = json.dumps({"repositories": names}).encode()
+    other.on["catalog"] = lies.in_turn(
+        lies.says(200, whole),
+        lies.says(200, pages[0], Link='</v2/_catalog?last=x>; rel="next"'),
+        lies.says(200, pages[1]),
+        lies.says(200, whole),
+    )
+    gateway = await view(gateways, registry, other)
+    answers = [await gateway.get(CATALOG) for _ in range(2)]
+    alone = await gateway.get("/v2/second/_catalog")
+
+    for got in answers:
+        assert (200, ["library/app"], "second") == (got.status, listed(got), got.headers["Apprproxy-Partial"])
+    assert (502, True) == (alone.status, f"has a list of more than {MAX_NAMES} names" in alone.message)
+
+
+async def test_a_tag_list_of_more_names_than_are_taken_is_an_outage(registry: Registry, gateways: Gateways) -> None:
+    holding(registry, "library/app")
+    tags = [str(number) for number in range(MAX_NAMES + 2)]
+    registry.on["tags"] = lies.says(200, json.dumps({"name": "library/app", "tags": tags}).encode())
+    gateway = await gateways.start({"hub": registry})
+    got = await gateway.get("/v2/hub/library/app/tags/list")
+
+    assert (502, True) == (got.status, f"has a list of more than {MAX_NAMES} names" in got.message)
 
 
 async def test_half_a_character_in_a_tag_list_is_an_outage(registry: Registry, gateways: Gateways) -> None:
