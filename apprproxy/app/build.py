@@ -77,7 +77,7 @@ def build(settings: Settings, *, now: Clock = time.time) -> App:
     directory = settings.cache.directory.absolute()
     prepare(directory)
     ours = instance(directory)
-    metrics, journal = Metrics(settings.upstreams, mirrors_of(settings)), Journal()
+    metrics, journal = Metrics(settings.upstreams, mirrors_of(settings)), Journal(now)
     refusals = Refusals(directory / "refusals.json", now)
     observer = _all(metrics, journal, refusals)
     brief = BriefMemory(now)

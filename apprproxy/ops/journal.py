@@ -1,5 +1,7 @@
 """What happened, as log lines: one per request, one per event that an operator may have to act on."""
 
+import time
+from datetime import UTC, datetime
 from typing import Any
 
 from apprproxy.core.events import (
@@ -14,7 +16,10 @@ from apprproxy.core.events import (
     SourceShut,
     Trouble,
 )
+from apprproxy.core.label import OWNER
+from apprproxy.core.model import Clock
 from apprproxy.face.door import Report
+from apprproxy.ops.episodes import Episodes
 from apprproxy.ops.logs import logger
 
 SLOW = 1.0
@@ -27,14 +32,17 @@ _TROUBLES = {
     "search": "a list could not be kept for the search",
     "lock file": "a lock file could not be read again",
 }
+_WELL = {"200", "206", "304"}
 _QUIET = ("/healthz", "/readyz", "/metrics")
 
 
 class Journal:
     """Implements Observer, and is told of each request by ``report``."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: Clock = time.time) -> None:
         self._log = logger("apprproxy")
+        self._now = now
+        self._episodes = Episodes()
 
     def report(self, report: Report) -> None:
         exchange = report.exchange
@@ -86,19 +94,14 @@ class Journal:
                     now=str(now),
                 )
             case CredentialRefused(upstream, status):
-                self._log.error("an upstream refused our credential", upstream=upstream, status=status)
-            case Asked(upstream, source, kind, status, answered=answered) if answered > SLOW:
-                self._log.info(
-                    "an upstream took long to answer",
-                    upstream=upstream,
-                    source=source,
-                    kind=kind,
-                    status=status,
-                    seconds=round(answered, 2),
+                self._again(
+                    "error", "an upstream refused our credential", str(status), upstream=upstream, status=status
                 )
+            case Asked():
+                self._asked(event)
             case Trouble(what, upstream, name, reason):
                 told = _TROUBLES.get(what, "trouble")
-                self._log.warning(told, what=what, upstream=upstream, name=name, reason=reason)
+                self._again("warning", told, reason, what=what, upstream=upstream, name=name, reason=reason)
             case SourceShut(upstream, source, seconds, reason, lied):
                 self._log.warning(
                     "a mirror lied and is distrusted" if lied else "a source fails and is not asked for a while",
@@ -115,3 +118,39 @@ class Journal:
                 self._log.error("a broken file was set aside and begun anew", what=what, path=path, reason=reason)
             case _:
                 pass
+
+    def _asked(self, asked: Asked) -> None:
+        if asked.answered > SLOW:
+            self._log.info(
+                "an upstream took long to answer",
+                upstream=asked.upstream,
+                source=asked.source,
+                kind=asked.kind,
+                status=asked.status,
+                seconds=round(asked.answered, 2),
+            )
+        if asked.source == OWNER and asked.status in _WELL:
+            for one in self._episodes.answered(asked.upstream, self._now()):
+                self._log.info(
+                    "upstream trouble is over",
+                    upstream=one.upstream,
+                    was=one.what,
+                    reason=one.reason,
+                    since=_stamp(one.begun),
+                    until=_stamp(one.last),
+                    times=one.times,
+                )
+
+    def _again(self, level: str, event: str, why: str, *, upstream: str, **fields: Any) -> None:
+        """At once the first time, then with how often it happened meanwhile."""
+        worth = self._episodes.again(event, upstream, why, self._now())
+        if worth is None:
+            return
+        times, since = worth
+        more = {"times": times, "since": _stamp(since)} if times > 1 else {}
+        getattr(self._log, level)(event, upstream=upstream, **fields, **more)
+
+
+def _stamp(seconds: float) -> str:
+    """As the lines' own time is written."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,0 +1,90 @@
+"""Of an outage the log has its beginning, now and then how it goes on, and its end; not a line a request."""
+
+import json
+from typing import Any
+
+import pytest
+
+from apprproxy.core.events import Asked, CredentialRefused, Trouble
+from apprproxy.ops.episodes import Episodes
+from apprproxy.ops.journal import Journal
+from tests.fakes.clock import Clock
+from tests.fakes.fixtures import Logged
+
+
+@pytest.fixture
+def journal(clock: Clock) -> Journal:
+    return Journal(clock)
+
+
+def trouble(reason: str, upstream: str = "hub") -> Trouble:
+    return Trouble("lookup", upstream, "library/app:1.0", reason)
+
+
+def answer(upstream: str = "hub", source: str = "owner", status: str = "200") -> Asked:
+    return Asked(upstream, source, "manifest", status, 0.1, 42, 0.1)
+
+
+def lines(logged: Logged) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in logged.text.splitlines()]
+
+
+def test_a_hundred_requests_in_trouble_are_one_line_a_minute(journal: Journal, clock: Clock, logged: Logged) -> None:
+    for number in range(100):
+        journal(trouble(f"broke off after {number} bytes"))
+        clock.advance(1)
+    told = [(line.get("times", 1), line.get("since")) for line in lines(logged)]
+
+    assert [1, 60] == [times for times, _ in told]
+    assert told[1][1] is not None
+
+
+def test_another_reason_or_another_upstream_is_told_at_once(journal: Journal, logged: Logged) -> None:
+    for event in (trouble("answered 502"), trouble("sent nothing in time"), trouble("answered 502", "quay")):
+        journal(event)
+        journal(event)
+
+    assert 3 == len(lines(logged))
+
+
+def test_that_it_is_over_is_told_once_it_has_not_happened_for_a_while(
+    journal: Journal, clock: Clock, logged: Logged
+) -> None:
+    for _ in range(7):
+        journal(trouble("answered 502"))
+        journal(answer())
+        clock.advance(1)
+    clock.advance(60)
+    for other in (answer("quay"), answer(source="mirror-1"), answer(status="502")):
+        journal(other)
+    still = len(lines(logged))
+    journal(answer())
+    journal(answer())
+    over = lines(logged)[still:]
+
+    assert (1, 1) == (still, len(over))
+    assert ("upstream trouble is over", "hub", 7) == (over[0]["event"], over[0]["upstream"], over[0]["times"])
+    assert over[0]["since"] < over[0]["until"]
+
+
+def test_a_credential_that_is_refused_again_and_again_is_one_line(journal: Journal, logged: Logged) -> None:
+    for _ in range(50):
+        journal(CredentialRefused("hub", 401))
+
+    assert [("error", 401)] == [(line["level"], line["status"]) for line in lines(logged)]
+
+
+def test_a_clock_that_is_set_back_silences_nothing_for_longer(journal: Journal, clock: Clock, logged: Logged) -> None:
+    journal(trouble("answered 502"))
+    clock.advance(-86_400)
+    journal(trouble("answered 502"))
+
+    assert 2 == len(lines(logged))
+
+
+def test_what_is_remembered_is_bounded() -> None:
+    episodes = Episodes()
+    for number in range(5000):
+        episodes.again("upstream trouble", f"up{number}", "answered 502", 0.0)
+
+    assert len(episodes._open) <= 1000
