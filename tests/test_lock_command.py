@@ -95,6 +95,20 @@ async def test_a_release_is_locked_in_the_formats_it_has(operator: Operator) -> 
     assert {"alice/nginx@0.1.0/helm": wanted} == json.loads((operator.folder / "one").read_text())["names"]
 
 
+@pytest.mark.parametrize("lie", [{"mediaType": "application/vnd.appr.package-manifest.kpm.v0.json"}, {"release": "v2"}])
+async def test_a_release_is_not_locked_by_another_name_than_was_given(tmp_path: Path, lie: dict[str, str]) -> None:
+    async with running() as quay:
+        quay.registry.push("alice/nginx", "v1", "helm", packed(chart("0.1.0")))
+        quay.registry.manifests["alice/nginx", "v1", "helm"] |= lie
+        upstreams = {"quay": {"kind": "appr", "url": quay.url}}
+        settings = Settings.model_validate({"cache": {"directory": tmp_path / "cache"}, "upstreams": upstreams})
+        resolved = await resolve(settings, ["quay/alice/nginx@v1/helm", "quay/alice/nginx@v1"])
+
+    assert {} == resolved[0].digests
+    assert "was asked for" in resolved[0].failure
+    assert list(resolved[1].digests) in ([], ["alice/nginx@v1/kpm"])
+
+
 async def test_what_fails_is_told_and_the_rest_is_written(
     registry: Registry, other: Registry, operator: Operator
 ) -> None:

@@ -12,7 +12,7 @@ import orjson
 
 from apprproxy.appregistry import paths, shapes
 from apprproxy.appregistry.paths import Blob, Channels, Package, Packages, Path, Release, Version, write_path
-from apprproxy.appregistry.resolve import NotARange, resolve
+from apprproxy.appregistry.resolve import NotARange, may_mean, resolve
 from apprproxy.appregistry.shapes import NotTheShape, PackageManifest
 from apprproxy.core.digest import Digest
 from apprproxy.core.documents import NotADocument, parsed
@@ -161,9 +161,10 @@ class AppRegistryDialect:
         manifests: list[PackageManifest] = self._shaped(shapes.read_manifests, body)
         for manifest in manifests:
             self._check_echo(path, manifest)
-        return _found(body, {manifest.title: manifest.digest for manifest in manifests})
+        return _found(body, manifests, path)
 
-    def _manifest(self, path: Release, want: NameWant) -> Plan[Found]:
+    def _manifest(self, asked: Release, want: NameWant) -> Plan[Found]:
+        path = asked
         try:
             body = yield from self._body(path, want)
         except NotThere as no:
@@ -173,7 +174,7 @@ class AppRegistryDialect:
             body = yield from self._body(path, want)
         manifest: PackageManifest = self._shaped(shapes.read_manifest, body)
         self._check_echo(path, manifest)
-        return _found(body, {manifest.title: manifest.digest})
+        return _found(body, [manifest], asked)
 
     def _only_format(self, path: Release, want: NameWant, no: NotThere) -> Plan[Release]:
         """The release and format that ``-`` means, for servers that do not know it (cnr, Quay)."""
@@ -223,7 +224,7 @@ class AppRegistryDialect:
         """A manifest of something else would fix the wrong name, and what is asked for would be free to move."""
         asked: list[tuple[str, str, str]] = [(path.package, manifest.package, "")]
         if isinstance(path, Release):
-            if not shapes.same_release(path.release, manifest.release):
+            if not may_mean(path.release, manifest.release):
                 asked.append((path.release, manifest.release, "release "))
             if path.format not in ("", "-"):
                 asked.append((path.format, manifest.format, "format "))
@@ -232,8 +233,12 @@ class AppRegistryDialect:
                 raise Lied(self._upstream, f"answered for {got[:80]!r} where {what}{wanted!r} was asked for")
 
 
-def _found(body: bytes, titles: Mapping[str, Digest] | None = None) -> Found:
-    return Found(Descriptor(Digest.of(body), len(body), _JSON), body, titles=titles or {})
+def _found(body: bytes, manifests: Sequence[PackageManifest] = (), path: Package | Release | None = None) -> Found:
+    titles = {manifest.title: manifest.digest for manifest in manifests}
+    asked = path.release if isinstance(path, Release) else ""
+    others = {manifest.format for manifest in manifests if asked not in ("", manifest.release)}
+    passed_over = tuple(shapes.title_of(path.package, asked, one) for one in sorted(others)) if path else ()
+    return Found(Descriptor(Digest.of(body), len(body), _JSON), body, titles=titles, passed_over=passed_over)
 
 
 def _error(body: bytes) -> dict[str, Any] | None:

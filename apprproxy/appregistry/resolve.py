@@ -7,9 +7,13 @@ The genuine servers use the same library's older range class; the two agree but 
 (``^0``, ``~1``), for wildcards (``1.*``) and for ``^`` or ``~`` before a prerelease.
 """
 
+import re
 from collections.abc import Iterable
 
 from semantic_version import SimpleSpec, Version
+
+_VERSION = re.compile(r"\d+\.\d+\.\d+(?:[-+].*)?")
+_OPERATORS = frozenset("<>=!~^*,")
 
 
 class NotARange(ValueError):
@@ -28,6 +32,22 @@ def resolve(text: str, releases: Iterable[str]) -> str | None:
             raise NotARange(f"not a release or a range of releases: {text!r}") from None
         chosen = spec.select(version for version in versions if "-" in text or not version.prerelease)
     return versions[chosen] if chosen is not None else None
+
+
+def may_mean(asked: str, release: str) -> bool:
+    """May what is asked for be answered with this release? ``default`` and ranges are resolved by their server; a
+    version, or a name that is neither, is answered with itself."""
+    if asked in (release, "default"):
+        return True
+    return not _VERSION.fullmatch(asked) and _is_range(asked)
+
+
+def _is_range(text: str) -> bool:
+    try:
+        SimpleSpec(text)
+    except ValueError:
+        return bool(_OPERATORS.intersection(text))  # the genuine servers' older class knows others
+    return True
 
 
 def _version(text: str) -> Version | None:

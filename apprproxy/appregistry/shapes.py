@@ -11,7 +11,6 @@ from apprproxy.core.digest import Digest
 from apprproxy.core.documents import NotADocument, elements, listed, parsed
 
 _SHORT = re.compile(r"application/vnd\.[a-z]+\.package-manifest\.(.+)\.v\d+\.json")
-_SEMVER = re.compile(r"\d+\.\d+\.\d+(?:[-+].*)?")
 
 MAX_MANIFESTS = 5000
 """Of a package: all formats of all its releases. The first digest of each is kept for good."""
@@ -143,11 +142,6 @@ def check_object(body: bytes) -> None:
 def _check_each(adapter: TypeAdapter[Any], body: bytes) -> None:
     for _ in _each(adapter, body):
         pass
-
-
-def same_release(asked: str, answered: str) -> bool:
-    """An exact version is answered with itself; what is to be resolved may be answered with anything."""
-    return asked == answered or not _SEMVER.fullmatch(asked)
 
 
 def with_digests(body: bytes, digests: Mapping[str, Digest]) -> bytes:

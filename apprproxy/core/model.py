@@ -195,14 +195,16 @@ class Found:
     """What an upstream said of a name.
 
     ``body`` is the document, where the answer brought it; ``manifest`` says that the target is a document that is to be
-    fetched by its digest. ``titles`` are those that the answer mentions, with the digest that it claims for each.
-    ``before`` is the upstream's own Cache-Status.
+    fetched by its digest. ``titles`` are those that the answer mentions, with the digest that it claims for each;
+    ``passed_over`` are those that were asked for to the letter, where it is of others. ``before`` is the upstream's own
+    Cache-Status.
     """
 
     target: Descriptor
     body: bytes | None = None
     manifest: bool = False
     titles: Mapping[str, Digest] = field(default_factory=dict)
+    passed_over: tuple[str, ...] = ()
     before: str = ""
 
 

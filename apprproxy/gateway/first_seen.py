@@ -4,10 +4,10 @@ An upstream documents a release as immutable and enforces it nowhere (a forced p
 change is either a mistake that should be seen or an attack that should not succeed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from apprproxy.core.digest import Digest
-from apprproxy.core.errors import Move, StoreFailed
+from apprproxy.core.errors import Lied, Move, StoreFailed
 from apprproxy.core.events import NameMoved, Observer, Trouble
 from apprproxy.core.model import Clock, FirstSeen
 from apprproxy.core.ports.store import FirstSeens
@@ -19,6 +19,14 @@ class FirstSeenDigests:
         self._seen = seen
         self._observer = observer
         self._now = now
+
+    async def refuse_others(self, member: Member, passed_over: Collection[str]) -> None:
+        """A name that was seen is not answered with another: under that one, its bytes would be free to move. Raises
+        Lied."""
+        if member.terms.moved == "follow" or not passed_over:
+            return
+        for title in await self._seen.first_seen(member.name, passed_over):
+            raise Lied(member.name, f"answered for another release where {title!r} was asked for, which it had")
 
     async def settle(self, member: Member, claims: Mapping[str, Digest], as_of: int) -> dict[str, Digest]:
         """Remember what is new among the claims; returns the titles whose first digest stands against the claim.

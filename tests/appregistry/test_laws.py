@@ -216,23 +216,6 @@ def test_no_bytes_whatever_crash_the_reading_of_a_document(body: bytes) -> None:
             read(body)
 
 
-@pytest.mark.parametrize(
-    ("asked", "answered", "same"),
-    [
-        ("1.0.0", "1.0.0", True),
-        ("1.0.0", "1.0.1", False),
-        ("1.0.0-rc.1", "1.0.0", False),
-        ("1.0.0+a", "1.0.0+b", False),
-        ("default", "1.0.0", True),
-        (">=1.0.0", "1.4.0", True),
-        ("1.0", "1.0.7", True),
-        ("*", "2.0.0", True),
-    ],
-)
-def test_an_exact_release_is_answered_with_itself(asked: str, answered: str, same: bool) -> None:
-    assert same == shapes.same_release(asked, answered)
-
-
 # --- the digest of what is inside
 
 members = st.lists(st.binary(max_size=2000), min_size=1, max_size=5)

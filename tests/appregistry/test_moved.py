@@ -12,7 +12,7 @@ import yaml
 from tests.appregistry.archives import chart, digest_of, packed, unpacked
 from tests.appregistry.conftest import Start
 from tests.appregistry.gateway import RunningGateway
-from tests.appregistry.registry import Answer
+from tests.appregistry.registry import Answer, as_json
 from tests.appregistry.upstream import Upstream
 
 PACKAGE = "/cnr/api/v1/packages/alice/nginx"
@@ -297,3 +297,34 @@ async def test_a_field_that_stands_twice_does_not_show_what_moved(field: str, pu
     gateway.clock.advance(120)
 
     assert now not in (await gateway.get(MANIFEST)).body.decode()
+
+
+@pytest.mark.parametrize("name", ["v1.0", "1.0"])
+@pytest.mark.parametrize("media_type", ["helm", "-"])
+async def test_a_release_does_not_move_under_the_name_of_another(
+    name: str, media_type: str, start: Start, upstream: Upstream
+) -> None:
+    """One whose name is no version, which its server might take for a range."""
+    upstream.registry.push("alice/nginx", name, "helm", packed(FIRST))
+    gateway = await start({"up": upstream})
+    before = await gateway.get(f"{PACKAGE}/{name}/{media_type}/pull")
+    upstream.registry.push("alice/nginx", "1.0.1", "helm", packed(NOW))
+    moved = upstream.registry.manifests["alice/nginx", "1.0.1", "helm"]
+    upstream.twist = lambda target: as_json(moved) if f"/{name}/" in target else None
+    gateway.clock.advance(120)
+    after = await gateway.get(f"{PACKAGE}/{name}/{media_type}/pull")
+
+    assert (200, FIRST) == (before.status, unpacked(before.body))
+    assert (200, FIRST) == (after.status, unpacked(after.body))
+
+
+async def test_a_range_leads_on_as_releases_come(start: Start, upstream: Upstream) -> None:
+    gateway, served = await start({"up": upstream}), []
+    for release in ("1.0.5", "1.0.6"):
+        upstream.registry.push("alice/nginx", release, "helm", packed(chart(release)))
+        newest = as_json(upstream.registry.manifests["alice/nginx", release, "helm"])
+        upstream.twist = lambda target, newest=newest: newest if "/1.0/" in target else None  # type: ignore[misc]
+        served.append(unpacked((await gateway.get(f"{PACKAGE}/1.0/helm/pull")).body))
+        gateway.clock.advance(120)
+
+    assert [chart("1.0.5"), chart("1.0.6")] == served

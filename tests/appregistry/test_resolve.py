@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from apprproxy.appregistry.resolve import NotARange, resolve
+from apprproxy.appregistry.resolve import NotARange, may_mean, resolve
 
 RELEASES = ["1.0.0", "1.2.0", "2.0.0-rc.1", "0.2.0", "1.0.0-rc.1", "0.1.0", "1.2.0+b1", "0.0.3", "10.0.0"]
 
@@ -64,3 +64,27 @@ def test_what_is_resolved_is_one_of_the_releases(text: str, releases: list[str])
     except NotARange:
         return
     assert chosen is None or chosen in releases
+
+
+@pytest.mark.parametrize(
+    ("asked", "answered", "same"),
+    [
+        ("1.0.0", "1.0.0", True),
+        ("1.0.0", "1.0.1", False),
+        ("1.0.0-rc.1", "1.0.0", False),
+        ("1.0.0+a", "1.0.0+b", False),
+        ("default", "1.0.0", True),
+        (">=1.0.0", "1.4.0", True),
+        ("1.0", "1.0.7", True),
+        ("*", "2.0.0", True),
+        ("^1.0,!=1.2.0", "1.1.0", True),
+        (">=1.x", "1.1.0", True),
+        ("v1.0", "v1.0", True),
+        ("v1.0", "v1.0-1", False),
+        ("v1.0", "1.0.0", False),
+        ("latest", "1.0.0", False),
+        ("1.0.0.1", "1.0.0", False),
+    ],
+)
+def test_what_is_no_range_is_answered_with_itself(asked: str, answered: str, same: bool) -> None:
+    assert same == may_mean(asked, answered)
