@@ -36,6 +36,7 @@ from apprproxy.store.names import DiskNames
 from apprproxy.store.place import instance, prepare
 from apprproxy.store.refusals import Refusals
 from apprproxy.store.trace import DiskTraces
+from apprproxy.store.unpacking import digest_inside
 from apprproxy.upstream.http import HttpUpstream
 
 
@@ -101,7 +102,9 @@ def build(settings: Settings, *, now: Clock = time.time) -> App:
     )
     rules = settings.delivery
     delivery = Delivery(rules.patience, rules.max_blob, rules.stream, rules.side_range)
-    gateway = Gateway(members.__getitem__, shelf, observer, now, delivery=delivery, offline=settings.offline)
+    gateway = Gateway(
+        members.__getitem__, shelf, observer, now, delivery=delivery, unpacks=digest_inside, offline=settings.offline
+    )
     metrics.read_waiting(lambda: gateway.waiting)
     searching = search(settings, gateway, members, directory, observer, now)
     traced = provenances(settings, gateway, members, index, names, DiskTraces(directory, ledger, refusals))

@@ -106,6 +106,9 @@ class AppRegistryDialect:
             authorization=write.authorization,
         )
 
+    def archive(self, write: Write) -> bytes:
+        return shapes.pushed_archive(write.body)
+
     def children(self, body: bytes) -> Sequence[Expected]:
         try:
             return tuple(Expected(unpacked=manifest.digest) for manifest in shapes.read_manifests(body))

@@ -25,17 +25,17 @@ lists would be a million objects."""
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A write without its body."""
+    """A write without its body, which ``pushes`` a package, or does not."""
 
     place: Place
     method: str
     path: str
     query: str = ""
     package: str = ""
-    titles: tuple[str, ...] = ()
+    pushes: bool = False
 
     def with_body(self, body: bytes, content_type: str, authorization: str | None) -> Write:
-        titles = self.titles or _pushed(self.package, body)
+        titles = _pushed(self.package, body) if self.pushes else ()
         return Write(
             self.place, self.method, self.path, self.query, content_type, body, authorization, self.package, titles
         )
@@ -64,11 +64,10 @@ def _change(method: str, place: Place, package: str, below: tuple[str, ...], tar
         case "POST", ():
             force = target.get("force")
             query = urlencode({"force": force}) if force in ("true", "false") else ""
-            return Change(place, method, base, query, package)
+            return Change(place, method, base, query, package, pushes=True)
         case "DELETE", (release, media_type) if release != "channels":
             release, media_type = paths.release_name(release), paths.format_name(media_type)
-            path = f"{base}/{quote(release, safe='')}/{media_type}"
-            return Change(place, method, path, package=package, titles=(title_of(package, release, media_type),))
+            return Change(place, method, f"{base}/{quote(release, safe='')}/{media_type}", package=package)
         case "POST" | "DELETE", ("channels", channel, release):
             path = f"{base}/channels/{paths.channel_name(channel)}/{quote(paths.release_name(release), safe='')}"
             return Change(place, method, path, package=package)
@@ -90,7 +89,7 @@ def _refuse_misread_prefix(method: str, namespace: str, name: str, places: Place
 
 
 def _pushed(package: str, body: bytes) -> tuple[str, ...]:
-    """The release that a push body names; its first-seen digest begins anew."""
+    """The release that a push body names."""
     if body.count(b",") > _MAX_COMMAS:
         raise Malformed("the body has too many fields for a package's")
     try:

@@ -148,7 +148,7 @@ def want_of(place: Place, key: str) -> NameWant | None:
 class Write:
     """A change, as its caller asked for it. ``path`` and ``query`` are as the protocol writes them, below its prefix.
 
-    ``repository`` is whose names change, empty for none; ``titles`` are the names whose first digest begins anew.
+    ``repository`` is whose names change, empty for none; ``titles`` are the names that it gives a content of its own.
     """
 
     place: Place
@@ -183,11 +183,13 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class FirstSeen:
-    """The first digest seen for a name that is documented as immutable, and what it was moved to, if it was."""
+    """The first digest seen for a name that is documented as immutable, and what it was moved to, if it was.
+    ``pushed`` is what a write through here put in its place, if its upstream did as it said."""
 
     digest: Digest
     at: float
     moved_to: Digest | None = None
+    pushed: Digest | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,12 @@
 """The first digest seen for a release is kept, whatever its upstream says later, unless the terms follow it.
 
 An upstream documents a release as immutable and enforces it nowhere (a forced push, delete and push again), so a
-change is either a mistake that should be seen or an attack that should not succeed.
+change is either a mistake that should be seen or an attack that should not succeed. What was pushed through here is
+neither; that an upstream says it took a push is no word on any other content.
 """
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import Lied, Move, StoreFailed
@@ -42,14 +44,16 @@ class FirstSeenDigests:
                 changed[title] = FirstSeen(claim, self._now())
             elif first.digest == claim:
                 if first.moved_to is not None:  # moved away and back again
-                    changed[title] = FirstSeen(claim, first.at)
+                    changed[title] = replace(first, moved_to=None)
+            elif first.pushed == claim:
+                changed[title] = FirstSeen(claim, self._now())
             elif member.terms.moved == "follow":
                 changed[title] = FirstSeen(claim, self._now())
                 self._observer(NameMoved(member.name, title, first.digest, claim, followed=True))
             else:
                 standing[title] = first.digest
                 if first.moved_to != claim:
-                    changed[title] = FirstSeen(first.digest, first.at, moved_to=claim)
+                    changed[title] = replace(first, moved_to=claim)
                     self._observer(NameMoved(member.name, title, first.digest, claim, followed=False))
         if changed:
             await self._remember(member, changed, as_of)

@@ -3,10 +3,12 @@
 Faces turn a request into a want and call one of these; nobody here calls a face.
 """
 
+from functools import partial
+
 from apprproxy.core.errors import NotAllowed, StoreFailed
 from apprproxy.core.events import Observer, Trouble
 from apprproxy.core.model import BlobWant, Clock, NameWant, Place, Write
-from apprproxy.core.ports.store import Held
+from apprproxy.core.ports.store import Held, Unpacks
 from apprproxy.core.ports.upstream import Reply
 from apprproxy.gateway.blobs import Blobs
 from apprproxy.gateway.delivery import Delivery, Span
@@ -30,6 +32,7 @@ class Gateway:
         now: Clock,
         *,
         delivery: Delivery,
+        unpacks: Unpacks,
         offline: bool = False,
     ) -> None:
         self._members = members
@@ -37,6 +40,7 @@ class Gateway:
         self._names = shelf.names
         self._observer = observer
         self._offline = offline
+        self._unpacks = unpacks
         visible = Visible(shelf.index, self._confirm)
         self._blobs = Blobs(members, shelf, visible, observer, delivery, offline=offline)
         self._lookups = Lookups(shelf, self._blobs.durable, observer, now, offline=offline)
@@ -99,11 +103,17 @@ class Gateway:
         member = self._members(self.may_forward(write.place, write.repository))
         reply = await member.upstream.send(member.dialect.write(write))
         if write.repository and 200 <= reply.status < 300:
-            try:
-                await self._names.forget(member.name, write.repository, write.titles)
-            except StoreFailed as failure:  # it has been written all the same; what is held of before grows old
-                self._observer(Trouble("keep", member.name, write.repository, str(failure)))
+            await self._written(member, write)
         return member.name, reply
+
+    async def _written(self, member: Member, write: Write) -> None:
+        """The upstream says that it has been: of what it names now, only what was brought is what its caller meant."""
+        try:
+            brought = await self._unpacks(partial(member.dialect.archive, write)) if write.titles else None
+            pushed = dict.fromkeys(write.titles, brought) if brought is not None else {}
+            await self._names.forget(member.name, write.repository, pushed)
+        except StoreFailed as failure:  # it has been written all the same; what is held of before grows old
+            self._observer(Trouble("keep", member.name, write.repository, str(failure)))
 
     def may_forward(self, place: Place, repository: str) -> str:
         """The member that takes writes to a repository of a place (empty for none), so that a refusal need not wait

@@ -59,6 +59,9 @@ class OciDialect(Asking):
     def write(self, write: Write) -> Request:
         raise NotAllowed("pushes to an OCI registry do not pass through this gateway")
 
+    def archive(self, write: Write) -> bytes:
+        return b""
+
     def children(self, body: bytes) -> Sequence[Expected]:
         return children(body)
 

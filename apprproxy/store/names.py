@@ -7,6 +7,7 @@ has changed anything (``generation``).
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -61,8 +62,8 @@ class DiskNames:
             if as_of == self._generation.read():
                 self._records.delete(name)
 
-    async def forget(self, upstream: str, repository: str, titles: Iterable[str] = ()) -> None:
-        await self._run(self._forget, upstream, repository, {f"first {upstream} {title}": None for title in titles})
+    async def forget(self, upstream: str, repository: str, pushed: Mapping[str, Digest] | None = None) -> None:
+        await self._run(self._forget, upstream, repository, lambda: self._with_pushed(upstream, pushed or {}))
         self._memory.clear()
 
     def generation(self) -> int:
@@ -112,21 +113,22 @@ class DiskNames:
 
     def accept(self, upstream: str, repository: str, title: str, first: FirstSeen) -> None:
         """Take a new first-seen digest, and ask anew for the names that may show the old one. Blocking."""
-        self._forget(upstream, repository, {f"first {upstream} {title}": _dump_first(first)})
+        self._forget(upstream, repository, lambda: {title: first})
         self._memory.clear()
 
-    def _forget(self, upstream: str, repository: str, firsts: Mapping[str, bytes | None]) -> None:
+    def _with_pushed(self, upstream: str, pushed: Mapping[str, Digest]) -> dict[str, FirstSeen]:
+        known = self._first_seen(upstream, tuple(pushed))
+        return {title: replace(first, pushed=pushed[title]) for title, first in known.items()}
+
+    def _forget(self, upstream: str, repository: str, firsts: Callable[[], Mapping[str, FirstSeen]]) -> None:
         """Walks all names, which takes a moment; writes are rare."""
         with self._records.transact():
             for key in list(self._records):
                 words = key.split(" ")
                 if words[:2] == ["name", upstream] and len(words) == 5 and words[3] in (repository, "-"):
                     self._records.delete(key)
-            for key, first in firsts.items():
-                if first is None:
-                    self._records.delete(key)
-                else:
-                    self._records.set(key, first)
+            for title, first in firsts().items():
+                self._records.set(f"first {upstream} {title}", _dump_first(first))
             self._generation.bump()
 
     # --- one way to the disk
@@ -228,7 +230,8 @@ def _age(key: str, raw: bytes) -> float:
 
 def _dump_first(first: FirstSeen) -> bytes:
     moved_to = str(first.moved_to) if first.moved_to else None
-    return orjson.dumps({"digest": str(first.digest), "at": first.at, "moved_to": moved_to})
+    pushed = {"pushed": str(first.pushed)} if first.pushed else {}
+    return orjson.dumps({"digest": str(first.digest), "at": first.at, "moved_to": moved_to, **pushed})
 
 
 def _first(raw: bytes) -> FirstSeen:
@@ -236,6 +239,7 @@ def _first(raw: bytes) -> FirstSeen:
     try:
         fields = orjson.loads(raw)
         moved_to = Digest.parse(fields["moved_to"]) if fields["moved_to"] else None
-        return FirstSeen(Digest.parse(fields["digest"]), float(fields["at"]), moved_to)
+        pushed = Digest.parse(fields["pushed"]) if fields.get("pushed") else None
+        return FirstSeen(Digest.parse(fields["digest"]), float(fields["at"]), moved_to, pushed)
     except (ValueError, LookupError, TypeError, AttributeError):
         raise Tampered(f"a first-seen digest that is none {ADVICE}") from None

@@ -10,7 +10,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 from weakref import WeakValueDictionary
 
+from apprproxy.core.digest import Digest
 from apprproxy.store.calls import on_loop
+from apprproxy.store.unpacked import NotGzip, unpacked_digest
 
 T = TypeVar("T")
 
@@ -26,3 +28,16 @@ async def begun(source: str, call: Callable[..., T], *args: object) -> Future[T]
     working = _THREADS.submit(call, *args)
     working.add_done_callback(on_loop(turn.release))
     return working
+
+
+async def digest_inside(read: Callable[[], bytes]) -> Digest | None:
+    """Implements Unpacks, one after the other."""
+    return await asyncio.wrap_future(await begun("what is written", _digest_inside, read))
+
+
+def _digest_inside(read: Callable[[], bytes]) -> Digest | None:
+    packed = read()
+    try:
+        return unpacked_digest(lambda offset, count: packed[offset : offset + count])
+    except NotGzip:
+        return None

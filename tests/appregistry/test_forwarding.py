@@ -1,6 +1,7 @@
 """Writes are bounded in number and time, and one that was taken upstream is never told to have failed."""
 
 import asyncio
+import base64
 import json
 from contextlib import AsyncExitStack, suppress
 from types import SimpleNamespace
@@ -12,7 +13,7 @@ from apprproxy.appregistry import incoming
 from apprproxy.appregistry.incoming import Body, gives_way
 from apprproxy.core.errors import StoreFailed
 from apprproxy.store.names import DiskNames
-from tests.appregistry.archives import chart, digest_of
+from tests.appregistry.archives import chart, digest_of, packed
 from tests.appregistry.conftest import Start
 from tests.appregistry.upstream import Upstream
 from tests.fakes.clock import PATIENCE, Gate, until
@@ -135,7 +136,8 @@ async def test_a_push_counts_though_its_client_has_left(start: Start) -> None:
         manifest = {"package": "alice/nginx", "release": "1.0.0", "mediaType": kind, "content": {"digest": content}}
         return web.json_response(manifest)
 
-    body = json.dumps({"release": "1.0.0", "media_type": "helm", "blob": ""})
+    blob = base64.b64encode(packed(chart("two"))).decode()
+    body = json.dumps({"release": "1.0.0", "media_type": "helm", "blob": blob})
     async with listening(server) as url:
         gateway = await start({"up": SimpleNamespace(url=url)}, writes="pass")
         await gateway.get(f"{PUSH}/1.0.0/helm")

@@ -116,15 +116,20 @@ async def test_what_was_asked_before_something_was_forgotten_is_not_kept(names: 
     assert {} == await names.first_seen("up", [TITLE])
 
 
-async def test_forgetting_takes_a_repositorys_names_and_lists_and_the_pins_that_are_named(names: DiskNames) -> None:
+async def test_forgetting_takes_a_repositorys_names_and_lists_and_adds_what_was_pushed_to_what_was_seen(
+    names: DiskNames,
+) -> None:
     keys = ["release alice/nginx 1.0.0/helm", "package alice/nginx -", "packages - -", "package alice/redis -"]
     for key in keys:
         await put(names, key)
     await names.set_first_seen("up", {TITLE: FIRST, "alice/nginx@2.0.0/helm": FIRST}, names.generation())
-    await names.forget("up", "alice/nginx", [TITLE])
+    now, never = Digest.of(b"pushed"), "alice/nginx@3.0.0/helm"
+    await names.forget("up", "alice/nginx", {TITLE: now, never: now})
 
     assert [None, None, None, RECORD] == [await names.get("up", key) for key in keys]
-    assert {"alice/nginx@2.0.0/helm": FIRST} == await names.first_seen("up", [TITLE, "alice/nginx@2.0.0/helm"])
+    assert {TITLE: replace(FIRST, pushed=now), "alice/nginx@2.0.0/helm": FIRST} == await names.first_seen(
+        "up", [TITLE, "alice/nginx@2.0.0/helm", never]
+    )
 
 
 async def test_what_another_process_changes_is_seen_at_once(names: DiskNames, beside: DiskNames) -> None:

@@ -1,6 +1,6 @@
 """Where bytes and names are kept."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -177,9 +177,9 @@ class Names(Protocol):
         """Its owner says that there is none; ``as_of`` as for ``put``."""
         ...
 
-    async def forget(self, upstream: str, repository: str, titles: Iterable[str] = ()) -> None:
-        """Every name of the repository, the lists it may stand in, and these titles' first-seen digests: in every
-        process, at once."""
+    async def forget(self, upstream: str, repository: str, pushed: Mapping[str, Digest] | None = None) -> None:
+        """Every name of the repository, and the lists it may stand in, in every process at once. To a title that was
+        seen is added what was ``pushed`` for it."""
         ...
 
     def generation(self) -> int:
@@ -201,6 +201,11 @@ class FirstSeens(Protocol):
     async def set_first_seen(self, upstream: str, seen: Mapping[str, FirstSeen], as_of: int) -> None:
         """``as_of`` as for ``Names.put``."""
         ...
+
+
+Unpacks = Callable[[Callable[[], bytes]], Awaitable[Digest | None]]
+"""Calls it in a thread, as it may be large, and gives the digest of the tar inside the gzip file that it returns; None
+where it returns none."""
 
 
 class Brief(Protocol):

@@ -117,6 +117,10 @@ class Dialect(Speaks, Protocol):
         """The request that passes a write on."""
         ...
 
+    def archive(self, write: Write) -> bytes:
+        """The packed content that a write brings, empty for none. Blocking; never raises."""
+        ...
+
     def children(self, body: bytes) -> Sequence[Expected]:
         """What a document of this protocol names by digest, with the sizes that it states; nothing where it is none.
 

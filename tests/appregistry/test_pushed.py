@@ -1,0 +1,87 @@
+"""A push through the gateway gives a release the content that it brought, and none that its upstream chose."""
+
+import base64
+import json
+
+import pytest
+
+from tests.appregistry.archives import bomb, chart, packed, unpacked
+from tests.appregistry.conftest import Start
+from tests.appregistry.gateway import RunningGateway
+from tests.appregistry.registry import Answer
+from tests.appregistry.upstream import Upstream
+
+PACKAGE = "/cnr/api/v1/packages/alice/nginx"
+RELEASE = f"{PACKAGE}/1.0.0/helm"
+FIRST, NOW, OTHER = chart("1.0.0"), chart("1.0.0", "now"), chart("1.0.0", "other")
+MOVES = "apprproxy_moved_names_total"
+
+
+@pytest.fixture
+async def gateway(start: Start, upstream: Upstream) -> RunningGateway:
+    """One that has seen the first content of the release; its upstream says yes to whatever is written."""
+    upstream.registry.push("alice/nginx", "1.0.0", "helm", packed(FIRST))
+    gateway = await start({"up": upstream}, writes="pass")
+    await gateway.get(f"{RELEASE}/pull")
+    upstream.twist = lambda target: Answer(200, b"{}") if target in (f"{PACKAGE}?force=true", RELEASE) else None
+    return gateway
+
+
+async def push(gateway: RunningGateway, blob: bytes) -> None:
+    coded = base64.b64encode(blob).decode()
+    body = json.dumps({"release": "1.0.0", "media_type": "helm", "blob": coded}).encode()
+    assert 200 == (await gateway.get(f"{PACKAGE}?force=true", "POST", body=body)).status
+
+
+async def pulled(gateway: RunningGateway) -> bytes:
+    return unpacked((await gateway.get(f"{RELEASE}/pull")).body)
+
+
+async def test_what_was_pushed_is_taken_once_the_upstream_says_so(gateway: RunningGateway, upstream: Upstream) -> None:
+    await push(gateway, packed(NOW))
+    upstream.twist = lambda _: None
+    before = await pulled(gateway)
+    upstream.registry.push("alice/nginx", "1.0.0", "helm", packed(NOW))
+    gateway.clock.advance(120)
+
+    assert (FIRST, NOW) == (before, await pulled(gateway))
+    assert 0 == gateway.total(MOVES, upstream="up")
+
+
+async def test_what_was_taken_stands_in_its_turn(gateway: RunningGateway, upstream: Upstream) -> None:
+    await push(gateway, packed(NOW))
+    upstream.twist = lambda _: None
+    for content in (NOW, FIRST, OTHER):
+        upstream.registry.push("alice/nginx", "1.0.0", "helm", packed(content))
+        gateway.clock.advance(120)
+
+        assert NOW == await pulled(gateway)
+    assert 2 == gateway.total(MOVES, upstream="up")
+
+
+@pytest.mark.parametrize("blob", [b"", b"no gzip", packed(OTHER), packed(NOW)[:-9], bomb(20 << 20)])
+async def test_a_push_of_something_else_moves_nothing(gateway: RunningGateway, upstream: Upstream, blob: bytes) -> None:
+    await push(gateway, blob)
+    upstream.twist = lambda _: None
+    upstream.registry.push("alice/nginx", "1.0.0", "helm", packed(NOW))
+
+    assert FIRST == await pulled(gateway)
+    assert 1 == gateway.total(MOVES, upstream="up")
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b"[]", b'{"release":"1.0.0","media_type":"helm","blob":7}', b"\xff"])
+async def test_a_push_without_a_package_moves_nothing(gateway: RunningGateway, upstream: Upstream, body: bytes) -> None:
+    assert 200 == (await gateway.get(f"{PACKAGE}?force=true", "POST", body=body)).status
+    upstream.twist = lambda _: None
+    upstream.registry.push("alice/nginx", "1.0.0", "helm", packed(NOW))
+
+    assert FIRST == await pulled(gateway)
+
+
+async def test_a_deletion_that_anybody_may_ask_for_moves_nothing(gateway: RunningGateway, upstream: Upstream) -> None:
+    assert 200 == (await gateway.get(RELEASE, "DELETE")).status
+    upstream.twist = lambda _: None
+    upstream.registry.push("alice/nginx", "1.0.0", "helm", packed(NOW))
+
+    assert FIRST == await pulled(gateway)
+    assert 1 == gateway.total(MOVES, upstream="up")
