@@ -83,7 +83,10 @@ class Lists(Asking):
 
     def _next_page(self, path: str, link: str) -> str:
         """The query of the next page; a Link leads to another page of the same list or nowhere."""
-        parts = urlsplit(urljoin(path, link))
+        try:
+            parts = urlsplit(urljoin(path, link))
+        except ValueError:
+            raise Outage(self._upstream, "links to a next page that is no URL") from None
         if parts.path != path or not parts.query.isascii() or not parts.query.isprintable() or " " in parts.query:
             raise Outage(self._upstream, "links to a next page that is not of this list")
         return parts.query
@@ -95,7 +98,7 @@ class Lists(Asking):
             raise Outage(self._upstream, f"sent a list that is {error}", 200) from None
         if raw == b"null":
             return []  # some registries say so for none
-        if not isinstance(entries, list) or not all(isinstance(entry, str) for entry in entries):
+        if not isinstance(entries, list) or not all(isinstance(entry, str) and _is_text(entry) for entry in entries):
             raise Outage(self._upstream, f"sent a list without {field}", 200)
         return entries
 
@@ -135,3 +138,8 @@ class Lists(Asking):
             reply = yield self.request("GET", path, want)
         if reply.status != 200:
             raise self.fault(reply)
+
+
+def _is_text(entry: str) -> bool:
+    """Half of a surrogate pair, which JSON can spell, cannot be written again (RFC 8259, section 8.2)."""
+    return entry.isascii() or not any("\ud800" <= character <= "\udfff" for character in entry)

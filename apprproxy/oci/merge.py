@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 
-import orjson
+from apprproxy.core.documents import fields
 
 Admits = Callable[[str, str], bool]
 """Does what this member lists under a name count?"""
@@ -16,5 +16,6 @@ def merged_catalogs(catalogs: Iterable[tuple[str, bytes]], admits: Admits) -> tu
 
 
 def _repositories(document: bytes) -> list[str]:
-    answer = orjson.loads(document)
-    return (answer.get("repositories") or []) if isinstance(answer, dict) else []
+    """Of a document that has been checked, read as it was checked."""
+    repositories, _ = fields(document).get("repositories", ((), b""))
+    return repositories or []

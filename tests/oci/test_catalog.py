@@ -162,7 +162,8 @@ async def test_a_catalog_that_cannot_be_had_is_told_as_what_it_is(
 
 
 @pytest.mark.parametrize(
-    "link", ["/v2/library/app/tags/list?n=1", "/latest/meta-data", "?a b", "//x/y", "\\", "../x?n=1"]
+    "link",
+    ["/v2/library/app/tags/list?n=1", "/latest/meta-data", "?a b", "//x/y", "\\", "../x?n=1", "http://[", "//℀/"],
 )
 async def test_a_link_elsewhere_is_not_followed(registry: Registry, gateways: Gateways, link: str) -> None:
     registry.on["catalog"] = lies.says(200, b'{"repositories": ["a"]}', Link=f'<{link}>; rel="next"')
@@ -327,3 +328,15 @@ async def test_a_catalog_of_nowhere_is_unknown(registry: Registry, gateways: Gat
 
         assert (404, "NAME_UNKNOWN") == (refused.status, refused.code)
     assert 0 == registry.count()
+
+
+@pytest.mark.parametrize("name", ['"\\ud800"', '"a\\udfff"', '"\\ude00\\ud83d"'])
+async def test_names_with_half_a_character_are_the_upstreams_fault(
+    registry: Registry, gateways: Gateways, name: str
+) -> None:
+    body = f'{{"repositories": ["a", {name}], "tags": [{name}]}}'.encode()
+    registry.on["catalog"] = registry.on["tags"] = lies.says(200, body)
+    gateway = await gateways.start({"hub": registry})
+    catalog, tags = await gateway.get(CATALOG), await gateway.get("/v2/hub/library/app/tags/list?n=1")
+
+    assert [(502, "UNAVAILABLE")] * 2 == [(failed.status, failed.code) for failed in (catalog, tags)]
