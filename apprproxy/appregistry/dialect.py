@@ -14,7 +14,7 @@ from apprproxy.appregistry.paths import Blob, Channels, Package, Packages, Path,
 from apprproxy.appregistry.resolve import NotARange, resolve
 from apprproxy.appregistry.shapes import NotTheShape, PackageManifest
 from apprproxy.core.digest import Digest
-from apprproxy.core.errors import Lied, NotThere, Outage, UpstreamFault
+from apprproxy.core.errors import Lied, Malformed, NotThere, Outage, UpstreamFault
 from apprproxy.core.model import MAX_PACKED, BlobWant, Descriptor, Expected, Found, Kind, NameWant, Write
 from apprproxy.core.ports import Lane, Plan, Reply, Request
 
@@ -166,7 +166,10 @@ class AppRegistryDialect:
         formats = sorted(manifest.format for manifest in manifests if manifest.release == release)
         if len(formats) != 1:
             raise self._no(400, "invalid-usage", f"media-type non specified: [{','.join(formats)}]", {})
-        return Release(path.place, path.package, release, paths.format_name(formats[0]))
+        try:
+            return Release(path.place, path.package, release, paths.format_name(formats[0]))
+        except Malformed:
+            raise Outage(self._upstream, f"has a format that cannot be asked for: {formats[0][:80]!r}", 200) from None
 
     def _no(self, status: int, code: str, message: str, details: dict[str, str]) -> NotThere:
         """As the genuine server would say it, had it known the question."""
