@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, FailFast, Field, TypeAdapter, ValidationError
 
 from apprproxy.core.digest import Digest
 from apprproxy.core.documents import NotADocument, elements, listed, parsed
@@ -54,7 +54,7 @@ class PackageManifest(_Shape):
 
 class ListedPackage(_Shape):
     name: Text
-    releases: list[Text] = []
+    releases: Annotated[list[Text], FailFast()] = []
 
 
 class Channel(_Shape):
@@ -67,10 +67,10 @@ class NotTheShape(ValueError):
 
 
 _MANIFEST = TypeAdapter(PackageManifest)
-_MANIFESTS = TypeAdapter(list[PackageManifest])
-_PACKAGES = TypeAdapter(list[ListedPackage])
+_MANIFESTS = TypeAdapter(Annotated[list[PackageManifest], FailFast()])
+_PACKAGES = TypeAdapter(Annotated[list[ListedPackage], FailFast()])
 _CHANNEL = TypeAdapter(Channel)
-_CHANNELS = TypeAdapter(list[Channel])
+_CHANNELS = TypeAdapter(Annotated[list[Channel], FailFast()])
 _OBJECT = TypeAdapter(dict[str, Any])
 
 
