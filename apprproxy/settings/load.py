@@ -72,6 +72,8 @@ def _read(path: Path) -> dict[str, Any]:
         raise BadConfiguration(f"{path}: {_sentence(error)}") from None
     except ValueError as error:  # a date that is none, an integer of ten thousand digits
         raise BadConfiguration(f"{path}: {error}") from None
+    except (LookupError, AttributeError):  # the library's, of a tag such as !!bool before what is none
+        raise BadConfiguration(f"{path}: a value is not of the kind that its tag says") from None
     if content is None:
         return {}
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):

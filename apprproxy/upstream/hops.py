@@ -8,7 +8,7 @@ from yarl import URL
 from apprproxy.core.errors import Forbidden
 from apprproxy.core.ports import Lane, Request
 from apprproxy.upstream.answer import HttpAnswer
-from apprproxy.upstream.guard import MAX_REDIRECTS, Guard, Refused, redact
+from apprproxy.upstream.guard import MAX_REDIRECTS, Guard, Refused, foreign_url, redact
 from apprproxy.upstream.sessions import Sessions
 
 WRITE = 600.0
@@ -58,7 +58,7 @@ class Hops:
         if not location.isascii():
             raise Forbidden(self._name, "redirects to what is not a URL")
         try:
-            target = url.join(URL(location, encoded=True)).with_fragment(None)
+            target = url.join(foreign_url(location)).with_fragment(None)
             trusted = self._guard.redirect(url, target)
         except Refused as refusal:
             raise Forbidden(self._name, str(refusal)) from None
