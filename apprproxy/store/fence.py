@@ -14,7 +14,7 @@ from diskcache.core import MODE_RAW, UNKNOWN
 from apprproxy.core.errors import StoreFailed
 
 MAX_RECORD = 4096
-_ADVICE = (
+ADVICE = (
     "stands in the names database, which only somebody else can have put there; see who may write to the cache"
     " directory, and remove its folder `names` to begin anew"
 )
@@ -32,7 +32,7 @@ class PlainDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache ships no typ
 
     def get(self, key: Any, raw: bool) -> Any:
         if not raw or type(key) is not str:
-            raise Tampered(f"a pickled key {_ADVICE}")
+            raise Tampered(f"a pickled key {ADVICE}")
         return super().get(key, raw)
 
     def store(self, value: Any, read: bool, key: Any = UNKNOWN) -> Any:
@@ -42,7 +42,7 @@ class PlainDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache ships no typ
 
     def fetch(self, mode: int, filename: str | None, value: Any, read: bool) -> Any:
         if mode != MODE_RAW or filename is not None or read or type(value) is not bytes:
-            raise Tampered(f"a row that is not plain bytes {_ADVICE}")
+            raise Tampered(f"a row that is not plain bytes {ADVICE}")
         return super().fetch(mode, filename, value, read)
 
 

@@ -10,14 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
-import orjson
 from cachetools import LRUCache
 
-from apprproxy.core.digest import Digest
 from apprproxy.core.errors import StoreFailed
-from apprproxy.core.model import Descriptor, FirstSeen, Record
+from apprproxy.core.model import FirstSeen, Record
 from apprproxy.store.fence import Tampered, open_records
 from apprproxy.store.generation import Generation
+from apprproxy.store.record import read_first, read_record, write_first, write_record
 
 REMEMBERED = 20_000
 """Records in memory, of about half a kilobyte each."""
@@ -42,10 +41,10 @@ class DiskNames:
 
     async def get(self, upstream: str, key: str) -> Record | None:
         raw = await self._read(f"name {upstream} {key}")
-        return _record(raw) if raw is not None else None
+        return read_record(raw) if raw is not None else None
 
     async def put(self, upstream: str, key: str, record: Record, as_of: int) -> None:
-        await self._write({f"name {upstream} {key}": _dump(record)}, as_of)
+        await self._write({f"name {upstream} {key}": write_record(record)}, as_of)
 
     async def drop(self, upstream: str, key: str, as_of: int) -> None:
         name = f"name {upstream} {key}"
@@ -75,11 +74,11 @@ class DiskNames:
 
     def all_names(self) -> Iterator[tuple[str, str, Record]]:
         """Every ``(upstream, key, record)``, in the order they came; to be read by one thread."""
-        return ((upstream, key, _record(raw)) for upstream, key, raw in self._all("name"))
+        return ((upstream, key, read_record(raw)) for upstream, key, raw in self._all("name"))
 
     def known(self, upstream: str, key: str) -> Record | None:
         raw = self._records.get(f"name {upstream} {key}")
-        return _record(raw) if raw is not None else None
+        return read_record(raw) if raw is not None else None
 
     def discard(self, names: Iterable[tuple[str, str]]) -> None:
         """These ``(upstream, key)``, in every process at once. What was first seen, and who owns what, stands."""
@@ -96,19 +95,19 @@ class DiskNames:
 
     def _first_seen(self, upstream: str, titles: tuple[str, ...]) -> dict[str, FirstSeen]:
         found = ((title, self._records.get(f"first {upstream} {title}")) for title in titles)
-        return {title: _first(raw) for title, raw in found if raw is not None}
+        return {title: read_first(raw) for title, raw in found if raw is not None}
 
     async def set_first_seen(self, upstream: str, seen: Mapping[str, FirstSeen], as_of: int) -> None:
-        records = {f"first {upstream} {title}": _dump_first(first) for title, first in seen.items()}
+        records = {f"first {upstream} {title}": write_first(first) for title, first in seen.items()}
         await self._run(self._set_all, records, as_of)
 
     def all_first_seen(self) -> Iterator[tuple[str, str, FirstSeen]]:
         """Every ``(upstream, title, first seen)``, in the order they came. Blocking."""
-        return ((upstream, title, _first(raw)) for upstream, title, raw in self._all("first"))
+        return ((upstream, title, read_first(raw)) for upstream, title, raw in self._all("first"))
 
     def accept(self, upstream: str, repository: str, title: str, first: FirstSeen) -> None:
         """Take a new first-seen digest, and ask anew for the names that may show the old one. Blocking."""
-        self._forget(upstream, repository, {f"first {upstream} {title}": _dump_first(first)})
+        self._forget(upstream, repository, {f"first {upstream} {title}": write_first(first)})
         self._memory.clear()
 
     def _forget(self, upstream: str, repository: str, firsts: Mapping[str, bytes | None]) -> None:
@@ -179,34 +178,3 @@ class DiskNames:
         self._threads.shutdown()
         self._records.close()
         self._generation.close()
-
-
-def _dump(record: Record) -> bytes:
-    target = record.target
-    return orjson.dumps(
-        {
-            "digest": str(target.digest),
-            "size": target.size,
-            "type": target.media_type,
-            "origin": record.origin,
-            "checked": record.checked,
-            "since": record.since,
-        }
-    )
-
-
-def _record(raw: bytes) -> Record:
-    fields = orjson.loads(raw)
-    target = Descriptor(Digest.parse(fields["digest"]), fields["size"], fields["type"])
-    return Record(target, fields["origin"], fields["checked"], fields["since"])
-
-
-def _dump_first(first: FirstSeen) -> bytes:
-    moved_to = str(first.moved_to) if first.moved_to else None
-    return orjson.dumps({"digest": str(first.digest), "at": first.at, "moved_to": moved_to})
-
-
-def _first(raw: bytes) -> FirstSeen:
-    fields = orjson.loads(raw)
-    moved_to = Digest.parse(fields["moved_to"]) if fields["moved_to"] else None
-    return FirstSeen(Digest.parse(fields["digest"]), fields["at"], moved_to)

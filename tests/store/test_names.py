@@ -20,6 +20,7 @@ from apprproxy.core.errors import StoreFailed
 from apprproxy.core.model import Descriptor, FirstSeen, Record
 from apprproxy.store.fence import MAX_RECORD, Tampered, open_records
 from apprproxy.store.names import DiskNames
+from apprproxy.store.record import write_record
 
 ROOT = Path(__file__).parents[2]
 RECORD = Record(Descriptor(Digest.of(b"a document"), 10, "application/json"), "up", checked=1000.5, since=900.25)
@@ -290,3 +291,29 @@ async def test_a_planted_key_is_refused_and_never_executed(directory: Path, tmp_
     again.close()
 
     assert not (tmp_path / "executed").exists()
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b'{"digest": "sha256:abc", "size": 1, "type": "", "origin": "up", "checked": 1, "since": 1}',
+        write_record(RECORD).replace(b'"size":10', b'"size":"10"'),
+        write_record(RECORD).replace(b"1000.5", b"null"),
+        write_record(RECORD).replace(b"1000.5", b"1e300"),
+        write_record(RECORD).replace(b'"up"', b"[]"),
+    ],
+)
+async def test_a_record_that_is_none_is_told_and_not_taken_for_one(
+    names: DiskNames, directory: Path, raw: bytes
+) -> None:
+    with open_records(directory) as records:
+        records["name up tag a b"] = records[f"first up {TITLE}"] = raw
+    with pytest.raises(Tampered, match="a record that is none"):
+        await names.get("up", "tag a b")
+    with pytest.raises(Tampered, match="a record that is none"):
+        list(names.all_names())
+    with pytest.raises(Tampered, match="a record that is none"):
+        await names.first_seen("up", [TITLE])
