@@ -167,6 +167,8 @@ BAD = {
     "a half encoded dot segment": "/cnr/api/v1/packages/.%2E/nginx",
     "a single dot": "/cnr/api/v1/packages/alice/%2e/1.0.0",
     "a dot segment in a release that blanks hide": "/cnr/api/v1/packages/alice/nginx/%20../helm",
+    "channels that blanks hide": "/cnr/api/v1/packages/alice/nginx/%20channels/stable",
+    "blobs that blanks hide": "/cnr/api/v1/packages/alice/nginx/%20blobs/sha256/pull",
     "a single dot in a release that blanks hide": "/cnr/api/v1/packages/alice/nginx/.%20",
     "an encoded slash": "/cnr/api/v1/packages/alice%2fnginx",
     "an encoded slash in a release": "/cnr/api/v1/packages/alice/nginx/1.0.0%2Fhelm",
