@@ -117,7 +117,7 @@ def _merged(content: dict[str, Any], environment: Mapping[str, str]) -> dict[str
     try:
         for source in reversed(Sources.settings_customise_sources(Sources)):
             collected = _laid_over(collected, source())
-    except SettingsError:
+    except (SettingsError, RecursionError):
         raise BadConfiguration(_not_json(Sources, environment)) from None
     return collected
 
@@ -162,6 +162,6 @@ def _not_json(source: type[BaseSettings], environment: Mapping[str, str]) -> str
     for variable, value in environment.items():
         try:
             _Environment(source, {variable: value})()
-        except SettingsError:
+        except (SettingsError, RecursionError):
             lines.append(f'{variable}: a list or a section is written as JSON, such as ["quay.io"]')
     return "\n".join(lines)
