@@ -308,6 +308,7 @@ def test_a_password_that_looks_like_a_number_must_be_quoted() -> None:
         (b"cache:\n  memory: 1B\n  memory: 2B\n", "line 3: memory is given twice"),
         (b"offline: !!python/object/apply:os.getcwd []\n", "line 1: not YAML"),
         (b"offline: 2001-99-99\n", "month must be in"),
+        (b"offline: !!map [1]\n", "line 1: not YAML: expected a mapping node"),
         (b"offline: !!bool perhaps\n", "not of the kind that its tag says"),
         (b"offline: !!int ''\n", "not of the kind that its tag says"),
         (b"offline: !!float ''\n", "not of the kind that its tag says"),
