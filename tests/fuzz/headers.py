@@ -5,7 +5,7 @@ from contextlib import suppress
 
 from yarl import URL
 
-from apprproxy.core.errors import Malformed
+from apprproxy.core.errors import Forbidden, Malformed
 from apprproxy.core.host import Host, MalformedHost
 from apprproxy.core.model import decimal_size
 from apprproxy.face.headers import again, matches
@@ -18,7 +18,7 @@ from apprproxy.upstream.auth import MAX_LIFE, Account, NotAToken, Obtain, Try, c
 from apprproxy.upstream.challenge import Challenge, read_challenges
 from apprproxy.upstream.guard import Guard, MirrorGuard, Refused, foreign_url, inner, redact
 from apprproxy.upstream.http import told_wait
-from tests.fuzz.laws import text
+from tests.fuzz.laws import may_be_told, text
 
 SIZES = (0, 1, 100, 2**62)
 _TAG = '"sha256:0"'
@@ -115,21 +115,34 @@ def _danced(challenges: list[Challenge], account: Account | None) -> None:
 
 def _urls(field: str) -> None:
     for guard in _GUARDS:
-        with suppress(Refused):
+        try:
             realm = guard.realm(field)
-            assert realm.scheme in ("http", "https")
-            assert realm.user is None
-            assert guard.base.scheme == "http" or realm.scheme == "https"
-            redact(realm)
-    with suppress(ValueError):  # what is no URL is forbidden where it is joined
-        target = _BASE.join(foreign_url(field)).with_fragment(None)
-        _redirected(_GUARDS[0], target)
+        except Refused as refusal:
+            may_be_told(Forbidden("hub", str(refusal)))
+            continue
+        assert realm.scheme in ("http", "https")
+        assert realm.user is None
+        assert guard.base.scheme == "http" or realm.scheme == "https"
+        redact(realm)
+    if field.isascii():  # as it is looked at before it is joined
+        _location(field)
+
+
+def _location(field: str) -> None:
+    for guard in _GUARDS:
+        try:
+            target = guard.base.join(foreign_url(field)).with_fragment(None)
+            _redirected(guard, target)
+        except Refused as refusal:
+            may_be_told(Forbidden("hub", str(refusal)))
+        except ValueError:  # no URL, which is forbidden as well
+            continue
 
 
 def _redirected(guard: Guard, target: URL) -> None:
     trusted = guard.redirect(guard.base, target)
-    assert target.scheme == "https"
-    assert target.host in ("hub.example", "cdn.example") or not trusted
+    assert target.scheme == "https" or guard.base.scheme == "http"
+    assert target.host in (guard.base.host, "cdn.example") or not trusted
     assert not inner(target.host or "") or not _is_address(target.host or "")
     redact(target)
 

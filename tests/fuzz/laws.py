@@ -9,6 +9,7 @@ from apprproxy.core.errors import Exhausted, Failure, UpstreamFault
 from apprproxy.core.model import Kind, NameWant, Place, want_of
 from apprproxy.face.status import status_of
 from apprproxy.oci.errors import error_body as oci_error
+from apprproxy.ops.logs import plain
 
 COMMAND = re.compile(r"[A-Za-z0-9 ._:/@+~-]+")
 """What may stand in a line that somebody copies into a shell."""
@@ -25,6 +26,11 @@ def may_be_told(failure: Failure) -> None:
     assert 400 <= status_of(told) <= 599, status_of(told)
     for body in (oci_error(told, Kind.TAG), package_error(told)):
         assert isinstance(orjson.loads(body), dict)
+
+
+def may_be_shown(failure: Failure) -> None:
+    """On a terminal; what operators write may be no text."""
+    assert plain(str(failure)).encode()
 
 
 def is_remembered(want: NameWant) -> None:

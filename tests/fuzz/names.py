@@ -15,7 +15,7 @@ from apprproxy.search.corpus import Corpus
 from apprproxy.search.query import query
 from apprproxy.settings.units import parse_duration, parse_size, write_duration, write_size
 from apprproxy.upkeep.title import expected_of, parse
-from tests.fuzz.laws import is_remembered, may_be_told, text
+from tests.fuzz.laws import is_remembered, may_be_shown, text
 
 _NAME = re.compile("[!-~]+")
 _LINES = 20
@@ -39,7 +39,7 @@ def _title(line: str) -> None:
     try:
         title = parse(line)
     except Malformed as failure:
-        may_be_told(failure)
+        may_be_shown(failure)
         return
     assert title == parse(title.text)
     assert f"{title.upstream}/{title.repository}" == title.text[: len(title.upstream) + 1 + len(title.repository)]
