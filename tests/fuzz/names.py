@@ -29,7 +29,7 @@ def lines(data: bytes) -> None:
         _title(line)
         _digest(line)
         _quantity(line)
-    _release(first, others)
+    _release(first, sorted(set(others)))
     _pattern(first, others)
     _searched(first, others)
     _shown(text(data))
