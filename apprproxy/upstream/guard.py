@@ -160,7 +160,10 @@ class InnerAddress(OSError):
 
 
 def foreign_url(text: str) -> URL:
-    """As it is written; raises ValueError, also where the library stumbles (``//[]@``)."""
+    """As it is written; raises ValueError for what is not ASCII (RFC 3986, section 2), of which nobody could be told,
+    and where the library stumbles (``//[]@``)."""
+    if not text.isascii():
+        raise ValueError("not a URL")
     try:
         return URL(text, encoded=True)
     except IndexError:

@@ -55,8 +55,6 @@ class Hops:
         return URL(f"{base.origin()}{base.raw_path.rstrip('/')}{request.path}{query}", encoded=True)
 
     def _next(self, url: URL, location: str, lane: Lane) -> tuple[URL, aiohttp.ClientSession]:
-        if not location.isascii():
-            raise Forbidden(self._name, "redirects to what is not a URL")
         try:
             target = url.join(foreign_url(location)).with_fragment(None)
             trusted = self._guard.redirect(url, target)

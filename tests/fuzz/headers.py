@@ -124,8 +124,7 @@ def _urls(field: str) -> None:
         assert realm.user is None
         assert guard.base.scheme == "http" or realm.scheme == "https"
         redact(realm)
-    if field.isascii():  # as it is looked at before it is joined
-        _location(field)
+    _location(field)
 
 
 def _location(field: str) -> None:

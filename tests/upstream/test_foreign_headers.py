@@ -30,6 +30,8 @@ BODY = b'{"tags": ["a"]}'
         b'401 X\r\nWWW-Authenticate: Bearer realm="http://127.0.0.1:1/\xff\xfe",service="\xff"',
         b"401 X\r\nWWW-Authenticate: \xff\xfe",
         b'401 X\r\nWWW-Authenticate: Bearer realm="https://[]@"',
+        b'401 X\r\nWWW-Authenticate: Bearer realm="https://[::\xff]/"',
+        b"307 X\r\nLocation: https://[::\xff]/",
         b"200 OK\r\nDocker-Content-Digest: \xff\xfe",
         b"200 OK\r\nLink: <\xff\xfe>; rel=next",
         b"200 OK\r\nContent-Encoding: \xff\xfe",
