@@ -42,6 +42,18 @@ unit: $(VENV)/dev.stamp peers
 explore: $(VENV)/dev.stamp ## Look for counterexamples to the laws that the tests try, with new examples and more of them
 	@HYPOTHESIS_PROFILE=exploring $(BIN)/pytest -q -m "not peers" $$(grep -rlE '^@(given|law)' tests --include='test_*.py')
 
+FUZZ_SECONDS ?= 600
+.PHONY: fuzz
+fuzz: .venv-fuzz/fuzz.stamp ## Look for inputs that break a parser's law, FUZZ_SECONDS (600) for each target, two at a time
+	@.venv-fuzz/bin/python -m tests.fuzz.run --seconds $(FUZZ_SECONDS)
+
+.venv-fuzz/fuzz.stamp: requirements.txt pyproject.toml
+	@echo "installing what fuzzing needs in .venv-fuzz" >&2
+	@$(PYTHON) -m venv .venv-fuzz
+	@.venv-fuzz/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	@.venv-fuzz/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[fuzz]'
+	@touch $@
+
 .PHONY: peers
 peers: ## Install the genuine servers and clients that the tests use (once; kept outside this folder)
 	@PYTHON=$(PYTHON) tests/peers/install.sh
@@ -79,4 +91,4 @@ lock: $(VENV)/dev.stamp ## Pin the newest allowed versions, with hashes and with
 
 .PHONY: clean
 clean: ## Remove the virtual environment and what tools left; the cache and the genuine peers stay
-	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis dist
+	@rm -rf $(VENV) .venv-fuzz .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis dist

@@ -16,7 +16,7 @@ from apprproxy.appregistry.resolve import NotARange, may_mean, resolve
 from apprproxy.appregistry.shapes import NotTheShape, PackageManifest
 from apprproxy.core.digest import Digest
 from apprproxy.core.documents import NotADocument, parsed
-from apprproxy.core.errors import Lied, NotThere, Outage, UpstreamFault
+from apprproxy.core.errors import Lied, Malformed, NotThere, Outage, UpstreamFault
 from apprproxy.core.kind import Kind
 from apprproxy.core.model import BlobWant, Descriptor, Expected, Found, NameWant, Write
 from apprproxy.core.ports.upstream import Lane, Plan, Reply, Request
@@ -197,7 +197,10 @@ class AppRegistryDialect:
         formats = sorted(manifest.format for manifest in manifests if manifest.release == release)
         if len(formats) != 1:
             raise self._no(400, "invalid-usage", f"media-type non specified: [{','.join(formats)}]", {})
-        return Release(path.place, path.package, release, paths.format_name(formats[0]))
+        try:
+            return Release(path.place, path.package, release, paths.format_name(formats[0]))
+        except Malformed:
+            raise Outage(self._upstream, f"has a format that cannot be asked for: {formats[0][:80]!r}", 200) from None
 
     def _no(self, status: int, code: str, message: str, details: dict[str, str]) -> NotThere:
         """As the genuine server would say it, had it known the question."""

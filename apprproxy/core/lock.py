@@ -6,6 +6,7 @@ with the digest of its manifest, or a format of a package's release with the dig
 
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -98,8 +99,7 @@ def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
     """Of a name that stands there twice, a reader and the gateway might believe different lines."""
     seen = dict(pairs)
     if len(seen) != len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
+        ((twice, _),) = Counter(key for key, _ in pairs).most_common(1)
         raise BadLock(f"{twice[:300]!r} is given twice")
     return seen
 

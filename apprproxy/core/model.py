@@ -29,8 +29,9 @@ _MAX_DIGITS = 18
 
 
 def decimal_size(text: str) -> int | None:
-    """A size as header fields write it; None for what is none, or has more digits than fit into a record."""
-    return int(text) if text.isdecimal() and len(text) <= _MAX_DIGITS else None
+    """A size as header fields write it; None for what is none, or has more digits than fit into a record. The digits of
+    other scripts are none (RFC 9110, section 8.6)."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= _MAX_DIGITS else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from apprproxy.gateway.delivery import Span
 
-_ONE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.IGNORECASE)
+_ONE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})", re.IGNORECASE)
 _MAX_FIELD = 100
 
 

@@ -36,6 +36,8 @@ def origin_form(raw: str) -> str:
 
 def parse_target(raw: str) -> Target:
     """Read ``/path?query`` or the absolute form (RFC 9112, section 3.2); raises Malformed."""
+    if not raw.isascii():
+        raise Malformed("the request target has bytes that are not ASCII")
     raw = origin_form(raw)
     if not raw.startswith("/"):
         raise Malformed("the request target is neither a path nor a URL")

@@ -126,12 +126,12 @@ class Fetch:
                 case 200:
                     yield Rest(incoming, 0, length)
                 case 206 if start:
-                    first, total = _content_range(incoming)
+                    first, total = content_range(incoming.headers.get("content-range", ""))
                     if first != start:
                         raise Lied(name, f"sent bytes from {first} where those from {start} were asked for")
                     yield Rest(incoming, start, total)
                 case 416 if start:
-                    if (total := _content_range(incoming)[1]) != start:
+                    if (total := content_range(incoming.headers.get("content-range", ""))[1]) != start:
                         raise HasLess(name, start, total)
                     yield Rest(incoming, start, start)
                 case _:
@@ -174,9 +174,9 @@ class Fetch:
         )
 
 
-def _content_range(incoming: Incoming) -> tuple[int | None, int | None]:
+def content_range(field: str) -> tuple[int | None, int | None]:
     """First byte and size of the whole (RFC 9110, section 14.4)."""
-    unit, _, field = incoming.headers.get("content-range", "").partition(" ")
-    span, _, total = field.partition("/")
+    unit, _, rest = field.partition(" ")
+    span, _, total = rest.partition("/")
     first = decimal_size(span.partition("-")[0]) if unit == "bytes" else None
     return first, decimal_size(total)

@@ -86,7 +86,10 @@ class Lists(Asking):
 
     def _next_page(self, path: str, link: str) -> str:
         """The query of the next page; a Link leads to another page of the same list or nowhere."""
-        parts = urlsplit(urljoin(path, link))
+        try:
+            parts = urlsplit(urljoin(path, link))
+        except ValueError:
+            raise Outage(self._upstream, "links to a next page that is no URL") from None
         if parts.path != path or not parts.query.isascii() or not parts.query.isprintable() or " " in parts.query:
             raise Outage(self._upstream, "links to a next page that is not of this list")
         return parts.query

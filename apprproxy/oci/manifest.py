@@ -71,9 +71,9 @@ def _described(listed: list[object]) -> Iterator[Expected]:
     for one in listed:
         if not isinstance(one, dict):
             continue
-        size = one.get("size")
+        size, said = one.get("size"), one.get("digest") or one.get("blobSum")
         try:
-            digest = Digest.parse(str(one.get("digest") or one.get("blobSum")))
+            digest = Digest.parse(said if isinstance(said, str) else "")
         except MalformedDigest:
             continue
         yield Expected(digest, size=size if type(size) is int and 0 <= size < 2**62 else None)

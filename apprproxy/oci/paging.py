@@ -3,6 +3,7 @@
 A page is told by the last name on it and not by a number, so that nothing is lost or repeated when names come and go.
 """
 
+import re
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from apprproxy.face.target import Target
 MOST = 1000
 """Names on a page, however many are asked for ("The response to such a request MAY return fewer than <int> results"): a
 page is made for whoever asks."""
+_COUNT = re.compile("[0-9]{1,9}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,7 @@ def asked_page(target: Target) -> Page | None:
     count, last = target.get("n"), target.get("last")
     if count is None and last is None:
         return None
-    if count is not None and (not count.isdecimal() or len(count) > 9):
+    if count is not None and not _COUNT.fullmatch(count):
         raise Malformed("n is not a number", "PAGINATION_NUMBER_INVALID")
     return Page(min(int(count), MOST) if count is not None else MOST, last)
 

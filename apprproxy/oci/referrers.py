@@ -13,6 +13,11 @@ EMPTY = orjson.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": []})
 """What a registry answers for a subject that nobody refers to."""
 
 
+MOST = 100_000
+"""Descriptors of one answer. In 8 MiB there is room for fewer that are real, and for millions that are empty, which
+would take a hundred times as much memory."""
+
+
 class NotAnIndex(ValueError):
     pass
 
@@ -37,6 +42,7 @@ def count(document: bytes) -> int:
 def joined(pages: Sequence[bytes]) -> bytes:
     """One index of all pages; a single page as it is. Raises NotAnIndex for what is no index with descriptors."""
     every = [raw for page in pages for _, raw in _descriptors(page)]
+    _few_enough(len(every))
     return pages[0] if len(pages) == 1 else _with(pages[0], every)
 
 
@@ -49,9 +55,14 @@ def _descriptors(document: bytes) -> list[tuple[dict[str, object], bytes]]:
     """Each as it came; raises NotAnIndex."""
     try:
         value, raw = documents.fields(document).get("manifests", (None, b""))
-        found = list(documents.elements(raw)) if isinstance(value, list) else None
+        if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
+            raise NotAnIndex("the answer is not an image index")
+        _few_enough(len(value))
+        return list(documents.elements(raw))
     except NotADocument as error:
         raise NotAnIndex(f"the answer is {error}") from None
-    if found is None or not all(isinstance(one, dict) for one, _ in found):
-        raise NotAnIndex("the answer is not an image index")
-    return found
+
+
+def _few_enough(descriptors: int) -> None:
+    if descriptors > MOST:
+        raise NotAnIndex(f"the answer has more than {MOST} descriptors")

@@ -12,13 +12,13 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 MAX_TEXT = 2000
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _TRUSTED = {"exception", "stack"}
 """Tracebacks are ours, and are unreadable on one line."""
 
 
 def plain(text: str) -> str:
-    """Without control characters and bidirectional overrides, and of a bounded length."""
+    """Without control characters, bidirectional ones and what no terminal can be sent, and of a bounded length."""
     return _CONTROL.sub("�", text[:MAX_TEXT])
 
 

@@ -1,5 +1,6 @@
 """What is known of one upstream's list, and the same as it is written to a file. Pure."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -11,6 +12,7 @@ from apprproxy.core.listing import Facts, Listed
 from apprproxy.search.corpus import Corpus
 
 FORMAT = 1
+_NAME = re.compile("[!-~]+")
 
 
 class State(StrEnum):
@@ -55,15 +57,34 @@ def load(raw: bytes, stamp: str) -> tuple[list[Listed], dict[str, Facts], str, f
         document: dict[str, Any] = orjson.loads(raw)
         if (document["format"], document["stamp"]) != (FORMAT, stamp):
             raise BadListing("it is of another version, or of another upstream of that name")
-        things = [
-            Listed(name, latest, versions, tuple(formats), _optional(channels))
-            for name, latest, versions, formats, channels in document["things"]
-        ]
-        facts = {name: Facts(one[0], one[1], _optional(one[2])) for name, one in document["facts"].items()}
+        things = [_listed(*one) for one in document["things"]]
+        facts = {name: _facts(*one) for name, one in document["facts"].items()}
         return things, facts, str(document["document"]), float(document["checked"])
     except (orjson.JSONDecodeError, LookupError, TypeError, ValueError, AttributeError) as error:
         raise BadListing(str(error)) from None
 
 
-def _optional(found: list[str] | None) -> tuple[str, ...] | None:
-    return None if found is None else tuple(found)
+def _listed(name: Any, latest: Any, versions: Any, formats: Any, channels: Any) -> Listed:
+    """Raises BadListing: a name with a line break in it would move all that follow it."""
+    if not (isinstance(name, str) and _NAME.fullmatch(name) and isinstance(latest, str)):
+        raise BadListing("it has names that are none")
+    return Listed(name, latest, _count(versions), _texts(formats), None if channels is None else _texts(channels))
+
+
+def _facts(latest: Any, versions: Any, channels: Any) -> Facts:
+    """Raises BadListing."""
+    if not (latest is None or isinstance(latest, str)):
+        raise BadListing("it has facts that are none")
+    return Facts(latest, _count(versions), None if channels is None else _texts(channels))
+
+
+def _count(found: Any) -> int | None:
+    if not (found is None or type(found) is int):
+        raise BadListing("it has a number that is none")
+    return found
+
+
+def _texts(found: Any) -> tuple[str, ...]:
+    if not (isinstance(found, list) and all(isinstance(one, str) for one in found)):
+        raise BadListing("it has a list that is none")
+    return tuple(found)

@@ -25,7 +25,7 @@ def split_address(text: str) -> tuple[str, int]:
         host = host[1:-1]
     elif ":" in host:
         return "", -1
-    return host, int(port) if port.isdecimal() and len(port) < 6 else -1
+    return host, int(port) if port.isascii() and port.isdecimal() and len(port) < 6 else -1
 
 
 def is_loopback(address: str) -> bool:
@@ -47,7 +47,7 @@ Addresses = Annotated[
 def _url(text: str) -> str:
     try:
         url = URL(text)
-    except ValueError:
+    except (ValueError, IndexError):  # the library's, of //[]@
         url = URL()
     if url.scheme not in ("http", "https") or not url.host:
         raise ValueError("not an http or https URL")

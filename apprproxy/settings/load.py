@@ -37,7 +37,7 @@ class _Loader(yaml.CSafeLoader):
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
-        for key_node, _ in node.value:
+        for key_node, _ in node.value if node.id == "mapping" else ():  # a tag may say so of a list
             key = self.construct_object(key_node, deep=True)
             if isinstance(key, str) and key in seen:
                 raise yaml.YAMLError(f"line {key_node.start_mark.line + 1}: {key} is given twice")
@@ -76,6 +76,8 @@ def _read(path: Path) -> dict[str, Any]:
         raise BadConfiguration(f"{path}: {_sentence(error)}") from None
     except ValueError as error:  # a date that is none, an integer of ten thousand digits
         raise BadConfiguration(f"{path}: {error}") from None
+    except (LookupError, AttributeError):  # the library's, of a tag such as !!bool before what is none
+        raise BadConfiguration(f"{path}: a value is not of the kind that its tag says") from None
     if content is None:
         return {}
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
@@ -128,7 +130,7 @@ def _merged(content: dict[str, Any], environment: Mapping[str, str]) -> dict[str
     try:
         for source in reversed(Sources.settings_customise_sources(Sources)):
             collected = _laid_over(collected, source())
-    except SettingsError:
+    except (SettingsError, RecursionError):
         raise BadConfiguration(_not_json(Sources, environment)) from None
     return collected
 
@@ -173,6 +175,6 @@ def _not_json(source: type[BaseSettings], environment: Mapping[str, str]) -> str
     for variable, value in environment.items():
         try:
             _Environment(source, {variable: value})()
-        except SettingsError:
+        except (SettingsError, RecursionError):
             lines.append(f'{variable}: a list or a section is written as JSON, such as ["quay.io"]')
     return "\n".join(lines)

@@ -30,7 +30,11 @@ def _prefix(prefix: str) -> str:
 
 
 def _proxy(proxy: str) -> str:
-    if URL(proxy).scheme not in ("http", "https") or not URL(proxy).host:
+    try:
+        url = URL(proxy)
+    except IndexError:  # the library's, of //[]@
+        url = URL()
+    if url.scheme not in ("http", "https") or not url.host:
         raise ValueError("not an http or https URL")
     return proxy
 

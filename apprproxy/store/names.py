@@ -11,16 +11,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-import orjson
 from cachetools import LRUCache
 
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import StoreFailed
 from apprproxy.core.events import Observer
-from apprproxy.core.model import Descriptor, FirstSeen, Record
-from apprproxy.store.fence import ADVICE, Tampered
+from apprproxy.core.model import FirstSeen, Record
+from apprproxy.store.fence import Tampered
 from apprproxy.store.generation import Generation
-from apprproxy.store.records import BROKEN, sound_records
+from apprproxy.store.record import read_first, read_record, write_first, write_record
+from apprproxy.store.sound import BROKEN, sound_records
 
 REMEMBERED = 20_000
 """Records in memory, of about half a kilobyte each."""
@@ -47,10 +47,10 @@ class DiskNames:
     # --- names
 
     async def get(self, upstream: str, key: str) -> Record | None:
-        return _record(await self._read(f"name {upstream} {key}"))
+        return read_record(await self._read(f"name {upstream} {key}"))
 
     async def put(self, upstream: str, key: str, record: Record, as_of: int) -> None:
-        await self._write({f"name {upstream} {key}": _dump(record)}, as_of)
+        await self._write({f"name {upstream} {key}": write_record(record)}, as_of)
 
     async def drop(self, upstream: str, key: str, as_of: int) -> None:
         name = f"name {upstream} {key}"
@@ -80,11 +80,11 @@ class DiskNames:
 
     def all_names(self) -> Iterator[tuple[str, str, Record]]:
         """Every ``(upstream, key, record)``, in the order they came; to be read by one thread."""
-        read = ((upstream, key, _record(raw)) for upstream, key, raw in self._all("name"))
+        read = ((upstream, key, read_record(raw)) for upstream, key, raw in self._all("name"))
         return ((upstream, key, record) for upstream, key, record in read if record is not None)
 
     def known(self, upstream: str, key: str) -> Record | None:
-        return _record(self._records.get(f"name {upstream} {key}"))
+        return read_record(self._records.get(f"name {upstream} {key}"))
 
     def discard(self, names: Iterable[tuple[str, str]]) -> None:
         """These ``(upstream, key)``, in every process at once. What was first seen, and who owns what, stands."""
@@ -101,15 +101,15 @@ class DiskNames:
 
     def _first_seen(self, upstream: str, titles: tuple[str, ...]) -> dict[str, FirstSeen]:
         found = ((title, self._records.get(f"first {upstream} {title}")) for title in titles)
-        return {title: _first(raw) for title, raw in found if raw is not None}
+        return {title: read_first(raw) for title, raw in found if raw is not None}
 
     async def set_first_seen(self, upstream: str, seen: Mapping[str, FirstSeen], as_of: int) -> None:
-        records = {f"first {upstream} {title}": _dump_first(first) for title, first in seen.items()}
+        records = {f"first {upstream} {title}": write_first(first) for title, first in seen.items()}
         await self._run(self._set_all, records, as_of)
 
     def all_first_seen(self) -> Iterator[tuple[str, str, FirstSeen]]:
         """Every ``(upstream, title, first seen)``, in the order they came. Blocking."""
-        return ((upstream, title, _first(raw)) for upstream, title, raw in self._all("first"))
+        return ((upstream, title, read_first(raw)) for upstream, title, raw in self._all("first"))
 
     def accept(self, upstream: str, repository: str, title: str, first: FirstSeen) -> None:
         """Take a new first-seen digest, and ask anew for the names that may show the old one. Blocking."""
@@ -128,7 +128,7 @@ class DiskNames:
                 if words[:2] == ["name", upstream] and len(words) == 5 and words[3] in (repository, "-"):
                     self._records.delete(key)
             for title, first in firsts().items():
-                self._records.set(f"first {upstream} {title}", _dump_first(first))
+                self._records.set(f"first {upstream} {title}", write_first(first))
             self._generation.bump()
 
     # --- one way to the disk
@@ -190,56 +190,15 @@ class DiskNames:
         self._generation.close()
 
 
-def _dump(record: Record) -> bytes:
-    target = record.target
-    return orjson.dumps(
-        {
-            "digest": str(target.digest),
-            "size": target.size,
-            "type": target.media_type,
-            "origin": record.origin,
-            "checked": record.checked,
-            "since": record.since,
-        }
-    )
-
-
-def _record(raw: bytes | None) -> Record | None:
-    """One that cannot be read is none: its owner is asked anew, and what is put in its place can be."""
-    try:
-        fields = orjson.loads(raw or b"")
-        target = Descriptor(Digest.parse(fields["digest"]), int(fields["size"]), str(fields["type"]))
-        return Record(target, str(fields["origin"]), float(fields["checked"]), float(fields["since"]))
-    except (ValueError, LookupError, TypeError, AttributeError):
-        return None
-
-
 def _age(key: str, raw: bytes) -> float:
     """When its owner said so last; raises ValueError or Tampered for what is no record of ours."""
     match key.partition(" ")[0]:
-        case "name" if (record := _record(raw)) is not None:
+        case "name" if (record := read_record(raw)) is not None:
             return record.checked
         case "first":
-            return _first(raw).at
+            return read_first(raw).at
         case "owner":
             raw.decode()
             return 0.0
         case _:
             raise ValueError(key)
-
-
-def _dump_first(first: FirstSeen) -> bytes:
-    moved_to = str(first.moved_to) if first.moved_to else None
-    pushed = {"pushed": str(first.pushed)} if first.pushed else {}
-    return orjson.dumps({"digest": str(first.digest), "at": first.at, "moved_to": moved_to, **pushed})
-
-
-def _first(raw: bytes) -> FirstSeen:
-    """Raises Tampered of one that cannot be read: to take it for none would be to take whatever comes now."""
-    try:
-        fields = orjson.loads(raw)
-        moved_to = Digest.parse(fields["moved_to"]) if fields["moved_to"] else None
-        pushed = Digest.parse(fields["pushed"]) if fields.get("pushed") else None
-        return FirstSeen(Digest.parse(fields["digest"]), float(fields["at"]), moved_to, pushed)
-    except (ValueError, LookupError, TypeError, AttributeError):
-        raise Tampered(f"a first-seen digest that is none {ADVICE}") from None

@@ -136,7 +136,7 @@ def read_sidecar(path: Path, expected: Expected) -> tuple[tuple[Contribution, ..
             return (), None
         parts = tuple(Contribution(str(up), str(source), int(start)) for up, source, start in said["parts"])
         return parts, said["size"] if isinstance(said["size"], int) else None
-    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+    except (OSError, ValueError, LookupError, TypeError, OverflowError, RecursionError):
         return (), None
 
 

@@ -13,6 +13,7 @@ FORMAT = 1
 _NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "lustre", "fuse.sshfs", "ncpfs"}
 """Advisory locks, rename and mmap do not hold there as the cache needs them to."""
 
+_FORMAT = re.compile("[0-9]{1,9}")
 _OCTAL = re.compile(r"\\([0-7]{3})")
 """How mount points are written that have blanks or backslashes in them."""
 
@@ -82,7 +83,7 @@ def writable(directory: Path) -> bool:
 def _check_format(path: Path) -> None:
     _write_once(path, str(FORMAT))
     text = path.read_text(errors="replace").strip()
-    if not text.isdecimal() or int(text) > FORMAT:
+    if not _FORMAT.fullmatch(text) or int(text) > FORMAT:
         raise StoreFailed(
             f"{path} says format {text[:20]!r} and this apprproxy knows {FORMAT}: the cache was written by a newer"
             " version; upgrade, or name another cache.directory"

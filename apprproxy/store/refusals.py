@@ -19,6 +19,7 @@ from apprproxy.core.events import Event, LieCaught, NameMoved
 from apprproxy.core.label import OWNER
 from apprproxy.core.model import MIB, Clock
 from apprproxy.core.trace import Refusal
+from apprproxy.store.record import read_time
 from apprproxy.store.whole import read_whole, write_whole
 
 REMEMBERED = 1000
@@ -92,4 +93,6 @@ def _refusal(
 ) -> Refusal:
     """Older versions wrote no reason."""
     other = Digest.parse(got) if got is not None else None
-    return Refusal(str(upstream), str(source), str(subject), Digest.parse(expected), other, float(at), str(reason))
+    return Refusal(
+        str(upstream), str(source), str(subject), Digest.parse(expected), other, read_time(float(at)), str(reason)
+    )

@@ -105,7 +105,7 @@ def _account(key: str, entry: object) -> Account | None:
     fields = entry if isinstance(entry, dict) else {}
     username, password = fields.get("username"), fields.get("password")
     if isinstance(username, str) and isinstance(password, str):
-        return Account(username, password)
+        return _presentable(key, Account(username, password))
     try:
         pair = base64.b64decode(str(fields.get("auth", "")), validate=True).decode()
     except ValueError:
@@ -114,3 +114,12 @@ def _account(key: str, entry: object) -> Account | None:
     if not colon:
         raise NoAccount(f"auths[{key[:80]!r}] has no user and password; credential helpers and tokens are not read")
     return Account(username, password)
+
+
+def _presentable(key: str, account: Account) -> Account:
+    """Half of a surrogate pair, which JSON can spell, cannot be sent."""
+    try:
+        account.basic()
+    except UnicodeEncodeError:
+        raise NoAccount(f"auths[{key[:80]!r}] has characters that are none") from None
+    return account

@@ -140,5 +140,5 @@ def read_token(body: bytes) -> Token:
         raise NotAToken("the answer is no token") from None
     if not isinstance(text, str) or not text or not text.isascii() or not text.isprintable() or " " in text:
         raise NotAToken("the answer has no usable token")
-    life = min(max(life, 0.0), MAX_LIFE)
+    life = min(max(0.0, life), MAX_LIFE)  # in this order, of no number there is nothing
     return Token(text, life - min(10.0, life / 5))

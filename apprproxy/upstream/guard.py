@@ -70,10 +70,12 @@ class Guard:
 
     def _realm_url(self, text: str) -> URL:
         try:
-            url = URL(text, encoded=True)
-        except ValueError:
+            url = foreign_url(text)
+            self._plain(url, "a token realm")
+        except Refused:
+            raise
+        except ValueError:  # also of a port that is none, which the library looks at only now
             raise Refused("the token realm is not a URL") from None
-        self._plain(url, "a token realm")
         return url
 
     @staticmethod
@@ -165,6 +167,17 @@ class InnerAddress(OSError):
     def __init__(self, sentence: str) -> None:
         super().__init__(None, sentence)
         self.sentence = sentence
+
+
+def foreign_url(text: str) -> URL:
+    """As it is written; raises ValueError for what is not ASCII (RFC 3986, section 2), of which nobody could be told,
+    and where the library stumbles (``//[]@``)."""
+    if not text.isascii():
+        raise ValueError("not a URL")
+    try:
+        return URL(text, encoded=True)
+    except IndexError:
+        raise ValueError("not a URL") from None
 
 
 def redact(url: URL | str) -> str:

@@ -8,7 +8,7 @@ from yarl import URL
 from apprproxy.core.errors import Forbidden
 from apprproxy.core.ports.upstream import Lane, Request
 from apprproxy.upstream.answer import HttpAnswer
-from apprproxy.upstream.guard import MAX_REDIRECTS, Guard, Refused, redact
+from apprproxy.upstream.guard import MAX_REDIRECTS, Guard, Refused, foreign_url, redact
 from apprproxy.upstream.sessions import Sessions
 
 WRITE = 600.0
@@ -55,10 +55,8 @@ class Hops:
         return URL(f"{base.origin()}{base.raw_path.rstrip('/')}{request.path}{query}", encoded=True)
 
     def _next(self, url: URL, location: str, lane: Lane) -> tuple[URL, aiohttp.ClientSession]:
-        if not location.isascii():
-            raise Forbidden(self._name, "redirects to what is not a URL")
         try:
-            target = url.join(URL(location, encoded=True)).with_fragment(None)
+            target = url.join(foreign_url(location)).with_fragment(None)
             trusted = self._guard.redirect(url, target)
         except Refused as refusal:
             raise Forbidden(self._name, str(refusal)) from None

@@ -138,7 +138,7 @@ class HttpUpstream:
             case 401:
                 return self._refused(answer, presented=presented)
             case 429 | 503:
-                wait = self._wait(answer.headers.get("retry-after", ""))
+                wait = told_wait(answer.headers.get("retry-after", ""), self._now())
                 return Throttled(self.name, f"answered {answer.status}", answer.status, wait)
             case _:
                 return None
@@ -155,14 +155,15 @@ class HttpUpstream:
     def _at_home(self, answer: HttpAnswer) -> bool:
         return answer.origin == self._guard.base.origin()
 
-    def _wait(self, text: str) -> float | None:
-        """Retry-After (RFC 9110, section 10.2.3) in seconds."""
-        if text.isdecimal() and len(text) < 9:
-            return float(text)
-        try:
-            return max(0.0, parsedate_to_datetime(text).timestamp() - self._now())
-        except (ValueError, OverflowError):
-            return None
-
     async def close(self) -> None:
         await self._sessions.close()
+
+
+def told_wait(text: str, now: float) -> float | None:
+    """Retry-After (RFC 9110, section 10.2.3) in seconds; None where that cannot be told."""
+    if text.isascii() and text.isdecimal() and len(text) < 9:
+        return float(text)
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - now)
+    except (ValueError, OverflowError):
+        return None

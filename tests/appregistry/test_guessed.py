@@ -91,3 +91,19 @@ async def test_a_403_in_quays_words_is_a_403_and_hands_the_name_to_nobody(quay: 
 
     assert (403, forbidden) == (refused.status, json.loads(refused.body))
     assert (403, 1) == (again.status, quay.count("corp/app"))
+
+
+async def test_a_format_that_no_client_could_ask_for_is_the_upstreams_fault(upstream: Upstream, start: Start) -> None:
+    upstream.registry.push("alice/nginx", "0.1.0", "helm", packed(chart("0.1.0")))
+
+    def odd(target: str) -> Answer | None:
+        if "/-" in target:
+            return as_json({"error": NO_SUCH}, 404)
+        honest = upstream.registry.answer("GET", target)
+        return Answer(honest.status, honest.body.replace(b".helm.", b".a b."), honest.content_type)
+
+    upstream.twist = odd
+    gateway = await start({"quay": upstream})
+    refused = await gateway.get(f"{PACKAGE}/0.1.0/-")
+
+    assert (502, "upstream-failed") == (refused.status, json.loads(refused.body)["code"])

@@ -1,6 +1,7 @@
 """A lock file is read or refused with the key that is wrong, and written so that it can be compared line by line."""
 
 import json
+import time
 
 import pytest
 from hypothesis import given
@@ -72,3 +73,13 @@ def test_what_is_wrong_is_said_with_its_key(text: str, said: str) -> None:
 
 def test_an_empty_lock_has_no_names() -> None:
     assert {} == Lock().names
+
+
+def test_of_fifty_thousand_names_the_one_that_stands_twice_is_found_at_once() -> None:
+    names = [f'"app:{at}": "{ONE}"' for at in range(50_000)]
+    text = f'{{"version": 1, "names": {{{",".join([*names, names[-1]])}}}}}'
+    begin = time.process_time()
+    with pytest.raises(BadLock, match="'app:49999' is given twice"):
+        parse(text)
+
+    assert 5.0 > time.process_time() - begin

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from apprproxy.core.digest import Digest
 from apprproxy.core.kind import Kind
-from apprproxy.core.model import Expected, NameWant, Place, want_of
+from apprproxy.core.model import Expected, NameWant, Place, decimal_size, want_of
 from tests.core.laws import law
 
 DIGEST = Digest.of(b"content")
@@ -59,3 +59,8 @@ def test_labels_come_from_a_closed_set() -> None:
 
     assert {"blob", "manifest", "tags", "package", "release", "channel", "version"} <= labels
     assert all(label.isidentifier() for label in labels)
+
+
+@pytest.mark.parametrize("text", ["", "-1", "+1", " 1", "1_0", "1.0", "٣", "1" * 19])
+def test_what_is_no_size_in_plain_digits_is_none(text: str) -> None:
+    assert decimal_size(text) is None

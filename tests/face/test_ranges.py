@@ -27,7 +27,19 @@ def test_a_part_is_cut_to_the_content(field: str, part: Slice) -> None:
 
 @pytest.mark.parametrize(
     "field",
-    [None, "", "bytes", "bytes=", "bytes=-", "bytes=4-2", "bytes=0-1,3-4", "lines=0-1", "bytes=a-b", "bytes=0x1-2"],
+    [
+        None,
+        "",
+        "bytes",
+        "bytes=",
+        "bytes=-",
+        "bytes=4-2",
+        "bytes=0-1,3-4",
+        "lines=0-1",
+        "bytes=a-b",
+        "bytes=0x1-2",
+        "bytes=٠-٣",
+    ],
 )
 def test_what_is_malformed_or_multiple_means_the_whole(field: str | None) -> None:
     assert parse_range(field, 10) is None

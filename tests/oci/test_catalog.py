@@ -163,7 +163,8 @@ async def test_a_catalog_that_cannot_be_had_is_told_as_what_it_is(
 
 
 @pytest.mark.parametrize(
-    "link", ["/v2/library/app/tags/list?n=1", "/latest/meta-data", "?a b", "//x/y", "\\", "../x?n=1"]
+    "link",
+    ["/v2/library/app/tags/list?n=1", "/latest/meta-data", "?a b", "//x/y", "\\", "../x?n=1", "http://[", "//℀/"],
 )
 async def test_a_link_elsewhere_is_not_followed(registry: Registry, gateways: Gateways, link: str) -> None:
     registry.on["catalog"] = lies.says(200, b'{"repositories": ["a"]}', Link=f'<{link}>; rel="next"')
@@ -387,3 +388,13 @@ async def test_half_a_character_in_a_tag_list_is_an_outage(registry: Registry, g
     answers = [await gateway.get("/v2/hub/library/app/tags/list?n=5") for _ in range(2)]
 
     assert [502, 502] == [got.status for got in answers]
+@pytest.mark.parametrize("name", ['"\\ud800"', '"a\\udfff"', '"\\ude00\\ud83d"'])
+async def test_names_with_half_a_character_are_the_upstreams_fault(
+    registry: Registry, gateways: Gateways, name: str
+) -> None:
+    body = f'{{"repositories": ["a", {name}], "tags": [{name}]}}'.encode()
+    registry.on["catalog"] = registry.on["tags"] = lies.says(200, body)
+    gateway = await gateways.start({"hub": registry})
+    catalog, tags = await gateway.get(CATALOG), await gateway.get("/v2/hub/library/app/tags/list?n=1")
+
+    assert [(502, "UNAVAILABLE")] * 2 == [(failed.status, failed.code) for failed in (catalog, tags)]

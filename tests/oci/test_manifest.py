@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apprproxy.oci.manifest import DOCKER_LIST, IMAGE, INDEX, is_manifest, media_type
+from apprproxy.oci.manifest import DOCKER_LIST, IMAGE, INDEX, children, is_manifest, media_type
 from tests.fakes import lies
 from tests.fakes.content import digest, manifest, some_bytes
 from tests.fakes.gateway import Gateways, Running
@@ -163,3 +163,9 @@ def test_the_media_type_comes_from_the_verified_bytes(fields: dict[str, object],
 def test_any_bytes_have_a_media_type(content: bytes) -> None:
     assert 1 == media_type(content).count("/")
     assert not is_manifest(content)
+
+
+def test_a_digest_that_is_a_thousand_lists_deep_is_none() -> None:
+    nested = b"[" * 1010 + b"]" * 1010
+
+    assert () == children(b'{"layers": [{"digest": ' + nested + b"}]}")

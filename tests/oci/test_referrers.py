@@ -4,10 +4,13 @@ An empty index that should not be one hides a signature.
 """
 
 import json
+import tracemalloc
 from urllib.parse import quote
 
 import pytest
 
+from apprproxy.core.model import MIB
+from apprproxy.oci.referrers import MOST, NotAnIndex, count, joined
 from tests.fakes import lies
 from tests.fakes.clock import Clock, Gate
 from tests.fakes.content import IMAGE, INDEX, digest, manifest, oci_error
@@ -424,3 +427,28 @@ async def test_nobody_knows_the_subject(registry: Registry, other: Registry, gat
 
     assert (200, EMPTY) == (got.status, json.loads(got.body))
     assert 0 < min(registry.count(), other.count())
+
+
+def empty(descriptors: int) -> bytes:
+    return b'{"manifests": [' + b",".join([b"{}"] * descriptors) + b"]}"
+
+
+def test_an_index_of_empty_descriptors_is_refused_before_they_are_taken_apart() -> None:
+    document = empty(5 * MOST)
+    tracemalloc.start()
+    try:
+        with pytest.raises(NotAnIndex, match="more than 100000 descriptors"):
+            joined([document])
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert 64 * MIB > peak
+
+
+def test_pages_are_counted_together() -> None:
+    half = empty(MOST // 2)
+
+    assert MOST == count(joined([half, half]))
+    with pytest.raises(NotAnIndex, match="more than 100000 descriptors"):
+        joined([half, half, half])

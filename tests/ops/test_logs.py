@@ -87,3 +87,8 @@ def test_plain_text_is_printable_and_bounded(text: str) -> None:
 
     assert len(shown) <= 2000
     assert not any(ord(character) < 32 or 127 <= ord(character) < 160 for character in shown)
+
+
+@pytest.mark.parametrize("character", "\u061c\u200e\u200f\u202e\u2067\u2028\ud800\udfff")
+def test_what_turns_a_line_around_or_cannot_be_written_is_not_shown(character: str) -> None:
+    assert "a�b" == plain(f"a{character}b")

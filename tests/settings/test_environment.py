@@ -104,8 +104,9 @@ def test_a_bad_value_is_told_with_its_key_and_its_variable(variable: str, value:
 @pytest.mark.parametrize(
     "variable", ["APPRPROXY_UPSTREAMS", "APPRPROXY_SERVER", "APPRPROXY_SERVER__LIMITS", f"{QUAYS}__REDIRECTS"]
 )
-def test_a_list_or_section_that_is_no_json_names_its_variable(variable: str) -> None:
-    said = complaint(QUAY, {variable: f"{SECRET} [", "APPRPROXY_OFFLINE": "true"})
+@pytest.mark.parametrize("value", [f"{SECRET} [", "[" * 100_000], ids=["no JSON", "deep"])
+def test_a_list_or_section_that_is_no_json_names_its_variable(variable: str, value: str) -> None:
+    said = complaint(QUAY, {variable: value, "APPRPROXY_OFFLINE": "true"})
 
     assert f'{variable}: a list or a section is written as JSON, such as ["quay.io"]' == said
 

@@ -372,6 +372,9 @@ SIDECARS = {
     ).encode(),
     "parts of another shape": json.dumps({"expected": WANT.key, "size": None, "parts": [["hub"]]}).encode(),
     "parts that are null": json.dumps({"expected": WANT.key, "size": None, "parts": None}).encode(),
+    "parts from nowhere": json.dumps(
+        {"expected": WANT.key, "size": None, "parts": [["hub", "owner", float("inf")]]}
+    ).encode(),
     "no text": b"\xff\xfe\x00",
     "of less than is there": json.dumps({"expected": WANT.key, "size": 1000, "parts": [["hub", "owner", 0]]}).encode(),
     "deep": b"[" * 60_000,

@@ -52,7 +52,7 @@ def test_two_caches_have_two_names(tmp_path: Path) -> None:
     assert instance(tmp_path / "a") != instance(tmp_path / "b")
 
 
-@pytest.mark.parametrize("text", [b"2", b"99\n", b"x", b"", b"-1", b"\xff\xfe"])
+@pytest.mark.parametrize("text", [b"2", b"99\n", b"x", b"", b"-1", b"\xff\xfe", b"9" * 5000])
 def test_a_newer_or_unknown_format_is_refused(text: bytes, tmp_path: Path) -> None:
     (tmp_path / "format").write_bytes(text)
     with pytest.raises(StoreFailed, match=r"newer version; upgrade, or name another cache\.directory"):

@@ -69,3 +69,13 @@ def test_a_disk_that_takes_nothing_costs_the_record_and_no_failure(tmp_path: Pat
     refusals.close()
 
     assert 1 == len(refusals.of("hub", [str(RIGHT)]))
+
+
+@pytest.mark.parametrize("at", ["1e300", '"inf"', '"nan"', "null"])
+def test_a_file_with_times_that_no_calendar_has_is_none(path: Path, at: str) -> None:
+    path.write_text(f'[["hub", "owner", "a/b:1", "{RIGHT}", null, {at}, ""]]')
+    refusals = Refusals(path, Clock())
+    found = refusals.of("hub", ["a/b:1"])
+    refusals.close()
+
+    assert [] == found

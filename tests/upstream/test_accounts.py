@@ -121,6 +121,10 @@ def test_other_hosts_entries_need_not_be_readable() -> None:
         (config(**{"quay.io": {"auth": "/w=="}}), "auths['quay.io'].auth is not base64 of user:password"),
         (config(**{"quay.io": {"auth": None}}), "auths['quay.io'].auth is not base64 of user:password"),
         (config(**{"quay.io": {}}), "auths['quay.io'] has no user and password"),
+        (
+            config(**{"quay.io": {"username": "\ud800", "password": SECRET}}),
+            "auths['quay.io'] has characters that are none",
+        ),
         (config(**{"quay.io": SECRET}), "auths['quay.io'] has no user and password"),
         (config(**{"quay.io": {"identitytoken": SECRET}}), "credential helpers and tokens are not read"),
         (config(**{"quay.io": {"auth": base64.b64encode(SECRET.encode()).decode()}}), "has no user and password"),

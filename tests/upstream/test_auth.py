@@ -201,4 +201,9 @@ def test_a_token_answer_is_a_bounded_token_or_none(answer: bytes | str) -> None:
     except NotAToken:
         return
     assert token.text.isprintable()
-    assert token.life <= MAX_LIFE
+    assert 0 <= token.life <= MAX_LIFE
+
+
+@pytest.mark.parametrize("life", ["NaN", '"nan"', "-1", "-Infinity"])
+def test_a_token_of_no_life_is_not_kept(life: str) -> None:
+    assert 0 == read_token(f'{{"token": "a", "expires_in": {life}}}'.encode()).life

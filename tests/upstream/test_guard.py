@@ -164,6 +164,9 @@ def test_docker_hubs_realm_may_be_asked() -> None:
         "//quay.io/token",
         "quay.io",
         "https://[::1/",
+        "https://quay.io:x/token",
+        "https://[]@",
+        "https://quay.io:99999/token",
         "",
     ],
 )
