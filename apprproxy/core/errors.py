@@ -12,13 +12,15 @@ Failure
 │   ├── NotOffered          the end point itself is lacking there
 │   ├── Outage              could not answer: refused, broken off, 5xx, an answer that is not the protocol's
 │   │   ├── TooSlow         no answer within its time
+│   │   │   └── NoConnection
 │   │   ├── Unreachable     the line: refused, not resolved, TLS, reset, broken off
 │   │   ├── Throttled       429 or 503 with the time to wait
 │   │   │   └── Shut        it is not asked for a while: it failed or lied too often
 │   │   └── Unauthorized    401 or 403: a credential is missing or was not accepted
 │   ├── Lied                bytes or facts that are provably wrong
 │   │   ├── DigestMismatch
-│   │   └── OtherSize       more or less than what is due, which may be only what a manifest states
+│   │   ├── OtherSize       more or less than what is due, which may be only what a manifest states
+│   │   └── HasLess         than others have sent, whoever of them is right
 │   └── Forbidden           a redirect or token realm that the guard refused
 └── OurFault                this gateway's own state
     ├── Exhausted           every candidate failed; keeps each one's reason

@@ -1,10 +1,9 @@
 """Logs: one line per request and per thing worth knowing, JSON or for a terminal, constant events with fields.
 
-Text from outside is stripped of control characters, so that nobody can forge a line or paint a terminal.
+Text from outside is stripped of what cannot be seen, so that nobody can forge a line or paint a terminal.
 """
 
 import logging
-import re
 import sys
 from typing import Any
 
@@ -12,14 +11,14 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 MAX_TEXT = 2000
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _TRUSTED = {"exception", "stack"}
 """Tracebacks are ours, and are unreadable on one line."""
 
 
 def plain(text: str) -> str:
-    """Without control characters, bidirectional ones and what no terminal can be sent, and of a bounded length."""
-    return _CONTROL.sub("�", text[:MAX_TEXT])
+    """With a sign in place of every character that cannot be seen but the blank, and of a bounded length: controls,
+    marks that format or reorder, what is no character, and other separators (Unicode, categories C and Z)."""
+    return "".join(one if one.isprintable() else "�" for one in text[:MAX_TEXT])
 
 
 def _strip(_: WrappedLogger, __: str, event: EventDict) -> EventDict:

@@ -16,8 +16,9 @@ from apprproxy.appregistry.spelling import PackageSpelling
 from apprproxy.appregistry.writes import Change
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import Malformed, UpstreamFault
-from apprproxy.core.model import Found, Kind, NameWant, Place
-from apprproxy.core.ports import Plan, Reply, Request
+from apprproxy.core.kind import Kind
+from apprproxy.core.model import Found, NameWant, Place
+from apprproxy.core.ports.upstream import Plan, Reply, Request
 from apprproxy.oci import referrers
 from apprproxy.oci.dialect import OciDialect
 from apprproxy.oci.lists import MAX_PAGES

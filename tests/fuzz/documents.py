@@ -4,8 +4,8 @@ from contextlib import suppress
 
 from apprproxy.appregistry.list_reader import PackageListReader
 from apprproxy.core.documents import NotADocument, composed, elements, fields, listed, parsed
+from apprproxy.core.kind import Kind
 from apprproxy.core.listing import Base, ListReader
-from apprproxy.core.model import Kind
 from apprproxy.oci.list_reader import OciListReader
 from apprproxy.oci.manifest import children, is_manifest, media_type, stated_type
 from tests.fuzz.laws import COMMAND

@@ -10,9 +10,10 @@ from apprproxy.appregistry.locked import LockedPackages
 from apprproxy.appregistry.shapes import check_packages, read_manifest
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import ClientFault, StoreFailed
+from apprproxy.core.kind import Kind
 from apprproxy.core.listing import Facts, Listed
 from apprproxy.core.lock import BadLock, Lock, parse, written
-from apprproxy.core.model import Expected, Kind, NameWant, Place
+from apprproxy.core.model import Expected, NameWant, Place
 from apprproxy.oci.locked import LockedTags
 from apprproxy.search.corpus import Corpus
 from apprproxy.search.listing import BadListing, Listing, dump, load
@@ -82,8 +83,7 @@ def records(data: bytes) -> None:
 
 
 def _record(data: bytes) -> None:
-    with suppress(StoreFailed):
-        record = read_record(data)
+    if (record := read_record(data)) is not None:
         assert record == read_record(write_record(record))
         assert isinstance(record.target.size, int)
         assert record.checked < float("inf")

@@ -6,7 +6,8 @@ import orjson
 
 from apprproxy.appregistry.errors import error_body as package_error
 from apprproxy.core.errors import Exhausted, Failure, UpstreamFault
-from apprproxy.core.model import Kind, NameWant, Place, want_of
+from apprproxy.core.kind import Kind
+from apprproxy.core.model import NameWant, Place, want_of
 from apprproxy.face.status import status_of
 from apprproxy.oci.errors import error_body as oci_error
 from apprproxy.ops.logs import plain

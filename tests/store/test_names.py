@@ -20,7 +20,6 @@ from apprproxy.core.errors import StoreFailed
 from apprproxy.core.model import Descriptor, FirstSeen, Record
 from apprproxy.store.fence import MAX_RECORD, Tampered, open_records
 from apprproxy.store.names import DiskNames
-from apprproxy.store.record import write_record
 
 ROOT = Path(__file__).parents[2]
 RECORD = Record(Descriptor(Digest.of(b"a document"), 10, "application/json"), "up", checked=1000.5, since=900.25)
