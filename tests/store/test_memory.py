@@ -85,6 +85,22 @@ async def test_any_number_of_names_leaves_a_bounded_number_of_entries_and_timers
     assert "no" == await brief.get(f"no up package alice/{100_000 - LIMIT}")
 
 
+async def test_all_answers_together_are_bounded_by_bytes_and_the_oldest_goes_first() -> None:
+    memory = BriefMemory(lambda: 0.0, size=10 * KIB)
+    for number in range(100):
+        await memory.set(f"token {number:02}", "t" * KIB, 10)
+        await memory.set(f"token {number:02}", "t" * KIB, 10)
+    kept = [number for number in range(100) if await memory.get(f"token {number:02}") is not None]
+    size = memory._cache._cache.size
+    for number in kept:
+        await memory.forget(f"token {number:02}")
+
+    assert list(range(91, 100)) == kept
+    assert 9 * KIB < size <= 10 * KIB
+    assert 0 == memory._cache._cache.size
+    await memory.close()
+
+
 async def test_what_is_set_again_is_young_again() -> None:
     memory = BriefMemory(lambda: 0.0, limit=3)
     for key in ("a", "b", "c", "a", "d"):
