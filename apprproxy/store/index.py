@@ -54,7 +54,11 @@ class DiskIndex:
             self._allowed[where, key] = None
 
     async def link(self, parent: Digest, children: Sequence[Expected]) -> None:
-        await self._write(self._ledger.membership.link, parent, tuple(children))
+        await self._write(self._link, parent, tuple(children))
+
+    def _link(self, parent: Digest, children: Sequence[Expected]) -> None:
+        self._ledger.membership.link(parent, children)
+        self._ledger.links.came(len(children))
 
     async def stated_size(self, where: Where, key: str) -> int | None:
         return await self._read(self._ledger.membership.stated_size, where, key)

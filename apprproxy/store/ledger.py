@@ -14,6 +14,7 @@ from apprproxy.core.model import Clock
 from apprproxy.store.database import Database, exclusively, translated
 from apprproxy.store.evict import Totals
 from apprproxy.store.generation import Generation
+from apprproxy.store.links import Links
 from apprproxy.store.membership import Membership
 from apprproxy.store.partials import SETTLING, Partials, count_part
 from apprproxy.store.pinned import Pinned, covered
@@ -56,6 +57,7 @@ class Ledger:
         self.uses = Uses(now)
         self.membership = Membership(self.database, now)
         self.pinned = Pinned(self.database, self.generation)
+        self.links = Links(self.database, max_size)
         self._partials = Partials(root / "ingest")
         self._room = Room(root, max_size, self._partials, self.uses)
         try:

@@ -1,0 +1,67 @@
+"""What documents name is remembered up to a share of the cache, and those that name the most are forgotten first."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from apprproxy.core.model import Expected
+from apprproxy.store import links
+from apprproxy.store.index import DiskIndex
+from apprproxy.store.links import SHARE, Links
+from tests.store.ledgers import PUBLIC, Cache, digest_of, names
+
+
+@pytest.fixture
+async def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Cache]:
+    """One that remembers a hundred links."""
+    monkeypatch.setattr(links, "AT_LEAST", 100)
+    cache = Cache(tmp_path)
+    yield cache
+    cache.close()
+
+
+@pytest.fixture
+async def index(cache: Cache) -> AsyncIterator[DiskIndex]:
+    index = DiskIndex(cache.ledger, cache.told)
+    yield index
+    await index.close()
+
+
+def made_up(document: int, count: int) -> list[Expected]:
+    return [names(f"{document} of {number}") for number in range(count)]
+
+
+def remembered(cache: Cache) -> dict[str, int]:
+    """How many of each document."""
+    return dict(cache.ledger.database.read("SELECT parent, count(*) FROM links GROUP BY parent"))
+
+
+async def test_documents_that_name_the_most_are_forgotten_first(index: DiskIndex, cache: Cache) -> None:
+    layer = digest_of("layer")
+    await index.shown(PUBLIC, str(digest_of("image")))
+    await index.link(digest_of("image"), [names("config"), names("layer", 5)])
+    for document in range(50):
+        await index.link(digest_of(f"evil {document}"), made_up(document, 30))
+
+        assert sum(remembered(cache).values()) <= 100
+    assert 2 == remembered(cache)[str(digest_of("image"))]
+    assert 5 == await index.stated_size(PUBLIC, str(layer))
+
+
+async def test_as_much_is_remembered_as_there_is_a_share_for(index: DiskIndex, cache: Cache) -> None:
+    for document in range(4):
+        await index.link(digest_of(f"index {document}"), made_up(document, 25))
+
+    assert [25] * 4 == list(remembered(cache).values())
+    assert (100, 1_000) == (cache.ledger.links.most, Links(cache.ledger.database, 1_000 * SHARE).most)
+
+
+async def test_what_a_pin_covers_is_not_forgotten(index: DiskIndex, cache: Cache) -> None:
+    cache.ledger.pinned.pin("hub/library/app:1.0", digest_of("pinned"))
+    await index.link(digest_of("pinned"), made_up(0, 60))
+    for document in range(1, 10):
+        await index.link(digest_of(f"evil {document}"), made_up(document, 30))
+
+    assert 60 == remembered(cache)[str(digest_of("pinned"))]
+    assert sum(remembered(cache).values()) <= 100
