@@ -42,12 +42,13 @@ class Watched:
             self._judge(attempt, fault)
             raise
         except asyncio.CancelledError:
-            # A caller that gives up before the headers does so because they are late (a lookup's time-out). A write is
-            # ended by its client at will, who must not be able to shut the upstream for everybody; and so are a part
-            # asked beside a flight and bytes that are passed by, while flights are cancelled by nobody.
+            # A caller that gives up does so because the answer is late, its headers or the rest (a lookup's time-out):
+            # one that drips comes no more than one that keeps silent. A write is ended by its client at will, who must
+            # not be able to shut the upstream for everybody; and so are a part asked beside a flight and bytes that
+            # are passed by, while flights are cancelled by nobody.
             late = asyncio.get_running_loop().time() - began >= self._late
-            if late and not attempt.answering and not request.as_caller and request.lane is Lane.NAMES:
-                attempt.troubled("no answer in time", reached=True)
+            if late and not request.as_caller and request.lane is Lane.NAMES:
+                attempt.troubled("no whole answer in time" if attempt.answering else "no answer in time", reached=True)
             raise
         finally:
             attempt.ended()

@@ -33,12 +33,17 @@ def recorder(told: list[Event]) -> Observer:
 
 @asynccontextmanager
 async def watched(
-    url: str, tolerance: Tolerance, clock: Clock, told: list[Event] | None = None, line: Line = QUICK
+    url: str,
+    tolerance: Tolerance,
+    clock: Clock,
+    told: list[Event] | None = None,
+    line: Line = QUICK,
+    late: float = 0.0,
 ) -> AsyncIterator[Watched]:
     brief, observe = BriefMemory(clock), recorder([] if told is None else told)
     upstream = HttpUpstream(LABEL, Guard(URL(url)), Sessions(line, {}), fixed(None), brief, observe, clock)
     try:
-        yield Watched(upstream, Health(LABEL, tolerance, clock, observe))
+        yield Watched(upstream, Health(LABEL, tolerance, clock, observe), late)
     finally:
         await upstream.close()
         await brief.close()

@@ -240,3 +240,17 @@ async def test_a_gateway_that_is_offline_is_not_shut_by_what_it_lacks(registry: 
 
     assert [502] * 4 == lacking
     assert 200 == (await gateway.get("/v2/far/hub/library/app/manifests/1.0")).status
+
+
+async def test_a_member_that_drips_its_list_is_not_waited_for_each_time(
+    registry: Registry, other: Registry, gateways: Gateways
+) -> None:
+    registry.push("library/app", "1.0", b"layer")
+    other.push("far/app", "1.0", b"layer")
+    other.on["catalog"] = lies.dripping(0.05, 1)
+    far = oci(other, timeouts={"name": "200ms"})
+    gateway = await gateways.start({"hub": registry, "far": far}, views={"both": ["hub", "far"]})
+    answers = [await gateway.get("/v2/both/_catalog") for _ in range(10)]
+
+    assert [(200, "far")] * 10 == [(one.status, one.headers["Apprproxy-Partial"]) for one in answers]
+    assert 3 == other.count("catalog")

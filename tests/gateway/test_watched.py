@@ -147,23 +147,39 @@ async def test_a_caller_that_gives_up_before_the_headers_is_trouble(registry: Re
             await source.send(ASK)
 
 
-async def test_a_caller_that_gives_up_after_the_headers_is_nothing(registry: Registry, clock: Clock) -> None:
-    registry.push("library/app", "1.0", b"layer")
-    registry.on["tags"] = lies.headers_then(Gate())
+async def gives_up_on_the_body(source: Watched) -> None:
     came = asyncio.Event()
 
-    async def wait_for_the_body(source: Watched) -> None:
+    async def wait_for_the_body() -> None:
         async with source.open(ASK) as incoming:
             came.set()
             async for _ in incoming.chunks():
                 pass
 
-    async with watched(registry.url, MIRROR, clock) as source:
-        task = asyncio.create_task(wait_for_the_body(source))
-        await came.wait()
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
+    task = asyncio.create_task(wait_for_the_body())
+    await came.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_a_caller_that_gives_up_after_the_headers_is_trouble_too(registry: Registry, clock: Clock) -> None:
+    """A source that drips its answer would be waited for by everybody, each time anew."""
+    registry.push("library/app", "1.0", b"layer")
+    registry.on["tags"] = lies.headers_then(Gate())
+    async with watched(registry.url, OWNER, clock) as source:
+        for _ in range(3):
+            await gives_up_on_the_body(source)
+        with pytest.raises(Shut, match="no whole answer in time"):
+            await source.send(ASK)
+
+
+async def test_a_caller_that_gives_up_early_is_nothing(registry: Registry, clock: Clock) -> None:
+    """The last of many pages that took too long together may have come at once."""
+    registry.push("library/app", "1.0", b"layer")
+    registry.on["tags"] = lies.headers_then(Gate())
+    async with watched(registry.url, MIRROR, clock, late=60.0) as source:
+        await gives_up_on_the_body(source)
         registry.on.clear()
 
         assert 200 == (await source.send(ASK)).status
