@@ -21,7 +21,7 @@ _READERS = ThreadPoolExecutor(2, "documents")
 
 async def replied(name: str, incoming: Incoming, request: Request) -> Reply:
     """The answer to a request, with its body unless that was not asked for; raises Outage."""
-    if request.headers_only and incoming.status == 200:
+    if request.headers_only and incoming.status in (200, 206):
         return Reply(incoming.status, incoming.headers)
     return await whole(name, incoming, request.limit)
 

@@ -4,6 +4,7 @@ A tag is resolved by HEAD, and by GET where HEAD is refused, says 404 without a 
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import DigestMismatch, Lied, NotAllowed, Outage
@@ -108,7 +109,7 @@ class OciDialect(Asking):
             return Found(Descriptor(digest, length(head), "application/octet-stream"))
         if head.status not in ASK_BY_GET:
             raise self.fault(head)
-        reply = yield self.request("GET", path, want, {"Range": "bytes=0-0"})
+        reply = yield replace(self.request("GET", path, want, {"Range": "bytes=0-0"}), headers_only=True)
         if reply.status not in (200, 206):
             raise self.fault(reply)
         self._is_about(reply, digest)

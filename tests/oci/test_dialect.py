@@ -9,6 +9,7 @@ from apprproxy.core.model import BlobWant, Expected, NameWant, Place, Write
 from apprproxy.core.ports.upstream import Lane, Reply
 from apprproxy.oci.dialect import OciDialect
 from tests.fakes import lies
+from tests.fakes.clock import Gate
 from tests.fakes.content import digest, oci_error, some_bytes
 from tests.fakes.gateway import Gateways
 from tests.fakes.registry import Registry
@@ -30,11 +31,12 @@ async def test_where_head_is_refused_one_byte_is_asked_for(registry: Registry, g
     assert [] == gateway.blobs
 
 
-async def test_a_registry_that_ignores_the_range_is_believed_or_an_outage(
+async def test_a_registry_that_ignores_the_range_is_believed_and_not_read(
     registry: Registry, gateways: Gateways
 ) -> None:
     registry.add_blob("library/app", CONTENT)
     registry.on["HEAD blob"] = lies.says(405)
+    registry.on["GET blob"] = lies.headers_then(Gate())
     gateway = await gateways.start({"hub": registry})
 
     assert str(len(CONTENT)) == (await gateway.head(BLOB)).headers["Content-Length"]

@@ -33,7 +33,7 @@ class Request:
 
     ``path`` is absolute, percent-encoded, and rebuilt from parsed values; ``query`` likewise, without the ``?``.
     ``scope`` is the token scope (OCI); ``about`` is the repository, or the list, that it is about; ``limit`` bounds the
-    body where it is read whole; ``headers_only`` leaves that of a 200 unread. ``as_caller`` sends the caller's own
+    body where it is read whole; ``headers_only`` leaves that of a success unread. ``as_caller`` sends the caller's own
     ``authorization`` instead of ours, and takes whatever is answered as the answer.
     """
 
