@@ -186,8 +186,9 @@ class AppRegistryDialect:
         except NotThere:
             raise no from None
         manifests: list[PackageManifest] = self._shaped(shapes.read_manifests, body)
+        releases = {manifest.release for manifest in manifests}
         try:
-            release = resolve(path.release, (manifest.release for manifest in manifests))
+            release = path.release if path.release in releases else resolve(path.release, releases)
         except NotARange as error:
             raise self._no(422, "invalid-release", str(error), {"release": path.release}) from None
         if release is None:

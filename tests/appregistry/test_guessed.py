@@ -41,6 +41,15 @@ async def test_the_only_format_is_found(quay: Upstream, start: Start, asked: str
     assert chart(release) == unpacked(pull.body)
 
 
+@pytest.mark.parametrize("release", ["v2", "1.0"])
+async def test_a_release_whose_name_is_no_version_is_found_by_it(quay: Upstream, start: Start, release: str) -> None:
+    quay.registry.push("alice/nginx", release, "helm", packed(chart(release)))
+    quay.registry.push("alice/nginx", "1.0.5", "helm", packed(chart("1.0.5")))
+    gateway = await start({"quay": quay})
+
+    assert chart(release) == unpacked((await gateway.get(f"{PACKAGE}/{release}/-/pull")).body)
+
+
 async def test_what_was_found_outlives_the_server(quay: Upstream, start: Start) -> None:
     gateway = await start({"quay": quay})
     await gateway.get(f"{PACKAGE}/default/-/pull")
