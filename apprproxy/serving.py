@@ -5,15 +5,17 @@ import errno
 import signal
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 from apprproxy import __version__
 from apprproxy.app import App, limits_of, server_tls
 from apprproxy.face.descriptors import fitting, raise_limit
 from apprproxy.face.handshakes import Handshakes
 from apprproxy.face.server import AcceptFailures, Limits, Server
-from apprproxy.ops.logs import logger
+from apprproxy.ops.logs import logger, stamp
 from apprproxy.settings import Settings
 from apprproxy.settings.fields import split_address
+from apprproxy.store.runs import Run
 from apprproxy.upkeep.recovery import recover
 
 GRACE = 30.0
@@ -42,6 +44,7 @@ async def serve(
     settings = app.settings.server
     ports: list[tuple[asyncio.Server, Server]] = []
     recovering = asyncio.create_task(_recovered(app), name="recovery")
+    run = await asyncio.to_thread(_begun, app.settings.cache.directory.absolute())
     try:
         if app.settings.offline:  # nobody can be asked for what is not known yet
             await _first(recovering, stop)
@@ -73,8 +76,24 @@ async def serve(
         recovering.cancel()
         await asyncio.wait([recovering])
         await app.close()
+        if run is not None:
+            run.close()
         if stop.is_set():
             log.info("stopped")
+
+
+def _begun(directory: Path) -> Run | None:
+    """Blocking. It is a word for operators: without it a gateway serves as well."""
+    try:
+        run = Run(directory / "runs")
+    except OSError:
+        return None
+    for begun in run.broken_off:
+        logger("apprproxy").warning(
+            "a gateway on this cache had ended without stopping: it was killed, or the machine went down",
+            since=stamp(begun),
+        )
+    return run
 
 
 def _affordable(settings: Settings) -> Limits:

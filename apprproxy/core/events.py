@@ -3,7 +3,7 @@
 ``source`` is ``owner`` or ``mirror-1``, ``mirror-2`` …; no field that becomes a label ever holds what a client sent.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from apprproxy.core.digest import Digest
@@ -73,10 +73,11 @@ class SourceShut:
 
 @dataclass(frozen=True, slots=True)
 class SourceOpened:
-    """A source that was shut has answered, and is asked again."""
+    """A source that was shut has answered, and is asked again: so many ``seconds`` after it was shut."""
 
     upstream: str
     source: str
+    seconds: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

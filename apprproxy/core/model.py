@@ -136,6 +136,20 @@ def _word(text: str) -> str:
     return _DASH if text == _NO_WORD else text or _NO_WORD
 
 
+def spoken(key: str) -> str:
+    """What such a key asks for, in an operator's words: ``library/app:1.0``, ``tags of library/app``."""
+    kind, repository, name = ("" if word == _NO_WORD else word for word in key.split(" "))
+    match kind:
+        case Kind.TAG:
+            return f"{repository}:{name}"
+        case Kind.RELEASE:
+            return f"{repository}@{name}"
+        case Kind.PRESENCE | Kind.MANIFEST_PRESENCE:
+            return f"{repository}@{name}"
+        case _:
+            return " ".join(word for word in (f"{kind} of" if repository else kind, repository, name) if word)
+
+
 def want_of(place: Place, key: str) -> NameWant | None:
     """The want whose key this is; None for what this version does not know."""
     words = key.split(" ")

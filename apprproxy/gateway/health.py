@@ -91,6 +91,7 @@ class Health:
         self._lies = 0
         self._penalty: Closure | None = None
         self._distrust: Closure | None = None
+        self._shut_at = 0.0
         self._probes: dict[str, Attempt] = {}
         self._spots: dict[str, Spot] = {}
         self._counted: set[str] = set()
@@ -177,7 +178,7 @@ class Health:
         if self._distrust is not None and self._distrust.left(self._now()) <= 0:
             self._distrust = None
         if was_shut and self._closure() is None:
-            self._observer(SourceOpened(self._label.upstream, self._label.source))
+            self._tell_open()
 
     def finished(self, about: str = "") -> None:
         """A whole answer, so that the next trouble is the first again."""
@@ -208,9 +209,13 @@ class Health:
         now, shut = self._now(), bool(self._closures())
         self._penalty, self._distrust = _begun(self._penalty, now), _begun(self._distrust, now)
         if shut and not self._closures():
-            self._observer(SourceOpened(self._label.upstream, self._label.source))
+            self._tell_open()
+
+    def _tell_open(self) -> None:
+        self._observer(SourceOpened(self._label.upstream, self._label.source, self._now() - self._shut_at))
 
     def _tell(self, closure: Closure, *, lied: bool = False) -> None:
+        self._shut_at = closure.since
         self._observer(SourceShut(self._label.upstream, self._label.source, closure.seconds, closure.reason, lied))
 
 

@@ -24,7 +24,7 @@ from apprproxy.core.errors import (
 )
 from apprproxy.core.events import LieCaught, Observer, Trouble
 from apprproxy.core.label import OWNER
-from apprproxy.core.model import Cache, Clock, Descriptor, Expected, Found, NameWant, Record, Verdict
+from apprproxy.core.model import Cache, Clock, Descriptor, Expected, Found, NameWant, Record, Verdict, spoken
 from apprproxy.core.ports.store import Held
 from apprproxy.core.ports.upstream import Locked
 from apprproxy.gateway.fresh import Serve, decide, stale
@@ -78,7 +78,7 @@ class Lookups:
             assert old is not None
             return replace(old, verdict=decision.verdict)
         if self.offline:
-            raise NotHeld(f"{member.name}: offline, and nothing is held for {want.key!r}")
+            raise NotHeld(f"{member.name}: offline, and {spoken(want.key)} is not held")
         miss = await self._shelf.misses.recall(member, want.key, again=again)
         if isinstance(miss, NotThere):
             return self._despite(member, want, old, miss)
@@ -196,7 +196,7 @@ class Lookups:
         failure = task.exception()  # and so it counts as retrieved, also where nobody waits any more
         if failure is not None and not isinstance(failure, (NotThere, Shut)):
             upstream, _, name = key.split(" ", 2)
-            self._observer(Trouble("lookup", upstream, name, str(failure)))
+            self._observer(Trouble("lookup", upstream, spoken(name), str(failure)))
 
     async def _ask(self, member: Member, want: NameWant, old: Named | None) -> Named:
         """The name anew; its record is stored, and what it points at is durable, when this returns."""

@@ -8,7 +8,9 @@ import re
 from dataclasses import dataclass
 
 AGAIN = 60.0
-"""Seconds between two lines of one trouble; and without it, before an answer says that it is over."""
+"""Seconds between two lines of one trouble."""
+QUIET = 10.0
+"""Seconds without it, after which an answer says that it is over."""
 MAX_EPISODES = 1000
 
 _DETAIL = re.compile(r"[0-9a-f]{32,}|\d+(?:\.\d+)?")
@@ -49,5 +51,5 @@ class Episodes:
 
     def answered(self, upstream: str, now: float) -> list[Episode]:
         """It answers: what is over, because it has not happened for a while."""
-        over = [key for key, one in self._open.items() if one.upstream == upstream and not 0 <= now - one.last < AGAIN]
+        over = [key for key, one in self._open.items() if one.upstream == upstream and not 0 <= now - one.last < QUIET]
         return [self._open.pop(key) for key in over]

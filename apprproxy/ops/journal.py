@@ -1,7 +1,6 @@
 """What happened, as log lines: one per request, one per event that an operator may have to act on."""
 
 import time
-from datetime import UTC, datetime
 from typing import Any
 
 from apprproxy.core.events import (
@@ -17,10 +16,10 @@ from apprproxy.core.events import (
     Trouble,
 )
 from apprproxy.core.label import OWNER
-from apprproxy.core.model import Clock
+from apprproxy.core.model import Cache, Clock
 from apprproxy.face.door import Report
 from apprproxy.ops.episodes import Episodes
-from apprproxy.ops.logs import logger
+from apprproxy.ops.logs import logger, stamp
 
 SLOW = 1.0
 """Seconds after which it is worth a line who was waited for."""
@@ -62,6 +61,8 @@ class Journal:
         }
         if exchange.verdict is not None and exchange.verdict.detail is not None:
             fields["detail"] = exchange.verdict.detail
+        if exchange.tried and exchange.verdict is not None and exchange.verdict.cache is Cache.MISS:
+            fields["source"] = exchange.tried[-1].what
         if exchange.tried and (len(exchange.tried) > 1 or report.waited > SLOW):
             fields["tried"] = "; ".join(map(str, exchange.tried))
         if report.outcome != "done":
@@ -110,12 +111,12 @@ class Journal:
                     wait=seconds,
                     reason=reason,
                 )
-            case SourceOpened(upstream, source):
-                self._log.info("a source answers again", upstream=upstream, source=source)
+            case SourceOpened(upstream, source, seconds):
+                self._log.info("a source answers again", upstream=upstream, source=source, after=round(seconds, 1))
             case Evicted(blobs, size):
                 self._log.info("evicted to stay below cache.max_size", blobs=blobs, bytes=size)
             case SetAside(what, path, reason):
-                self._log.error("a broken file was set aside and begun anew", what=what, path=path, reason=reason)
+                self._log.error("a broken file was set aside", what=what, path=path, reason=reason)
             case _:
                 pass
 
@@ -136,8 +137,8 @@ class Journal:
                     upstream=one.upstream,
                     was=one.what,
                     reason=one.reason,
-                    since=_stamp(one.begun),
-                    until=_stamp(one.last),
+                    since=stamp(one.begun),
+                    until=stamp(one.last),
                     times=one.times,
                 )
 
@@ -147,10 +148,5 @@ class Journal:
         if worth is None:
             return
         times, since = worth
-        more = {"times": times, "since": _stamp(since)} if times > 1 else {}
+        more = {"times": times, "since": stamp(since)} if times > 1 else {}
         getattr(self._log, level)(event, upstream=upstream, **fields, **more)
-
-
-def _stamp(seconds: float) -> str:
-    """As the lines' own time is written."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

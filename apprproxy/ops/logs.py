@@ -5,6 +5,7 @@ Text from outside is stripped of what cannot be seen, so that nobody can forge a
 
 import logging
 import sys
+from datetime import UTC, datetime
 from typing import Any
 
 import structlog
@@ -88,3 +89,8 @@ def bind_request(request_id: str) -> None:
 
 def logger(name: str) -> Any:
     return structlog.get_logger(name)
+
+
+def stamp(seconds: float) -> str:
+    """A time as the lines' own is written."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -6,10 +6,11 @@ from hypothesis import strategies as st
 
 from apprproxy.core.digest import Digest
 from apprproxy.core.kind import Kind
-from apprproxy.core.model import Expected, NameWant, Place, decimal_size, want_of
+from apprproxy.core.model import Expected, NameWant, Place, decimal_size, spoken, want_of
 from tests.core.laws import law
 
 DIGEST = Digest.of(b"content")
+PLACE = Place("hub", ("hub",))
 words = st.from_regex(r"[A-Za-z0-9._/@:%=&-]{1,20}", fullmatch=True) | st.just("-")
 
 
@@ -64,3 +65,18 @@ def test_labels_come_from_a_closed_set() -> None:
 @pytest.mark.parametrize("text", ["", "-1", "+1", " 1", "1_0", "1.0", "٣", "1" * 19])
 def test_what_is_no_size_in_plain_digits_is_none(text: str) -> None:
     assert decimal_size(text) is None
+
+
+@pytest.mark.parametrize(
+    ("want", "said"),
+    [
+        (NameWant(PLACE, Kind.TAG, "library/app", "1.0"), "library/app:1.0"),
+        (NameWant(PLACE, Kind.RELEASE, "alice/nginx", "1.0.0/helm"), "alice/nginx@1.0.0/helm"),
+        (NameWant(PLACE, Kind.PRESENCE, "library/app", str(DIGEST)), f"library/app@{DIGEST}"),
+        (NameWant(PLACE, Kind.TAGS, "library/app"), "tags of library/app"),
+        (NameWant(PLACE, Kind.CATALOG), "catalog"),
+        (NameWant(PLACE, Kind.PACKAGES, "", "media_type=helm"), "packages media_type=helm"),
+    ],
+)
+def test_what_is_asked_for_is_told_as_people_write_it(want: NameWant, said: str) -> None:
+    assert said == spoken(want.key)

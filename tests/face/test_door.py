@@ -95,4 +95,4 @@ async def test_the_upstream_of_a_failure_is_in_the_log(gateways: Gateways, logge
     (trouble,) = (line for line in lines if line["event"] == "upstream trouble")
 
     assert "hub" == request["upstream"]
-    assert ("hub", "tag library/app 1.0") == (trouble["upstream"], trouble["name"])
+    assert ("hub", "library/app:1.0") == (trouble["upstream"], trouble["name"])

@@ -265,7 +265,9 @@ DAY = [
     ),
     Hour("quay itself sends other bytes", while_(_quay, blob=other_bytes), ({"upstream": "quay", "source": "owner"},)),
     Hour("half of a blob is lost on the gateway's disk", spoilt_on_disk),
-    Hour("the gateway is killed, and started after a quarter of an hour", killed, ({"event": "serving"},)),
+    Hour(
+        "the gateway is killed, and started after a quarter of an hour", killed, ({"event": "ended without stopping"},)
+    ),
     Hour("more is pulled than the cache may hold", more_than_fits, ({"event": "evicted"},)),
     Hour(
         "a client asks for strange things, and speaks TLS to a plain port", strange_client, ({"client": "127.0.0.13"},)
