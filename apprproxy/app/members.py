@@ -25,6 +25,8 @@ from apprproxy.upstream.guard import Guard, MirrorGuard
 from apprproxy.upstream.http import HttpUpstream
 from apprproxy.upstream.sessions import Line, Sessions
 
+BUSY_MIRROR = 1.0
+"""Seconds after which one whose connections are all in use is passed over."""
 SLOWEST_MIRROR = 16 * KIB
 """Bytes a second. Its owner can be asked instead; an owner may be as slow as it likes, since there is nobody else."""
 
@@ -76,7 +78,7 @@ def member(name: str, settings: UpstreamSettings, world: World) -> Member:
     rules = Rules(name, settings.kind, tuple(settings.allow), tuple(settings.deny), world.claims)
     locked = _locked(name, settings, world.observer)
     private = settings.auth is not None or settings.tls.cert is not None
-    asked = Watched(owner, health, settings.timeouts.name / 2)
+    asked = Watched(owner, health, connections=settings.connections, late=settings.timeouts.name / 2)
     identity = _identity(name, settings)
     return Member(
         asked, dialect, terms, health, identity, rules, mirrors, locked, private, connections=settings.connections
@@ -146,4 +148,5 @@ def _mirror(label: Label, keys: MirrorSettings, world: World) -> Source:
     )
     world.opened.append(upstream)
     health = Health(label, MIRROR, world.now, world.observer)
-    return Source(label.source, Watched(upstream, health), speaks(label.name, keys), health)
+    watched = Watched(upstream, health, connections=keys.connections, patience=BUSY_MIRROR)
+    return Source(label.source, watched, speaks(label.name, keys), health)

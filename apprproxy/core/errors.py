@@ -14,6 +14,7 @@ Failure
 │   │   ├── TooSlow         no answer within its time
 │   │   │   └── NoConnection
 │   │   ├── Unreachable     the line: refused, not resolved, TLS, reset, broken off
+│   │   ├── Busy            not asked: all our connections to it are in use
 │   │   ├── Throttled       429 or 503 with the time to wait
 │   │   │   └── Shut        it is not asked for a while: it failed or lied too often
 │   │   └── Unauthorized    401 or 403: a credential is missing or was not accepted
@@ -39,7 +40,10 @@ from apprproxy.core.digest import Digest
 
 
 class Failure(Exception):
-    """Anything that is expected to go wrong. ``str`` is a sentence for a person, without secrets."""
+    """Anything that is expected to go wrong. ``str`` is a sentence for a person, without secrets. ``tried`` is whom a
+    transfer waited for in vain, in words."""
+
+    tried: Sequence[object] = ()
 
 
 class ClientFault(Failure):
@@ -112,6 +116,10 @@ class NoConnection(TooSlow):
 
 
 class Unreachable(Outage):
+    pass
+
+
+class Busy(Outage):
     pass
 
 

@@ -18,6 +18,7 @@ from apprproxy.core.errors import Exhausted, Failure, Interrupted, Loop, Upstrea
 from apprproxy.face.exchange import Exchange
 from apprproxy.face.send import BrokenOff, ClientLeft
 from apprproxy.face.target import origin_form, parse_target
+from apprproxy.gateway.flight import Tried
 
 log = logging.getLogger(__name__)
 
@@ -99,6 +100,7 @@ class Door:
             return await face.serve(exchange), ""
         except Failure as failure:
             exchange.upstream = exchange.upstream or _whose(failure)
+            exchange.tried = tuple(one for one in failure.tried if isinstance(one, Tried))
             return await self._tell(face, exchange, failure), str(failure)
         except ConnectionError:
             raise

@@ -226,7 +226,16 @@ class Flight:
 
     def asks(self, what: str) -> None:
         """It waits for this from now on, for ``tried``."""
+        self.heard("was left for another")
         self._waits = (what, asyncio.get_running_loop().time())
+
+    @property
+    def diary(self) -> Sequence[Tried]:
+        """``tried``, with what is being waited for now."""
+        if self._waits is None:
+            return tuple(self.tried)
+        what, since = self._waits
+        return (*self.tried, Tried(what, asyncio.get_running_loop().time() - since, "still waited for"))
 
     def heard(self, outcome: str) -> None:
         """What came of that, if there was something it waited for."""

@@ -15,7 +15,8 @@ from apprproxy.core.ports.store import BlobStore, Elsewhere, Partial
 from apprproxy.gateway.blame import Blame
 from apprproxy.gateway.flight import Candidate, Flight
 from apprproxy.gateway.pace import Overtaken
-from apprproxy.gateway.turns import Room, Turns, transfers
+from apprproxy.gateway.room import Room
+from apprproxy.gateway.turns import Turns, transfers
 from apprproxy.gateway.waits import either
 
 log = logging.getLogger(__name__)
@@ -158,6 +159,7 @@ class Flights:
                     flight.heard("gave it up")
                     await self._into(flight, claim.partial)
             except StoreFailed as failure:
+                flight.heard(str(failure))
                 if not _small(flight):
                     raise
                 self._observer(Trouble("keep", _whose(flight), flight.expected.key, str(failure)))

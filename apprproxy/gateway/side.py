@@ -12,8 +12,8 @@ from apprproxy.core.model import MIB, Cache, Verdict, decimal_size
 from apprproxy.core.ports.store import Held
 from apprproxy.core.ports.upstream import Lane
 from apprproxy.gateway.flight import Candidate, Tried
+from apprproxy.gateway.room import Room
 from apprproxy.gateway.transfer import Pieces
-from apprproxy.gateway.turns import Room
 
 AHEAD = 16 * MIB
 """What is nearer than this arrives by itself soon."""

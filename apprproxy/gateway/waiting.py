@@ -67,6 +67,9 @@ class Waiting:
                 return self._following(cache, size or await self._asked_size(), kept=False)
             origin = (self._flight.winner or self._candidates[0]).member.name
             return HeldTransfer(self._verdict(cache), origin, bounded(self._want, held), self._flight.tried)
+        except Failure as failure:
+            failure.tried = self._flight.diary
+            raise
         finally:
             task.cancel()
             self._flight.left_by(self._candidates)

@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
-from apprproxy.core.errors import NoConnection, TooSlow, Unreachable, UpstreamFault
-from apprproxy.core.ports.upstream import Incoming, Lane, Reply, Request, Upstream
+from apprproxy.core.errors import Busy, NoConnection, TooSlow, Unreachable, UpstreamFault
+from apprproxy.core.ports.upstream import Incoming, Lane, Reply, Request, Upstream, beside
 from apprproxy.core.reading import replied
 from apprproxy.gateway.health import Attempt, Health
+from apprproxy.gateway.room import Room
 
 
 class Watched:
@@ -16,12 +17,22 @@ class Watched:
     A living gateway that could not ask further says so (Proxy-Status, RFC 9209), and is not away itself. ``late`` is
     after how many seconds an answer that its caller does not wait for is trouble: many pages may take too long
     together, each of which came at once.
+
+    Of each lane so many requests are under way at once as it has connections; who waits ``patience`` seconds for one is
+    told Busy. What is waited for here is no trouble of the source's.
     """
 
-    def __init__(self, upstream: Upstream, health: Health, late: float = 0.0) -> None:
+    def __init__(
+        self, upstream: Upstream, health: Health, *, connections: int = 32, patience: float = 30.0, late: float = 0.0
+    ) -> None:
         self._upstream = upstream
         self._health = health
         self._late = late
+        self._patience = patience
+        self._places = {
+            lane: Room(beside(connections) if lane is Lane.BESIDE else connections)
+            for lane in (Lane.NAMES, Lane.BLOBS, Lane.BESIDE)
+        }
 
     @property
     def name(self) -> str:
@@ -29,6 +40,21 @@ class Watched:
 
     @asynccontextmanager
     async def open(self, request: Request) -> AsyncIterator[Incoming]:
+        async with self._place(request.lane), self._asked(request) as incoming:
+            yield incoming
+
+    @asynccontextmanager
+    async def _place(self, lane: Lane) -> AsyncIterator[None]:
+        async with AsyncExitStack() as place:
+            try:
+                async with asyncio.timeout(self._patience):
+                    await place.enter_async_context(self._places[lane].turn())
+            except TimeoutError:
+                raise Busy(self.name, "all connections that we may have to it are in use") from None
+            yield
+
+    @asynccontextmanager
+    async def _asked(self, request: Request) -> AsyncIterator[Incoming]:
         attempt, began = self._health.admit(request.about), asyncio.get_running_loop().time()
         try:
             async with self._upstream.open(request) as incoming:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from yarl import URL
 
@@ -38,12 +39,12 @@ async def watched(
     clock: Clock,
     told: list[Event] | None = None,
     line: Line = QUICK,
-    late: float = 0.0,
+    **keys: Any,
 ) -> AsyncIterator[Watched]:
     brief, observe = BriefMemory(clock), recorder([] if told is None else told)
     upstream = HttpUpstream(LABEL, Guard(URL(url)), Sessions(line, {}), fixed(None), brief, observe, clock)
     try:
-        yield Watched(upstream, Health(LABEL, tolerance, clock, observe), late)
+        yield Watched(upstream, Health(LABEL, tolerance, clock, observe), **keys)
     finally:
         await upstream.close()
         await brief.close()

@@ -7,7 +7,7 @@ import pytest
 
 from apprproxy.core.errors import StoreFailed
 from apprproxy.gateway import flights
-from apprproxy.gateway.turns import Room
+from apprproxy.gateway.room import Room
 from tests.fakes import lies
 from tests.fakes.clock import Gate, until
 from tests.fakes.content import digest
@@ -55,6 +55,7 @@ async def test_what_nobody_waits_for_any_more_comes_after_what_somebody_waits_fo
     registry.on["blob"] = lies.waiting_for(gate)
     gateway = await gateways.start({"hub": oci(registry, connections=2)})
     await leave_after_asking(gateway, 6)
+    await until(lambda: registry.count("GET blob") == 2)
     wanted = f"/v2/hub/library/app/blobs/{registry.add_blob('library/app', b'wanted')}"
     asking = asyncio.create_task(gateway.get(wanted))
     flying = gateway.app.gateway._blobs._flights._flights

@@ -5,11 +5,12 @@ from contextlib import suppress
 
 import pytest
 
-from apprproxy.core.errors import Outage, Shut, Throttled, TooSlow, Unauthorized, Unreachable, UpstreamFault
+from apprproxy.core.errors import Busy, Outage, Shut, Throttled, TooSlow, Unauthorized, Unreachable, UpstreamFault
 from apprproxy.core.events import Event, SourceOpened, SourceShut
 from apprproxy.core.ports.upstream import Lane, Request
 from apprproxy.gateway.health import MIRROR, OWNER
 from apprproxy.gateway.watched import Watched
+from apprproxy.upstream.sessions import Line
 from tests.fakes import lies
 from tests.fakes.clock import Clock, Gate
 from tests.fakes.lies import Behaviour
@@ -271,3 +272,23 @@ async def test_what_its_reader_says_of_the_bytes_is_not_the_lines_fault(registry
             with pytest.raises(Outage, match="longer than it should be"):
                 async with source.open(ASK):
                     raise Outage("hub", "longer than it should be")
+
+
+async def test_who_waits_for_one_of_our_own_connections_is_no_trouble_of_the_source(
+    registry: Registry, clock: Clock
+) -> None:
+    gate = Gate()
+    registry.on["tags"] = lies.waiting_for(gate)
+    async with watched(registry.url, MIRROR, clock, line=Line(read=30), connections=1, patience=0.2) as source:
+        first = asyncio.create_task(source.send(ASK))
+        await gate.reached()
+        with pytest.raises(Busy, match="all connections"):
+            await source.send(ASK)
+        leaving = asyncio.create_task(source.send(ASK))
+        await asyncio.sleep(0)
+        leaving.cancel()
+        await asyncio.gather(leaving, return_exceptions=True)
+        gate.open()
+
+        assert 404 == (await first).status
+        assert 404 == (await source.send(ASK)).status

@@ -18,9 +18,10 @@ Each line below is a test (`tests/outages`), and this page is written by them: `
 - **A name that has expired** is asked about. If that fails, the last answer stands in for `stale_for`: see the column
   *expired*. A refresh that failed is not repeated for `missing_for`, so that an outage does not slow each request down.
 - **What is not held**, and a name beyond `stale_for`, can only come from the upstream: see the column *not held*.
-- **An upstream that fails three times in a row** (no connection, no answer in time, 502, 503, 504) is not asked for a
-  second, then twice as long each time, up to a minute; then one request looks whether it is back. Meanwhile what is
-  held is served at once, and what is not is 503 with `Retry-After` and the reason.
+- **An upstream that fails three times in a row** (no connection; or, for three different repositories or lists, no
+  answer in time, 502, 503, 504) is not asked for a second, then twice as long each time, up to a minute; then one
+  request looks whether it is back. Meanwhile what is held is served at once, and what is not is 503 with `Retry-After`
+  and the reason.
 
 In a view nobody else stands in for an upstream that fails: only its own word that there is none passes a name on.
 """
