@@ -188,12 +188,14 @@ class Descriptor:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A name as it is remembered: where it points, who said so, and when that was last confirmed."""
+    """A name as it is remembered: where it points, who said so, and when that was last confirmed. ``doubtful``: it is
+    to be asked anew, however fresh it is."""
 
     target: Descriptor
     origin: str
     checked: float
     since: float
+    doubtful: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,7 +91,7 @@ class Flight:
         self._wanted: Counter[tuple[str, str]] = Counter()
         self._preferred = ""
         self._seen = (-1, 0.0)
-        self._postponed: set[str] = set()
+        self._yielded: Counter[str] = Counter()
         self._spared: set[tuple[str, str, str, str]] = set()
         self.before = ""
         self.tried: list[Tried] = []
@@ -130,13 +130,25 @@ class Flight:
         """It is this upstream's turn."""
         self._preferred = member
 
-    def postpone(self, member: str) -> bool:
-        """Ask others before this upstream; once. Whether there are any."""
-        others = any(one.member.name != member and key not in self.failures for key, one in self._candidates.items())
-        if not others or member in self._postponed:
+    @property
+    def rounds(self) -> int:
+        """How often one upstream made way for another."""
+        return self._yielded.total()
+
+    def yields(self, member: str) -> bool:
+        """Another upstream's turn, if there is one in whose name somebody waits."""
+        others = {
+            one.member.name
+            for key, one in self._candidates.items()
+            if key not in self.failures and self._waits_for(one)
+        }
+        if not others - {member}:
             return False
-        self._postponed.add(member)
+        self._yielded[member] += 1
         return True
+
+    def _waits_for(self, candidate: Candidate) -> bool:
+        return self._wanted[candidate.scope] > 0
 
     def tries(self, scope: tuple[str, str], kind: Kind) -> bool:
         """Is this asked, or was it, in the name of that upstream and repository?"""
@@ -155,10 +167,10 @@ class Flight:
         owners = [one for one in left if one.source.owner] if self.suspects else []
         return min(owners or left, key=self._rank, default=None)
 
-    def _rank(self, candidate: Candidate) -> tuple[bool, ...]:
+    def _rank(self, candidate: Candidate) -> tuple[int, ...]:
         scope, member = candidate.scope, candidate.member.name
         others_turn = self._preferred not in ("", member)
-        return member in self._postponed, others_turn, scope not in self._confirmed, not self._wanted[scope]
+        return self._yielded[member], scope not in self._confirmed, not self._waits_for(candidate), others_turn
 
     def last(self, candidate: Candidate) -> bool:
         """Is nobody else left to ask?"""

@@ -3,6 +3,7 @@ while another process does."""
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -25,7 +26,11 @@ BACK_AFTER = 5.0
 """Seconds after which to ask again, where too much is under way."""
 
 WAITING = 10_000
-"""Transfers in all. A client that asks for a million digests and leaves must not fill the memory."""
+"""Transfers in all, of which one upstream has a quarter. A client that asks for a million digests and leaves must not
+fill the memory."""
+
+ROOM_AGAIN = 0.5
+"""Seconds between two looks whether another upstream of those that have it has room."""
 
 LOOK_AGAIN = 0.025
 """Seconds between two looks at what another process does: there is nobody who could wake us."""
@@ -52,6 +57,7 @@ class Flights:
         self._blame = Blame(observer)
         self._flights: dict[str, Flight] = {}
         self._tasks: dict[asyncio.Task[None], Flight] = {}
+        self._of: Counter[str] = Counter()
         self._in_memory = asyncio.Semaphore(2)
         self._turns = Turns(transfers)
         self._waiting = 0
@@ -70,10 +76,12 @@ class Flights:
         flight = self._flights.get(expected.key)
         joined = flight is not None
         if flight is None:
-            if len(self._flights) >= WAITING:
-                raise Throttled(candidates[0].member.name, "has too many transfers waiting here", 503, BACK_AFTER)
+            first = candidates[0].member.name
+            if len(self._flights) >= WAITING or self._of[first] >= WAITING // 4:
+                raise Throttled(first, "has too many transfers waiting here", 503, BACK_AFTER)
             flight = self._flights[expected.key] = Flight(expected)
             flight.add(candidates)
+            self._of[first] += 1
             task = asyncio.create_task(self._fly(flight), name=f"flight {expected.key}")
             self._tasks[task] = flight
             task.add_done_callback(self._tasks.pop)
@@ -89,7 +97,7 @@ class Flights:
             await flight.ended.wait()
 
     async def _fly(self, flight: Flight) -> None:
-        key = flight.expected.key
+        key, first = flight.expected.key, flight.candidates[0]
         self._observer(FlightBegan(key))
         try:
             async with self._turn(flight):
@@ -105,6 +113,7 @@ class Flights:
                 flight.fault = Interrupted("the transfer was interrupted inside this gateway; try again")
             flight.tell()
             flight.ended.set()
+            self._of[first.member.name] -= 1
             self._observer(FlightEnded(key))
 
     @asynccontextmanager
@@ -127,7 +136,7 @@ class Flights:
             queued = asyncio.ensure_future(place.enter_async_context(first.turn(lambda: flight.wanted)))
             try:
                 while not queued.done() and self._free(flight) is None:
-                    await either(queued, flight.changed())
+                    await either(queued, flight.changed(), seconds=ROOM_AGAIN)
             finally:
                 given = not queued.cancel()
             if given:

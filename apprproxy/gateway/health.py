@@ -4,6 +4,8 @@
   then one request is let through as a probe, and the others once that one has been answered.
 - Trouble that a source has while it can be reached may be that of one repository, which any client may ask for as
   often as it likes: it shuts that one, and counts against the source once for each repository until something succeeds.
+- A repository that has answered lately is asked all the same, until it fails itself: of names that nobody has heard of
+  a client can make up as many as it likes.
 - Requests that were under way when a source was shut tell nothing new: ten that fail together are one failure.
 - A lie distrusts a mirror for much longer. An owner is never distrusted: there is nobody else to ask for its names.
 - What was shut at a time that has not come yet is open: a clock that is set back shuts nobody out.
@@ -11,17 +13,20 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import TypeVar
 
 from apprproxy.core.errors import Shut
 from apprproxy.core.events import Observer, SourceOpened, SourceShut
 from apprproxy.core.label import Label
 from apprproxy.core.model import Clock
 
+T = TypeVar("T")
+
 PROBING = 1.0
 """Seconds after which to come back while a probe is under way: how long it will take nobody knows."""
 
 MAX_SPOTS = 1000
-"""Repositories with trouble that are remembered at once."""
+"""Repositories with trouble that are remembered at once, and as many without."""
 
 PROBED_BY = 0.9
 """Seconds that a client waits for a probe, its own included, before it is told to come back."""
@@ -92,6 +97,7 @@ class Health:
         self._penalty: Closure | None = None
         self._distrust: Closure | None = None
         self._shut_at = 0.0
+        self._good: dict[str, None] = {}
         self._probes: dict[str, Attempt] = {}
         self._spots: dict[str, Spot] = {}
         self._counted: set[str] = set()
@@ -101,7 +107,7 @@ class Health:
         Shut."""
         attempt = Attempt(self, about)
         closure = self._closure(about)
-        if closure is None:
+        if closure is None or (closure is self._penalty and closure.reached and self._is_good(about)):
             return attempt
         if (left := closure.left(self._now())) > 0:
             raise Shut(self._label.name, closure.reason, max(left, 1.0))
@@ -110,6 +116,10 @@ class Health:
             raise self.probing(about)
         self._probes[probed] = attempt
         return attempt
+
+    def _is_good(self, about: str) -> bool:
+        spot = self._spots.get(about)
+        return about in self._good and (spot is None or spot.penalty is None)
 
     @property
     def doubtful(self) -> bool:
@@ -156,14 +166,13 @@ class Health:
 
     def _counts(self, about: str, reason: str, now: float) -> bool:
         """Against the source too: where nothing has succeeded since, and this is not known already."""
-        spot = self._spots.pop(about, Spot())
-        self._spots[about] = spot
-        if len(self._spots) > MAX_SPOTS:
-            del self._spots[next(iter(self._spots))]
+        spot = self._spots.get(about, Spot())
+        _remember(self._spots, about, spot)
         if spot.penalty is not None and spot.penalty.left(now) > 0:
             return False
         spot.troubles += 1
-        over = spot.troubles - self._tolerance.failures + 1
+        shut = self._penalty is not None and self._penalty.reached
+        over = max(spot.troubles - self._tolerance.failures + 1, int(shut))
         if over >= 1:
             spot.penalty = Closure(now, self._tolerance.penalty.after(over), reason, reached=True)
         new = about not in self._counted
@@ -185,6 +194,7 @@ class Health:
         self._troubles = 0
         self._counted.clear()
         self._spots.pop(about, None)
+        _remember(self._good, about, None)
 
     def ended(self, attempt: "Attempt") -> None:
         """However it ended: if it was the probe, the next one may be."""
@@ -217,6 +227,14 @@ class Health:
     def _tell(self, closure: Closure, *, lied: bool = False) -> None:
         self._shut_at = closure.since
         self._observer(SourceShut(self._label.upstream, self._label.source, closure.seconds, closure.reason, lied))
+
+
+def _remember(known: dict[str, T], about: str, value: T) -> None:
+    """The last ones of them."""
+    known.pop(about, None)
+    known[about] = value
+    if len(known) > MAX_SPOTS:
+        del known[next(iter(known))]
 
 
 def _begun(closure: Closure | None, now: float) -> Closure | None:

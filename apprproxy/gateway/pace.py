@@ -1,5 +1,8 @@
-"""Who sends too little while others could be asked is asked again after them: a digest is shared by upstreams that have
-nothing else to do with each other, and one must not keep it from another's clients."""
+"""Who sends too little while others could be asked makes way for them: a digest is shared by upstreams that have
+nothing else to do with each other, and one must not keep it from another's clients.
+
+They take turns, longer ones each time: one that is slow to begin is not given up for one that goes on slowly for ever.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,8 +13,9 @@ from apprproxy.core.ports.store import Partial
 from apprproxy.gateway.flight import Candidate, Flight
 
 LOOK = 2.0
-"""Seconds; within those that a lookup has, and clients wait for a header."""
-LEAST = 16 * KIB
+"""Seconds of the first turn; within those that a lookup has, and clients wait for a header."""
+LONGEST = 60.0
+LEAST = 256 * KIB
 """Bytes a second."""
 
 
@@ -36,9 +40,10 @@ async def paced(flight: Flight, candidate: Candidate, partial: Partial) -> Async
 
 
 async def _look(flight: Flight, candidate: Candidate, partial: Partial, limit: asyncio.Timeout) -> None:
-    come = LEAST * LOOK
-    while come >= LEAST * LOOK or not flight.postpone(candidate.member.name):
+    turn = min(LOOK * 2.0 ** (flight.rounds // 2), LONGEST)
+    come = LEAST * turn
+    while come >= LEAST * turn or not flight.yields(candidate.member.name):
         before = partial.size
-        await asyncio.sleep(LOOK)
+        await asyncio.sleep(turn)
         come = partial.size - before
     limit.reschedule(asyncio.get_running_loop().time())

@@ -45,7 +45,8 @@ class Room:
             raise
 
     def _give_back(self) -> None:
-        chosen = next((mine for mine, wanted in self._queue.items() if wanted()), None) or next(iter(self._queue), None)
+        queued = [mine for mine in self._queue if not mine.done()]  # one that was cancelled is about to leave
+        chosen = next((mine for mine in queued if self._queue[mine]()), next(iter(queued), None))
         if chosen is None:
             self._free += 1
         else:

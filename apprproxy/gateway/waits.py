@@ -5,10 +5,10 @@ from collections.abc import Coroutine
 from typing import Any
 
 
-async def either(task: asyncio.Future[Any], other: Coroutine[None, None, None]) -> None:
-    """Until one of the two is done; the task goes on."""
+async def either(task: asyncio.Future[Any], other: Coroutine[None, None, None], seconds: float | None = None) -> None:
+    """Until one of the two is done, or so long; the task goes on."""
     race: asyncio.Future[Any] = asyncio.ensure_future(other)
     try:
-        await asyncio.wait([task, race], return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([task, race], timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
     finally:
         race.cancel()

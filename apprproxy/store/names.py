@@ -105,16 +105,31 @@ class DiskNames:
 
     async def set_first_seen(self, upstream: str, seen: Mapping[str, FirstSeen], as_of: int) -> None:
         records = {f"first {upstream} {title}": write_first(first) for title, first in seen.items()}
-        await self._run(self._set_all, records, as_of)
+        if not await self._run(self._set_all, records, as_of):
+            await self._run(self._add_all, records)
 
     def all_first_seen(self) -> Iterator[tuple[str, str, FirstSeen]]:
         """Every ``(upstream, title, first seen)``, in the order they came. Blocking."""
         return ((upstream, title, read_first(raw)) for upstream, title, raw in self._all("first"))
 
     def accept(self, upstream: str, repository: str, title: str, first: FirstSeen) -> None:
-        """Take a new first-seen digest, and ask anew for the names that may show the old one. Blocking."""
-        self._forget(upstream, repository, lambda: {title: first})
+        """Take a new first-seen digest, and have the names asked anew that may show the old one: they stay, for whoever
+        cannot ask. Blocking."""
+        with self._records.transact():
+            for key in self._of(upstream, repository):
+                if (record := read_record(self._records.get(key))) is not None:
+                    self._records.set(key, write_record(replace(record, doubtful=True)))
+            self._records.set(f"first {upstream} {title}", write_first(first))
+            self._generation.bump()
         self._memory.clear()
+
+    def _of(self, upstream: str, repository: str) -> list[str]:
+        """The keys of every name of the repository, and of the lists it may stand in."""
+        parted = [(key, key.split(" ")) for key in self._records]
+        wanted = (repository, "-")
+        return [
+            key for key, words in parted if words[:2] == ["name", upstream] and len(words) == 5 and words[3] in wanted
+        ]
 
     def _with_pushed(self, upstream: str, pushed: Mapping[str, Digest]) -> dict[str, FirstSeen]:
         known = self._first_seen(upstream, tuple(pushed))
@@ -123,10 +138,8 @@ class DiskNames:
     def _forget(self, upstream: str, repository: str, firsts: Callable[[], Mapping[str, FirstSeen]]) -> None:
         """Walks all names, which takes a moment; writes are rare."""
         with self._records.transact():
-            for key in list(self._records):
-                words = key.split(" ")
-                if words[:2] == ["name", upstream] and len(words) == 5 and words[3] in (repository, "-"):
-                    self._records.delete(key)
+            for key in self._of(upstream, repository):
+                self._records.delete(key)
             for title, first in firsts().items():
                 self._records.set(f"first {upstream} {title}", write_first(first))
             self._generation.bump()
@@ -163,6 +176,13 @@ class DiskNames:
         """Unless something was forgotten while the disk was asked: then these may be of before it."""
         if generation == self._generation.read() == self._seen_generation:
             self._memory.update(records)
+
+    def _add_all(self, records: Mapping[str, bytes]) -> None:
+        """What is there already stands. Not to remember what came first because somebody wrote elsewhere meanwhile
+        would be to take what comes next for it."""
+        with self._records.transact():
+            for key, raw in records.items():
+                self._records.add(key, raw)
 
     def _set_all(self, records: Mapping[str, bytes], as_of: int | None) -> bool:
         """Unless something was forgotten since; both happen inside transactions, which follow one another."""

@@ -20,6 +20,7 @@ def write_record(record: Record) -> bytes:
             "origin": record.origin,
             "checked": record.checked,
             "since": record.since,
+            **({"doubtful": True} if record.doubtful else {}),
         }
     )
 
@@ -34,7 +35,7 @@ def read_record(raw: bytes | None) -> Record | None:
     except (LookupError, TypeError, ValueError, AttributeError):
         return None
     ours = type(size) is int and isinstance(kind, str) and isinstance(origin, str)
-    return Record(target, origin, checked, since) if ours else None
+    return Record(target, origin, checked, since, fields.get("doubtful") is True) if ours else None
 
 
 def write_first(first: FirstSeen) -> bytes:

@@ -376,6 +376,22 @@ def test_no_probe_of_a_broken_repository_keeps_others_from_looking_whether_the_s
     assert [SourceOpened] == [type(event) for event in owner.told[1:]]
 
 
+def test_a_repository_that_answered_lately_is_asked_although_others_fail(owner: Case) -> None:
+    """Of made-up names there are as many as a client likes."""
+    attempt = owner.health.admit("library/app")
+    attempt.answered()
+    attempt.finished()
+    attempt.ended()
+    for about in ("a/app", "b/app", "c/app"):
+        reached(owner, about)
+    with pytest.raises(Shut):
+        owner.health.admit("d/app")
+    reached(owner, "library/app")
+
+    with pytest.raises(Shut):
+        owner.health.admit("library/app")
+
+
 def test_of_a_source_that_cannot_be_reached_one_probe_tells_for_all(owner: Case) -> None:
     owner.waits(3)
     owner.health.admit("a/app")

@@ -33,7 +33,7 @@ async def test_an_upstream_that_drips_keeps_no_bytes_from_another_upstreams_clie
     assert (200, BLOB if what == "blob" else content) == (got.status, got.body)
 
 
-async def test_two_upstreams_that_drip_are_each_overtaken_once_and_then_waited_for(
+async def test_two_upstreams_that_are_slow_take_turns_until_all_is_there(
     registry: Registry, other: Registry, gateways: Gateways, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("apprproxy.gateway.pace.LOOK", 0.2)
@@ -46,7 +46,7 @@ async def test_two_upstreams_that_drip_are_each_overtaken_once_and_then_waited_f
     )
 
     assert {(200, BLOB)} == {(got.status, got.body) for got in answers}
-    assert registry.count("GET blob") + other.count("GET blob") <= 4
+    assert registry.count("GET blob") + other.count("GET blob") <= 8, "longer turns each time"
 
 
 async def test_repositories_that_lack_a_blob_are_asked_after_those_that_have_it(
@@ -68,3 +68,29 @@ async def test_repositories_that_lack_a_blob_are_asked_after_those_that_have_it(
     assert {404} == {each.status for each in missing}
     gets = [seen.target for seen in registry.seen if seen.method == "GET"]
     assert gets.index(f"/v2/library/app/blobs/{wanted}") < 20
+
+
+@pytest.mark.parametrize("piece", [1, 10_000], ids=["a byte", "20 KiB"])
+async def test_neither_a_slow_beginning_nor_a_trickle_is_what_everybody_waits_for(
+    piece: int, registry: Registry, other: Registry, gateways: Gateways
+) -> None:
+    """The owner takes longer than a turn to begin; the stranger begins at once, and goes on for hours."""
+    wanted = registry.add_blob("library/app", BLOB)
+    other.add_blob("evil/app", BLOB)
+    registry.on["GET blob"] = late(3)
+    other.on["GET blob"] = lies.dripping(0.5, piece)
+    gateway = await gateways.start({"hub": registry, "evil": other})
+    attack = asyncio.create_task(gateway.get(f"/v2/evil/evil/app/blobs/{wanted}"))
+    await until(lambda: other.count("GET blob") == 1)
+    got = await gateway.get(f"/v2/hub/library/app/blobs/{wanted}")
+    attack.cancel()
+
+    assert (200, BLOB) == (got.status, got.body)
+
+
+def late(seconds: float) -> lies.Behaviour:
+    async def answer(request: web.BaseRequest, honest: Honest) -> web.StreamResponse:
+        await asyncio.sleep(seconds)
+        return await lies.honestly(request, honest)
+
+    return answer

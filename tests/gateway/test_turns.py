@@ -102,20 +102,45 @@ async def _once(room: Room) -> None:
         pass
 
 
-async def test_too_many_transfers_are_refused_for_a_while(
-    registry: Registry, gateways: Gateways, monkeypatch: pytest.MonkeyPatch
+async def test_too_many_transfers_of_an_upstream_are_refused_for_a_while_and_none_of_another(
+    registry: Registry, other: Registry, gateways: Gateways, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(flights, "WAITING", 3)
+    monkeypatch.setattr(flights, "WAITING", 12)
     gate = Gate()
     registry.on["blob"] = lies.waiting_for(gate)
-    gateway = await gateways.start({"hub": registry})
+    gateway = await gateways.start({"hub": registry, "far": other})
     await leave_after_asking(gateway, 3)
     refused = await gateway.get(f"/v2/hub/library/app/blobs/{digest(b'one more')}")
+    far = await gateway.get(f"/v2/far/library/app/blobs/{other.add_blob('library/app', b'far')}")
     gate.open()
 
+    assert 200 == far.status
     assert 503 == refused.status
     assert "Retry-After" in refused.headers
     assert "too many transfers" in refused.message
+
+
+async def test_a_transfer_in_a_queue_takes_the_room_of_another_upstream_that_gets_free(
+    registry: Registry, other: Registry, gateways: Gateways
+) -> None:
+    hangs, busy = Gate(), Gate()
+    registry.on["blob"] = lies.waiting_for(hangs)
+    other.on["blob"] = lies.waiting_for(busy)
+    wanted = other.add_blob("library/app", b"wanted")
+    gateway = await gateways.start({"hub": oci(registry, connections=1), "far": oci(other, connections=1)})
+    asking = [asyncio.create_task(gateway.get(paths(1)[0]))]
+    asking.append(asyncio.create_task(gateway.get(f"/v2/far/library/app/blobs/{digest(b'x')}")))
+    await until(lambda: (1, 1) == (registry.count("GET blob"), other.count("GET blob")))
+    asking.append(asyncio.create_task(gateway.get(f"/v2/hub/library/app/blobs/{wanted}")))
+    await until(lambda: gateway.metric("apprproxy_flights") == 3)
+    waiting = asyncio.create_task(gateway.get(f"/v2/far/library/app/blobs/{wanted}"))
+    await until(lambda: other.count("HEAD blob") == 1)
+    busy.open()
+    got = await waiting
+    hangs.open()
+    await asyncio.gather(*asking)
+
+    assert (200, b"wanted") == (got.status, got.body)
 
 
 async def test_metrics_are_told_while_the_index_cannot_be_read(
