@@ -21,16 +21,16 @@ class Forwarding:
     def __init__(self, gateway: Gateway, places: Places) -> None:
         self._gateway = gateway
         self._places = places
-        self._incoming = Incoming()
+        self._incoming: dict[str, Incoming] = {}
         self._under_way: set[asyncio.Task[tuple[str, Reply]]] = set()
 
     async def serve(self, exchange: Exchange) -> web.StreamResponse:
         change = parse_write(exchange.method, exchange.target, self._places.at(exchange.host))
         exchange.name = change.package or change.path
-        self._gateway.may_forward(change.place, change.package)
+        taker = self._gateway.may_forward(change.place, change.package)
         asked = exchange.request.headers
         async with AsyncExitStack() as stack:
-            place = self._incoming.place(exchange.request.remote or "", change.place.name)
+            place = self._incoming.setdefault(taker, Incoming()).place(exchange.request.remote or "", taker)
             content = await _received(exchange, await stack.enter_async_context(place), change.place)
             write = await asyncio.to_thread(
                 change.with_body, content, asked.get("Content-Type", ""), asked.get("Authorization")

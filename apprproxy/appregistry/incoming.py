@@ -15,7 +15,7 @@ from apprproxy.core.errors import Throttled
 from apprproxy.core.model import KIB
 
 AT_ONCE = 4
-"""Bodies in memory at the most."""
+"""Bodies in memory at the most, of each upstream: they stay until it has answered."""
 TURN = 30.0
 """Seconds that a client waits for others' writes before it is told to come back."""
 PATIENCE = 5.0
@@ -54,7 +54,7 @@ class Body:
 
 
 class Incoming:
-    """The places, and who waits for one."""
+    """The places of one upstream, and who waits for one."""
 
     def __init__(self) -> None:
         self._bodies: list[Body] = []

@@ -22,6 +22,9 @@ class Blame:
         lain on the disk. Returns whether what is there may be continued."""
         contributors = contributors_of(partial)
         mine = (candidate.member.name, candidate.source.label)
+        too_long = isinstance(lie, OtherSize) and _is_too_long(candidate, partial, contributors - {mine})
+        if too_long and flight.spare(candidate):
+            return False  # it is no beginning of what is due: somebody else left it
         if isinstance(lie, OtherSize) and candidate.due is not None:  # a manifest may have made that up, and anybody
             flight.disagree(candidate, candidate.due, lie)  # may have pushed the manifest
             return flight.current is None or mine not in contributors
@@ -86,6 +89,11 @@ class Blame:
         lie = suspect.lie
         got = lie.got if isinstance(lie, DigestMismatch) else None
         self._observer(LieCaught(suspect.upstream, suspect.source.label, flight.expected.digest, got, lie.sentence))
+
+
+def _is_too_long(candidate: Candidate, partial: Partial, others: set[tuple[str, str]]) -> bool:
+    """Have others sent more than is due?"""
+    return bool(others) and candidate.due is not None and partial.growing.size > candidate.due
 
 
 def _contradicts(lie: Lied) -> bool:

@@ -90,7 +90,7 @@ class Flight:
         self._confirmed: set[tuple[str, str]] = set()
         self._wanted: Counter[tuple[str, str]] = Counter()
         self._preferred = ""
-        self._seen = (-1, 0.0)
+        self._seen: tuple[int, float] | None = None
         self._yielded: Counter[str] = Counter()
         self._spared: set[tuple[str, str, str, str]] = set()
         self.before = ""
@@ -215,10 +215,10 @@ class Flight:
         self.parts = file.parts
         self.wake()
 
-    def stands_still(self, there: int) -> float:
-        """For how many seconds there have been so many bytes."""
+    def stands_still(self, there: int, *, least: int) -> float:
+        """For how many seconds fewer than ``least`` bytes have come."""
         now = asyncio.get_running_loop().time()
-        if there != self._seen[0]:
+        if self._seen is None or not 0 <= there - self._seen[0] < least:
             self._seen = (there, now)
         return now - self._seen[1]
 

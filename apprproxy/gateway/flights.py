@@ -15,7 +15,7 @@ from apprproxy.core.model import MAX_DOCUMENT, Expected
 from apprproxy.core.ports.store import BlobStore, Elsewhere, Partial
 from apprproxy.gateway.blame import Blame
 from apprproxy.gateway.flight import Candidate, Flight
-from apprproxy.gateway.pace import Overtaken
+from apprproxy.gateway.pace import LEAST, Overtaken
 from apprproxy.gateway.room import Room
 from apprproxy.gateway.turns import Turns, transfers
 from apprproxy.gateway.waits import either
@@ -244,7 +244,8 @@ def _read_along(flight: Flight, elsewhere: Elsewhere) -> None:
         flight.asks("another process")
     _told_by(flight, elsewhere)
     flight.reads(elsewhere)
-    if flight.stands_still(there) > STANDS_STILL:
+    ours = elsewhere.parts and elsewhere.parts[-1].upstream in {one.member.name for one in flight.candidates}
+    if flight.stands_still(there, least=1 if ours else int(LEAST * STANDS_STILL)) > STANDS_STILL:
         raise StoreFailed("another process of this cache has begun the file, and does not go on with it")
 
 

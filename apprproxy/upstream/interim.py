@@ -1,4 +1,5 @@
-"""Interim answers (1xx) are passed over, but not for ever (RFC 9110, section 15.2).
+"""Interim answers (1xx) are passed over, but not for ever (RFC 9110, section 15.2), and whatever nobody asked for ends
+the connection.
 
 The library takes all that a read has brought in one go: a quarter of a MiB of them is fourteen thousand, and an
 upstream that sends nothing else has the event loop for itself.
@@ -41,6 +42,9 @@ class _Handler(ResponseHandler):
         super().set_response_params(**params)
 
     def data_received(self, data: bytes) -> None:
+        if self._answered and (self._payload is None or self._payload.is_eof()):
+            self._hang_up()  # it lies idle: what comes now would be taken in without bound
+            return
         while not self._answered and len(data) > _PIECE and self.is_connected():
             super().data_received(data[:_PIECE])
             data = data[_PIECE:]
@@ -54,6 +58,10 @@ class _Handler(ResponseHandler):
         self._interim += not self._answered
         if self._interim <= MAX_INTERIM:
             super().feed_data(data, size)
-        elif self.transport is not None:
+        else:
             self.set_exception(HttpProcessingError(message="too many interim answers"))
+            self._hang_up()
+
+    def _hang_up(self) -> None:
+        if self.transport is not None:
             self.transport.close()

@@ -172,3 +172,26 @@ async def test_a_push_of_ten_thousand_nothings_is_refused_before_it_is_looked_in
     assert 400 == got.status
     assert "too many fields" in got.json["message"]
     assert 0 == upstream.count()
+
+
+async def test_pushes_that_an_upstream_does_not_answer_leave_others_their_places(start: Start) -> None:
+    never = asyncio.Event()
+
+    async def silent(_: web.BaseRequest) -> web.StreamResponse:
+        await never.wait()
+        return web.Response()
+
+    async def good(_: web.BaseRequest) -> web.StreamResponse:
+        return web.json_response({"status": "ok"})
+
+    async with listening(silent) as one, listening(good) as two:
+        gateway = await start({"silent": SimpleNamespace(url=one), "good": SimpleNamespace(url=two)}, writes="pass")
+        pushes = [
+            asyncio.create_task(gateway.get(f"/silent{PUSH}", "POST", body=b"{}")) for _ in range(incoming.AT_ONCE)
+        ]
+        await asyncio.sleep(0.1)
+        got = await gateway.get(f"/good{PUSH}", "POST", body=b"{}")
+        never.set()
+        await asyncio.gather(*pushes)
+
+    assert 200 == got.status

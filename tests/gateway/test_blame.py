@@ -240,6 +240,23 @@ async def test_an_honest_mirror_is_not_blamed_for_what_another_upstream_sent(
     assert 0 == gateway.metric("apprproxy_digest_mismatches_total", upstream="hub")
 
 
+@pytest.mark.parametrize("knows", [True, False], ids=["stated", "not stated"])
+async def test_what_another_upstream_left_that_is_longer_than_the_blob_is_thrown_away(
+    registry: Registry, gateways: Gateways, knows: bool
+) -> None:
+    async with Registry() as stranger:
+        registry.push("library/app", "1.0", BLOB)
+        stranger.on["GET blob"] = cut_short(bytes(len(BLOB) + 100))
+        gateway = await gateways.start({"hub": registry, "stranger": stranger})
+        if knows:
+            await gateway.get("/v2/hub/library/app/manifests/1.0")
+        await gateway.get(blob().replace("hub", "stranger"))
+        await gateway.at_rest()
+        answer = await gateway.get(blob())
+
+    assert (200, BLOB) == (answer.status, answer.body)
+
+
 async def test_a_mirror_that_claims_another_size_is_distrusted_once_the_right_bytes_are_here(
     registry: Registry, other: Registry, gateways: Gateways
 ) -> None:

@@ -71,3 +71,18 @@ async def test_each_answer_of_a_connection_has_interim_answers_of_its_own() -> N
 
     assert not line.closed
     assert 3 * (MAX_INTERIM + 1) == len(handler)
+
+
+async def test_what_comes_unasked_on_an_idle_connection_ends_it() -> None:
+    connector, line = Connector(), Line()
+    handler = connector._factory()
+    handler.connection_made(line)
+    handler.set_response_params()
+    handler.data_received(ANSWER)
+    still_open = not line.closed
+    handler.data_received(ANSWER * 1000)
+    await connector.close()
+
+    assert still_open
+    assert line.closed
+    assert 1 == len(handler)
