@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from apprproxy.core.errors import DigestMismatch, HasLess, Lied, OtherSize
 from apprproxy.core.events import LieCaught, Observer
+from apprproxy.core.label import OWNER
 from apprproxy.core.model import Contribution
 from apprproxy.core.ports.store import Partial
 from apprproxy.gateway.evidence import collected, refuted
@@ -55,12 +56,15 @@ class Blame:
         flight.claims(candidate, lie.total if isinstance(lie, HasLess) else partial.size, lie)
 
     async def _doubt(self, flight: Flight, candidate: Candidate, partial: Partial, lie: Lied, since: int) -> None:
-        """Some of those who contributed. Where no mirror of ours is among them (there are owners only, which are never
-        distrusted, or it was a mirror that is not asked any more), this one sends the whole, once."""
+        """Some of those who contributed: other upstreams' owners are asked no more in this flight. Where no mirror of
+        ours is among them (there are owners only, which are never distrusted, or it was a mirror that is not asked any
+        more), this one sends the whole, once."""
         contributors = contributors_of(partial)
+        strangers = {name for name, label in contributors if label == OWNER and name != candidate.member.name}
+        flight.bar(strangers, lie)
         mirrors = _mirrors(flight, contributors)
         flight.doubt(mirrors, lie, await collected(partial, since))
-        if mirrors or flight.spare(candidate):
+        if mirrors or strangers or flight.spare(candidate):
             return
         if (candidate.member.name, candidate.source.label) in contributors:
             self._convict(flight, candidate, lie)

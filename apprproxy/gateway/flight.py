@@ -7,7 +7,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Coroutine, Sequence
+from collections.abc import Collection, Coroutine, Sequence
 from dataclasses import dataclass
 
 from apprproxy.core.errors import Exhausted, Failure, Lied, UpstreamFault
@@ -89,6 +89,7 @@ class Flight:
         self.disagreed: list[Suspect] = []
         self._confirmed: set[tuple[str, str]] = set()
         self._wanted: Counter[tuple[str, str]] = Counter()
+        self._barred: dict[str, Lied] = {}
         self._preferred = ""
         self._seen: tuple[int, float] | None = None
         self._yielded: Counter[str] = Counter()
@@ -109,7 +110,18 @@ class Flight:
     def add(self, candidates: Sequence[Candidate]) -> None:
         for candidate in candidates:
             self._candidates.setdefault(candidate.key, candidate)
+            if candidate.source.owner and (lie := self._barred.get(candidate.member.name)) is not None:
+                self.failures.setdefault(candidate.key, lie)
+                self._told.setdefault(candidate.key, lie)
         self.wake()
+
+    def bar(self, members: Collection[str], lie: Lied) -> None:
+        """What these upstreams' owners sent went into a mixture that was wrong: in this flight they are asked no more,
+        in the name of whatever repository."""
+        self._barred.update(dict.fromkeys(members, lie))
+        self.failures.update(
+            {key: lie for key, one in self._candidates.items() if one.source.owner and one.member.name in members}
+        )
 
     def confirm(self, candidates: Sequence[Candidate]) -> None:
         """It is known that these repositories have it: they are asked before all others."""

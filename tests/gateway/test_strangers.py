@@ -7,9 +7,10 @@ from aiohttp import web
 
 from tests.fakes import lies
 from tests.fakes.clock import until
-from tests.fakes.content import digest, some_bytes
+from tests.fakes.content import digest, oci_error, some_bytes
 from tests.fakes.gateway import Gateways, oci
 from tests.fakes.lies import Honest
+from tests.fakes.ranged import part_of
 from tests.fakes.registry import Registry
 
 BLOB = some_bytes(300_000)
@@ -86,6 +87,57 @@ async def test_neither_a_slow_beginning_nor_a_trickle_is_what_everybody_waits_fo
     attack.cancel()
 
     assert (200, BLOB) == (got.status, got.body)
+
+
+async def test_an_upstream_that_mixes_wrong_bytes_in_again_and_again_convicts_nobody_else(
+    registry: Registry, other: Registry, gateways: Gateways
+) -> None:
+    """In the name of one repository after the other, while the owner sends what is right."""
+    wanted = registry.add_blob("library/app", BLOB)
+    registry.on["GET blob"] = in_time
+    other.on["HEAD blob"] = lies.says(200, Docker_Content_Digest=wanted)
+    other.on["GET blob"] = beginning(b"x" * 1000)
+    gateway = await gateways.start({"hub": registry, "evil": other})
+    attack = [asyncio.create_task(gateway.get(f"/v2/evil/r/0/blobs/{wanted}"))]
+    await until(lambda: other.count("GET blob") == 1)
+    victim = asyncio.create_task(gateway.get(f"/v2/hub/library/app/blobs/{wanted}"))
+    for number in range(1, 8):
+        attack.append(asyncio.create_task(gateway.get(f"/v2/evil/r/{number}/blobs/{wanted}")))
+        await asyncio.sleep(0.1)
+    got = await victim
+    await asyncio.gather(*attack)
+
+    assert (200, BLOB) == (got.status, got.body)
+    assert 0 == gateway.metric("apprproxy_digest_mismatches_total", upstream="hub")
+
+
+async def in_time(request: web.BaseRequest, honest: Honest) -> web.StreamResponse:
+    part, _ = part_of(request, honest)
+    response = web.StreamResponse(status=part.status, headers=part.headers)
+    response.content_length = len(part.body)
+    await response.prepare(request)
+    for at in range(0, len(part.body), 60_000):
+        await response.write(part.body[at : at + 60_000])
+        await asyncio.sleep(0.05)
+    return response
+
+
+def beginning(body: bytes) -> lies.Behaviour:
+    """And to whoever wants the rest, that there is none."""
+
+    async def answer(request: web.BaseRequest, _: Honest) -> web.StreamResponse:
+        if "Range" in request.headers:
+            return await lies.says(404, oci_error("BLOB_UNKNOWN"))(request, Honest(404))
+        response = web.StreamResponse()
+        response.enable_chunked_encoding()
+        await response.prepare(request)
+        await response.write(body)
+        await asyncio.sleep(0.1)
+        assert request.transport is not None
+        request.transport.close()
+        return response
+
+    return answer
 
 
 def late(seconds: float) -> lies.Behaviour:
