@@ -107,6 +107,8 @@ def _refuse_bombs(text: str) -> None:
         line = event.start_mark.line + 1 if event.start_mark else "?"
         if getattr(event, "anchor", None) is not None:
             raise yaml.YAMLError(f"line {line}: anchors and aliases are not taken")
+        if isinstance(event, yaml.ScalarEvent) and "\0" in event.value:
+            raise yaml.YAMLError(f"line {line}: a NUL character, which no value has")
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > MAX_DEPTH:
             raise yaml.YAMLError(f"line {line}: nested too deeply")

@@ -312,6 +312,7 @@ def test_a_password_in_the_file_is_refused() -> None:
         (b"offline: [\n", "line 2: not YAML"),
         (b"a: 1\nb: \t- x: [}\n", "line 2: not YAML"),
         (b"offline: true\x00\n", "control characters are not allowed"),
+        (b'cache: {directory: "a\\0b"}\n', "line 1: a NUL character, which no value has"),
         (b"offline: false\n---\noffline: true\n", "not YAML"),
         (b"cache: &it {memory: 5MiB}\n", "line 1: anchors and aliases are not taken"),
         (b"offline: true\ncache: *it\n", "line 2: anchors and aliases are not taken"),
