@@ -153,7 +153,7 @@ class AppRegistryDialect:
 
     def _packages(self, want: NameWant) -> Plan[Found]:
         path = f"{self._prefix}{write_path(Packages(want.place))[0]}"
-        reply = yield Request("GET", path, want.name, about=want.kind, kind=want.kind.label)
+        reply = yield Request("GET", path, want.name, about=f"_{want.kind}", kind=want.kind.label)
         if (fault := self.judge(reply)) is not None:
             raise fault
         self._shaped(shapes.check_packages, reply.body)
@@ -217,7 +217,7 @@ class AppRegistryDialect:
     def _request(self, path: Path, kind: Kind, lane: Lane = Lane.NAMES) -> Request:
         accept = "application/x-gzip, */*" if lane is Lane.BLOBS else _JSON
         where, query = write_path(path)
-        about = getattr(path, "package", kind.value)
+        about = getattr(path, "package", f"_{kind}")
         headers = {"Accept": accept}
         return Request("GET", f"{self._prefix}{where}", query, headers=headers, about=about, kind=kind.label, lane=lane)
 

@@ -61,7 +61,7 @@ def names_accept(path: Path | None, name: str) -> None:
                 went_wrong(f"{name} has not moved: it is {first.digest}")
             repository = PROTOCOLS[protocol_of(title)].spelling.repository(title)
             records.accept(upstream, repository, title, FirstSeen(first.moved_to, time.time()))
-            click.echo(f"{name} is now {first.moved_to}")
+            click.echo(f"{name} is now {first.moved_to}; what is held of it is of before until it is pulled again")
             return
     went_wrong(f"nothing is known of {plain(name)}; `apprproxy names list` prints what is")
 

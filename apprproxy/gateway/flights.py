@@ -38,6 +38,9 @@ LOOK_AGAIN = 0.025
 STANDS_STILL = 15.0
 """Seconds after which another process that has the file and does not go on (it may be suspended) is not waited for."""
 
+FOREIGN = 4.0
+"""Likewise, where it is another upstream that sends, and less than others have to who could be asked."""
+
 ATTEMPTS = 4
 """Of sources that broke off, in one flight. The last one is asked again for the rest, as long as it gets further: not
 every client goes on where a body broke off."""
@@ -189,7 +192,7 @@ class Flights:
                     if await self._asked(flight, candidate, partial):
                         return await self._blame.clear(flight)
                 except Overtaken:
-                    continue
+                    pass
                 except Lied as lie:
                     keep = await self._blame.lay(flight, candidate, partial, lie, since)
                     if not keep:
@@ -245,7 +248,8 @@ def _read_along(flight: Flight, elsewhere: Elsewhere) -> None:
     _told_by(flight, elsewhere)
     flight.reads(elsewhere)
     ours = elsewhere.parts and elsewhere.parts[-1].upstream in {one.member.name for one in flight.candidates}
-    if flight.stands_still(there, least=1 if ours else int(LEAST * STANDS_STILL)) > STANDS_STILL:
+    patience, least = (STANDS_STILL, 1) if ours else (FOREIGN, int(LEAST * FOREIGN))
+    if flight.stands_still(there, least=least) > patience:
         raise StoreFailed("another process of this cache has begun the file, and does not go on with it")
 
 

@@ -3,7 +3,8 @@
 - Trouble (no answer in time, a line that breaks, a status that says so) shuts a source for a while, longer each time;
   then one request is let through as a probe, and the others once that one has been answered.
 - Trouble that a source has while it can be reached may be that of one repository, which any client may ask for as
-  often as it likes: it shuts that one, and counts against the source once for each repository until something succeeds.
+  often as it likes: it shuts that one. What came too late counts against the source as well, once for each repository
+  until something succeeds; a status does not, since it came, and names below what is broken can be made up without end.
 - A repository that has answered lately is asked all the same, until it fails itself: of names that nobody has heard of
   a client can make up as many as it likes.
 - Requests that were under way when a source was shut tell nothing new: ten that fail together are one failure.
@@ -148,11 +149,11 @@ class Health:
 
     # --- what attempts tell
 
-    def trouble(self, reason: str, about: str | None = None) -> None:
-        """``about`` None where it cannot be reached at all."""
+    def trouble(self, reason: str, about: str | None = None, *, said: bool = False) -> None:
+        """``about`` None where it cannot be reached at all; ``said`` where it is a status that says so."""
         now, was_shut = self._now(), self._closure() is not None
         about = about if self._tolerance.apart else None
-        if about is not None and not self._counts(about, reason, now):
+        if about is not None and (not self._counts(about, reason, now) or said):
             return
         if self._penalty is not None and self._penalty.left(now) > 0:
             return
@@ -263,6 +264,11 @@ class Attempt:
         if not self._troubled:
             self._troubled = True
             self._health.trouble(reason, self.about if reached else None)
+
+    def away(self, reason: str) -> None:
+        """Its headers came, and say that it is away."""
+        self.answering = self._troubled = True
+        self._health.trouble(reason, self.about, said=True)
 
     def finished(self) -> None:
         """Read as far as its caller wished, and nothing broke."""

@@ -59,7 +59,7 @@ class Watched:
         try:
             async with self._upstream.open(request) as incoming:
                 if self._health.is_away(incoming.status) and "proxy-status" not in incoming.headers:
-                    attempt.troubled(f"answered {incoming.status}", reached=True)
+                    attempt.away(f"answered {incoming.status}")
                 else:
                     attempt.answered()
                 yield _Heard(incoming, attempt)
@@ -89,8 +89,10 @@ class Watched:
             attempt.finished()
         elif isinstance(fault, (Unreachable, NoConnection)):
             attempt.troubled(fault.sentence)
-        elif isinstance(fault, TooSlow) or self._health.is_away(fault.status):
+        elif isinstance(fault, TooSlow):
             attempt.troubled(fault.sentence, reached=True)
+        elif self._health.is_away(fault.status):
+            attempt.away(fault.sentence)
         else:
             attempt.answered()
             attempt.finished()

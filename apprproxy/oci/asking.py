@@ -55,7 +55,7 @@ class Asking:
             query,
             headers={"Accept": accept, **(headers or {})},
             scope=scope(want.repository) if want.repository else "registry:catalog:*",
-            about=want.repository or want.kind,
+            about=want.repository or f"_{want.kind}",  # which no repository is called
             kind=want.kind.label,
         )
 

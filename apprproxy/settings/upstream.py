@@ -120,7 +120,7 @@ class Upstream(Section):
         if self.writes == "pass" and not keys.writes:
             raise ValueError(f"writes pass to {only_for('writes')} only; push to an OCI registry itself")
         if not keys.based and URL(self.url).path not in ("", "/"):
-            raise ValueError("an OCI registry answers at /v2/ below its host: url has no path")
+            raise ValueError("an OCI registry answers at /v2/ below its host: url must have no path")
         return self
 
     @model_validator(mode="after")

@@ -254,3 +254,23 @@ async def test_a_member_that_drips_its_list_is_not_waited_for_each_time(
 
     assert [(200, "far")] * 10 == [(one.status, one.headers["Apprproxy-Partial"]) for one in answers]
     assert 3 == other.count("catalog")
+
+
+async def test_made_up_names_below_a_remote_that_is_down_shut_nobody_else_out(
+    registry: Registry, gateways: Gateways
+) -> None:
+    """A registry that is a proxy itself answers 504 to all of them, and there is no end of them."""
+
+    async def proxy(request: web.BaseRequest, honest: lies.Honest) -> web.StreamResponse:
+        behave = lies.page(504) if "/remote/" in request.raw_path else lies.honestly
+        return await behave(request, honest)
+
+    registry.on["tag"] = proxy
+    for number in range(8):
+        registry.push("library/app", f"{number}", b"layer")
+    gateway = await gateways.start({"hub": registry})
+    for number in range(20):
+        await gateway.get(f"/v2/hub/remote/{number}/manifests/1")
+    statuses = [(await gateway.get(f"/v2/hub/library/app/manifests/{number}")).status for number in range(8)]
+
+    assert [200] * 8 == statuses

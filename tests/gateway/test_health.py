@@ -376,6 +376,19 @@ def test_no_probe_of_a_broken_repository_keeps_others_from_looking_whether_the_s
     assert [SourceOpened] == [type(event) for event in owner.told[1:]]
 
 
+def test_what_a_source_says_of_itself_shuts_no_more_than_what_it_says_it_of(owner: Case) -> None:
+    for number in range(20):
+        attempt = owner.health.admit(f"{number % 6}/app")
+        attempt.away("answered 504")
+        attempt.ended()
+        if number == 17:
+            break
+
+    with pytest.raises(Shut):
+        owner.health.admit("0/app")
+    owner.health.admit("library/app").ended()
+
+
 def test_a_repository_that_answered_lately_is_asked_although_others_fail(owner: Case) -> None:
     """Of made-up names there are as many as a client likes."""
     attempt = owner.health.admit("library/app")

@@ -19,7 +19,8 @@ Each line below is a test (`tests/outages`), and this page is written by them: `
   *expired*. A refresh that failed is not repeated for `missing_for`, so that an outage does not slow each request down.
 - **What is not held**, and a name beyond `stale_for`, can only come from the upstream: see the column *not held*.
 - **An upstream that fails three times in a row** (no connection; or, for three different repositories or lists, no
-  answer in time, 502, 503, 504) is not asked for a second, then twice as long each time, up to a minute; then one
+  answer in time) is not asked for a second, and of one whose answers to a repository are 502, 503 or 504, that
+  repository is not asked for; then twice as long each time, up to a minute; then one
   request looks whether it is back. Meanwhile what is held is served at once, and what is not is 503 with `Retry-After`
   and the reason.
 
