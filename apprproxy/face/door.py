@@ -18,7 +18,7 @@ from apprproxy.core.errors import Exhausted, Failure, Interrupted, Loop, Upstrea
 from apprproxy.face.exchange import Exchange
 from apprproxy.face.send import BrokenOff, ClientLeft
 from apprproxy.face.target import origin_form, parse_target
-from apprproxy.gateway.flight import Tried
+from apprproxy.gateway.diary import Tried
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from apprproxy.core.model import Verdict
 from apprproxy.face.headers import again
 from apprproxy.face.host import asked_host
 from apprproxy.face.target import Target
-from apprproxy.gateway.flight import Tried
+from apprproxy.gateway.diary import Tried
 
 
 @dataclass(slots=True)

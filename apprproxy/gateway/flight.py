@@ -14,6 +14,7 @@ from apprproxy.core.errors import Exhausted, Failure, Lied, UpstreamFault
 from apprproxy.core.kind import Kind
 from apprproxy.core.model import BlobWant, Contribution, Expected
 from apprproxy.core.ports.store import Elsewhere, Held, Partial, Readable
+from apprproxy.gateway.diary import Diary
 from apprproxy.gateway.evidence import Evidence, Sent
 from apprproxy.gateway.member import Member, Source
 
@@ -53,25 +54,12 @@ class Suspect:
     claimed: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Tried:
-    """What a transfer waited for, as failures name it (``hub mirror-1``), how long, and what came of it."""
-
-    what: str
-    seconds: float
-    outcome: str
-
-    def __str__(self) -> str:
-        return f"{self.what} {self.seconds:.2f} s: {self.outcome}"
-
-
 class Flight:
     """One transfer.
 
     - ``growing`` is what has arrived and ``parts`` whose bytes these are; ``sizes`` is what each upstream's owner
       announced.
-    - ``answered`` says that a source has begun to send, ``elsewhere`` that another process fills it; ``tried`` is whom
-      it asked, in order.
+    - ``answered`` says that a source has begun to send, ``elsewhere`` that another process fills it.
     - ``suspects`` are mirrors of whose bytes some were wrong, nobody knows which; ``disagreed`` those that had another
       size than was due, or less than was there.
     """
@@ -95,8 +83,7 @@ class Flight:
         self._yielded: Counter[str] = Counter()
         self._spared: set[tuple[str, str, str, str]] = set()
         self.before = ""
-        self.tried: list[Tried] = []
-        self._waits: tuple[str, float] | None = None
+        self.diary = Diary()
         self.answered = False
         self.fault: Failure | None = None
         self.failures: dict[tuple[str, str, str, str], UpstreamFault] = {}
@@ -248,30 +235,10 @@ class Flight:
     def arrived(self) -> int:
         return self.growing.size if self.growing is not None else 0
 
-    def asks(self, what: str) -> None:
-        """It waits for this from now on, for ``tried``."""
-        self.heard("was left for another")
-        self._waits = (what, asyncio.get_running_loop().time())
-
-    @property
-    def diary(self) -> Sequence[Tried]:
-        """``tried``, with what is being waited for now."""
-        if self._waits is None:
-            return tuple(self.tried)
-        what, since = self._waits
-        return (*self.tried, Tried(what, asyncio.get_running_loop().time() - since, "still waited for"))
-
-    def heard(self, outcome: str) -> None:
-        """What came of that, if there was something it waited for."""
-        if self._waits is not None:
-            what, since = self._waits
-            self.tried.append(Tried(what, asyncio.get_running_loop().time() - since, outcome))
-            self._waits = None
-
     def land(self, held: Held, winner: Candidate | None) -> None:
         """Verified. ``winner`` None: by another process."""
         self.held, self.winner = held, winner
-        self.heard("sent it")
+        self.diary.heard("sent it")
         self.wake()
 
     def wake(self) -> None:

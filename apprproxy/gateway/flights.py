@@ -129,12 +129,12 @@ class Flights:
                 await self._placed(flight, place)
             finally:
                 self._waiting -= 1
-            flight.heard("other transfers of this upstream were before it")
+            flight.diary.heard("other transfers of this upstream were before it")
             yield
 
     async def _placed(self, flight: Flight, place: AsyncExitStack) -> None:
         while (free := self._free(flight)) is None:
-            flight.asks("its turn")
+            flight.diary.asks("its turn")
             first = self._room(flight.candidates[0])
             queued = asyncio.ensure_future(place.enter_async_context(first.turn(lambda: flight.wanted)))
             try:
@@ -168,10 +168,10 @@ class Flights:
                 else:
                     assert claim.partial is not None
                     flight.elsewhere = False
-                    flight.heard("gave it up")
+                    flight.diary.heard("gave it up")
                     await self._into(flight, claim.partial)
             except StoreFailed as failure:
-                flight.heard(str(failure))
+                flight.diary.heard(str(failure))
                 if not _small(flight):
                     raise
                 self._observer(Trouble("keep", _whose(flight), flight.expected.key, str(failure)))
@@ -212,11 +212,11 @@ class Flights:
             flight.tell()
 
     async def _asked(self, flight: Flight, candidate: Candidate, partial: Partial) -> bool:
-        flight.asks(candidate.source.upstream.name)
+        flight.diary.asks(candidate.source.upstream.name)
         try:
             return await self._fill(flight, candidate, partial)
         except (UpstreamFault, Overtaken) as ended:
-            flight.heard(ended.sentence)
+            flight.diary.heard(ended.sentence)
             raise
 
     def _retire(self, flight: Flight) -> None:
@@ -244,7 +244,7 @@ def _read_along(flight: Flight, elsewhere: Elsewhere) -> None:
     there = elsewhere.growing.size
     flight.answered = flight.answered or there > 0
     if not flight.elsewhere:
-        flight.asks("another process")
+        flight.diary.asks("another process")
     _told_by(flight, elsewhere)
     flight.reads(elsewhere)
     ours = elsewhere.parts and elsewhere.parts[-1].upstream in {one.member.name for one in flight.candidates}

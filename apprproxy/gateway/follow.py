@@ -14,7 +14,8 @@ from apprproxy.core.errors import Lied, StoreFailed
 from apprproxy.core.label import OWNER
 from apprproxy.core.model import KIB, Verdict
 from apprproxy.core.ports.store import Held, Readable
-from apprproxy.gateway.flight import Candidate, Flight, Tried
+from apprproxy.gateway.diary import Tried
+from apprproxy.gateway.flight import Candidate, Flight
 from apprproxy.gateway.transfer import Pieces, Stretch
 
 WITHHELD = 64 * KIB
@@ -43,7 +44,7 @@ class Following:
         self.verdict = verdict
         self.origin = candidates[0].member.name
         self.size = size
-        self.tried: Sequence[Tried] = flight.tried
+        self.tried: Sequence[Tried] = flight.diary.tried
         self._flight = flight
         self._candidates = candidates
         self._stream = stream

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from apprproxy.core.model import Verdict
 from apprproxy.core.ports.store import Held, Readable
-from apprproxy.gateway.flight import Tried
+from apprproxy.gateway.diary import Tried
 
 
 @dataclass(frozen=True, slots=True)

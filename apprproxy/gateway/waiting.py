@@ -66,9 +66,9 @@ class Waiting:
                     raise
                 return self._following(cache, size or await self._asked_size(), kept=False)
             origin = (self._flight.winner or self._candidates[0]).member.name
-            return HeldTransfer(self._verdict(cache), origin, bounded(self._want, held), self._flight.tried)
+            return HeldTransfer(self._verdict(cache), origin, bounded(self._want, held), self._flight.diary.tried)
         except Failure as failure:
-            failure.tried = self._flight.diary
+            failure.tried = self._flight.diary.so_far
             raise
         finally:
             task.cancel()

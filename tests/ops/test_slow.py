@@ -43,9 +43,24 @@ async def test_a_pull_says_whom_it_tried(
     assert "tried" not in warm
 
 
-async def test_what_a_client_takes_its_time_for_is_told_apart_from_what_it_waited_for(
+async def test_a_pull_that_fails_says_whom_it_tried(
+    logged: Logged, registry: Registry, other: Registry, gateways: Gateways
+) -> None:
+    registry.on["GET blob"] = lies.page(500)
+    other.on["blob"] = lies.page(503)
+    gateway = await gateways.start({"hub": oci(registry, mirrors=[{"url": other.url}])})
+    await gateway.get(PATH)
+    await until(lambda: len(lines(logged, "request")) == 1)
+    (failed,) = lines(logged, "request")
+
+    assert 502 == failed["status"]
+    assert ["hub mirror-1", "hub"] == [one.partition(" 0.")[0] for one in failed["tried"].split("; ")]
+
+
+async def test_what_comes_after_the_header_is_told_apart_from_what_was_waited_for(
     logged: Logged, registry: Registry, gateways: Gateways
 ) -> None:
+    """The client's own pace, or that of a source whose bytes are streamed."""
     registry.add_blob("library/app", BLOB)
     gate = Gate()
     registry.on["GET blob"] = lies.rest_then(gate, 1000)

@@ -1,0 +1,45 @@
+"""What a transfer waited for, for whoever asks why a pull took long."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What a transfer waited for, as failures name it (``hub mirror-1``), how long, and what came of it."""
+
+    what: str
+    seconds: float
+    outcome: str
+
+    def __str__(self) -> str:
+        return f"{self.what} {self.seconds:.2f} s: {self.outcome}"
+
+
+class Diary:
+    """``tried`` is what came of each wait, in order."""
+
+    def __init__(self) -> None:
+        self.tried: list[Tried] = []
+        self._waits: tuple[str, float] | None = None
+
+    def asks(self, what: str) -> None:
+        """It waits for this from now on."""
+        self.heard("was left for another")
+        self._waits = (what, asyncio.get_running_loop().time())
+
+    def heard(self, outcome: str) -> None:
+        """What came of that, if there was something it waited for."""
+        if self._waits is not None:
+            what, since = self._waits
+            self.tried.append(Tried(what, asyncio.get_running_loop().time() - since, outcome))
+            self._waits = None
+
+    @property
+    def so_far(self) -> Sequence[Tried]:
+        """With what is being waited for now."""
+        if self._waits is None:
+            return tuple(self.tried)
+        what, since = self._waits
+        return (*self.tried, Tried(what, asyncio.get_running_loop().time() - since, "still waited for"))
