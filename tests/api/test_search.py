@@ -94,6 +94,16 @@ async def taken(gateway: Running, text: str) -> float:
 # --- what is found
 
 
+async def test_channels_are_told_and_how_they_lead_to_a_release(gateways: Gateways) -> None:
+    async with quay("alice/nginx") as one:
+        for channel in ("stable", "beta"):
+            one.registry.set_channel("alice/nginx", channel, "1.10.0")
+        gateway = await gateways.start({"old": appr(one)})
+        (found,) = (await again(gateway, "q=nginx"))["results"]
+
+    assert (["beta", "stable"], "1.10.0", 3) == (found["channels"], found["latest"], found["versions"])
+
+
 async def test_all_kinds_are_searched_at_once(registry: Registry, gateways: Gateways) -> None:
     registry.push("team/nginx", "1.2.0", b"layer")
     registry.push("team/nginx", "1.10.0", b"layer")

@@ -13,7 +13,7 @@ from tests.peers import seeds, servers
 from tests.peers.between import Between, between
 from tests.peers.clients import run
 from tests.peers.gateway import Gateway, Gateways
-from tests.peers.journey import Call
+from tests.peers.journey import Call, eventually
 from tests.peers.layout import write_layout
 from tests.peers.process import Process
 from tests.peers.said import say
@@ -157,6 +157,18 @@ def test_a_client_that_comes_by_a_views_host_finds_that_view(warm: Gateway) -> N
 
     assert ("distribution", "second") == tuple(got.headers["apprproxy-upstream"] for got in (by_address, by_name))
     assert REPOSITORIES == repositories(warm, "localhost")
+
+
+def test_the_search_tells_of_genuine_servers_what_they_have(warm: Gateway) -> None:
+    def found(word: str) -> list[dict[str, Any]]:
+        results: list[dict[str, Any]] = say(warm.host, f"/api/search?q={word}").json["results"]
+        return [one for one in results if one["match"] == "exact"]
+
+    def learned() -> None:
+        assert [["stable"], 2, "0.2.0"] == [found("nginx")[0][key] for key in ("channels", "versions", "latest")]
+        assert ["distribution"] == [one["upstream"] for one in found("images/multi")], "whoever owns it in the view"
+
+    eventually(learned)
 
 
 @pytest.mark.parametrize("how", HOW)
