@@ -80,8 +80,6 @@ class AppRegistryDialect:
     def judge(self, reply: Reply) -> UpstreamFault | None:
         if reply.status == 200:
             return None
-        if reply.status == 508:
-            return Outage(self._upstream, "leads back to this gateway: requests would go round in a circle", 508)
         error = _error(reply.body)
         if error is not None and reply.status in _NO_STATUS:
             try:

@@ -33,8 +33,6 @@ class Asking:
         """What an answer other than the one hoped for means; None for a success."""
         if reply.status in (200, 206):
             return None
-        if reply.status == 508:
-            return Outage(self._upstream, "leads back to this gateway: requests would go round in a circle", 508)
         code, message = _error(reply.body)
         if reply.status == 403 and code:
             return NotThere(self._upstream, f"denies it: {code} {message}".rstrip(), 403)

@@ -140,6 +140,8 @@ class HttpUpstream:
             case 429 | 503:
                 wait = told_wait(answer.headers.get("retry-after", ""), self._now())
                 return Throttled(self.name, f"answered {answer.status}", answer.status, wait)
+            case 508:
+                return Outage(self.name, "leads back to this gateway: requests would go round in a circle", 508)
             case _:
                 return None
 
