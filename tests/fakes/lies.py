@@ -85,6 +85,14 @@ def headers_then(gate: Gate, body: bytes | None = None) -> Behaviour:
     return answer
 
 
+def late(seconds: float) -> Behaviour:
+    async def answer(request: web.BaseRequest, honest: Honest) -> web.StreamResponse:
+        await asyncio.sleep(seconds)
+        return await honestly(request, honest)
+
+    return answer
+
+
 def rest_then(gate: Gate, last: int) -> Behaviour:
     """All but the last bytes at once; those once the gate opens."""
 

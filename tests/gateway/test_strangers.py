@@ -53,12 +53,8 @@ async def test_two_upstreams_that_are_slow_take_turns_until_all_is_there(
 async def test_repositories_that_lack_a_blob_are_asked_after_those_that_have_it(
     registry: Registry, gateways: Gateways
 ) -> None:
-    async def far_away(request: web.BaseRequest, honest: Honest) -> web.StreamResponse:
-        await asyncio.sleep(0.05)
-        return await lies.honestly(request, honest)
-
     wanted = registry.add_blob("library/app", b"wanted")
-    registry.on["blob"] = far_away
+    registry.on["blob"] = lies.late(0.05)
     gateway = await gateways.start({"hub": oci(registry)})
     strangers = [asyncio.create_task(gateway.get(f"/v2/hub/evil/r{number}/blobs/{wanted}")) for number in range(60)]
     await until(lambda: registry.count("GET blob") > 0)
@@ -78,7 +74,7 @@ async def test_neither_a_slow_beginning_nor_a_trickle_is_what_everybody_waits_fo
     """The owner takes longer than a turn to begin; the stranger begins at once, and goes on for hours."""
     wanted = registry.add_blob("library/app", BLOB)
     other.add_blob("evil/app", BLOB)
-    registry.on["GET blob"] = late(3)
+    registry.on["GET blob"] = lies.late(3)
     other.on["GET blob"] = lies.dripping(0.5, piece)
     gateway = await gateways.start({"hub": registry, "evil": other})
     attack = asyncio.create_task(gateway.get(f"/v2/evil/evil/app/blobs/{wanted}"))
@@ -136,13 +132,5 @@ def beginning(body: bytes) -> lies.Behaviour:
         assert request.transport is not None
         request.transport.close()
         return response
-
-    return answer
-
-
-def late(seconds: float) -> lies.Behaviour:
-    async def answer(request: web.BaseRequest, honest: Honest) -> web.StreamResponse:
-        await asyncio.sleep(seconds)
-        return await lies.honestly(request, honest)
 
     return answer

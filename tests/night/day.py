@@ -102,20 +102,6 @@ async def traffic(world: World) -> None:
 # --- what happens
 
 
-def late(seconds: float) -> Behaviour:
-    async def answer(request: web.BaseRequest, honest: Honest) -> web.StreamResponse:
-        await asyncio.sleep(seconds)
-        return await lies.honestly(request, honest)
-
-    return answer
-
-
-async def hung_up(request: web.BaseRequest, _: Honest) -> web.StreamResponse:
-    assert request.transport is not None
-    request.transport.abort()
-    return web.Response()
-
-
 async def other_bytes(request: web.BaseRequest, honest: Honest) -> web.StreamResponse:
     body = bytes(byte ^ 1 for byte in honest.body[:100]) + honest.body[100:]
     return await lies.honestly(request, Honest(honest.status, body, honest.headers))
@@ -229,9 +215,13 @@ def _second(world: World) -> Registry:
 
 DAY = [
     Hour("everything is well", quiet),
-    Hour("hub takes 1.2 s for each answer", while_(_hub, **all_of(late(1.2))), ({"upstream": "hub", "seconds": ""},)),
     Hour(
-        "hub hangs up on whoever asks", while_(_hub, **all_of(hung_up)), ({"upstream": "hub", "reason": "connection"},)
+        "hub takes 1.2 s for each answer", while_(_hub, **all_of(lies.late(1.2))), ({"upstream": "hub", "seconds": ""},)
+    ),
+    Hour(
+        "hub hangs up on whoever asks",
+        while_(_hub, **all_of(lies.hangs_up)),
+        ({"upstream": "hub", "reason": "connection"},),
     ),
     Hour("everything is well", quiet),
     Hour(
@@ -241,7 +231,7 @@ DAY = [
     ),
     Hour(
         "the second mirror of hub hangs",
-        while_(_second, blob=late(60)),
+        while_(_second, blob=lies.late(60)),
         ({"upstream": "hub", "source": "mirror-2", "reason": "in time"},),
     ),
     Hour(

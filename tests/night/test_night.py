@@ -59,11 +59,6 @@ def test_no_fault_of_anybody_is_told_as_one_of_ours(day: Day) -> None:
 
 def test_what_is_no_request_is_a_few_lines_an_hour(day: Day) -> None:
     lived, log = day
-    others = Counter(
-        hour.hour.what
-        for hour in lived
-        for line in told(log, hour)
-        if line["event"] != "request" and "slow" not in line
-    )
+    others = Counter(hour.hour.what for hour in lived for line in told(log, hour) if line["event"] != "request")
 
     assert {what: count for what, count in others.items() if count > 30} == {}
