@@ -274,3 +274,20 @@ async def test_made_up_names_below_a_remote_that_is_down_shut_nobody_else_out(
     statuses = [(await gateway.get(f"/v2/hub/library/app/manifests/{number}")).status for number in range(8)]
 
     assert [200] * 8 == statuses
+
+
+@pytest.mark.parametrize("status", [502, 504])
+async def test_a_gateway_that_could_not_ask_further_is_not_away_itself(
+    registry: Registry, gateways: Gateways, clock: Clock, status: int
+) -> None:
+    """As it says by Proxy-Status (RFC 9209)."""
+    gateway, _ = await held(registry, gateways)
+    registry.on["tag"] = lies.says(status, Proxy_Status="apprproxy")
+    failed = await break_it(gateway) + await break_it(gateway)
+
+    assert [502] * 6 == failed
+
+    registry.on["tag"] = lies.says(status)
+    failed = await break_it(gateway) + await break_it(gateway)
+
+    assert [502, 502, 502, 503, 503, 503] == failed
