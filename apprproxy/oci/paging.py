@@ -23,9 +23,9 @@ _COUNT = re.compile("[0-9]{1,9}")
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """``count`` None for all; ``last`` is the name after which the page begins."""
+    """``count`` names at the most; ``last`` is the name after which it begins."""
 
-    count: int | None
+    count: int
     last: str | None
 
 
@@ -42,7 +42,7 @@ def asked_page(target: Target) -> Page | None:
 def paged(names: Sequence[str], page: Page) -> tuple[list[str], str | None]:
     """That page's names of a sorted list; and the query of the next page, where there is one."""
     start = bisect_right(names, page.last) if page.last is not None else 0
-    stop = len(names) if page.count is None else min(len(names), start + page.count)
+    stop = min(len(names), start + page.count)
     chosen = list(names[start:stop])
     more = urlencode({"n": page.count, "last": chosen[-1]}) if chosen and stop < len(names) else None
     return chosen, more

@@ -147,8 +147,8 @@ def test_pages_together_are_the_list(names: list[str], count: int) -> None:
 
 
 @given(NAMES, st.text("abcAB01.-"))
-def test_without_a_count_a_page_is_all_the_rest(names: list[str], last: str) -> None:
-    assert (sorted({name for name in names if name > last}), None) == paged(sorted(set(names)), Page(None, last))
+def test_a_page_that_may_have_them_all_has_all_the_rest(names: list[str], last: str) -> None:
+    assert (sorted({name for name in names if name > last}), None) == paged(sorted(set(names)), Page(len(names), last))
 
 
 @given(NAMES)
@@ -163,7 +163,7 @@ def test_what_comes_meanwhile_loses_and_repeats_nothing(names: list[str], more: 
     if link is not None:
         page = asked_page(parse_target(f"/?{link}"))
         assert page is not None
-        rest, _ = paged(sorted({*names, *more}), Page(None, page.last))
+        rest, _ = paged(sorted({*names, *more}), Page(len(names) + len(more), page.last))
 
     assert set(names) <= {*first, *rest}
     assert not set(first) & set(rest)
