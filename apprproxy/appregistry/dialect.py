@@ -135,9 +135,7 @@ class AppRegistryDialect:
         path = Blob(want.place, want.repository, digest)
         reply = yield replace(self._request(path, want.kind), method="HEAD")
         if reply.status != 200:
-            reply = yield replace(self._request(path, want.kind, Lane.BLOBS), headers_only=True)
-        if (fault := self.judge(reply)) is not None:
-            raise fault
+            reply = yield from self._answered(replace(self._request(path, want.kind, Lane.BLOBS), headers_only=True))
         if reply.headers.get("content-type", "").lower().startswith("text/html"):
             raise Outage(self._upstream, "answered with a page where a package was asked for", reply.status)
         return Found(Descriptor(digest, -1, _GZIP))
@@ -151,9 +149,8 @@ class AppRegistryDialect:
 
     def _packages(self, want: NameWant) -> Plan[Found]:
         path = f"{self._prefix}{write_path(Packages(want.place))[0]}"
-        reply = yield Request("GET", path, want.name, about=f"_{want.kind}", kind=want.kind.label)
-        if (fault := self.judge(reply)) is not None:
-            raise fault
+        asked = Request("GET", path, want.name, about=f"_{want.kind}", kind=want.kind.label)
+        reply = yield from self._answered(asked)
         self._shaped(shapes.check_packages, reply.body)
         return _found(reply.body)
 
@@ -207,10 +204,14 @@ class AppRegistryDialect:
         return NotThere(self._upstream, f"says {message}", status, error.decode())
 
     def _body(self, path: Path, want: NameWant) -> Plan[bytes]:
-        reply = yield self._request(path, want.kind)
+        reply = yield from self._answered(self._request(path, want.kind))
+        return reply.body
+
+    def _answered(self, request: Request) -> Plan[Reply]:
+        reply = yield request
         if (fault := self.judge(reply)) is not None:
             raise fault
-        return reply.body
+        return reply
 
     def _request(self, path: Path, kind: Kind, lane: Lane = Lane.NAMES) -> Request:
         accept = "application/x-gzip, */*" if lane is Lane.BLOBS else _JSON
