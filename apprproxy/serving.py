@@ -26,6 +26,11 @@ OPERATORS = 64
 
 Listening = Callable[[list[str]], None]
 
+WAITING = 1024
+"""Connections that the system holds for us."""
+AT_A_TIME = 16
+"""Of them, accepted before those too many are closed: each is a descriptor until then."""
+
 
 class CannotListen(Exception):
     """``str`` says which address, and why."""
@@ -132,10 +137,14 @@ async def _listen(address: str, factory: Callable[[], asyncio.Protocol]) -> asyn
     host, port = split_address(address)
     loop = asyncio.get_running_loop()
     try:
-        return await loop.create_server(factory, host, port, backlog=1024, reuse_address=True)
+        server = await loop.create_server(factory, host, port, backlog=AT_A_TIME, reuse_address=True)
+        for listening in server.sockets:
+            with listening.dup() as same:
+                same.listen(WAITING)  # asyncio has one number for how many wait and how many are accepted in one go
     except OSError as error:
         reason = "it is in use by another program" if error.errno == errno.EADDRINUSE else error.strerror or error
         raise CannotListen(f"cannot listen on {address}: {reason}") from None
+    return server
 
 
 def _written(port: asyncio.Server) -> str:

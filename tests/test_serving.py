@@ -286,3 +286,18 @@ async def test_more_clients_than_there_are_descriptors_for_keep_nobody_out_for_l
     assert (4096, 64, 256) == (told["configured"], told["connections"], told["files"])
     assert 1 == len([line for line in running.lines if "too many connections" in line["event"]])
     assert [] == [line for line in running.lines if line["level"] == "error"]
+
+
+async def test_many_clients_that_come_at_once_do_not_take_all_descriptors(tmp_path: Path) -> None:
+    """They wait in line until the process gets to them, as on a machine that is busy."""
+    async with started(tmp_path, {}, files=256) as running, AsyncExitStack() as stack:
+        running.process.send_signal(signal.SIGSTOP)
+        for _ in range(300):
+            await stack.enter_async_context(wire(running.urls[0]))
+        running.process.send_signal(signal.SIGCONT)
+        async with wire(running.urls[0]) as refused:
+            assert b"" == await refused.rest()
+        running.process.send_signal(signal.SIGTERM)
+        await running.ended()
+
+    assert [] == [line for line in running.lines if line["level"] == "error"]
