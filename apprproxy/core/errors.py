@@ -124,11 +124,14 @@ class Busy(Outage):
 
 
 class Throttled(Outage):
-    """``retry_after`` in seconds, None where the upstream did not say."""
+    """``retry_after`` in seconds, None where the upstream did not say. ``beyond``: it could not ask further itself."""
 
-    def __init__(self, source: str, sentence: str, status: int | None, retry_after: float | None) -> None:
+    def __init__(
+        self, source: str, sentence: str, status: int | None, retry_after: float | None, *, beyond: bool = False
+    ) -> None:
         super().__init__(source, sentence, status)
         self.retry_after = retry_after
+        self.beyond = beyond
 
 
 class Shut(Throttled):

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from apprproxy.core.errors import Busy, NoConnection, TooSlow, Unreachable, UpstreamFault
-from apprproxy.core.ports.upstream import Incoming, Lane, Reply, Request, Upstream, beside
+from apprproxy.core.errors import Busy, NoConnection, Throttled, TooSlow, Unreachable, UpstreamFault
+from apprproxy.core.ports.upstream import Incoming, Lane, Reply, Request, Upstream, beside, is_beyond
 from apprproxy.core.reading import replied
 from apprproxy.gateway.health import Attempt, Health
 from apprproxy.gateway.room import Room
@@ -58,7 +58,7 @@ class Watched:
         attempt, began = self._health.admit(request.about), asyncio.get_running_loop().time()
         try:
             async with self._upstream.open(request) as incoming:
-                if self._health.is_away(incoming.status) and "proxy-status" not in incoming.headers:
+                if self._health.is_away(incoming.status) and not is_beyond(incoming.status, incoming.headers):
                     attempt.away(f"answered {incoming.status}")
                 else:
                     attempt.answered()
@@ -91,7 +91,7 @@ class Watched:
             attempt.troubled(fault.sentence)
         elif isinstance(fault, TooSlow):
             attempt.troubled(fault.sentence, reached=True)
-        elif self._health.is_away(fault.status):
+        elif self._health.is_away(fault.status) and not (isinstance(fault, Throttled) and fault.beyond):
             attempt.away(fault.sentence)
         else:
             attempt.answered()

@@ -13,7 +13,7 @@ from apprproxy.core.events import Asked, CredentialRefused, Observer
 from apprproxy.core.label import Label
 from apprproxy.core.model import Clock
 from apprproxy.core.ports.store import Brief
-from apprproxy.core.ports.upstream import Incoming, Reply, Request
+from apprproxy.core.ports.upstream import Incoming, Reply, Request, is_beyond
 from apprproxy.core.reading import replied
 from apprproxy.upstream.accounts import Accounts
 from apprproxy.upstream.answer import HttpAnswer, translated
@@ -139,7 +139,8 @@ class HttpUpstream:
                 return self._refused(answer, presented=presented)
             case 429 | 503:
                 wait = told_wait(answer.headers.get("retry-after", ""), self._now())
-                return Throttled(self.name, f"answered {answer.status}", answer.status, wait)
+                beyond = is_beyond(answer.status, answer.headers)
+                return Throttled(self.name, f"answered {answer.status}", answer.status, wait, beyond=beyond)
             case 508:
                 return Outage(self.name, "leads back to this gateway: requests would go round in a circle", 508)
             case _:

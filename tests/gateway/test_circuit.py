@@ -11,6 +11,7 @@ from tests.fakes.clock import PATIENCE, Clock, Gate
 from tests.fakes.fixtures import Logged
 from tests.fakes.gateway import Gateways, Running, oci
 from tests.fakes.registry import Registry
+from tests.gateway.mirrors import mirrored
 
 TAG = "/v2/hub/library/app/manifests/1.0"
 COLD = "/v2/hub/library/app/manifests/{}"
@@ -276,18 +277,32 @@ async def test_made_up_names_below_a_remote_that_is_down_shut_nobody_else_out(
     assert [200] * 8 == statuses
 
 
-@pytest.mark.parametrize("status", [502, 504])
+@pytest.mark.parametrize("status", [502, 503, 504])
 async def test_a_gateway_that_could_not_ask_further_is_not_away_itself(
     registry: Registry, gateways: Gateways, clock: Clock, status: int
 ) -> None:
     """As it says by Proxy-Status (RFC 9209)."""
     gateway, _ = await held(registry, gateways)
+    before = registry.count("tag")
     registry.on["tag"] = lies.says(status, Proxy_Status="apprproxy")
-    failed = await break_it(gateway) + await break_it(gateway)
-
-    assert [502] * 6 == failed
-
+    await break_it(gateway)
+    await break_it(gateway)
+    living = registry.count("tag")
     registry.on["tag"] = lies.says(status)
-    failed = await break_it(gateway) + await break_it(gateway)
+    await break_it(gateway)
+    await break_it(gateway)
 
-    assert [502, 502, 502, 503, 503, 503] == failed
+    assert (6, 3) == (living - before, registry.count("tag") - living)
+
+
+@pytest.mark.parametrize("status", [429, 500])
+async def test_a_mirror_that_is_in_trouble_itself_says_so_whatever_stands_beside(
+    gateways: Gateways, status: int
+) -> None:
+    async with mirrored(gateways) as case:
+        case.mirrors[0].on["blob"] = lies.says(status, Proxy_Status="apprproxy")
+        await case.pull()
+        await case.forget()
+        await case.pull()
+
+    assert [1, 2] == case.asked()

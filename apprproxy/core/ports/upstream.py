@@ -61,6 +61,11 @@ class Reply:
     body: bytes = b""
 
 
+def is_beyond(status: int, headers: Mapping[str, str]) -> bool:
+    """Is it a living gateway that says that it could not ask further (Proxy-Status, RFC 9209)?"""
+    return status in (502, 503, 504) and "proxy-status" in headers
+
+
 class Incoming(Protocol):
     """An answer whose body has not been read yet."""
 
