@@ -238,6 +238,7 @@ async def _end(exchange: Exchange, response: web.StreamResponse) -> None:
     try:
         async with asyncio.timeout(exchange.stall):
             await response.write_eof()
+            await exchange.request.writer.drain()  # the library does so for large bodies only; small ones can be many
     except TimeoutError:
         abort(exchange)
         raise ClientLeft("the client stopped reading") from None

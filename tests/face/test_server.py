@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from tests.fakes.clock import Gate, until
+from tests.fakes.clock import PATIENCE, Gate, until
 from tests.fakes.content import digest, some_bytes
 from tests.fakes.fixtures import Logged
 from tests.fakes.gateway import Gateways, Running
@@ -137,6 +137,19 @@ async def test_a_client_that_stops_reading_a_document_is_dropped(registry: Regis
         await until(lambda: ended(gateway, "client-left") == 1)
 
         assert len(await client.rest()) < len(content)
+
+
+async def test_small_answers_that_nobody_reads_do_not_pile_up(gateways: Gateways) -> None:
+    """One connection that asks on and on, and takes nothing but what the system holds for it."""
+    gateway = await gateways.start({}, server=LIMITS)
+    async with wire(gateway.url, limit=1000, window=2048) as client, asyncio.timeout(PATIENCE):
+        with suppress(ConnectionError):
+            while not ended(gateway, "client-left"):
+                await client.send("GET /api/openapi.yaml HTTP/1.1\r\nHost: x\r\n\r\n" * 100)
+                await asyncio.sleep(0.01)
+
+    assert 1 == ended(gateway, "client-left")
+    assert ended(gateway, "200") < 700, "of 13 KiB each"
 
 
 async def test_a_client_that_leaves_half_way_is_no_crash(
