@@ -1,4 +1,5 @@
-"""Who sent the wrong bytes? Told from who contributed; an owner is asked before one of several mirrors is blamed.
+"""Which of an upstream's sources sent the wrong bytes? Told from who contributed; an owner is asked before one of
+several mirrors is blamed.
 
 Nobody is counted as a liar before it is proven: of a mixture, once the right bytes are here, by what each had sent.
 """
@@ -7,7 +8,6 @@ from collections.abc import Sequence
 
 from apprproxy.core.errors import DigestMismatch, HasLess, Lied, OtherSize
 from apprproxy.core.events import LieCaught, Observer
-from apprproxy.core.label import OWNER
 from apprproxy.core.model import Contribution
 from apprproxy.core.ports.store import Partial
 from apprproxy.gateway.evidence import collected, refuted
@@ -44,27 +44,28 @@ class Blame:
         if mine not in contributors:  # it lied in its headers, and none of its bytes were taken
             self._convict(flight, candidate, lie)
             return True
-        by_itself = not isinstance(lie, DigestMismatch) and not candidate.source.owner
+        by_itself = not _contradicts(lie) and not candidate.source.owner
         if len(contributors) == 1 or by_itself:  # what it sent is wrong by itself, whatever was there before
             self._convict(flight, candidate, lie)
             return False
+        self._contradicted(flight, candidate, partial, lie)
         await self._doubt(flight, candidate, partial, lie, since)
         return False
 
     def _contradicted(self, flight: Flight, candidate: Candidate, partial: Partial, lie: Lied) -> None:
         """What is there does not fit what it says of the size: who is wrong is known once the bytes are right."""
-        flight.claims(candidate, lie.total if isinstance(lie, HasLess) else partial.size, lie)
+        if isinstance(lie, HasLess):
+            flight.claims(candidate, lie.total, lie)
+        elif (candidate.member.name, candidate.source.label) not in contributors_of(partial):
+            flight.claims(candidate, partial.size, lie)
 
     async def _doubt(self, flight: Flight, candidate: Candidate, partial: Partial, lie: Lied, since: int) -> None:
-        """Some of those who contributed: other upstreams' owners are asked no more in this flight. Where no mirror of
-        ours is among them (there are owners only, which are never distrusted, or it was a mirror that is not asked any
-        more), this one sends the whole, once."""
+        """Some of those who contributed. Where no mirror is among them (only its owner, which is never distrusted, or
+        a mirror that is not asked any more), this one sends the whole, once."""
         contributors = contributors_of(partial)
-        strangers = {name for name, label in contributors if label == OWNER and name != candidate.member.name}
-        flight.bar(strangers, lie)
         mirrors = _mirrors(flight, contributors)
         flight.doubt(mirrors, lie, await collected(partial, since))
-        if mirrors or strangers or flight.spare(candidate):
+        if mirrors or flight.spare(candidate):
             return
         if (candidate.member.name, candidate.source.label) in contributors:
             self._convict(flight, candidate, lie)
@@ -108,6 +109,10 @@ def _contradicts(lie: Lied) -> bool:
 def contributors_of(partial: Partial) -> set[tuple[str, str]]:
     """Whose bytes there are. A source that was asked and broke off before its first byte has sent nothing wrong."""
     return set(_sources(partial.parts, partial.size))
+
+
+def upstreams_of(partial: Partial) -> set[str]:
+    return {name for name, _ in contributors_of(partial)}
 
 
 def labels_of(partial: Partial, upstream: str) -> tuple[str, ...]:

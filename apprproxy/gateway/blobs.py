@@ -124,9 +124,9 @@ class Blobs:
         return None
 
     async def _found(self, want: BlobWant) -> Held | None:
-        flight = self._flights.under_way(want.expected)
-        if flight is not None and flight.held is not None:
-            return flight.held
+        for flight in self._flights.under_way(want.expected):
+            if flight.held is not None:
+                return flight.held
         return await self._shelf.blobs.find(want.expected)
 
     def _hit(self, member: Member, want: BlobWant, held: Held) -> Transfer:
@@ -136,13 +136,13 @@ class Blobs:
     async def _seeing(self, members: list[Member], want: BlobWant) -> tuple[list[Member], bool]:
         """The members in whose name it may be had, and whether that is certain. Where nothing of it is here, or they
         are being asked already, their own answer decides; else one that has it, and if none is known they are asked."""
-        flight = self._flights.under_way(want.expected)
-        if flight is None and not await self._shelf.blobs.begun(want.expected) and await self._found(want) is None:
+        flights = self._flights.under_way(want.expected)
+        if not flights and not await self._shelf.blobs.begun(want.expected) and await self._found(want) is None:
             return members, False
         known = [one for one in members if await self._visible.known(one, want)]
         if known:
             return known, True
-        asked = [one for one in members if flight is not None and flight.tries((one.name, want.repository), want.kind)]
+        asked = [one for one in members if any(each.tries((one.name, want.repository), want.kind) for each in flights)]
         if asked:
             return asked, False
         if self._offline:
@@ -205,8 +205,9 @@ class Blobs:
 
     async def _aside(self, seeing: Sequence[Member], want: BlobWant, span: Span) -> Transfer | None:
         """Only that part, at once: the transfer of the whole begins behind it."""
-        flight = self._flights.under_way(want.expected)
-        arrived = flight.arrived if flight is not None else 0
+        ours = {member.name for member in seeing}
+        flights = (one for one in self._flights.under_way(want.expected) if one.lead in ours)
+        arrived = max((one.arrived for one in flights), default=0)
         if span.stop - span.start > self._delivery.side_range or span.start < arrived + AHEAD:
             return None
         if self._delivery.stream == "never":

@@ -102,15 +102,20 @@ class Fetch:
             if source.owner:
                 await self._note(candidate, "")
             flight.reads(partial)
-            if rest.total == partial.size:
+            there = partial.size
+            if rest.total == there:
                 return
-            skip, received = partial.size - rest.start, rest.start
+            if rest.total is not None and rest.total < there:
+                raise HasLess(source.upstream.name, there, rest.total)
+            skip, received = there - rest.start, rest.start
             async for chunk in rest.incoming.chunks():
                 received += len(chunk)
                 if received > limit:
                     raise Lied(source.upstream.name, f"sent more than the {limit} bytes that are taken")
                 await partial.write(chunk[skip:] if skip < len(chunk) else b"")
                 skip = max(0, skip - len(chunk))
+            if received < there:
+                raise HasLess(source.upstream.name, there, received)
 
     @asynccontextmanager
     async def rest(self, candidate: Candidate, start: int, lane: Lane | None = None) -> AsyncIterator[Rest]:

@@ -1,13 +1,15 @@
 """At most one transfer per digest, however many ask; and failure is never shared.
 
-- A flight has candidates, tried one after the other. Whoever joins adds its own (another repository, another upstream).
+- A flight has candidates, tried one after the other. Whoever joins adds its own (another repository, and what else of
+  a view may have it).
 - A waiter is told of success, or of the failure of *its own* candidates: another repository's 404 is not its 404.
 - A waiter that leaves ends only its own wait; the flight goes on.
+- Those who would ask another upstream first have a flight of their own (``guest.py``).
 """
 
 import asyncio
 from collections import Counter
-from collections.abc import Collection, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 
 from apprproxy.core.errors import Exhausted, Failure, Lied, UpstreamFault
@@ -57,6 +59,8 @@ class Suspect:
 class Flight:
     """One transfer.
 
+    - ``lead`` is the upstream that everybody who joins would ask first; ``apart`` says that it has a file of its own,
+      since somebody else fills the one that all share.
     - ``growing`` is what has arrived and ``parts`` whose bytes these are; ``sizes`` is what each upstream's owner
       announced.
     - ``answered`` says that a source has begun to send, ``elsewhere`` that another process fills it.
@@ -64,8 +68,10 @@ class Flight:
       size than was due, or less than was there.
     """
 
-    def __init__(self, expected: Expected) -> None:
+    def __init__(self, expected: Expected, lead: str) -> None:
         self.expected = expected
+        self.lead = lead
+        self.apart = False
         self.held: Held | None = None
         self.winner: Candidate | None = None
         self.current: Candidate | None = None
@@ -77,10 +83,9 @@ class Flight:
         self.disagreed: list[Suspect] = []
         self._confirmed: set[tuple[str, str]] = set()
         self._wanted: Counter[tuple[str, str]] = Counter()
-        self._barred: dict[str, Lied] = {}
         self._preferred = ""
-        self._seen: tuple[int, float] | None = None
-        self._yielded: Counter[str] = Counter()
+        self._had: Counter[str] = Counter()
+        self._yielded = 0
         self._spared: set[tuple[str, str, str, str]] = set()
         self.before = ""
         self.diary = Diary()
@@ -97,18 +102,7 @@ class Flight:
     def add(self, candidates: Sequence[Candidate]) -> None:
         for candidate in candidates:
             self._candidates.setdefault(candidate.key, candidate)
-            if candidate.source.owner and (lie := self._barred.get(candidate.member.name)) is not None:
-                self.failures.setdefault(candidate.key, lie)
-                self._told.setdefault(candidate.key, lie)
         self.wake()
-
-    def bar(self, members: Collection[str], lie: Lied) -> None:
-        """What these upstreams' owners sent went into a mixture that was wrong: in this flight they are asked no more,
-        in the name of whatever repository."""
-        self._barred.update(dict.fromkeys(members, lie))
-        self.failures.update(
-            {key: lie for key, one in self._candidates.items() if one.source.owner and one.member.name in members}
-        )
 
     def confirm(self, candidates: Sequence[Candidate]) -> None:
         """It is known that these repositories have it: they are asked before all others."""
@@ -132,19 +126,20 @@ class Flight:
     @property
     def rounds(self) -> int:
         """How often one upstream made way for another."""
-        return self._yielded.total()
+        return self._yielded
 
-    def yields(self, member: str) -> bool:
-        """Another upstream's turn, if there is one in whose name somebody waits."""
-        others = {
-            one.member.name
+    def others(self, member: str) -> Sequence[Candidate]:
+        """Of other upstreams, in whose name somebody waits."""
+        return [
+            one
             for key, one in self._candidates.items()
-            if key not in self.failures and self._waits_for(one)
-        }
-        if not others - {member}:
-            return False
-        self._yielded[member] += 1
-        return True
+            if one.member.name != member and key not in self.failures and self._waits_for(one)
+        ]
+
+    def yields(self, member: str) -> None:
+        """It is another upstream's turn."""
+        self._had[member] += 1
+        self._yielded += 1
 
     def _waits_for(self, candidate: Candidate) -> bool:
         return self._wanted[candidate.scope] > 0
@@ -160,8 +155,8 @@ class Flight:
     def next(self) -> Candidate | None:
         """The first candidate that has not failed; an owner before all mirrors once some of those are suspect.
 
-        Anybody may ask in the name of a thousand repositories that lack it, and leave: those that are known to have it
-        come first, then those in whose name somebody waits."""
+        Anybody may ask in the name of a thousand repositories that lack it, and leave: upstreams alternate, and of one
+        those that are known to have it come first, then those in whose name somebody waits."""
         left = [one for key, one in self._candidates.items() if key not in self.failures]
         owners = [one for one in left if one.source.owner] if self.suspects else []
         return min(owners or left, key=self._rank, default=None)
@@ -169,7 +164,7 @@ class Flight:
     def _rank(self, candidate: Candidate) -> tuple[int, ...]:
         scope, member = candidate.scope, candidate.member.name
         others_turn = self._preferred not in ("", member)
-        return self._yielded[member], scope not in self._confirmed, not self._waits_for(candidate), others_turn
+        return self._had[member], scope not in self._confirmed, not self._waits_for(candidate), others_turn
 
     def last(self, candidate: Candidate) -> bool:
         """Is nobody else left to ask?"""
@@ -178,6 +173,7 @@ class Flight:
     def fail(self, candidate: Candidate, failure: UpstreamFault) -> None:
         """``tell`` it later: nobody hears of a failure before what came of it is gone."""
         self.failures[candidate.key] = failure
+        self._had[candidate.member.name] += candidate.source.owner
 
     def doubt(self, mirrors: Sequence[Candidate], lie: Lied, evidence: Evidence) -> None:
         """Some of these sent wrong bytes: none is asked again, and the right bytes are to say which it was."""
@@ -207,19 +203,21 @@ class Flight:
 
     # --- how far it is
 
-    def reads(self, file: Partial | Elsewhere) -> None:
-        """Where the bytes are growing. The same file stays the same object, so that a reader notices another."""
-        if self.growing is None or self.growing.identity != file.growing.identity:
-            self.growing = file.growing
-        self.parts = file.parts
-        self.wake()
+    @property
+    def due(self) -> int | None:
+        """The size of the whole, where the lead or a descriptor of its has told it; the largest where several have."""
+        stated = (one.due for one in self._candidates.values() if one.member.name == self.lead)
+        return max((size for size in (*stated, self.sizes.get(self.lead)) if size is not None), default=None)
 
-    def stands_still(self, there: int, *, least: int) -> float:
-        """For how many seconds fewer than ``least`` bytes have come."""
-        now = asyncio.get_running_loop().time()
-        if self._seen is None or not 0 <= there - self._seen[0] < least:
-            self._seen = (there, now)
-        return now - self._seen[1]
+    def reads(self, file: Partial | Elsewhere) -> None:
+        self.grows(file.growing, file.parts)
+
+    def grows(self, growing: Readable | None, parts: tuple[Contribution, ...]) -> None:
+        """Where the bytes are growing. The same file stays the same object, so that a reader notices another."""
+        if growing is None or self.growing is None or self.growing.identity != growing.identity:
+            self.growing = growing
+        self.parts = parts
+        self.wake()
 
     def forget(self) -> None:
         """What has arrived is wrong: nobody begins to read it any more."""

@@ -13,9 +13,10 @@ from apprproxy.core.kind import Kind
 from apprproxy.core.label import OWNER
 from apprproxy.core.model import MAX_DOCUMENT, Expected
 from apprproxy.core.ports.store import BlobStore, Elsewhere, Partial
-from apprproxy.gateway.blame import Blame
+from apprproxy.gateway.blame import Blame, upstreams_of
 from apprproxy.gateway.flight import Candidate, Flight
-from apprproxy.gateway.pace import LEAST, Overtaken
+from apprproxy.gateway.guest import Patience, stay
+from apprproxy.gateway.pace import Overtaken
 from apprproxy.gateway.room import Room
 from apprproxy.gateway.turns import Turns, transfers
 from apprproxy.gateway.waits import either
@@ -35,12 +36,6 @@ ROOM_AGAIN = 0.5
 LOOK_AGAIN = 0.025
 """Seconds between two looks at what another process does: there is nobody who could wake us."""
 
-STANDS_STILL = 15.0
-"""Seconds after which another process that has the file and does not go on (it may be suspended) is not waited for."""
-
-FOREIGN = 4.0
-"""Likewise, where it is another upstream that sends, and less than others have to who could be asked."""
-
 ATTEMPTS = 4
 """Of sources that broke off, in one flight. The last one is asked again for the rest, as long as it gets further: not
 every client goes on where a body broke off."""
@@ -58,7 +53,7 @@ class Flights:
         self._store = store
         self._observer = observer
         self._blame = Blame(observer)
-        self._flights: dict[str, Flight] = {}
+        self._flights: dict[str, dict[str, Flight]] = {}
         self._tasks: dict[asyncio.Task[None], Flight] = {}
         self._of: Counter[str] = Counter()
         self._in_memory = asyncio.Semaphore(2)
@@ -70,41 +65,48 @@ class Flights:
         """How many wait their turn."""
         return self._waiting
 
-    def under_way(self, expected: Expected) -> Flight | None:
-        return self._flights.get(expected.key)
+    def under_way(self, expected: Expected) -> Sequence[Flight]:
+        """In the order in which they began: one for each upstream that somebody would ask first."""
+        return tuple(self._flights.get(expected.key, {}).values())
 
     def join(self, expected: Expected, candidates: Sequence[Candidate]) -> tuple[Flight, bool]:
-        """The flight for these bytes, begun now if there is none; True where somebody else had begun it. Raises
+        """The flight for these bytes, begun now if there is none; True where somebody else had begun one. Raises
         Throttled where too many are waiting already."""
-        flight = self._flights.get(expected.key)
-        joined = flight is not None
-        if flight is None:
-            first = candidates[0].member.name
-            if len(self._flights) >= WAITING or self._of[first] >= WAITING // 4:
-                raise Throttled(first, "has too many transfers waiting here", 503, BACK_AFTER)
-            flight = self._flights[expected.key] = Flight(expected)
+        lead, flights = candidates[0].member.name, self._flights.get(expected.key, {})
+        joined = bool(flights)
+        if (flight := flights.get(lead)) is not None:
             flight.add(candidates)
-            self._of[first] += 1
-            task = asyncio.create_task(self._fly(flight), name=f"flight {expected.key}")
-            self._tasks[task] = flight
-            task.add_done_callback(self._tasks.pop)
         else:
-            flight.add(candidates)
+            flight = self._begin(expected, lead, candidates)
+        if joined:
             self._observer(Followed(expected.key))
         return flight, joined
 
+    def _begin(self, expected: Expected, lead: str, candidates: Sequence[Candidate]) -> Flight:
+        if len(self._tasks) >= WAITING or self._of[lead] >= WAITING // 4:
+            raise Throttled(lead, "has too many transfers waiting here", 503, BACK_AFTER)
+        flight = self._flights.setdefault(expected.key, {})[lead] = Flight(expected, lead)
+        flight.add(candidates)
+        self._of[lead] += 1
+        task = asyncio.create_task(self._fly(flight), name=f"flight {expected.key}")
+        self._tasks[task] = flight
+        task.add_done_callback(self._tasks.pop)
+        return flight
+
     async def kept(self, expected: Expected) -> None:
         """Until these bytes, verified a moment ago, are durable and visible, or cannot be kept."""
-        flight = self._flights.get(expected.key)
-        if flight is not None:
-            await flight.ended.wait()
+        for flight in self.under_way(expected):
+            if flight.held is not None:
+                await flight.ended.wait()
 
     async def _fly(self, flight: Flight) -> None:
-        key, first = flight.expected.key, flight.candidates[0]
+        key = flight.expected.key
         self._observer(FlightBegan(key))
         try:
-            async with self._turn(flight):
-                await self._filled(flight)
+            await self._behind(flight)
+            if flight.held is None:
+                async with self._turn(flight):
+                    await self._filled(flight)
         except Failure as fault:
             self._cannot(flight, fault)
         except Exception:
@@ -116,8 +118,19 @@ class Flights:
                 flight.fault = Interrupted("the transfer was interrupted inside this gateway; try again")
             flight.tell()
             flight.ended.set()
-            self._of[first.member.name] -= 1
+            self._of[flight.lead] -= 1
             self._observer(FlightEnded(key))
+
+    async def _behind(self, flight: Flight) -> None:
+        """The transfers of others, without a turn or a file of its own."""
+        if self._before(flight):
+            flight.diary.asks("another upstream's transfer")
+            flight.apart = not await stay(flight, lambda: self._before(flight))
+            flight.diary.heard("took too long" if flight.apart else "did not bring it")
+
+    def _before(self, flight: Flight) -> Sequence[Flight]:
+        flights = self.under_way(flight.expected)
+        return flights[: flights.index(flight)]
 
     @asynccontextmanager
     async def _turn(self, flight: Flight) -> AsyncIterator[None]:
@@ -157,19 +170,27 @@ class Flights:
 
     async def _filled(self, flight: Flight) -> None:
         """Until the bytes are kept, or nobody is left to ask."""
+        patience: Patience | None = None
         while flight.held is None and flight.next() is not None:
             try:
-                claim = await self._store.claim(flight.expected)
+                claim = await self._store.claim(flight.expected, flight.lead if flight.apart else "")
                 if claim.held is not None:
                     flight.land(claim.held, None)
                 elif claim.elsewhere is not None:
-                    _read_along(flight, claim.elsewhere)
+                    patience = patience or Patience()
+                    if not _read_along(flight, claim.elsewhere, patience):
+                        patience = None
+                        _part(flight)
                     await asyncio.sleep(LOOK_AGAIN)
                 else:
                     assert claim.partial is not None
-                    flight.elsewhere = False
+                    patience, flight.elsewhere = None, False
                     flight.diary.heard("gave it up")
-                    await self._into(flight, claim.partial)
+                    if not flight.apart and _is_of_others(claim.partial, flight):
+                        await claim.partial.leave(keep=True)
+                        flight.apart = True
+                    else:
+                        await self._into(flight, claim.partial)
             except StoreFailed as failure:
                 flight.diary.heard(str(failure))
                 if not _small(flight):
@@ -186,6 +207,9 @@ class Flights:
             flight.reads(partial)
             while (candidate := flight.next()) is not None:
                 flight.tell()
+                if upstreams_of(partial) - {candidate.member.name}:
+                    keep = False  # what comes of different upstreams is not mixed: none can spoil it for another
+                    return flight.forget()
                 before = partial.size
                 try:
                     flight.current = None
@@ -221,7 +245,9 @@ class Flights:
 
     def _retire(self, flight: Flight) -> None:
         """Whoever comes from now on asks anew, rather than being told of failures of before."""
-        if self._flights.get(flight.expected.key) is flight:
+        flights = self._flights[flight.expected.key]
+        del flights[flight.lead]
+        if not flights:
             del self._flights[flight.expected.key]
 
     def _cannot(self, flight: Flight, fault: Failure) -> None:
@@ -239,18 +265,29 @@ class Flights:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
-def _read_along(flight: Flight, elsewhere: Elsewhere) -> None:
-    """Another process is at it. Raises StoreFailed where that one does not go on."""
+def _read_along(flight: Flight, elsewhere: Elsewhere, patience: Patience) -> bool:
+    """Another process is at it; False where it is not to be waited for any longer."""
     there = elsewhere.growing.size
     flight.answered = flight.answered or there > 0
     if not flight.elsewhere:
         flight.diary.asks("another process")
     _told_by(flight, elsewhere)
     flight.reads(elsewhere)
-    ours = elsewhere.parts and elsewhere.parts[-1].upstream in {one.member.name for one in flight.candidates}
-    patience, least = (STANDS_STILL, 1) if ours else (FOREIGN, int(LEAST * FOREIGN))
-    if flight.stands_still(there, least=least) > patience:
+    ours = bool(elsewhere.parts) and elsewhere.parts[-1].upstream == flight.lead
+    return not patience.is_over(there, flight.due, ours=ours)
+
+
+def _part(flight: Flight) -> None:
+    """From another process. Raises StoreFailed where that has happened before."""
+    if flight.apart:
         raise StoreFailed("another process of this cache has begun the file, and does not go on with it")
+    flight.apart, flight.elsewhere = True, False
+    flight.diary.heard("did not go on with it")
+
+
+def _is_of_others(partial: Partial, flight: Flight) -> bool:
+    """Did an upstream that nobody here would ask leave it? Then it is that one's to continue."""
+    return not upstreams_of(partial) <= {one.member.name for one in flight.candidates}
 
 
 def _told_by(flight: Flight, elsewhere: Elsewhere) -> None:

@@ -1,7 +1,7 @@
-"""Who sends too little while others could be asked makes way for them: a digest is shared by upstreams that have
-nothing else to do with each other, and one must not keep it from another's clients.
+"""In a view, who sends too little while the next member could be asked makes way for it.
 
-They take turns, longer ones each time: one that is slow to begin is not given up for one that goes on slowly for ever.
+They take turns, twice as long after each round: what comes of different upstreams is never mixed, so that each begins
+anew, and whoever needs some time has it after four times as long.
 """
 
 import asyncio
@@ -14,13 +14,14 @@ from apprproxy.gateway.flight import Candidate, Flight
 
 LOOK = 2.0
 """Seconds of the first turn; within those that a lookup has, and clients wait for a header."""
-LONGEST = 60.0
 LEAST = 256 * KIB
 """Bytes a second."""
+ROUNDS = 20
+"""After which turns get no longer: they take weeks."""
 
 
 class Overtaken(Exception):
-    sentence = f"sent less than {LEAST // KIB} KiB a second while another upstream could be asked"
+    sentence = f"sent less than {LEAST // KIB} KiB a second, or too much, while another upstream could be asked"
 
 
 @asynccontextmanager
@@ -40,10 +41,13 @@ async def paced(flight: Flight, candidate: Candidate, partial: Partial) -> Async
 
 
 async def _look(flight: Flight, candidate: Candidate, partial: Partial, limit: asyncio.Timeout) -> None:
-    turn = min(LOOK * 2.0 ** (flight.rounds // 2), LONGEST)
-    come = LEAST * turn
-    while come >= LEAST * turn or not flight.yields(candidate.member.name):
+    member, turn = candidate.member.name, LOOK * 2.0 ** min(flight.rounds // 2, ROUNDS)
+    while True:
         before = partial.size
         await asyncio.sleep(turn)
-        come = partial.size - before
+        others = flight.others(member)
+        slow = partial.size - before < LEAST * turn
+        if others and (slow or any(one.due is not None and one.due < partial.size for one in others)):
+            break
+    flight.yields(member)
     limit.reschedule(asyncio.get_running_loop().time())

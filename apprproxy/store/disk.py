@@ -76,8 +76,8 @@ class DiskStore:
     async def begun(self, expected: Expected) -> bool:
         return await asyncio.to_thread(_has_some, self._root / "ingest" / part_name(expected))
 
-    async def claim(self, expected: Expected) -> Claim:
-        match await self._run(self._claims, _drop_claim, claim, self._yard, expected, self._open):
+    async def claim(self, expected: Expected, apart: str = "") -> Claim:
+        match await self._run(self._claims, _drop_claim, claim, self._yard, expected, apart, self._open):
             case FileHeld() as held:
                 return Claim(held=held)
             case Elsewhere() as elsewhere:

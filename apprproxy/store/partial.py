@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from apprproxy.core.digest import Check
+from apprproxy.core.digest import Check, Digest
 from apprproxy.core.label import Label
 from apprproxy.core.model import Contribution, Expected
 from apprproxy.store.held import FileHeld, GrowingFile
@@ -76,20 +76,21 @@ def begun(parts: tuple[Contribution, ...], size: int) -> tuple[Contribution, ...
     return tuple(part for part in parts if part.start < size)
 
 
-def part_name(expected: Expected) -> str:
-    digest = expected.digest
-    return f"{'unpacked-' if expected.unpacked else ''}{digest.algorithm}-{digest.hex}.part"
+def part_name(expected: Expected, apart: str = "") -> str:
+    """``apart`` is who does not share it, in a few letters: a name of theirs may have any."""
+    digest, whose = expected.digest, f"-apart-{Digest.of(apart.encode()).hex[:16]}" if apart else ""
+    return f"{'unpacked-' if expected.unpacked else ''}{digest.algorithm}-{digest.hex}{whose}.part"
 
 
 def claim(
-    yard: Yard, expected: Expected, find: Callable[[Expected], FileHeld | None]
+    yard: Yard, expected: Expected, apart: str, find: Callable[[Expected], FileHeld | None]
 ) -> FileHeld | Elsewhere | Partial:
     """Blocking. The bytes if they are held; whoever is filling them; or the right to do it. Raises OSError."""
     while True:
         held = find(expected)
         if held is not None:
             return held
-        path = yard.root / "ingest" / part_name(expected)
+        path = yard.root / "ingest" / part_name(expected, apart)
         fd, locked = open_part(path)
         if not locked:
             parts, size = read_sidecar(path.with_suffix(".json"), expected)

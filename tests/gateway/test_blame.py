@@ -200,15 +200,16 @@ def cut_short(body: bytes) -> Behaviour:
     return answer
 
 
+@pytest.mark.parametrize("behaviour", [by_range, lies.honestly, lies.chunked(BLOB)], ids=["part", "whole", "unsized"])
 @pytest.mark.parametrize("more", [-1000, 0, 1000], ids=["less", "as much", "more"])
 async def test_an_honest_mirror_is_not_blamed_for_what_a_liar_before_it_sent(
-    registry: Registry, other: Registry, gateways: Gateways, more: int
+    registry: Registry, other: Registry, gateways: Gateways, more: int, behaviour: Behaviour
 ) -> None:
     """It continues, says truthfully that this is all, or that it has less, where nobody has told the size."""
     async with Registry() as liar:
         for one in (registry, other):
             one.add_blob("library/app", BLOB)
-            one.on["blob"] = by_range
+            one.on["GET blob"] = behaviour
         registry.on["HEAD blob"] = lies.says(200)
         liar.on["GET blob"] = cut_short(bytes(len(BLOB) + more))
         mirrors = [{"url": liar.url}, {"url": other.url}]
@@ -385,7 +386,7 @@ async def test_headers_that_say_that_a_blob_is_empty_do_not_complete_what_could_
 
 
 async def test_a_change_between_asking_for_it_and_waiting_is_not_missed() -> None:
-    flight = Flight(Expected(Digest.of(BLOB)))
+    flight = Flight(Expected(Digest.of(BLOB)), "hub")
     change = flight.changed()
     flight.wake()
 

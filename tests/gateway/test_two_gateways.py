@@ -146,7 +146,7 @@ async def test_a_gateway_that_was_suspended_half_way_is_not_waited_for_without_e
     registry: Registry, gateways: Gateways, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It holds the lock of the file, and does not write: a paused container."""
-    monkeypatch.setattr("apprproxy.gateway.flights.STANDS_STILL", 0.3)
+    monkeypatch.setattr("apprproxy.gateway.guest.STANDS_STILL", 0.3)
     registry.add_blob("library/app", BLOB)
     gateway = await gateways.start({"hub": registry}, delivery=AT_ONCE)
     suspended = await gateways.start({"hub": registry})
@@ -154,8 +154,9 @@ async def test_a_gateway_that_was_suspended_half_way_is_not_waited_for_without_e
     assert claim.partial is not None
     try:
         got = await gateway.get(PATH)
+        await gateway.at_rest()
     finally:
         await claim.partial.leave(keep=False)
 
     assert (200, BLOB) == (got.status, got.body)
-    assert "unkept" in got.cache
+    assert [digest(BLOB)] == gateway.blobs, "it has a file of its own"

@@ -121,8 +121,9 @@ class BlobStore(Protocol):
         """Has some of it arrived, in whichever process?"""
         ...
 
-    async def claim(self, expected: Expected) -> Claim:
-        """At most one process at a time is given the Partial of a digest. Continues what a process left behind."""
+    async def claim(self, expected: Expected, apart: str = "") -> Claim:
+        """At most one at a time is given the Partial of a digest; ``apart`` is who wants one of its own, not to wait
+        for whoever has that. Continues what a process left behind."""
         ...
 
     def unkept(self, expected: Expected) -> Partial:
