@@ -59,7 +59,8 @@ class Suspect:
 class Flight:
     """One transfer.
 
-    - ``lead`` is the upstream that everybody who joins would ask first; ``apart`` says that it has a file of its own,
+    - ``lead`` is the upstream that everybody who joins would ask first, ``place`` the one of whose transfers it is one
+      now; ``apart`` says that it has a file of its own,
       since somebody else fills the one that all share.
     - ``growing`` is what has arrived and ``parts`` whose bytes these are; ``sizes`` is what each upstream's owner
       announced.
@@ -83,7 +84,7 @@ class Flight:
         self.disagreed: list[Suspect] = []
         self._confirmed: set[tuple[str, str]] = set()
         self._wanted: Counter[tuple[str, str]] = Counter()
-        self._preferred = ""
+        self.place = self._preferred = ""
         self._had: Counter[str] = Counter()
         self._yielded = 0
         self._spared: set[tuple[str, str, str, str]] = set()
@@ -119,9 +120,9 @@ class Flight:
     def wanted(self) -> bool:
         return self._wanted.total() > 0
 
-    def prefer(self, member: str) -> None:
-        """It is this upstream's turn."""
-        self._preferred = member
+    def takes_place(self, member: str) -> None:
+        """At this upstream, whose turn it is until its owner has been asked once, or makes way."""
+        self.place = self._preferred = member
 
     @property
     def rounds(self) -> int:
@@ -138,8 +139,12 @@ class Flight:
 
     def yields(self, member: str) -> None:
         """It is another upstream's turn."""
-        self._had[member] += 1
+        self._end_turn(member)
         self._yielded += 1
+
+    def _end_turn(self, member: str) -> None:
+        self._had[member] += 1
+        self._preferred = ""
 
     def _waits_for(self, candidate: Candidate) -> bool:
         return self._wanted[candidate.scope] > 0
@@ -157,14 +162,19 @@ class Flight:
 
         Anybody may ask in the name of a thousand repositories that lack it, and leave: upstreams alternate, and of one
         those that are known to have it come first, then those in whose name somebody waits."""
+        return next(iter(self.left), None)
+
+    @property
+    def left(self) -> Sequence[Candidate]:
+        """Who may be asked yet, in order."""
         left = [one for key, one in self._candidates.items() if key not in self.failures]
         owners = [one for one in left if one.source.owner] if self.suspects else []
-        return min(owners or left, key=self._rank, default=None)
+        return sorted(owners or left, key=self._rank)
 
     def _rank(self, candidate: Candidate) -> tuple[int, ...]:
         scope, member = candidate.scope, candidate.member.name
         others_turn = self._preferred not in ("", member)
-        return self._had[member], scope not in self._confirmed, not self._waits_for(candidate), others_turn
+        return others_turn, self._had[member], scope not in self._confirmed, not self._waits_for(candidate)
 
     def last(self, candidate: Candidate) -> bool:
         """Is nobody else left to ask?"""
@@ -173,7 +183,8 @@ class Flight:
     def fail(self, candidate: Candidate, failure: UpstreamFault) -> None:
         """``tell`` it later: nobody hears of a failure before what came of it is gone."""
         self.failures[candidate.key] = failure
-        self._had[candidate.member.name] += candidate.source.owner
+        if candidate.source.owner:
+            self._end_turn(candidate.member.name)
 
     def doubt(self, mirrors: Sequence[Candidate], lie: Lied, evidence: Evidence) -> None:
         """Some of these sent wrong bytes: none is asked again, and the right bytes are to say which it was."""

@@ -104,7 +104,7 @@ class Flights:
         self._observer(FlightBegan(key))
         try:
             await self._behind(flight)
-            if flight.held is None:
+            while flight.held is None and flight.next() is not None:
                 async with self._turn(flight):
                     await self._filled(flight)
         except Failure as fault:
@@ -148,8 +148,8 @@ class Flights:
     async def _placed(self, flight: Flight, place: AsyncExitStack) -> None:
         while (free := self._free(flight)) is None:
             flight.diary.asks("its turn")
-            first = self._room(flight.candidates[0])
-            queued = asyncio.ensure_future(place.enter_async_context(first.turn(lambda: flight.wanted)))
+            first = flight.left[0]
+            queued = asyncio.ensure_future(place.enter_async_context(self._room(first).turn(lambda: flight.wanted)))
             try:
                 while not queued.done() and self._free(flight) is None:
                     await either(queued, flight.changed(), seconds=ROOM_AGAIN)
@@ -157,21 +157,22 @@ class Flights:
                 given = not queued.cancel()
             if given:
                 await queued
+                flight.takes_place(first.member.name)
                 return
             await asyncio.wait([queued])
         await place.enter_async_context(self._room(free).turn())
-        flight.prefer(free.member.name)
+        flight.takes_place(free.member.name)
 
     def _free(self, flight: Flight) -> Candidate | None:
-        return next((one for one in flight.candidates if not self._room(one).full), None)
+        return next((one for one in flight.left if not self._room(one).full), None)
 
     def _room(self, candidate: Candidate) -> Room:
         return self._turns.of(candidate.member, "blobs" if candidate.want.kind is Kind.BLOB else "documents")
 
     async def _filled(self, flight: Flight) -> None:
-        """Until the bytes are kept, or nobody is left to ask."""
+        """Until the bytes are kept, or nobody is left to ask at whom it has its place."""
         patience: Patience | None = None
-        while flight.held is None and flight.next() is not None:
+        while flight.held is None and self._may_ask(flight) is not None:
             try:
                 claim = await self._store.claim(flight.expected, flight.lead if flight.apart else "")
                 if claim.held is not None:
@@ -205,7 +206,7 @@ class Flights:
         try:
             partial.watch(flight.wake)
             flight.reads(partial)
-            while (candidate := flight.next()) is not None:
+            while (candidate := self._may_ask(flight)) is not None:
                 flight.tell()
                 if upstreams_of(partial) - {candidate.member.name}:
                     keep = False  # what comes of different upstreams is not mixed: none can spoil it for another
@@ -234,6 +235,12 @@ class Flights:
             flight.current = None
             await partial.leave(keep=keep)
             flight.tell()
+
+    @staticmethod
+    def _may_ask(flight: Flight) -> Candidate | None:
+        """The next one, if the place is one of its upstream's: who goes on to another must not keep it from others."""
+        candidate = flight.next()
+        return candidate if candidate is not None and candidate.member.name == flight.place else None
 
     async def _asked(self, flight: Flight, candidate: Candidate, partial: Partial) -> bool:
         flight.diary.asks(candidate.source.upstream.name)

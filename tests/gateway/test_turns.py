@@ -156,3 +156,24 @@ async def test_metrics_are_told_while_the_index_cannot_be_read(
 
     assert 200 == told.status
     assert b"apprproxy_cache_blobs NaN" in told.body
+
+
+async def test_a_transfer_that_goes_on_to_another_member_gives_its_place_back(
+    registry: Registry, other: Registry, gateways: Gateways
+) -> None:
+    """What the first one lacks the second sends at its leisure: that must not take the first one's places."""
+    hangs = Gate()
+    other.on["GET blob"] = lies.waiting_for(hangs)
+    gateway = await gateways.start(
+        {"hub": oci(registry, connections=2), "evil": oci(other, connections=4)}, views={"all": ["hub", "evil"]}
+    )
+    made_up = [path.replace("hub", "all") for path in paths(6)]
+    attack = [asyncio.create_task(gateway.get(path)) for path in made_up]
+    await until(lambda: other.count("GET blob") == 4)
+    wanted = registry.add_blob("library/app", b"wanted")
+    got = await gateway.get(f"/v2/hub/library/app/blobs/{wanted}")
+    hangs.open()
+    lacking = await asyncio.gather(*attack)
+
+    assert (200, b"wanted") == (got.status, got.body)
+    assert {404} == {one.status for one in lacking}
