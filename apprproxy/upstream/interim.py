@@ -17,8 +17,10 @@ from apprproxy.core.model import KIB
 
 MAX_INTERIM = 16
 """Before an answer. Genuine servers send one or two: 100, 103."""
-_PIECE = 4 * KIB
+_HEADER = 4 * KIB
 """Read at a time until the answer's header is complete."""
+_BODY = 64 * KIB
+"""And after it."""
 
 
 class Connector(aiohttp.TCPConnector):
@@ -42,17 +44,21 @@ class _Handler(ResponseHandler):
         super().set_response_params(**params)
 
     def data_received(self, data: bytes) -> None:
-        if self._answered and (self._payload is None or self._payload.is_eof()):
-            self._hang_up()  # it lies idle: what comes now would be taken in without bound
-            return
-        while not self._answered and len(data) > _PIECE and self.is_connected():
-            super().data_received(data[:_PIECE])
-            data = data[_PIECE:]
-        if self._answered or self.is_connected():
-            super().data_received(data)
+        while data:
+            if self._answered and (self._payload is None or self._payload.is_eof()):
+                self._hang_up()  # it lies idle: what comes now would be taken in without bound
+                return
+            if not self._answered and not self.is_connected():
+                return
+            count = _BODY if self._answered else _HEADER
+            super().data_received(data[:count])
+            data = data[count:]
 
     def feed_data(self, data: Any, size: int = 0) -> None:
         """A header is complete."""
+        if self._answered:  # behind the whole answer in one read: the library has given the connection back already
+            self._hang_up()
+            return
         code = data[0].code
         self._answered = not 100 <= code < 200 or code == 101
         self._interim += not self._answered
@@ -63,5 +69,6 @@ class _Handler(ResponseHandler):
             self._hang_up()
 
     def _hang_up(self) -> None:
+        self._should_close = True
         if self.transport is not None:
             self.transport.close()

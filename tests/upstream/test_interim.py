@@ -73,16 +73,27 @@ async def test_each_answer_of_a_connection_has_interim_answers_of_its_own() -> N
     assert 3 * (MAX_INTERIM + 1) == len(handler)
 
 
-async def test_what_comes_unasked_on_an_idle_connection_ends_it() -> None:
+BEGUN = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nbeginning"
+
+
+@pytest.mark.parametrize(
+    "packets",
+    [
+        (ANSWER, ANSWER * 1000),
+        (ANSWER[:-5], ANSWER[-5:] + BEGUN, *[bytes(991) + BEGUN] * 100),
+        (ANSWER + b"HTTP/1.1 204 No Content\r\n\r\n" * 10_000,),
+    ],
+    ids=["after it", "begun in the same read", "whole in the same read"],
+)
+async def test_what_comes_unasked_behind_an_answer_ends_the_connection(packets: tuple[bytes, ...]) -> None:
     connector, line = Connector(), Line()
     handler = connector._factory()
     handler.connection_made(line)
     handler.set_response_params()
-    handler.data_received(ANSWER)
-    still_open = not line.closed
-    handler.data_received(ANSWER * 1000)
+    for packet in packets:
+        handler.data_received(packet)
     await connector.close()
 
-    assert still_open
     assert line.closed
+    assert handler.should_close, "nobody is given it for another question"
     assert 1 == len(handler)
