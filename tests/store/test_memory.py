@@ -1,12 +1,15 @@
 """What is held in memory is bounded, expires by the clock that is given, and is never the only truth."""
 
 import asyncio
+import errno
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from apprproxy.core.digest import Digest
+from apprproxy.core.errors import StoreFailed
 from apprproxy.core.model import KIB, Expected
 from apprproxy.store.brief import LIMIT, MAX_VALUE, BriefMemory
 from apprproxy.store.generation import Generation
@@ -134,7 +137,66 @@ def test_another_process_is_seen_at_once(tmp_path: Path) -> None:
     kept = again.read()
     again.close()
 
-    assert (0, 1, 2, 2) == (before, after, seen, kept)
+    assert 0 == before
+    assert 3 == len({before, after, seen})
+    assert seen == kept
+
+
+def test_it_has_its_room_before_the_disk_is_full(tmp_path: Path) -> None:
+    generation = Generation(tmp_path / "generation")
+    blocks = (tmp_path / "generation").stat().st_blocks
+    generation.close()
+
+    assert blocks > 0
+
+
+@pytest.mark.parametrize("left", [0, 7])
+def test_a_file_that_was_cut_short_is_another_generation_each_time(left: int, tmp_path: Path) -> None:
+    path = tmp_path / "generation"
+    generation = Generation(path)
+    os.truncate(path, left)
+    short = [generation.read() for _ in range(3)]
+    generation.bump()
+    after = [generation.read() for _ in range(3)]
+    generation.close()
+
+    assert 4 == len({0, *short})
+    assert 1 == len({*after})
+    assert not {0, *short} & {*after}
+
+
+def test_an_older_copy_does_not_bring_back_what_was_forgotten_since(tmp_path: Path) -> None:
+    path = tmp_path / "generation"
+    generation = Generation(path)
+    older = path.read_bytes()
+    generation.bump()
+    known = generation.read()
+    path.write_bytes(older)
+    generation.bump()
+    again = generation.read()
+    generation.close()
+
+    assert known != again
+
+
+def test_a_generation_that_cannot_be_read_or_raised_ends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> bytes:
+        raise OSError(errno.EIO, "Input/output error")
+
+    generation = Generation(tmp_path / "generation")
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "pread", broken)
+        patched.setattr(os, "pwrite", broken)
+        unknown = {generation.read(), generation.read()}
+        with pytest.raises(StoreFailed, match="Input/output error"):
+            generation.bump()
+    known = generation.read()
+    generation.close()
+
+    assert 2 == len(unknown)
+    assert 0 == known
 
 
 # --- the hot tier

@@ -26,7 +26,7 @@ def test_a_blob_goes_with_its_file_its_link_and_its_count(tmp_path: Path) -> Non
 
         assert (Removed(1, 200), [], Totals(0, 0, 0, 0)) == (removed, links, totals)
         assert not cache.file(digest).exists()
-        assert before < cache.ledger.generation.read()
+        assert before != cache.ledger.generation.read()
 
 
 def test_what_is_being_committed_is_let_be(tmp_path: Path) -> None:

@@ -133,7 +133,7 @@ def test_what_is_wrong_bumps_the_generation(tmp_path: Path) -> None:
         findings(folder)
         after = folder.ledger.generation.read()
 
-    assert after > before
+    assert after != before
 
 
 @pytest.mark.parametrize("threads", [1, 4])
