@@ -16,6 +16,7 @@ from aiohttp import web
 from apprproxy import __version__
 from apprproxy.core.errors import Exhausted, Failure, Lied
 from apprproxy.core.model import KIB
+from apprproxy.core.ports.store import Readable
 from apprproxy.face.exchange import Exchange
 from apprproxy.face.headers import about, etag, matches
 from apprproxy.face.ranges import Slice, Unsatisfiable, parse_range
@@ -168,20 +169,21 @@ async def _stretch(exchange: Exchange, response: web.StreamResponse, stretch: St
     plain = transport is not None and transport.get_extra_info("sslcontext") is None
     at, stop = stretch.start, stretch.stop
     while at < stop:
-        if fd is not None and plain:
-            count = min(PIECE, stop - at)
-            await _sendfile(exchange, _File(fd), at, count)
-            exchange.sent += count
-            at += count
-        else:
-            count = min(PIECE, stop - at)
-            readable = stretch.readable
-            piece = readable.pread(at, count) if fd is None else await asyncio.to_thread(readable.pread, at, count)
-            if not piece:
-                abort(exchange)
-                raise BrokenOff("the file is shorter than it was")
-            await _write(exchange, response, piece)
-            at += len(piece)
+        count = min(PIECE, stop - at)
+        if fd is None or not plain or not await _sendfile(exchange, _File(fd), at, count):
+            count = await _copy(exchange, response, stretch.readable, at, count)
+        at += count
+
+
+async def _copy(exchange: Exchange, response: web.StreamResponse, readable: Readable, offset: int, count: int) -> int:
+    """Returns how much that was."""
+    in_memory = readable.fileno() is None
+    piece = readable.pread(offset, count) if in_memory else await asyncio.to_thread(readable.pread, offset, count)
+    if not piece:
+        abort(exchange)
+        raise BrokenOff("the file is shorter than it was")
+    await _write(exchange, response, piece)
+    return len(piece)
 
 
 class _File:
@@ -196,7 +198,9 @@ class _File:
         return self._fd
 
 
-async def _sendfile(exchange: Exchange, file: _File, offset: int, count: int) -> None:
+async def _sendfile(exchange: Exchange, file: _File, offset: int, count: int) -> bool:
+    """False where that failed, be it the file's fault or the line's: reading it tells. What it is read by must not be
+    known here, for the library keeps the error, and with it this frame."""
     transport = exchange.request.transport
     if transport is None:
         raise ClientLeft("the client left")
@@ -207,11 +211,20 @@ async def _sendfile(exchange: Exchange, file: _File, offset: int, count: int) ->
     except TimeoutError:
         abort(exchange)
         raise ClientLeft("the client stopped reading") from None
-    except (ConnectionError, RuntimeError) as error:
+    except ConnectionError as error:
         raise ClientLeft("the client left") from error
+    except asyncio.SendfileNotAvailableError:
+        return False
+    except RuntimeError as error:
+        raise ClientLeft("the client left") from error
+    except OSError:
+        abort(exchange)  # some of it may have left
+        return False
     if done != count:
         abort(exchange)
         raise BrokenOff("the file is shorter than it was")
+    exchange.sent += count
+    return True
 
 
 async def _prepare(exchange: Exchange, response: web.StreamResponse) -> None:

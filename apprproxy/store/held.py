@@ -2,8 +2,13 @@
 
 import asyncio
 import os
+from collections.abc import Callable
 
 from apprproxy.core.digest import Digest
+from apprproxy.core.errors import StoreFailed
+
+Unreadable = Callable[[int, OSError], None]
+"""Told of a descriptor that could not be read. Blocking."""
 
 
 class _File:
@@ -21,19 +26,32 @@ class _File:
         return self._fd
 
     def pread(self, offset: int, count: int) -> bytes:
-        return os.pread(self._fd, count, offset)
+        try:
+            return os.pread(self._fd, count, offset)
+        except OSError as error:
+            self._failed(error)
+            raise StoreFailed(f"the cache cannot be read: {error.strerror}") from error
+
+    def _failed(self, error: OSError) -> None:
+        """A file of our own that grows is somebody's to give up."""
 
     def __del__(self) -> None:
         os.close(self._fd)
 
 
 class FileHeld(_File):
-    __slots__ = ("digest", "size")
+    """``unreadable`` is told where the disk does not give what it has, which may be long after it was opened."""
 
-    def __init__(self, fd: int, digest: Digest) -> None:
+    __slots__ = ("_unreadable", "digest", "size")
+
+    def __init__(self, fd: int, digest: Digest, unreadable: Unreadable = lambda _, __: None) -> None:
         super().__init__(fd)
         self.digest = digest
         self.size = os.fstat(fd).st_size
+        self._unreadable = unreadable
+
+    def _failed(self, error: OSError) -> None:
+        self._unreadable(self._fd, error)
 
     async def read(self) -> bytes:
         return await asyncio.to_thread(self.pread, 0, self.size)

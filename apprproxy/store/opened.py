@@ -1,6 +1,8 @@
 """A blob's file, opened: a regular file of the size that was kept. Whatever else stands there is a miss, not an answer.
 
 - Nothing is followed, and nothing is waited for: a link would show another file, a pipe would hold the thread for ever.
+- What the disk does not give is a miss as well, also where that turns out only when it is read. It is set aside where
+  the file is at fault: not this process, and not the disk as a whole.
 - What is small is hashed anew: it goes into memory, and would be served from there when the file has long been put
   right. What is larger is as right as its size; ``cache verify`` reads it.
 """
@@ -9,6 +11,7 @@ import errno
 import os
 import stat
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from apprproxy.core.digest import Digest
@@ -18,10 +21,17 @@ from apprproxy.store.cap import Cap
 from apprproxy.store.held import FileHeld
 from apprproxy.store.hot import LARGEST
 from apprproxy.store.part import blob_path, is_at
+from apprproxy.store.place import takes_files
 from apprproxy.store.quarantine import quarantined
 
 _NO_FILE = {errno.ELOOP, errno.ENXIO}
 """A link; a socket."""
+
+_BAD = {errno.EIO, errno.EBADMSG, errno.EUCLEAN, errno.EACCES, errno.EPERM}
+"""A bad sector, a check sum of the file system's; a file of somebody else's. Not ours to read, and not to be mended."""
+
+SCARCE = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+"""Says nothing of the file."""
 
 
 class Unfit(Exception):
@@ -43,13 +53,15 @@ class Opening:
         except FileNotFoundError:
             return None
         except OSError as error:
-            if error.errno not in _NO_FILE:
+            if error.errno in SCARCE:
                 raise
-            self._set_aside(path, digest, "it is no file")
+            self._not_given(path, digest, error)
             return None
-        held = FileHeld(fd, digest)
+        held = FileHeld(fd, digest, partial(self._unreadable, digest))
         try:
             self._judge(fd, held)
+        except StoreFailed:
+            return None
         except Unfit as unfit:
             if is_at(fd, path):
                 self._set_aside(path, digest, str(unfit))
@@ -64,6 +76,18 @@ class Opening:
             raise Unfit(f"it has {held.size} bytes, and {kept} were kept")
         if held.size <= LARGEST and Digest.of(held.pread(0, held.size), held.digest.algorithm) != held.digest:
             raise Unfit("its bytes are others")
+
+    def _unreadable(self, digest: Digest, fd: int, error: OSError) -> None:
+        path = blob_path(self._root, digest)
+        with suppress(OSError):
+            if is_at(fd, path):
+                self._not_given(path, digest, error)
+
+    def _not_given(self, path: Path, digest: Digest, error: OSError) -> None:
+        if error.errno in _NO_FILE:
+            self._set_aside(path, digest, "it is no file")
+        elif error.errno in _BAD and takes_files(self._root):
+            self._set_aside(path, digest, f"it cannot be read: {error.strerror}")
 
     def _kept(self, digest: Digest) -> int | None:
         with suppress(StoreFailed):  # the file system is the truth, and the index a hint

@@ -3,6 +3,7 @@
 import os
 import re
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 
 from apprproxy.core.errors import StoreFailed
@@ -71,10 +72,23 @@ def instance(directory: Path) -> str:
 
 def writable(directory: Path) -> bool:
     """Can a file be made where files are made?"""
+    return _made(directory, lambda _: None)
+
+
+def takes_files(directory: Path) -> bool:
+    """Does the disk take one, beyond what the system remembers of it? Not where it is away as a whole. Blocking."""
+    return _made(directory, os.fsync)
+
+
+def _made(directory: Path, then: Callable[[int], None]) -> bool:
     probe = directory / "ingest" / f"probe-{secrets.token_hex(8)}"
     try:
-        probe.touch(exist_ok=False)
-        probe.unlink()
+        fd = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            then(fd)
+        finally:
+            os.close(fd)
+            probe.unlink()
     except OSError:
         return False
     return True

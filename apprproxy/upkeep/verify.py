@@ -13,7 +13,9 @@ from pathlib import Path
 from stat import S_ISREG
 
 from apprproxy.core.digest import Check, Digest, MalformedDigest
+from apprproxy.core.errors import StoreFailed
 from apprproxy.core.model import MIB
+from apprproxy.store.opened import SCARCE
 from apprproxy.store.unpacked import NotGzip, unpacked_digest
 from apprproxy.upkeep.findings import Fault, Finding
 from apprproxy.upkeep.folder import Folder
@@ -66,6 +68,7 @@ def _file(folder: Folder, path: Path, algorithm: str, told: Told) -> Finding | N
     except MalformedDigest:
         return _stray(folder, path, "its name is no digest")
     except OSError as error:
+        _refuse_scarce(error)
         return _stray(folder, path, f"it cannot be opened: {error.strerror}")
     try:
         if not S_ISREG(os.fstat(fd).st_mode):
@@ -103,6 +106,12 @@ def _set_aside(folder: Folder, digest: Digest, fd: int, fault: Fault, sentence: 
     return Finding(fault, key, sentence, aside, origins, document=document) if aside is not None else None
 
 
+def _refuse_scarce(error: Exception) -> None:
+    """Raises StoreFailed of what says nothing of the file."""
+    if isinstance(error, OSError) and error.errno in SCARCE:
+        raise StoreFailed(f"the cache cannot be read: {error.strerror}")
+
+
 def _stray(folder: Folder, path: Path, sentence: str) -> Finding | None:
     aside = folder.removal.set_stray_aside(path)
     return Finding(Fault.STRAY, path.name, sentence, aside) if aside is not None else None
@@ -124,7 +133,8 @@ def _link(folder: Folder, path: Path) -> Finding | None:
         fd = os.open(folder.root / "blobs" / "sha256" / content.hex, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except FileNotFoundError:
         return _dangling(folder, path)
-    except (OSError, MalformedDigest):
+    except (OSError, MalformedDigest) as error:
+        _refuse_scarce(error)
         return _stray(folder, path, "it is no link to a package; copying a cache must keep symbolic links")
     try:
         holds = str(unpacked_digest(lambda offset, count: os.pread(fd, count, offset)))

@@ -1,9 +1,11 @@
 """A file of the cache that somebody else spoilt is asked for again, and never served."""
 
+import errno
 import os
 import sqlite3
 from contextlib import closing
 
+import aiohttp
 import pytest
 
 from apprproxy.store import database
@@ -55,6 +57,36 @@ async def test_a_pipe_in_the_place_of_a_blob_holds_nobody_up(registry: Registry,
     os.mkfifo(path)
 
     assert LARGE == (await gateway.get(f"/v2/hub/{APP}/blobs/{wanted}")).body
+
+
+async def test_a_bad_sector_breaks_one_answer_off_and_is_fetched_again(
+    registry: Registry, gateways: Gateways, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = registry.add_blob(APP, LARGE)
+    gateway = await gateways.start({"hub": registry})
+    await gateway.get(f"/v2/hub/{APP}/blobs/{wanted}")
+    await gateway.at_rest()
+    (path,) = gateway.cache.glob("blobs/sha256/*")
+    bad, real = path.stat().st_ino, (os.pread, os.sendfile)
+
+    def pread(fd: int, count: int, offset: int) -> bytes:
+        if os.fstat(fd).st_ino == bad and offset + count > 500_000:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return real[0](fd, count, offset)
+
+    def sendfile(line: int, fd: int, offset: int, count: int) -> int:
+        if os.fstat(fd).st_ino == bad and offset + count > 500_000:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return real[1](line, fd, offset, count)
+
+    monkeypatch.setattr(os, "pread", pread)
+    monkeypatch.setattr(os, "sendfile", sendfile)
+    with pytest.raises(aiohttp.ClientPayloadError):
+        await gateway.get(f"/v2/hub/{APP}/blobs/{wanted}")
+    again = await gateway.get(f"/v2/hub/{APP}/blobs/{wanted}")
+
+    assert (200, LARGE) == (again.status, again.body)
+    assert again.cache.startswith("fwd=uri-miss")
 
 
 async def test_a_name_that_cannot_be_read_is_asked_for_again(registry: Registry, gateways: Gateways) -> None:

@@ -1,6 +1,7 @@
 """What stands where a blob should be and is not what was kept is a miss: neither an answer nor a wait."""
 
 import asyncio
+import errno
 import os
 import socket
 from collections.abc import AsyncIterator, Callable
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from apprproxy.core.digest import Digest
+from apprproxy.core.errors import StoreFailed
 from apprproxy.core.events import SetAside
 from apprproxy.core.model import KIB, Expected
 from apprproxy.store.disk import DiskStore
@@ -114,6 +116,107 @@ async def test_what_is_no_file_is_a_miss_at_once_and_gives_way(
     assert gone
     assert await shop.has(content)
     assert ["it is no file"] == shop.set_aside
+
+
+def _fails(call: str, number: int, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For the file that stands there now, wherever it goes."""
+    real, bad = getattr(os, call), path.stat().st_ino
+
+    def broken(file: int | Path, *rest: object) -> object:
+        if os.path.exists(file) and os.stat(file).st_ino == bad:
+            raise OSError(number, os.strerror(number))
+        return real(file, *rest)
+
+    monkeypatch.setattr(os, call, broken)
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EACCES, errno.EPERM, errno.EUCLEAN])
+async def test_a_file_that_the_disk_does_not_open_is_a_miss_and_gives_way(
+    number: int, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = await shop.keep(BIG)
+    _fails("open", number, path, monkeypatch)
+    found = await shop.has(BIG)
+    await shop.keep(BIG)
+
+    assert not found
+    assert await shop.has(BIG)
+    assert [f"it cannot be read: {os.strerror(number)}"] == shop.set_aside
+
+
+async def test_a_small_file_that_the_disk_does_not_read_is_a_miss(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = await shop.keep(SMALL)
+    _fails("pread", errno.EIO, path, monkeypatch)
+    found = await shop.has(SMALL)
+    await shop.keep(SMALL)
+
+    assert not found
+    assert await shop.has(SMALL)
+    assert ["it cannot be read: Input/output error"] == shop.set_aside
+
+
+async def test_a_file_that_turns_out_to_be_bad_when_it_is_read_is_a_miss_from_then_on(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = await shop.keep(BIG)
+    held = await shop.store.find(Expected(Digest.of(BIG)))
+    assert held is not None
+    _fails("pread", errno.EIO, path, monkeypatch)
+    with pytest.raises(StoreFailed, match="Input/output error"):
+        held.pread(0, 1)
+    found = await shop.has(BIG)
+    await shop.keep(BIG)
+    with pytest.raises(StoreFailed):
+        held.pread(0, 1)
+
+    assert not found
+    assert await shop.has(BIG), "it is another file that was read in vain"
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM])
+async def test_a_process_that_may_open_no_more_sets_no_good_file_aside(
+    number: int, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = await shop.keep(BIG)
+    with monkeypatch.context() as patched:
+        _fails("open", number, path, patched)
+        with pytest.raises(StoreFailed):
+            await shop.has(BIG)
+
+    assert await shop.has(BIG)
+    assert [] == shop.set_aside
+
+
+async def test_a_disk_that_is_away_as_a_whole_loses_nothing(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = await shop.keep(BIG)
+
+    def away(_: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", away)
+        _fails("open", errno.EIO, path, patched)
+        found = await shop.has(BIG)
+
+    assert not found
+    assert await shop.has(BIG)
+    assert [] == shop.set_aside
+
+
+async def test_a_folder_that_may_not_be_entered_loses_nothing(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = await shop.keep(BIG)
+
+    def shut(*_: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    with monkeypatch.context() as patched:
+        _fails("open", errno.EACCES, path, patched)
+        patched.setattr(Path, "rename", shut)
+        found = await shop.has(BIG)
+
+    assert not found
+    assert await shop.has(BIG)
+    assert [] == shop.set_aside
 
 
 async def test_a_file_that_the_index_does_not_know_is_what_it_is(shop: Shop) -> None:

@@ -1,12 +1,14 @@
 """Verification beside a gateway at work: what comes and goes meanwhile is no fault."""
 
 import asyncio
+import errno
 import os
 from pathlib import Path
 
 import pytest
 
 from apprproxy.core.digest import Digest
+from apprproxy.core.errors import StoreFailed
 from apprproxy.settings import Settings
 from apprproxy.store.place import prepare
 from apprproxy.upkeep.findings import Fault, Finding
@@ -134,6 +136,27 @@ def test_what_is_wrong_bumps_the_generation(tmp_path: Path) -> None:
         after = folder.ledger.generation.read()
 
     assert after != before
+
+
+def test_a_command_that_may_open_no_more_files_sets_no_good_one_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened(begun(tmp_path / "cache")) as folder:
+        path = folder.root / "blobs" / "sha256" / Digest.of(b"right").hex
+        path.write_bytes(b"right")
+        real = os.open
+
+        def full(file: Path, *rest: int) -> int:
+            if str(file) == str(path):
+                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+            return real(file, *rest)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "open", full)
+            with pytest.raises(StoreFailed, match="Too many open files"):
+                findings(folder)
+
+        assert path.exists()
 
 
 @pytest.mark.parametrize("threads", [1, 4])

@@ -27,7 +27,7 @@ class Readable(Protocol):
         ...
 
     def pread(self, offset: int, count: int) -> bytes:
-        """Blocking; fewer bytes only at the end."""
+        """Blocking; fewer bytes only at the end. Raises StoreFailed; what was held is a miss from then on."""
         ...
 
 
