@@ -14,12 +14,20 @@ from apprproxy.ops.logs import bind_request
 from apprproxy.ops.metrics import Metrics
 from apprproxy.ops.pages import OpsPages, welcome
 from apprproxy.settings import Settings
+from apprproxy.store.database import Database
 from apprproxy.store.names import DiskNames
 from apprproxy.store.place import writable
 
 
 def doors(
-    settings: Settings, gateway: Gateway, api: ApiFace, ours: str, metrics: Metrics, journal: Journal, names: DiskNames
+    settings: Settings,
+    gateway: Gateway,
+    api: ApiFace,
+    ours: str,
+    metrics: Metrics,
+    journal: Journal,
+    names: DiskNames,
+    database: Database,
 ) -> tuple[Door, Door]:
     """The one for clients, and the one that only operators reach."""
 
@@ -29,7 +37,7 @@ def doors(
 
     def ready() -> str | None:
         directory = settings.cache.directory.absolute()
-        return names.damage or (None if writable(directory) else f"{directory} cannot be written")
+        return names.damage or database.damage or (None if writable(directory) else f"{directory} cannot be written")
 
     large = Large()
     apart = settings.server.ops is not None

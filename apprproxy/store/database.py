@@ -2,6 +2,9 @@
 
 - One connection writes and one reads, each under a lock. Writes exclude one another in sqlite anyway; the second is
   there so that nobody who only asks waits for an eviction. More connections would be more caches of the same pages.
+- It is looked through when it is suspicious (``users.py``), and begun anew where a page is broken. One that breaks
+  while it is open goes on being used as far as it can be, and ``damage`` says so.
+- Nothing of it is mapped: a bad sector, or a file that was cut short, would be a signal then, and no error.
 - Commits are not synced one by one: killing the process loses nothing, a power cut may lose the last of them, and after
   it the blobs are counted again (``scan.py``).
 """
@@ -18,8 +21,9 @@ from typing import Any
 from apprproxy.core.digest import Digest, MalformedDigest
 from apprproxy.core.errors import StoreFailed
 from apprproxy.core.events import Observer, SetAside
-from apprproxy.store.salvage import salvaged, set_aside
+from apprproxy.store.salvage import refuse_damaged, salvaged, set_aside
 from apprproxy.store.schema import bring_up_to_date
+from apprproxy.store.users import Users
 
 PATIENCE = 5.0
 """Seconds that a transaction waits for the others of its process, and again for those of other processes: each of these
@@ -35,35 +39,74 @@ _SETTINGS = (
     "PRAGMA trusted_schema = OFF",
     "PRAGMA cache_size = -32768",  # of 1 KiB: what one eviction touches; less, and it is written twice
     "PRAGMA wal_autocheckpoint = 8192",  # pages: one eviction touches thousands
-    "PRAGMA mmap_size = 268435456",
     "PRAGMA journal_size_limit = 67108864",
 )
 _BROKEN = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}
 """SQLITE_ERROR: the tables are not those that its format has."""
 
+_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+
 
 class Database:
-    """Shared by threads. ``close`` it."""
+    """Shared by threads. ``damage`` says what was found wrong with the file since it was opened. ``close`` it."""
 
     def __init__(self, path: Path, observer: Observer) -> None:
         self._writing, self._reading = threading.Lock(), threading.Lock()
-        self._patience = PATIENCE
-        with translated(), exclusively(path):
-            pins = _pins(path)  # before anybody may write
+        self._path = path
+        self._observer = observer
+        with translated():
+            self._users = Users(path)
             try:
-                self._writer = _opened(path)
+                self._open()
+            except BaseException:
+                self._users.leave()
+                raise
+
+    def _open(self) -> None:
+        self._patience = PATIENCE
+        self.damage = ""
+        with exclusively(self._path):
+            self._users.enter()
+            pins = _pins(self._path)  # before anybody may write
+            try:
+                if self._users.suspicious:
+                    refuse_damaged(self._path)
+                    self._users.clear()
+                self._writer = _opened(self._path)
             except sqlite3.DatabaseError as error:
-                if error.sqlite_errorcode & 0xFF not in _BROKEN:
+                if error.sqlite_errorcode & 0xFF not in _BROKEN or not self._users.alone:
                     raise
-                observer(SetAside("index", str(set_aside(path)), str(error)))
-                self._writer = _opened(path)
+                self._observer(SetAside("index", str(set_aside(self._path)), str(error)))
+                self._users.clear()
+                self._writer = _opened(self._path)
                 _take_over(self._writer, pins)
-            self._reader = _connected(path)
+            self._reader = _connected(self._path)
+        if self._users.marked:
+            self.damage = _damage("another process of this cache met a broken page")
+
+    def mend(self) -> bool:
+        """Begun anew, if it is damaged and nobody else uses it; says whether it is sound now. Nobody may use it here
+        meanwhile. Raises StoreFailed."""
+        with translated():
+            self._shut()
+            self._open()
+        return not self.damage
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        with translated():
+            try:
+                yield
+            except sqlite3.DatabaseError as error:
+                if getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:  # the module's own have none
+                    self.damage = _damage(str(error))
+                    self._users.mark()
+                raise
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """One writer at a time, over all processes; undone if the block raises."""
-        with self._turn(), translated():
+        with self._turn(), self._watched():
             self._begin()
             try:
                 yield self._writer
@@ -100,10 +143,14 @@ class Database:
 
     def read(self, query: str, *values: Any) -> list[Any]:
         """Of what was committed last; waits for nobody's transaction."""
-        with self._reading, translated():
+        with self._reading, self._watched():
             return self._reader.execute(query, values).fetchall()
 
     def close(self) -> None:
+        self._shut()
+        self._users.leave()
+
+    def _shut(self) -> None:
         with self._writing, self._reading:
             self._reader.close()
             self._writer.close()
@@ -159,6 +206,10 @@ def _broken(why: str) -> sqlite3.DatabaseError:
     error = sqlite3.DatabaseError(why)
     error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
     return error
+
+
+def _damage(why: str) -> str:
+    return f"the cache's index is damaged ({why}), which starting all gateways of this cache anew mends"
 
 
 def _pins(path: Path) -> dict[str, str]:

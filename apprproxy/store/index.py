@@ -9,7 +9,7 @@ from typing import TypeVar
 from cachetools import LRUCache
 
 from apprproxy.core.digest import Digest
-from apprproxy.core.errors import Interrupted
+from apprproxy.core.errors import Interrupted, StoreFailed
 from apprproxy.core.events import Observer, Trouble
 from apprproxy.core.model import Expected, Where
 from apprproxy.store.ledger import Ledger
@@ -106,7 +106,8 @@ class DiskIndex:
         """Until all that was told is written."""
         for threads in (self._readers, self._writers):
             await asyncio.to_thread(threads.shutdown)
-        await asyncio.to_thread(self._ledger.write_uses)
+        with suppress(StoreFailed):  # as the ledger does
+            await asyncio.to_thread(self._ledger.write_uses)
 
 
 async def _run(threads: Executor, call: Callable[..., T], *args: object) -> T:

@@ -4,11 +4,13 @@
 - A blob is counted before its file is visible and until after it is gone: a crash over-counts, and never under-counts.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from apprproxy.core.digest import Digest
+from apprproxy.core.errors import StoreFailed
 from apprproxy.core.events import Evicted, Observer
 from apprproxy.core.model import Clock
 from apprproxy.store.database import Database, exclusively, translated
@@ -51,8 +53,7 @@ class Ledger:
         self._root = root
         self._now = now
         self._observer = observer
-        path = root / "index.db"
-        self.database = Database(path, observer)
+        self.database = Database(root / "index.db", observer)
         self.generation = Generation(root / "names" / "generation")
         self.uses = Uses(now)
         self.membership = Membership(self.database, now)
@@ -61,11 +62,24 @@ class Ledger:
         self._partials = Partials(root / "ingest")
         self._room = Room(root, max_size, self._partials, self.uses)
         try:
-            with translated(), exclusively(path):
-                count_once(self.database, root, now())
+            self._mended(self._count)
         except BaseException:
             self._shut()
             raise
+
+    def _count(self) -> None:
+        with translated(), exclusively(self._root / "index.db"):
+            count_once(self.database, self._root, self._now())
+
+    def _mended(self, call: Callable[[], None]) -> None:
+        """At the start, where an index that is damaged can be begun anew."""
+        try:
+            call()
+        except StoreFailed:
+            if not self.database.damage or not self.database.mend():
+                raise
+            self._count()
+            call()
 
     # --- what is on its way in
 
@@ -113,6 +127,9 @@ class Ledger:
 
     def sweep(self) -> None:
         """At the start: count what is there, let go of what is not, and come below a cap that was lowered."""
+        self._mended(self._swept)
+
+    def _swept(self) -> None:
         with self.database.transaction() as db:
             self._partials.settle(db, self._now())
             above = self._room.above(db)
@@ -176,7 +193,8 @@ class Ledger:
 
     def close(self) -> None:
         try:
-            self.write_uses()
+            with suppress(StoreFailed):  # which costs a worse choice once
+                self.write_uses()
         finally:
             self._shut()
 

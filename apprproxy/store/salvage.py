@@ -25,11 +25,16 @@ def salvaged(path: Path, query: str, by: str) -> Iterator[tuple[Any, ...]]:
                 yield from db.execute(f"{query} ORDER BY {by} {order}")
 
 
-def look_through(path: Path) -> str:
-    """ "ok", or what is wrong with it; raises sqlite3.DatabaseError as well."""
+def refuse_damaged(path: Path) -> None:
+    """Look through all of it; raises sqlite3.DatabaseError with what is wrong. One that is not there is sound."""
+    if not path.exists():
+        return
     with closing(_connected(path, _WITH_LOG)) as db:
         ((said,),) = db.execute("PRAGMA quick_check(1)").fetchall()
-    return str(said)
+    if said != "ok":
+        error = sqlite3.DatabaseError(str(said))
+        error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+        raise error
 
 
 def _connected(path: Path, how: str) -> sqlite3.Connection:

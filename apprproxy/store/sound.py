@@ -14,7 +14,7 @@ import diskcache
 from apprproxy.core.events import Observer, SetAside
 from apprproxy.store.database import exclusively
 from apprproxy.store.fence import MAX_RECORD, Tampered, open_records
-from apprproxy.store.salvage import look_through, salvaged, set_aside
+from apprproxy.store.salvage import refuse_damaged, salvaged, set_aside
 
 BROKEN = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _PLAIN = f"raw = 1 AND mode = 1 AND typeof(key) = 'text' AND typeof(value) = 'blob' AND length(value) <= {MAX_RECORD}"
@@ -29,7 +29,7 @@ def sound_records(directory: Path, observer: Observer, age: Age) -> diskcache.Ca
     path = directory / "cache.db"
     with exclusively(path):
         try:
-            _look_through(path)
+            refuse_damaged(path)
         except sqlite3.DatabaseError as error:
             if error.sqlite_errorcode & 0xFF not in BROKEN:
                 raise
@@ -38,13 +38,6 @@ def sound_records(directory: Path, observer: Observer, age: Age) -> diskcache.Ca
             observer(SetAside("names", str(aside), f"{error}; {kept} of its records could still be read"))
             return records
         return open_records(directory)
-
-
-def _look_through(path: Path) -> None:
-    if path.exists() and (said := look_through(path)) != "ok":
-        error = sqlite3.DatabaseError(said)
-        error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
-        raise error
 
 
 def _taken_over(aside: Path, records: diskcache.Cache, age: Age) -> int:

@@ -104,6 +104,31 @@ async def test_a_name_that_cannot_be_read_is_asked_for_again(registry: Registry,
     assert again.cache.startswith("hit")
 
 
+async def test_an_index_that_breaks_is_told_and_begun_anew_at_the_next_start(
+    registry: Registry, gateways: Gateways
+) -> None:
+    registry.push(APP, "1.0", LARGE)
+    gateway = await gateways.start({"hub": registry})
+    await gateway.get(f"/v2/hub/{APP}/manifests/1.0")
+    before = await gateway.get("/readyz")
+    gateway.app.ledger.database.read("PRAGMA wal_checkpoint(TRUNCATE)")
+    path = gateway.cache / "index.db"
+    path.write_bytes(path.read_bytes()[:4096] + b"\xa5" * (path.stat().st_size - 4096))
+    pulled = await gateway.get(f"/v2/hub/{APP}/blobs/{digest(LARGE)}")
+    await gateway.at_rest()
+    broken = await gateway.get("/readyz")
+    await gateway.close()
+    gateway = await gateways.start({"hub": registry})
+    kept = await gateway.get(f"/v2/hub/{APP}/blobs/{digest(LARGE)}")
+    await gateway.at_rest()
+    after = await gateway.get("/readyz")
+
+    assert (200, 200, LARGE) == (before.status, pulled.status, pulled.body)
+    assert (503, 200, 200) == (broken.status, kept.status, after.status)
+    assert b"the cache's index is damaged" in broken.body
+    assert 2 == len(gateway.blobs) == gateway.app.ledger.totals().blobs
+
+
 async def test_an_index_that_another_process_holds_does_not_hold_up_a_cold_blob(
     registry: Registry, gateways: Gateways, monkeypatch: pytest.MonkeyPatch
 ) -> None:

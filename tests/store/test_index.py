@@ -273,6 +273,5 @@ async def test_an_index_that_fails_is_told_as_such(tmp_path: Path) -> None:
     cache.ledger.database.close()
     with pytest.raises(StoreFailed, match="index"):
         await index.shows(PUBLIC, KEY)
-    with pytest.raises(StoreFailed, match="index"):
-        await index.close()
+    await index.close()  # the uses that were not written are worth no failure
     cache.ledger.generation.close()

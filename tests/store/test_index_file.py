@@ -3,6 +3,7 @@
 import os
 import sqlite3
 import time
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from apprproxy.store.evict import Totals
 from apprproxy.store.ledger import Ledger
 from tests.fakes.clock import Clock
 from tests.store.contents import UNPACKED, Told
-from tests.store.ledgers import CAP, Cache, digest_of, opened
+from tests.store.ledgers import CAP, Cache, digest_of, names, opened
 
 NAME = "hub/library/alpine:3"
 
@@ -112,6 +113,122 @@ def test_a_broken_file_is_set_aside_and_the_blobs_are_counted_anew(broken: objec
     assert Totals(2, 500, 0, 0) == totals
     assert isinstance(event, SetAside)
     assert content[100:] == (tmp_path / "index.db.broken-1").read_bytes()[100:], "sqlite marks the header of any file"
+
+
+TABLES = (
+    *("blobs", "blobs_by_use", "blobs_by_tar", "parts", "members", "links", "links_by_parent", "loose"),
+    *("pins", "pinned", "pinned_by_name", "totals"),
+)
+
+
+def break_page(path: Path, table: str) -> None:
+    """The first one of the table."""
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        (page,) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (table,)).fetchone()
+        ((size,),) = db.execute("PRAGMA page_size").fetchall()
+    with path.open("r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(b"\xa5" * size)
+
+
+def not_ended(path: Path) -> None:
+    """As a process leaves it that was killed, or whose machine went down."""
+    path.with_name(f"{path.name}-wal").touch()
+
+
+def is_sound(path: Path) -> bool:
+    with closing(sqlite3.connect(path)) as db:
+        return db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_a_broken_page_is_found_after_an_end_that_was_none(table: str, tmp_path: Path) -> None:
+    path = made(tmp_path)
+    with opened(tmp_path) as cache:
+        cache.ledger.pinned.pin(NAME, digest_of("a"))
+    break_page(path, table)
+    not_ended(path)
+    with opened(tmp_path) as cache:
+        totals, pins = cache.ledger.totals(), cache.ledger.pinned.pins()
+        (event,) = cache.told.events
+
+    assert (2, 500, 0) == (totals.blobs, totals.held, totals.reserved)
+    assert isinstance(event, SetAside)
+    assert pins == ({} if table == "pins" else {NAME: digest_of("a")})
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_a_broken_page_is_gone_at_the_start_after_somebody_met_it(table: str, tmp_path: Path) -> None:
+    break_page(made(tmp_path), table)
+    with opened(tmp_path) as cache, suppress(StoreFailed):
+        cache.ledger.sweep()
+        for query in (f"SELECT * FROM {one} NOT INDEXED" for one in TABLES if "_by_" not in one):
+            cache.ledger.database.read(query)
+        cache.put("b", 100, digest_of("tar"))
+        cache.ledger.membership.link(digest_of("b"), [names("c")])
+        cache.ledger.pinned.unpin(NAME)
+        cache.ledger.remove(digest_of("b"))
+    with opened(tmp_path) as cache:
+        totals = cache.ledger.totals()
+        cache.put("d", 100)
+
+        assert (2, 500) == (totals.blobs, totals.held)
+        assert "a d" == cache.holds("a", "d")
+    assert is_sound(tmp_path / "index.db")
+    assert not (tmp_path / "index.suspect").exists()
+
+
+@pytest.mark.parametrize("table", ["parts", "blobs_by_use"])
+def test_a_broken_page_that_the_start_itself_meets_does_not_end_it(table: str, tmp_path: Path) -> None:
+    break_page(made(tmp_path), table)
+    with opened(tmp_path, cap=400) as cache:
+        cache.ledger.sweep()
+        totals = cache.ledger.totals()
+        cache.put("b", 100)
+
+    assert 400 >= totals.held > 0
+    assert ["index"] == [event.what for event in cache.told.events if isinstance(event, SetAside)]
+
+
+def test_an_end_that_was_one_costs_no_look_at_every_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def looked(_: Path) -> None:
+        raise AssertionError
+
+    path = made(tmp_path)
+    monkeypatch.setattr(database, "refuse_damaged", looked)
+    for _ in range(2):
+        with opened(tmp_path), opened(tmp_path):
+            pass
+    not_ended(path)
+    with pytest.raises(AssertionError):
+        Cache(tmp_path)
+
+
+def test_an_index_that_somebody_else_uses_is_not_replaced(tmp_path: Path) -> None:
+    with opened(tmp_path) as running:
+        running.put("a", 300)
+        running.ledger.database._users.mark()
+        with opened(tmp_path) as beside:
+            damage, seen = beside.ledger.database.damage, beside.holds("a")
+    with opened(tmp_path) as after:
+        healed = after.ledger.database.damage
+
+    assert "another process of this cache met a broken page" in damage
+    assert ("a", "") == (seen, healed)
+    assert not list(tmp_path.glob("*.broken-*"))
+
+
+def test_an_index_that_was_cut_short_while_it_is_open_ends_nobody(tmp_path: Path) -> None:
+    """A mapped page would be a signal."""
+    with opened(tmp_path) as cache:
+        cache.put("a", 300)
+        cache.ledger.database.read("PRAGMA wal_checkpoint(TRUNCATE)")
+        os.truncate(tmp_path / "index.db", 4096)
+        with pytest.raises(StoreFailed):
+            cache.ledger.database.read("SELECT * FROM pins")
+
+        assert "the cache's index is damaged" in cache.ledger.database.damage
 
 
 def test_pins_outlive_an_index_that_is_broken(tmp_path: Path) -> None:
