@@ -7,6 +7,8 @@
 
 import asyncio
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from apprproxy.core.digest import Digest
@@ -202,9 +204,10 @@ class Lookups:
         """The name anew; its record is stored, and what it points at is durable, when this returns."""
         as_of = self._shelf.names.generation()
         try:
-            async with asyncio.timeout(member.terms.timeout):
+            async with asyncio.timeout(member.terms.timeout) as limit:
                 found = await self._found(member, want)
-                found = await self._settled(member, want, found, as_of)
+                with _not_counted(limit):
+                    found = await self._settled(member, want, found, as_of)
                 target, held = await self._landing.land(member, want, found)
             record = self._record(member, old, target)
             await self._landing.remember(member, want, record, as_of)
@@ -259,6 +262,18 @@ class Lookups:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@contextmanager
+def _not_counted(limit: asyncio.Timeout) -> Iterator[None]:
+    """What is ours to write down is no part of the upstream's time."""
+    now, when = asyncio.get_running_loop().time, limit.when()
+    begun = now()
+    limit.reschedule(None)
+    try:
+        yield
+    finally:
+        limit.reschedule(None if when is None else when + now() - begun)
 
 
 def _described(body: bytes, media_type: str) -> Descriptor:

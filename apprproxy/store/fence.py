@@ -12,6 +12,7 @@ import diskcache
 from diskcache.core import MODE_RAW, UNKNOWN
 
 from apprproxy.core.errors import StoreFailed
+from apprproxy.store.database import PATIENCE
 
 MAX_RECORD = 4096
 ADVICE = (
@@ -51,11 +52,12 @@ def open_records(directory: Path) -> diskcache.Cache:
     directory.chmod(0o700)
     return diskcache.Cache(
         str(directory),
-        timeout=10,
+        timeout=PATIENCE,
         disk=PlainDisk,
         eviction_policy="none",
         cull_limit=0,
         statistics=0,
         sqlite_synchronous=2,  # FULL: a commit that returned survives a power cut
+        sqlite_mmap_size=0,  # a bad sector, or a file that was cut short, would be a signal
         disk_min_file_size=MAX_RECORD + 1,
     )

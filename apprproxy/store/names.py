@@ -6,7 +6,7 @@ has changed anything (``generation``).
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,10 +17,10 @@ from apprproxy.core.digest import Digest
 from apprproxy.core.errors import StoreFailed
 from apprproxy.core.events import Observer
 from apprproxy.core.model import FirstSeen, Record
-from apprproxy.store.fence import Tampered
 from apprproxy.store.generation import Generation
 from apprproxy.store.record import read_first, read_record, write_first, write_record
 from apprproxy.store.sound import BROKEN, sound_records
+from apprproxy.store.writing import Writing
 
 REMEMBERED = 20_000
 """Records in memory, of about half a kilobyte each."""
@@ -42,7 +42,9 @@ class DiskNames:
         self._generation = Generation(directory / "generation")
         self._seen_generation = self._generation.read()
         self._memory: LRUCache[str, bytes] = LRUCache(REMEMBERED)
-        self._threads = ThreadPoolExecutor(2, thread_name_prefix="names")
+        self._writing = Writing(self._records)
+        self._readers = ThreadPoolExecutor(2, thread_name_prefix="names-reader")
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="names-writer")  # so that no question waits for one
 
     # --- names
 
@@ -54,16 +56,18 @@ class DiskNames:
 
     async def drop(self, upstream: str, key: str, as_of: int) -> None:
         name = f"name {upstream} {key}"
-        await self._run(self._drop, name, as_of)
+        await self._run(self._writer, self._drop, name, as_of)
         self._memory.pop(name, None)
 
     def _drop(self, name: str, as_of: int) -> None:
-        with self._records.transact():
+        with self._writing():
             if as_of == self._generation.read():
                 self._records.delete(name)
 
     async def forget(self, upstream: str, repository: str, pushed: Mapping[str, Digest] | None = None) -> None:
-        await self._run(self._forget, upstream, repository, lambda: self._with_pushed(upstream, pushed or {}))
+        await self._run(
+            self._writer, self._forget, upstream, repository, lambda: self._with_pushed(upstream, pushed or {})
+        )
         self._memory.clear()
 
     def generation(self) -> int:
@@ -88,7 +92,7 @@ class DiskNames:
 
     def discard(self, names: Iterable[tuple[str, str]]) -> None:
         """These ``(upstream, key)``, in every process at once. What was first seen, and who owns what, stands."""
-        with self._records.transact():
+        with self._writing():
             for upstream, key in names:
                 self._records.delete(f"name {upstream} {key}")
             self._generation.bump()
@@ -97,7 +101,7 @@ class DiskNames:
     # --- first-seen digests
 
     async def first_seen(self, upstream: str, titles: Iterable[str]) -> dict[str, FirstSeen]:
-        return await self._run(self._first_seen, upstream, tuple(titles))
+        return await self._run(self._readers, self._first_seen, upstream, tuple(titles))
 
     def _first_seen(self, upstream: str, titles: tuple[str, ...]) -> dict[str, FirstSeen]:
         found = ((title, self._records.get(f"first {upstream} {title}")) for title in titles)
@@ -105,8 +109,8 @@ class DiskNames:
 
     async def set_first_seen(self, upstream: str, seen: Mapping[str, FirstSeen], as_of: int) -> None:
         records = {f"first {upstream} {title}": write_first(first) for title, first in seen.items()}
-        if not await self._run(self._set_all, records, as_of):
-            await self._run(self._add_all, records)
+        if not await self._run(self._writer, self._set_all, records, as_of):
+            await self._run(self._writer, self._add_all, records)
 
     def all_first_seen(self) -> Iterator[tuple[str, str, FirstSeen]]:
         """Every ``(upstream, title, first seen)``, in the order they came. Blocking."""
@@ -115,7 +119,7 @@ class DiskNames:
     def accept(self, upstream: str, repository: str, title: str, first: FirstSeen) -> None:
         """Take a new first-seen digest, and have the names asked anew that may show the old one: they stay, for whoever
         cannot ask. Blocking."""
-        with self._records.transact():
+        with self._writing():
             for key in self._of(upstream, repository):
                 if (record := read_record(self._records.get(key))) is not None:
                     self._records.set(key, write_record(replace(record, doubtful=True)))
@@ -137,7 +141,7 @@ class DiskNames:
 
     def _forget(self, upstream: str, repository: str, firsts: Callable[[], Mapping[str, FirstSeen]]) -> None:
         """Walks all names, which takes a moment; writes are rare."""
-        with self._records.transact():
+        with self._writing():
             for key in self._of(upstream, repository):
                 self._records.delete(key)
             for title, first in firsts().items():
@@ -162,14 +166,14 @@ class DiskNames:
             self._memory.clear()
         raw = self._memory.get(key)
         if raw is None:
-            raw = await self._run(self._records.get, key)
+            raw = await self._run(self._readers, self._records.get, key)
             if raw is not None:
                 self._remember({key: raw}, generation)
         return raw
 
     async def _write(self, records: Mapping[str, bytes], as_of: int | None = None) -> None:
         generation = self._generation.read()
-        if await self._run(self._set_all, records, as_of):
+        if await self._run(self._writer, self._set_all, records, as_of):
             self._remember(records, generation)
 
     def _remember(self, records: Mapping[str, bytes], generation: int) -> None:
@@ -180,23 +184,23 @@ class DiskNames:
     def _add_all(self, records: Mapping[str, bytes]) -> None:
         """What is there already stands. Not to remember what came first because somebody wrote elsewhere meanwhile
         would be to take what comes next for it."""
-        with self._records.transact():
+        with self._writing():
             for key, raw in records.items():
                 self._records.add(key, raw)
 
     def _set_all(self, records: Mapping[str, bytes], as_of: int | None) -> bool:
         """Unless something was forgotten since; both happen inside transactions, which follow one another."""
-        with self._records.transact():
+        with self._writing():
             if as_of is not None and as_of != self._generation.read():
                 return False
             for key, raw in records.items():
                 self._records.set(key, raw)
         return True
 
-    async def _run(self, call: Callable[..., T], *args: Any) -> T:
+    async def _run(self, threads: Executor, call: Callable[..., T], *args: Any) -> T:
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, call, *args)
-        except Tampered:
+            return await asyncio.get_running_loop().run_in_executor(threads, call, *args)
+        except StoreFailed:
             raise
         except Exception as error:
             if getattr(error, "sqlite_errorcode", 0) & 0xFF in BROKEN:
@@ -205,7 +209,8 @@ class DiskNames:
             raise StoreFailed(f"the names cannot be read or written: {error}") from error
 
     def close(self) -> None:
-        self._threads.shutdown()
+        self._writer.shutdown()
+        self._readers.shutdown()
         self._records.close()
         self._generation.close()
 

@@ -1,5 +1,6 @@
 """A file of the cache that somebody else spoilt is asked for again, and never served."""
 
+import asyncio
 import errno
 import os
 import sqlite3
@@ -10,7 +11,7 @@ import pytest
 
 from apprproxy.store import database
 from tests.fakes.content import digest, some_bytes
-from tests.fakes.gateway import Gateways
+from tests.fakes.gateway import Gateways, oci
 from tests.fakes.registry import Registry
 
 APP = "library/app"
@@ -127,6 +128,30 @@ async def test_an_index_that_breaks_is_told_and_begun_anew_at_the_next_start(
     assert (503, 200, 200) == (broken.status, kept.status, after.status)
     assert b"the cache's index is damaged" in broken.body
     assert 2 == len(gateway.blobs) == gateway.app.ledger.totals().blobs
+
+
+async def test_names_that_another_process_holds_are_no_trouble_of_the_upstreams(
+    registry: Registry, gateways: Gateways, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "PATIENCE", 1.0)
+    tags = [str(number) for number in range(12)]
+    manifests = {tag: registry.push(APP, tag, tag.encode()) for tag in tags}
+    gateway = await gateways.start({"hub": {**oci(registry), "timeouts": {"name": "1s"}}})
+    await gateway.get(f"/v2/hub/{APP}/manifests/0")
+    await gateway.close()
+    gateway = await gateways.start({"hub": {**oci(registry), "timeouts": {"name": "1s"}}})
+    with closing(sqlite3.connect(gateway.cache / "names" / "cache.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        pulls = [asyncio.create_task(gateway.get(f"/v2/hub/{APP}/manifests/{tag}")) for tag in tags[1:]]
+        held = await gateway.get(f"/v2/hub/{APP}/manifests/0")
+        got = await asyncio.gather(*pulls)
+        other.execute("ROLLBACK")
+    after = [await gateway.get(f"/v2/hub/{APP}/manifests/1") for _ in range(2)]
+
+    assert "hit" == held.cache.partition(";")[0]
+    assert [manifests[tag] for tag in tags[1:]] == [one.body for one in got]
+    assert {200} == {one.status for one in got}
+    assert ["fwd=uri-miss", "hit"] == [one.cache.partition(";")[0] for one in after]
 
 
 async def test_an_index_that_another_process_holds_does_not_hold_up_a_cold_blob(

@@ -6,7 +6,9 @@ import pickle
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -18,6 +20,7 @@ from hypothesis import strategies as st
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import StoreFailed
 from apprproxy.core.model import Descriptor, FirstSeen, Record
+from apprproxy.store import database
 from apprproxy.store.fence import MAX_RECORD, Tampered, open_records
 from apprproxy.store.names import DiskNames
 
@@ -189,6 +192,54 @@ async def test_a_directory_in_place_of_the_database_is_told_in_a_sentence(direct
     (directory / "cache.db").mkdir()
     with pytest.raises(StoreFailed, match="cannot be opened"):
         DiskNames(directory)
+
+
+# --- beside a process that holds the database
+
+
+@contextmanager
+def held(directory: Path) -> Iterator[None]:
+    """As a process leaves it that was stopped amid a transaction."""
+    with closing(sqlite3.connect(directory / "cache.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+        other.execute("ROLLBACK")
+
+
+async def test_reading_waits_for_no_writing(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "PATIENCE", 3600.0)
+    names = DiskNames(directory)
+    await put(names)
+    names.close()
+    names = DiskNames(directory)
+    with held(directory):
+        writes = [asyncio.create_task(put(names, f"tag {number}")) for number in range(4)]
+        await asyncio.sleep(0)
+        async with asyncio.timeout(5):
+            found = await names.get("up", "tag alice/nginx 1.0.0"), await names.first_seen("up", ["a@1"])
+    await asyncio.gather(*writes)
+    names.close()
+
+    assert (RECORD, {}) == found
+
+
+async def test_names_that_another_process_never_lets_go_of_are_waited_for_once(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "PATIENCE", 1.0)
+    names = DiskNames(directory)
+    with held(directory):
+        began = time.monotonic()
+        for number in range(20):
+            with pytest.raises(StoreFailed, match="another process has held them"):
+                await put(names, f"tag {number}")
+        waited = time.monotonic() - began
+    await put(names)
+    kept = await names.get("up", "tag alice/nginx 1.0.0")
+    names.close()
+
+    assert waited < 10
+    assert RECORD == kept
 
 
 # --- the fence
