@@ -145,8 +145,15 @@ class DiskIngest:
                 self._judge(self._expected.content, self._part.check.digest())
             if self.due is not None and self.size != self.due:
                 raise OtherSize(self.source, f"sent {self.size} bytes where {self.due} are due")
-            self._held = FileHeld(os.dup(self._part.fd), self._part.check.digest())
+            self._held = self._opened()
         return self._held
+
+    def _opened(self) -> FileHeld:
+        """Raises StoreFailed where there is no descriptor left: as what cannot be kept."""
+        try:
+            return FileHeld(os.dup(self._part.fd), self._part.check.digest())
+        except OSError as error:
+            raise disk_failed(error, self._yard.cap) from error
 
     def _judge(self, expected: Digest, got: Digest) -> None:
         if got != expected:

@@ -81,6 +81,25 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
     return disk
 
 
+@pytest.mark.parametrize("content", [b"tiny", SMALL, BLOB], ids=["tiny", "small", "large"])
+async def test_a_process_without_a_descriptor_left_passes_on_what_is_right(
+    content: bytes, registry: Registry, gateways: Gateways, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none_left(_: int) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    registry.add_blob("library/app", content)
+    named = registry.push("library/app", "1.0", b"layer")
+    gateway = await gateways.start({"hub": registry})
+    monkeypatch.setattr(os, "dup", none_left)
+    blob = await gateway.get(path_of(content))
+    tag = await gateway.get("/v2/hub/library/app/manifests/1.0")
+    await gateway.at_rest()
+
+    assert (200, content) == (blob.status, blob.body)
+    assert (200, named) == (tag.status, tag.body)
+
+
 @pytest.mark.parametrize("stream", ["owner", "any"])
 @pytest.mark.parametrize("patience", ["0s", "1h"])
 @pytest.mark.parametrize("content", [BLOB, SMALL], ids=["large", "small"])
