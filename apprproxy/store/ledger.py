@@ -18,7 +18,7 @@ from apprproxy.store.evict import Totals
 from apprproxy.store.generation import Generation
 from apprproxy.store.links import Links
 from apprproxy.store.membership import Membership
-from apprproxy.store.partials import SETTLING, Partials, count_part
+from apprproxy.store.partials import Partials, count_part
 from apprproxy.store.pinned import Pinned, covered
 from apprproxy.store.room import Made, Room, current, unlink
 from apprproxy.store.scan import count_once
@@ -123,7 +123,7 @@ class Ledger:
             pinned = covered(db, key, tar)
             db.execute(_KEEP, (key, size, now, pinned, tar))
             use(db, key, now)
-            db.execute("DELETE FROM parts WHERE key IS NOT NULL AND at < ?", (now - SETTLING,))
+            self._partials.forget_published(db, now)
 
     def sweep(self) -> None:
         """At the start: count what is there, let go of what is not, and come below a cap that was lowered."""

@@ -88,6 +88,14 @@ class Partials:
                 beside.unlink(missing_ok=True)
         path.unlink(missing_ok=True)
 
+    def forget_published(self, db: sqlite3.Connection, now: float) -> None:
+        """Of those that were renamed into place a while ago. Where the file is here still, whoever was about to rename
+        it may have been suspended."""
+        rows = db.execute("SELECT part FROM parts WHERE key IS NOT NULL AND at < ?", (now - SETTLING,)).fetchall()
+        for (part,) in rows:
+            if not (self._ingest / part).exists():
+                db.execute("DELETE FROM parts WHERE part = ?", (part,))
+
     def publishing(self, db: sqlite3.Connection) -> Collection[str]:
         """Blobs that are counted and about to be renamed into place: their file is here still. To evict one of them
         now would leave a file that nobody counts."""

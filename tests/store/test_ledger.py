@@ -15,6 +15,7 @@ from apprproxy.core.events import Evicted
 from apprproxy.store import room
 from apprproxy.store.evict import Totals
 from apprproxy.store.ledger import Ledger
+from apprproxy.store.part import open_part
 from apprproxy.store.partials import ORPHANED, SETTLING
 from apprproxy.store.place import prepare
 from tests.fakes.clock import Clock
@@ -155,6 +156,27 @@ def test_a_blob_that_is_about_to_be_renamed_into_place_is_not_evicted(cache: Cac
 
     assert "" == cache.holds("a")
     assert 800 == cache.ledger.totals().reserved
+
+
+def test_a_process_that_stood_before_it_renamed_a_blob_into_place_leaves_it_counted(tmp_path: Path) -> None:
+    """Suspended between both, for longer than that ever takes."""
+    clock = Clock()
+    with opened(tmp_path, clock) as paused, opened(tmp_path, clock) as other:
+        path = tmp_path / "ingest" / "a.part"
+        fd, _ = open_part(path)
+        paused.ledger.reserve("a.part", 400)
+        path.write_bytes(b"x" * 400)
+        paused.ledger.keep("a.part", digest_of("a"), 400, None)
+        clock.advance(SETTLING + 1)
+        other.put("b", 100)
+        with pytest.raises(NoRoom):
+            other.put("c", 700)
+        path.rename(paused.file(digest_of("a")))
+        paused.ledger.release("a.part")
+        os.close(fd)
+
+        assert "a b" == other.holds("a", "b")
+        assert Totals(2, 500, 0, 0) == other.ledger.totals()
 
 
 def test_what_was_removed_is_neither_there_nor_counted_nor_known(cache: Cache) -> None:
