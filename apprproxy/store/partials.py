@@ -4,6 +4,7 @@
   may continue it, and goes after a day; before, where there is no room otherwise.
 - A reservation without a file is let go, and that of an unlocked file cut down, only when it has been there for a
   while: its owner may be about to make or to lock the file.
+- Ages are absolute differences: what a clock said that was ahead is old, and not young for years.
 """
 
 import fcntl
@@ -32,7 +33,7 @@ class Partials:
         rows: dict[str, float] = dict(db.execute("SELECT part, at FROM parts").fetchall())
         files = {path.name for path in self._ingest.glob("*.part")}
         for part in (rows.keys() | files) - {wanted}:
-            settled = now - rows.get(part, float("-inf")) >= SETTLING
+            settled = abs(now - rows.get(part, float("-inf"))) >= SETTLING
             if part not in files:
                 if settled:
                     db.execute("DELETE FROM parts WHERE part = ?", (part,))
@@ -46,7 +47,7 @@ class Partials:
                 with suppress(FileNotFoundError):
                     if new:
                         count_part(db, part, path.lstat().st_size, now)
-            elif settled and now - found.st_mtime >= ORPHANED:
+            elif settled and abs(now - found.st_mtime) >= ORPHANED:
                 self._drop(db, part)
             elif settled:
                 count_part(db, part, found.st_size, now)
@@ -91,7 +92,9 @@ class Partials:
     def forget_published(self, db: sqlite3.Connection, now: float) -> None:
         """Of those that were renamed into place a while ago. Where the file is here still, whoever was about to rename
         it may have been suspended."""
-        rows = db.execute("SELECT part FROM parts WHERE key IS NOT NULL AND at < ?", (now - SETTLING,)).fetchall()
+        rows = db.execute(
+            "SELECT part FROM parts WHERE key IS NOT NULL AND abs(? - at) > ?", (now, SETTLING)
+        ).fetchall()
         for (part,) in rows:
             if not (self._ingest / part).exists():
                 db.execute("DELETE FROM parts WHERE part = ?", (part,))

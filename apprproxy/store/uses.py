@@ -22,6 +22,10 @@ LIMIT = 8192
 BUDGET = 0.1
 """Seconds that one transaction writes uses: others wait for it, and a document may name thousands."""
 
+AHEAD = 3600.0
+"""Seconds that a use may be ahead of the clock. What was used while the clock was wrong would be kept for years."""
+
+_PUT_RIGHT = "UPDATE blobs SET used = :now WHERE pinned = 0 AND used > :now + :ahead"
 _WRITE = f"{BELOW} UPDATE blobs SET used = :at WHERE used < :at AND key IN ({BLOBS_BELOW})"
 
 
@@ -39,7 +43,7 @@ class Uses:
             if len(self._pending) < LIMIT:
                 self._pending.pop(str(digest), None)  # so that their order is that of their times
                 self._pending[str(digest)] = at
-            due = len(self._pending) >= MANY or at - self._written >= EVERY
+            due = len(self._pending) >= MANY or abs(at - self._written) >= EVERY
             if due:
                 self._written = at  # whoever comes next need not write as well
         return due
@@ -48,6 +52,7 @@ class Uses:
         """Inside a transaction, as many as there is time for, the oldest first; says whether that was all. If it fails
         the uses are lost, which costs a worse choice once."""
         until = time.monotonic() + BUDGET
+        db.execute(_PUT_RIGHT, {"now": self._now(), "ahead": AHEAD})
         while time.monotonic() < until:
             with self._lock:
                 self._written = self._now()

@@ -224,6 +224,47 @@ def test_a_reservation_without_a_file_is_let_go_but_not_before_the_file_can_be_t
     assert (500, 0) == (young, cache.ledger.totals().reserved)
 
 
+YEARS = 10 * 365 * 86400.0
+
+
+@pytest.fixture
+def ahead(tmp_path: Path) -> Iterator[Cache]:
+    """A cache that somebody else used while the clock was years ahead."""
+    with opened(tmp_path, Clock()) as cache:
+        cache.clock.advance(YEARS)
+        yield cache
+
+
+def test_what_was_reserved_while_the_clock_was_ahead_is_let_go(ahead: Cache, cache: Cache) -> None:
+    ahead.ledger.reserve("gone.part", 900)
+    cache.ledger.sweep()
+    cache.put("a", 500)
+
+    assert Totals(1, 500, 0, 0) == cache.ledger.totals()
+
+
+def test_what_was_being_kept_while_the_clock_was_ahead_is_let_go(ahead: Cache, cache: Cache) -> None:
+    path = cache.orphan("a.part", 400, age=-YEARS)
+    ahead.ledger.reserve("a.part", 400)
+    ahead.ledger.keep("a.part", digest_of("a"), 400, None)
+    cache.ledger.sweep()
+    cache.put("b", 900)
+
+    assert not path.exists()
+    assert Totals(1, 900, 0, 0) == cache.ledger.totals()
+
+
+def test_what_was_used_while_the_clock_was_ahead_does_not_outlive_what_is_used_daily(
+    ahead: Cache, cache: Cache
+) -> None:
+    ahead.put("once", 500)
+    for day in ("a", "b", "a", "b"):
+        cache.clock.advance(86400)
+        cache.put(day, 400)
+
+    assert "a b" == cache.holds("once", "a", "b")
+
+
 def test_a_file_that_is_about_to_be_locked_keeps_its_reservation(cache: Cache) -> None:
     cache.ledger.reserve("a.part", 500)
     cache.orphan("a.part", 0, age=0)
