@@ -104,6 +104,7 @@ def link_unpacked(root: Path, unpacked: Digest, target: Path, part: Path) -> Non
     if first is not None and blob_path(root, first).exists():
         return
     link = root / "unpacked" / unpacked.algorithm / unpacked.hex
+    part.unlink(missing_ok=True)  # a killed process may have left it
     os.symlink(os.path.relpath(target, link.parent), part)
     os.replace(part, link)
     sync_directory(link.parent)

@@ -416,6 +416,20 @@ async def test_a_package_is_always_begun_anew(tmp_path: Path) -> None:
     assert TAR != packed()
 
 
+async def test_a_link_that_a_killed_process_left_keeps_no_package_from_being_kept(tmp_path: Path) -> None:
+    store, want = prepared(tmp_path), Expected(unpacked=UNPACKED)
+    (tmp_path / "ingest" / part_name(want)).with_suffix(".link").symlink_to(f"../../blobs/sha256/{'0' * 64}")
+    claim = await store.claim(want)
+    assert claim.partial is not None
+    await claim.partial.begins("quay", "owner", None)
+    await claim.partial.write(packed())
+    await claim.partial.commit()
+    await claim.partial.leave(keep=True)
+
+    assert await store.find(want) is not None
+    assert [] == arriving(tmp_path)
+
+
 async def test_a_link_in_the_place_of_a_partial_is_not_followed(tmp_path: Path) -> None:
     store = prepared(tmp_path)
     victim = tmp_path / "victim"
