@@ -14,14 +14,14 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from apprproxy.core.digest import Digest, MalformedDigest
 from apprproxy.core.errors import StoreFailed
 from apprproxy.core.events import Observer, SetAside
-from apprproxy.store.salvage import refuse_damaged, salvaged, set_aside
+from apprproxy.store.salvage import finish, refuse_damaged, replace, salvaged
 from apprproxy.store.schema import bring_up_to_date
 from apprproxy.store.users import Users
 
@@ -67,6 +67,8 @@ class Database:
         self.damage = ""
         with exclusively(self._path):
             self._users.enter()
+            if self._users.alone and (aside := finish(self._path)) is not None:
+                self._observer(SetAside("index", str(aside), "a start that took over its pins was broken off"))
             pins = _pins(self._path)  # before anybody may write
             try:
                 if self._users.suspicious:
@@ -76,10 +78,9 @@ class Database:
             except sqlite3.DatabaseError as error:
                 if error.sqlite_errorcode & 0xFF not in _BROKEN or not self._users.alone:
                     raise
-                self._observer(SetAside("index", str(set_aside(self._path)), str(error)))
+                self._observer(SetAside("index", str(replace(self._path, _made(self._path, pins))), str(error)))
                 self._users.clear()
                 self._writer = _opened(self._path)
-                _take_over(self._writer, pins)
             self._reader = _connected(self._path)
         if self._users.marked:
             self.damage = _damage("another process of this cache met a broken page")
@@ -221,7 +222,12 @@ def _pins(path: Path) -> dict[str, str]:
     return found
 
 
-def _take_over(db: sqlite3.Connection, pins: dict[str, str]) -> None:
-    """What is below a root is covered once that is linked again."""
-    db.executemany("INSERT INTO pins (name, root) VALUES (?, ?)", pins.items())
-    db.executemany("INSERT INTO pinned (name, key) VALUES (?, ?)", pins.items())
+def _made(path: Path, pins: dict[str, str]) -> Path:
+    """A new one beside it, with these. What is below a root is covered once that is linked again."""
+    new = path.with_name(f"{path.name}.new")
+    for left in (new, new.with_name(f"{new.name}-wal"), new.with_name(f"{new.name}-shm")):
+        left.unlink(missing_ok=True)
+    with closing(_opened(new)) as db:
+        db.executemany("INSERT INTO pins (name, root) VALUES (?, ?)", pins.items())
+        db.executemany("INSERT INTO pinned (name, key) VALUES (?, ?)", pins.items())
+    return new

@@ -5,8 +5,10 @@ has changed anything (``generation``).
 """
 
 import asyncio
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -42,6 +44,8 @@ class DiskNames:
         self._generation = Generation(directory / "generation")
         self._seen_generation = self._generation.read()
         self._memory: LRUCache[str, bytes] = LRUCache(REMEMBERED)
+        self._path = directory / "cache.db"
+        self._opened = threading.local()
         self._writing = Writing(self._records)
         self._readers = ThreadPoolExecutor(2, thread_name_prefix="names-reader")
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="names-writer")  # so that no question waits for one
@@ -199,7 +203,7 @@ class DiskNames:
 
     async def _run(self, threads: Executor, call: Callable[..., T], *args: Any) -> T:
         try:
-            return await asyncio.get_running_loop().run_in_executor(threads, call, *args)
+            return await asyncio.get_running_loop().run_in_executor(threads, self._where_it_is, call, *args)
         except StoreFailed:
             raise
         except Exception as error:
@@ -207,6 +211,16 @@ class DiskNames:
                 self.damage = f"the names are damaged ({error}), which starting anew mends as far as it can be"
                 raise StoreFailed(self.damage) from error
             raise StoreFailed(f"the names cannot be read or written: {error}") from error
+
+    def _where_it_is(self, call: Callable[..., T], *args: Any) -> T:
+        """In a thread: another process may have set the file aside and begun it anew."""
+        with suppress(FileNotFoundError):
+            there = self._path.stat()
+            file = there.st_dev, there.st_ino
+            if getattr(self._opened, "file", file) != file:
+                self._records.close()  # this thread's connection, which is opened anew where it is needed
+            self._opened.file = file
+        return call(*args)
 
     def close(self) -> None:
         self._writer.shutdown()

@@ -5,12 +5,15 @@ another one. So the file is read by itself, and then as its log would have it; a
 last of those to leave would write that log into it.
 """
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
+
+from apprproxy.store.part import sync_directory
 
 PATIENCE = 10.0
 """Seconds for a writer of another process."""
@@ -44,13 +47,36 @@ def _connected(path: Path, how: str) -> sqlite3.Connection:
     return db
 
 
-def set_aside(path: Path) -> Path:
-    """Kept for whoever wants to know, under the first name that is free, and its log with it."""
-    number = 1
-    while (aside := path.with_name(f"{path.name}.broken-{number}")).exists():
-        number += 1
-    path.rename(aside)
+def replace(path: Path, new: Path) -> Path:
+    """Put a sound file, which is complete and closed, into the place of a broken one, which is kept for whoever wants
+    to know, with its log. At no moment is there neither, nor a log of the one beside the other; ``finish`` goes on
+    where this was broken off. Returns where the broken one is. Blocking; raises OSError."""
+    os.replace(new, _ready(path))
+    sync_directory(path.parent)
+    return finish(path) or path
+
+
+def finish(path: Path) -> Path | None:
+    """A ``replace`` that was broken off: where the broken file is now. None where there was nothing to do."""
+    if not _ready(path).exists():
+        return None
+    aside = _free(path)
+    with suppress(FileNotFoundError):
+        os.link(path, aside)
     with suppress(FileNotFoundError):
         path.with_name(f"{path.name}-wal").rename(f"{aside}-wal")
     path.with_name(f"{path.name}-shm").unlink(missing_ok=True)
+    os.replace(_ready(path), path)
+    sync_directory(path.parent)
+    return aside
+
+
+def _ready(path: Path) -> Path:
+    return path.with_name(f"{path.name}.anew")
+
+
+def _free(path: Path) -> Path:
+    number = 1
+    while (aside := path.with_name(f"{path.name}.broken-{number}")).exists():
+        number += 1
     return aside

@@ -243,6 +243,25 @@ def test_pins_outlive_an_index_that_is_broken(tmp_path: Path) -> None:
     assert Totals(2, 500, 300, 0) == totals
 
 
+@pytest.mark.parametrize("where", ["_made", "replace"])
+def test_pins_outlive_a_start_that_is_broken_off(where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    path = made(tmp_path)
+    with opened(tmp_path) as cache:
+        cache.ledger.pinned.pin(NAME, digest_of("a"))
+    without_totals(path)
+    with monkeypatch.context() as patched:
+        patched.setattr(database, where, killed)
+        with pytest.raises(KeyboardInterrupt):
+            Cache(tmp_path)
+    with opened(tmp_path) as cache:
+        pins = cache.ledger.pinned.pins()
+
+    assert {NAME: digest_of("a")} == pins
+
+
 def test_broken_twice_is_set_aside_twice(tmp_path: Path) -> None:
     made(tmp_path)
     for _ in range(2):

@@ -1,16 +1,21 @@
 """A damaged database of names is set aside and begun anew, with all that can still be read of it."""
 
+import os
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
+from itertools import count
 from pathlib import Path
 
+import diskcache
 import pytest
 
 from apprproxy.core.digest import Digest
+from apprproxy.core.errors import StoreFailed
 from apprproxy.core.events import SetAside
 from apprproxy.core.model import Descriptor, FirstSeen, Record
+from apprproxy.store import sound
 from apprproxy.store.names import DiskNames
 from tests.fakes.fixtures import clock, gateways, registry
 from tests.fakes.gateway import Gateways
@@ -140,6 +145,71 @@ async def test_what_nobody_here_can_have_written_is_not_taken_over(directory: Pa
     damage(path)
 
     assert {"tag app 0", "app@1"} == left(directory, told)
+
+
+def _full(*_: object, **__: object) -> None:
+    raise sqlite3.OperationalError("database or disk is full")
+
+
+def _killed(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _killed_at_the_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    real, calls = os.replace, count()
+
+    def replace(old: Path, new: Path) -> None:
+        if next(calls) == 1:
+            raise KeyboardInterrupt
+        real(old, new)
+
+    monkeypatch.setattr(os, "replace", replace)
+
+
+BROKEN_OFF: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
+    "a full disk": lambda patched: patched.setattr(diskcache.Cache, "set", _full),
+    "before what is left is taken over": lambda patched: patched.setattr(sound, "_taken_over", _killed),
+    "after it was": lambda patched: patched.setattr(sound, "replace", _killed),
+    "before the broken one has another name": lambda patched: patched.setattr(os, "link", _killed),
+    "before its log has": lambda patched: patched.setattr(Path, "rename", _killed),
+    "before the new one has its name": _killed_at_the_second,
+}
+
+
+@pytest.mark.parametrize("where", BROKEN_OFF)
+async def test_what_is_taken_over_outlives_a_start_that_is_broken_off(
+    where: str, directory: Path, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await filled(directory, "app", 10)
+    damage(directory / "cache.db")
+    with monkeypatch.context() as patched:
+        BROKEN_OFF[where](patched)
+        with pytest.raises((KeyboardInterrupt, StoreFailed)):
+            DiskNames(directory)
+    found = left(directory, told)
+
+    assert {*(f"tag app {number}" for number in range(10)), "app@1"} == found
+    assert ["names"] == list(aside(told))
+    assert not (directory / "anew").exists()
+    assert not (directory / "cache.db.anew").exists()
+
+
+async def test_names_that_were_begun_anew_are_those_of_all_processes(directory: Path, told: Told) -> None:
+    await filled(directory, "app", 10)
+    one = DiskNames(directory)
+    for number in range(8):
+        await one.put("up", f"tag warm {number}", record("warm"), 0)
+        await one.get("up", f"tag cold {number}")
+    damage(directory / "cache.db")
+    other = DiskNames(directory, told)
+    await one.set_first_seen("up", {"new@1": FirstSeen(Digest.of(b"new"), 1.0)}, 0)
+    seen = await other.first_seen("up", ["new@1"])
+    back = await one.first_seen("up", ["new@1"])
+    one.close()
+    other.close()
+
+    assert ["names"] == list(aside(told))
+    assert ["new@1"] == list(seen) == list(back)
 
 
 async def test_damage_that_comes_while_it_is_open_is_told_to_whoever_asks_whether_it_is_ready(
