@@ -24,10 +24,10 @@ from apprproxy.store.part import blob_path, is_at
 from apprproxy.store.place import takes_files
 from apprproxy.store.quarantine import quarantined
 
-_NO_FILE = {errno.ELOOP, errno.ENXIO}
+NO_FILE = {errno.ELOOP, errno.ENXIO}
 """A link; a socket."""
 
-_BAD = {errno.EIO, errno.EBADMSG, errno.EUCLEAN, errno.EACCES, errno.EPERM}
+BAD = {errno.EIO, errno.EBADMSG, errno.EUCLEAN, errno.EACCES, errno.EPERM}
 """A bad sector, a check sum of the file system's; a file of somebody else's. Not ours to read, and not to be mended."""
 
 SCARCE = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
@@ -84,9 +84,9 @@ class Opening:
                 self._not_given(path, digest, error)
 
     def _not_given(self, path: Path, digest: Digest, error: OSError) -> None:
-        if error.errno in _NO_FILE:
+        if error.errno in NO_FILE:
             self._set_aside(path, digest, "it is no file")
-        elif error.errno in _BAD and takes_files(self._root):
+        elif error.errno in BAD and takes_files(self._root):
             self._set_aside(path, digest, f"it cannot be read: {error.strerror}")
 
     def _kept(self, digest: Digest) -> int | None:

@@ -4,6 +4,7 @@
 - What is committed, evicted or purged meanwhile is no fault: a fault is looked at again inside a transaction.
 """
 
+import errno
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +16,8 @@ from stat import S_ISREG
 from apprproxy.core.digest import Check, Digest, MalformedDigest
 from apprproxy.core.errors import StoreFailed
 from apprproxy.core.model import MIB
-from apprproxy.store.opened import SCARCE
+from apprproxy.store.opened import BAD, NO_FILE
+from apprproxy.store.place import takes_files
 from apprproxy.store.unpacked import NotGzip, unpacked_digest
 from apprproxy.upkeep.findings import Fault, Finding
 from apprproxy.upkeep.folder import Folder
@@ -68,14 +70,33 @@ def _file(folder: Folder, path: Path, algorithm: str, told: Told) -> Finding | N
     except MalformedDigest:
         return _stray(folder, path, "its name is no digest")
     except OSError as error:
-        _refuse_scarce(error)
-        return _stray(folder, path, f"it cannot be opened: {error.strerror}")
+        if error.errno in NO_FILE:
+            return _stray(folder, path, "it is no file")
+        return _unopened(folder, path, digest, error)
     try:
         if not S_ISREG(os.fstat(fd).st_mode):
             return _stray(folder, path, "it is no file")
         return _blob(folder, digest, fd, told)
     finally:
         os.close(fd)
+
+
+def _unopened(folder: Folder, path: Path, digest: Digest, error: OSError) -> Finding | None:
+    """Raises StoreFailed where that says nothing of the file: no descriptor left, or a disk that is away."""
+    if error.errno not in BAD or not takes_files(folder.root):
+        raise _cannot(error)
+    try:
+        fd = os.open(path, os.O_PATH | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError as worse:
+        raise _cannot(worse) from None
+    try:
+        return _set_aside(folder, digest, fd, Fault.UNREADABLE, f"cannot be opened: {error.strerror}")
+    finally:
+        os.close(fd)
+
+
+def _cannot(error: OSError) -> StoreFailed:
+    return StoreFailed(f"the cache cannot be read: {error.strerror}")
 
 
 def _blob(folder: Folder, digest: Digest, fd: int, told: Told) -> Finding | None:
@@ -106,12 +127,6 @@ def _set_aside(folder: Folder, digest: Digest, fd: int, fault: Fault, sentence: 
     return Finding(fault, key, sentence, aside, origins, document=document) if aside is not None else None
 
 
-def _refuse_scarce(error: Exception) -> None:
-    """Raises StoreFailed of what says nothing of the file."""
-    if isinstance(error, OSError) and error.errno in SCARCE:
-        raise StoreFailed(f"the cache cannot be read: {error.strerror}")
-
-
 def _stray(folder: Folder, path: Path, sentence: str) -> Finding | None:
     aside = folder.removal.set_stray_aside(path)
     return Finding(Fault.STRAY, path.name, sentence, aside) if aside is not None else None
@@ -130,12 +145,18 @@ def _link(folder: Folder, path: Path) -> Finding | None:
     try:
         tar = Digest("sha256", path.name)
         content = Digest("sha256", os.readlink(path).rpartition("/")[2])
+    except FileNotFoundError:
+        return None
+    except (OSError, MalformedDigest) as error:
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:
+            raise _cannot(error) from None
+        return _stray(folder, path, "it is no link to a package; copying a cache must keep symbolic links")
+    try:
         fd = os.open(folder.root / "blobs" / "sha256" / content.hex, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except FileNotFoundError:
         return _dangling(folder, path)
-    except (OSError, MalformedDigest) as error:
-        _refuse_scarce(error)
-        return _stray(folder, path, "it is no link to a package; copying a cache must keep symbolic links")
+    except OSError as error:
+        raise _cannot(error) from None
     try:
         holds = str(unpacked_digest(lambda offset, count: os.pread(fd, count, offset)))
     except (NotGzip, OSError) as error:

@@ -18,6 +18,7 @@ from tests.fakes.clock import Clock
 from tests.fakes.content import some_bytes
 from tests.fakes.gateway import Gateways
 from tests.fakes.registry import Registry
+from tests.store.contents import UNPACKED, packed
 from tests.store.ledgers import Cache, digest_of
 
 APP = "library/app"
@@ -138,25 +139,67 @@ def test_what_is_wrong_bumps_the_generation(tmp_path: Path) -> None:
     assert after != before
 
 
-def test_a_command_that_may_open_no_more_files_sets_no_good_one_aside(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def _cannot_open(path: Path, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To read it."""
+    real = os.open
+
+    def broken(file: Path, flags: int, *rest: int) -> int:
+        if str(file) == str(path) and not flags & os.O_PATH:
+            raise OSError(number, os.strerror(number))
+        return real(file, flags, *rest)
+
+    monkeypatch.setattr(os, "open", broken)
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EINTR])
+def test_what_says_nothing_of_a_file_sets_none_aside(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with opened(begun(tmp_path / "cache")) as folder:
         path = folder.root / "blobs" / "sha256" / Digest.of(b"right").hex
         path.write_bytes(b"right")
-        real = os.open
-
-        def full(file: Path, *rest: int) -> int:
-            if str(file) == str(path):
-                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
-            return real(file, *rest)
-
         with monkeypatch.context() as patched:
-            patched.setattr(os, "open", full)
-            with pytest.raises(StoreFailed, match="Too many open files"):
+            _cannot_open(path, number, patched)
+            with pytest.raises(StoreFailed, match=os.strerror(number)):
                 findings(folder)
 
         assert path.exists()
+
+
+def test_what_says_nothing_of_a_package_leaves_its_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with opened(begun(tmp_path / "cache")) as folder:
+        name = Digest.of(packed()).hex
+        (folder.root / "blobs" / "sha256" / name).write_bytes(packed())
+        link = folder.root / "unpacked" / "sha256" / UNPACKED.hex
+        link.symlink_to(f"../../blobs/sha256/{name}")
+        real = os.open
+
+        def broken(file: Path, flags: int, *rest: int) -> int:
+            if str(file).endswith(name) and not flags & os.O_NONBLOCK:  # which blobs are opened with
+                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+            return real(file, flags, *rest)
+
+        monkeypatch.setattr(os, "open", broken)
+        with pytest.raises(StoreFailed, match="Too many open files"):
+            findings(folder)
+
+        assert link.is_symlink()
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EACCES])
+def test_a_file_that_the_disk_does_not_open_is_a_finding_with_its_digest(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest = Digest.of(b"right")
+    with opened(begun(tmp_path / "cache")) as folder:
+        path = folder.root / "blobs" / "sha256" / digest.hex
+        path.write_bytes(b"right")
+        with monkeypatch.context() as patched:
+            _cannot_open(path, number, patched)
+            (finding,) = findings(folder)
+
+        assert (Fault.UNREADABLE, str(digest)) == (finding.fault, finding.key)
+        assert folder.root / "quarantine" / f"sha256-{digest.hex}" == finding.aside
 
 
 @pytest.mark.parametrize("threads", [1, 4])
