@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from apprproxy.core.errors import (
+    Busy,
     ClientFault,
     Denied,
     Exhausted,
@@ -46,7 +47,7 @@ def status_of(failure: Failure) -> int:  # noqa: PLR0912 — one line per failur
             return _together(failures)
         case TooSlow() | NotHeld():
             return 504
-        case Throttled():
+        case Throttled() | Busy():
             return 503
         case UpstreamFault():
             return 502

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import (
+    Busy,
     DigestMismatch,
     Failure,
     Interrupted,
@@ -198,7 +199,8 @@ class Lookups:
         failure = task.exception()  # and so it counts as retrieved, also where nobody waits any more
         if failure is not None and not isinstance(failure, (NotThere, Shut)):
             upstream, _, name = key.split(" ", 2)
-            self._observer(Trouble("lookup", upstream, spoken(name), str(failure)))
+            what = "busy" if isinstance(failure, Busy) else "lookup"
+            self._observer(Trouble(what, upstream, spoken(name), str(failure)))
 
     async def _ask(self, member: Member, want: NameWant, old: Named | None) -> Named:
         """The name anew; its record is stored, and what it points at is durable, when this returns."""

@@ -70,11 +70,13 @@ def trail(headers: Mapping[str, str]) -> str:
 
 
 async def ask(member: Member, plan: Plan[Found]) -> Found:
-    """Carry out a plan's requests until it returns; raises UpstreamFault."""
-    before = ""
+    """Carry out a plan's requests until it returns; raises UpstreamFault. Whoever waits for a connection until half of
+    what is left of its time is over is told so, and so nothing is called late that had less than the other half."""
+    loop = asyncio.get_running_loop()
+    before, due = "", loop.time() + member.terms.timeout
     step = _next(plan)
     while isinstance(step, Request):
-        reply = await member.upstream.send(step)
+        reply = await member.upstream.send(replace(step, patience=(due - loop.time()) / 2))
         before = trail(reply.headers)
         long = len(reply.body) >= LARGE
         step = await in_turn(member.reading, _next, plan, reply) if long else _next(plan, reply)

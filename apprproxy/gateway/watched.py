@@ -18,8 +18,8 @@ class Watched:
     after how many seconds an answer that its caller does not wait for is trouble: many pages may take too long
     together, each of which came at once.
 
-    Of each lane so many requests are under way at once as it has connections; who waits ``patience`` seconds for one is
-    told Busy. What is waited for here is no trouble of the source's.
+    Of each lane so many requests are under way at once as it has connections; who waits ``patience`` seconds for one,
+    or its request's own, is told Busy. What is waited for here is no trouble of the source's.
     """
 
     def __init__(
@@ -40,15 +40,16 @@ class Watched:
 
     @asynccontextmanager
     async def open(self, request: Request) -> AsyncIterator[Incoming]:
-        async with self._place(request.lane), self._asked(request) as incoming:
+        async with self._place(request), self._asked(request) as incoming:
             yield incoming
 
     @asynccontextmanager
-    async def _place(self, lane: Lane) -> AsyncIterator[None]:
+    async def _place(self, request: Request) -> AsyncIterator[None]:
+        patience = self._patience if request.patience is None else min(self._patience, request.patience)
         async with AsyncExitStack() as place:
             try:
-                async with asyncio.timeout(self._patience):
-                    await place.enter_async_context(self._places[lane].turn())
+                async with asyncio.timeout(patience):
+                    await place.enter_async_context(self._places[request.lane].turn())
             except TimeoutError:
                 raise Busy(self.name, "all connections that we may have to it are in use") from None
             yield

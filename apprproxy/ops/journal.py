@@ -26,6 +26,7 @@ SLOW = 1.0
 
 _TROUBLES = {
     "lookup": "upstream trouble",
+    "busy": "more is asked of an upstream than it has connections",
     "keep": "something could not be kept in the cache",
     "index": "the index of the cache failed",
     "search": "a list could not be kept for the search",

@@ -1,12 +1,14 @@
 """While its owner cannot be asked, a name is served as it was, for as long as the terms allow."""
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
 
 from tests.fakes import lies
 from tests.fakes.clock import Clock, Gate
+from tests.fakes.fixtures import Logged
 from tests.fakes.gateway import Gateways, Running, oci
 from tests.fakes.lies import Behaviour
 from tests.fakes.listening import dead_end
@@ -165,3 +167,22 @@ async def test_one_refresh_at_a_time_while_the_upstream_stalls(
 
     assert {(200, content)} == {(answer.status, answer.body) for answer in answers}
     assert asked + 1 == registry.count()
+
+
+async def test_who_waits_for_one_of_our_own_connections_is_not_told_that_the_upstream_is_silent(
+    registry: Registry, gateways: Gateways, logged: Logged
+) -> None:
+    gate = Gate()
+    registry.on["tag"] = lies.waiting_for(gate)
+    gateway = await gateways.start({"hub": oci(registry, connections=1, timeouts={"name": "1s"})})
+    first = asyncio.create_task(gateway.get(TAG))
+    await gate.reached()
+    second = await gateway.get(TAG.replace("1.0", "2.0"))
+    gate.open()
+    await first
+    told = [line for line in map(json.loads, logged.text.splitlines()) if "2.0" in line.get("name", "")]
+
+    assert (503, "hub: all connections that we may have to it are in use") == (second.status, second.message)
+    assert {"more is asked of an upstream than it has connections", "request"} == {line["event"] for line in told}
+    assert {second.message} == {line["reason"] for line in told}
+    assert not any("2.0" in seen.target for seen in registry.seen)
