@@ -4,7 +4,7 @@
 """
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 from apprproxy.core.digest import Digest
 
@@ -100,12 +100,16 @@ class Stored:
     size: int
 
 
+Because = Literal["cap", "disk"]
+
+
 @dataclass(frozen=True, slots=True)
 class Evicted:
-    """So many blobs, of so many bytes in all, made room."""
+    """So many blobs, of so many bytes in all, made room: below the cap, or on a disk that was full before."""
 
     blobs: int
     size: int
+    because: Because = "cap"
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,8 +114,10 @@ class Journal:
                 )
             case SourceOpened(upstream, source, seconds):
                 self._log.info("a source answers again", upstream=upstream, source=source, after=round(seconds, 1))
-            case Evicted(blobs, size):
+            case Evicted(blobs, size, "cap"):
                 self._log.info("evicted to stay below cache.max_size", blobs=blobs, bytes=size)
+            case Evicted(blobs, size):
+                self._log.warning("evicted because the cache's disk is full", blobs=blobs, bytes=size)
             case SetAside(what, path, reason):
                 self._log.error("a broken file was set aside", what=what, path=path, reason=reason)
             case _:

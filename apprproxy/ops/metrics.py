@@ -16,7 +16,6 @@ from apprproxy.core.events import (
     Followed,
     LieCaught,
     NameMoved,
-    SetAside,
     SourceOpened,
     SourceShut,
     Stored,
@@ -77,11 +76,20 @@ class Metrics:
         self._followers = counter("flight_followers", "Requests that joined a transfer under way")
         self._bytes = gauge("cache_bytes", "Bytes of blobs held")
         self._blobs = gauge("cache_blobs", "Blobs held")
-        self._evictions = counter("evictions", "Blobs evicted to stay below the cap")
-        self._evicted = counter("evicted_bytes", "Bytes of blobs evicted to stay below the cap")
+        why = "to stay below the cap, or because the disk was full before"
+        self._evictions = counter("evictions", f"Blobs evicted {why}", "reason")
+        self._evicted = counter("evicted_bytes", f"Bytes of blobs evicted {why}", "reason")
+        self._troubles = counter(
+            "troubles", "Times an upstream (lookup) or something of ours (keep, index, …) failed", "upstream", "what"
+        )
+        for reason in ("cap", "disk"):
+            self._evictions.labels(reason)
+            self._evicted.labels(reason)
         for upstream in upstreams:
             self._moved.labels(upstream)
             self._credentials.labels(upstream)
+            for what in ("lookup", "busy", "keep", "index"):
+                self._troubles.labels(upstream, what)
             self._show(upstream, OWNER)
         for label in mirrors:
             self._show(label.upstream, label.source)
@@ -140,12 +148,12 @@ class Metrics:
                 self._followers.inc()
             case Stored(size):
                 self.held(1, size)
-            case Evicted(blobs, size):
-                self._evictions.inc(blobs)
-                self._evicted.inc(size)
+            case Evicted(blobs, size, reason):
+                self._evictions.labels(reason).inc(blobs)
+                self._evicted.labels(reason).inc(size)
                 self.held(-blobs, -size)
-            case Trouble() | SetAside():
-                pass
+            case Trouble(what, upstream):
+                self._troubles.labels(upstream, what).inc()
 
     def held(self, blobs: int, size: int) -> None:
         """So many more blobs are held."""

@@ -28,6 +28,7 @@ class Cap(Protocol):
         """The file is gone."""
         ...
 
-    def free(self, size: int) -> None:
-        """The disk is full although the cap is not reached: so many bytes have to go, as far as pins allow."""
+    def relieve(self, written: int, *, files: bool) -> None:
+        """The disk is full although the cap is not reached, of bytes or of ``files``, and so many bytes were written of
+        what is on its way: something goes, unless that was of no use before."""
         ...

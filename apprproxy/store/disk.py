@@ -98,7 +98,7 @@ class DiskStore:
             raise
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise await asyncio.to_thread(disk_failed, error, self._yard.cap) from error
+                raise await asyncio.to_thread(disk_failed, error, self._yard) from error
             raise StoreFailed(f"the cache cannot be written: {error.strerror}") from error
 
     def close(self) -> None:

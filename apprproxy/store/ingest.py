@@ -27,6 +27,7 @@ from apprproxy.store.calls import on_loop
 from apprproxy.store.cap import Cap
 from apprproxy.store.held import FileHeld
 from apprproxy.store.part import OpenPart, blob_path, link_unpacked, sync_directory
+from apprproxy.store.relief import lacks_files
 from apprproxy.store.unpacked import NotGzip, unpacked_digest
 
 PIECE = 512 * KIB
@@ -60,6 +61,7 @@ class DiskIngest:
         self._work: Future[None] | None = None
         self._pending = bytearray()
         self._reserved = 0
+        self._written = 0
         self._held: FileHeld | None = None
         self._published = False
         self.source = source
@@ -111,7 +113,7 @@ class DiskIngest:
         try:
             call(*args)
         except OSError as error:
-            raise disk_failed(error, self._yard.cap) from error
+            raise disk_failed(error, self._yard, self._written) from error
 
     async def drain(self) -> None:
         """Until all that was taken is in the file."""
@@ -125,9 +127,10 @@ class DiskIngest:
         try:
             view = memoryview(piece)
             while view:
-                view = view[os.write(self._part.fd, view) :]
+                taken = os.write(self._part.fd, view)
+                view, self._written = view[taken:], self._written + taken
         except OSError as error:
-            raise disk_failed(error, self._yard.cap) from error
+            raise disk_failed(error, self._yard, self._written) from error
 
     def _reserve(self, total: int) -> None:
         if total > self._reserved:
@@ -192,7 +195,7 @@ class DiskIngest:
             os.fchmod(self._part.fd, 0o444)  # not before: nobody but root could open it to continue it, or see its lock
             sync_directory(target.parent)
         except OSError as error:
-            raise disk_failed(error, self._yard.cap) from error
+            raise disk_failed(error, self._yard, self._written) from error
 
     async def leave(self, *, keep: bool) -> None:
         """Close, as soon as no thread is at work on it. What has not been published is removed, or with ``keep``
@@ -234,10 +237,13 @@ def _chain(done: Future[None], told: Future[None]) -> None:
     done.add_done_callback(lambda _: told.set_result(None))
 
 
-def disk_failed(error: OSError, cap: Cap) -> StoreFailed:
+def disk_failed(error: OSError, yard: Yard, written: int = 0) -> StoreFailed:
     """What it means; where the disk is full, something is asked to go. Blocking."""
     if error.errno not in (errno.ENOSPC, errno.EDQUOT):
         return StoreFailed(f"the cache's disk failed: {error.strerror}")
+    files = lacks_files(yard.root)
     with suppress(StoreFailed):
-        cap.free(STEP)
+        yard.cap.relieve(written, files=files)
+    if files:
+        return NoRoom("the cache's disk has no inodes left (df -i): remove files, or move cache.directory")
     return NoRoom("the cache's disk is full: free space, lower cache.max_size, or move cache.directory")

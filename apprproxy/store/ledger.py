@@ -11,7 +11,7 @@ from pathlib import Path
 
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import StoreFailed
-from apprproxy.core.events import Evicted, Observer
+from apprproxy.core.events import Because, Evicted, Observer
 from apprproxy.core.model import Clock
 from apprproxy.store.database import Database, exclusively, translated
 from apprproxy.store.evict import Totals
@@ -20,6 +20,7 @@ from apprproxy.store.links import Links
 from apprproxy.store.membership import Membership
 from apprproxy.store.partials import Partials, count_part
 from apprproxy.store.pinned import Pinned, covered
+from apprproxy.store.relief import FILES, STEP, Relief
 from apprproxy.store.room import Made, Room, current, unlink
 from apprproxy.store.scan import count_once
 from apprproxy.store.uses import Uses, use
@@ -61,6 +62,7 @@ class Ledger:
         self.links = Links(self.database, max_size)
         self._partials = Partials(root / "ingest")
         self._room = Room(root, max_size, self._partials, self.uses)
+        self._relief = Relief(now)
         try:
             self._mended(self._count)
         except BaseException:
@@ -135,15 +137,28 @@ class Ledger:
             above = self._room.above(db)
         self.free(above)
 
-    def free(self, size: int) -> None:
-        """Evict so many bytes, as far as pins allow, whatever the cap says: the disk may be full before."""
-        enough = False
+    def free(self, size: int, because: Because = "cap") -> int:
+        """Evict so many bytes, as far as pins allow, whatever the cap says; returns how many it were."""
+        freed, enough = 0, False
         while not enough:
             with self.database.transaction() as db:
-                made = self._room.make_what_can_be(db, size)
-            self._tell(made)
-            size -= made.size
-            enough = made.enough
+                made = self._room.make_what_can_be(db, size - freed)
+            self._tell(made, because)
+            freed, enough = freed + made.size, made.enough
+        return freed
+
+    def relieve(self, written: int, *, files: bool) -> None:
+        held = self.totals().held
+        if not self._relief.wanted(held, written):
+            return
+        freed = self._free_files() if files else self.free(STEP, "disk")
+        self._relief.went(freed, held - freed)
+
+    def _free_files(self) -> int:
+        with self.database.transaction() as db:
+            made = self._room.make_files(db, STEP, FILES)
+        self._tell(made, "disk")
+        return made.size
 
     # --- what is held
 
@@ -202,6 +217,6 @@ class Ledger:
         self.database.close()
         self.generation.close()
 
-    def _tell(self, made: Made) -> None:
+    def _tell(self, made: Made, because: Because = "cap") -> None:
         if made.blobs:
-            self._observer(Evicted(made.blobs, made.size))
+            self._observer(Evicted(made.blobs, made.size, because))

@@ -56,7 +56,7 @@ class Room:
             short = self._short(db, more)
         if not short:
             return Made(enough=True)
-        chosen, freed = self._choose(db, short)
+        chosen, freed = self._choose(db, short, AT_ONCE)
         if freed < short and len(chosen) < AT_ONCE:
             raise no_room(more, self._max_size)
         return self._evict(db, chosen, enough=freed >= short)
@@ -69,17 +69,22 @@ class Room:
         """So many bytes go, as far as pins allow."""
         if short <= 0:
             return Made(enough=True)
-        chosen, freed = self._choose(db, short)
+        chosen, freed = self._choose(db, short, AT_ONCE)
         if freed < short and len(chosen) < AT_ONCE:
             self._partials.give_up(db, short - freed)
         return self._evict(db, chosen, enough=freed >= short or len(chosen) < AT_ONCE)
 
+    def make_files(self, db: sqlite3.Connection, short: int, files: int) -> Made:
+        """So many blobs go, or fewer if they have so many bytes."""
+        chosen, _ = self._choose(db, short, files)
+        return self._evict(db, chosen, enough=True)
+
     def _short(self, db: sqlite3.Connection, more: int) -> int:
         return missing(_totals(db), more, self._max_size)
 
-    def _choose(self, db: sqlite3.Connection, short: int) -> tuple[list[Candidate], int]:
+    def _choose(self, db: sqlite3.Connection, short: int, at_most: int) -> tuple[list[Candidate], int]:
         self._uses.write(db)
-        chosen = first_to_go(_candidates(db, self._partials.publishing(db)), short, AT_ONCE)
+        chosen = first_to_go(_candidates(db, self._partials.publishing(db)), short, at_most)
         return chosen, sum(candidate.size for candidate in chosen)
 
     def _evict(self, db: sqlite3.Connection, chosen: list[Candidate], *, enough: bool) -> Made:

@@ -48,7 +48,7 @@ class Full(Boundless):
         if self.at == "keep":
             raise NoRoom("the cap is reached")
 
-    def free(self, size: int) -> None:
+    def relieve(self, written: int, *, files: bool) -> None:
         self.relieved += 1
 
 

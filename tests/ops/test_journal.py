@@ -15,6 +15,13 @@ def test_an_eviction_is_logged_with_what_went(logged: Logged) -> None:
     assert "cache.max_size" in line["event"]
 
 
+def test_an_eviction_from_a_full_disk_is_not_put_down_to_the_cap(logged: Logged) -> None:
+    Journal()(Evicted(3, 700, "disk"))
+    line = json.loads(logged.text)
+
+    assert ("warning", "evicted because the cache's disk is full") == (line["level"], line["event"])
+
+
 def test_a_file_that_was_set_aside_is_logged_with_where_it_is(logged: Logged) -> None:
     Journal()(SetAside("index", "/cache/index.db.broken-1", "malformed"))
     line = json.loads(logged.text)

@@ -45,6 +45,7 @@ CONTRACT = {
     "apprproxy_cache_blobs": "gauge",
     "apprproxy_evictions": "counter",
     "apprproxy_evicted_bytes": "counter",
+    "apprproxy_troubles": "counter",
 }
 
 
@@ -81,6 +82,7 @@ def test_events_are_counted() -> None:
         Stored(10),
         Stored(25),
         Evicted(1, 10),
+        Evicted(2, 5, "disk"),
         Trouble("lookup", "hub", "x", "slow"),
         SetAside("index", "index.db.broken-1", "malformed"),
     )
@@ -93,8 +95,10 @@ def test_events_are_counted() -> None:
     assert 1 == found['apprproxy_moved_names_total{upstream="hub"}']
     assert 1 == found['apprproxy_credential_failures_total{upstream="hub"}']
     assert 1 == found["apprproxy_flight_followers_total"]
-    assert (1, 25) == (found["apprproxy_cache_blobs"], found["apprproxy_cache_bytes"])
-    assert (1, 10) == (found["apprproxy_evictions_total"], found["apprproxy_evicted_bytes_total"])
+    assert (-1, 20) == (found["apprproxy_cache_blobs"], found["apprproxy_cache_bytes"])
+    assert [1, 2] == [found[f'apprproxy_evictions_total{{reason="{why}"}}'] for why in ("cap", "disk")]
+    assert [10, 5] == [found[f'apprproxy_evicted_bytes_total{{reason="{why}"}}'] for why in ("cap", "disk")]
+    assert [1, 0] == [found[f'apprproxy_troubles_total{{upstream="hub",what="{what}"}}'] for what in ("lookup", "keep")]
 
 
 def test_what_is_held_can_be_asked_of_whoever_counts_for_all_processes() -> None:

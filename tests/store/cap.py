@@ -21,5 +21,5 @@ class Boundless:
     def release(self, part: str) -> None:
         pass
 
-    def free(self, size: int) -> None:
+    def relieve(self, written: int, *, files: bool) -> None:
         pass

@@ -321,6 +321,26 @@ async def test_a_full_disk_is_told_in_a_sentence_and_leaves_nothing(
     assert [] == visible(tmp_path) == arriving(tmp_path)
 
 
+async def test_a_disk_without_inodes_is_not_told_as_one_without_space(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, asked = prepared(tmp_path), os.statvfs
+
+    def full(fd: int, piece: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def none_left(path: Path) -> os.statvfs_result:
+        return os.statvfs_result([*asked(path)[:7], 0, *asked(path)[8:]])
+
+    async with store.ingest(Expected(DIGEST), "up") as ingest:
+        monkeypatch.setattr(os, "write", full)
+        monkeypatch.setattr(os, "statvfs", none_left)
+        await ingest.write(CONTENT)
+        with pytest.raises(NoRoom, match="no inodes left"):
+            await ingest.commit()
+        monkeypatch.undo()
+
+
 LIMITED = """
 import asyncio, resource, sys
 from pathlib import Path

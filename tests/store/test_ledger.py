@@ -12,7 +12,7 @@ import pytest
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import NoRoom
 from apprproxy.core.events import Evicted
-from apprproxy.store import room
+from apprproxy.store import ledger, relief, room
 from apprproxy.store.evict import Totals
 from apprproxy.store.ledger import Ledger
 from apprproxy.store.part import open_part
@@ -377,6 +377,44 @@ def test_a_full_disk_is_relieved_below_the_cap(cache: Cache, monkeypatch: pytest
 
     assert "0 4 5" == some
     assert "0" == cache.holds(*map(str, range(6)))
+
+
+def test_a_disk_that_others_fill_does_not_cost_all_that_is_held(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger, "STEP", 100)
+    for number in range(8):
+        cache.put(str(number), 100)
+    for _ in range(20):
+        cache.ledger.relieve(0, files=False)
+    once = cache.holds(*map(str, range(8)))
+    cache.clock.advance(relief.AGAIN)
+    for _ in range(20):
+        cache.ledger.relieve(0, files=False)
+
+    assert "1 2 3 4 5 6 7" == once
+    assert "2 3 4 5 6 7" == cache.holds(*map(str, range(8)))
+    assert [Evicted(1, 100, "disk"), Evicted(1, 100, "disk")] == cache.told.events
+
+
+def test_more_goes_from_a_full_disk_where_what_went_was_of_use(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger, "STEP", 100)
+    for number in range(5):
+        cache.put(str(number), 100)
+    cache.ledger.relieve(0, files=False)
+    cache.put("new", 60)
+    cache.ledger.relieve(0, files=False)
+    cache.ledger.relieve(50, files=False)
+
+    assert "3 4" == cache.holds(*map(str, range(5)))
+
+
+def test_a_disk_without_inodes_does_not_cost_all_small_blobs(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger, "FILES", 2)
+    for number in range(6):
+        cache.put(str(number), 1)
+    for _ in range(5):
+        cache.ledger.relieve(0, files=True)
+
+    assert "2 3 4 5" == cache.holds(*map(str, range(6)))
 
 
 def test_threads_never_exceed_the_cap_together(cache: Cache) -> None:

@@ -1,0 +1,52 @@
+"""How much goes where the disk is full below the cap: a little, and more only where that was of use.
+
+Whoever else fills the disk takes what was made free as well: all that is held would go, for nothing.
+"""
+
+import os
+from math import inf
+from pathlib import Path
+from threading import Lock
+
+from apprproxy.core.model import MIB, Clock
+
+STEP = 64 * MIB
+"""Bytes that go at a time."""
+FILES = 32
+"""Blobs that go at a time where it is files that the disk has no more room for: a transfer needs three or four."""
+AGAIN = 3600.0
+"""Seconds until something goes once more although the last time was of no use."""
+
+
+class Relief:
+    """For threads."""
+
+    def __init__(self, now: Clock) -> None:
+        self._now = now
+        self._lock = Lock()
+        self._at = -inf
+        self._freed = 0
+        self._left = 0
+
+    def wanted(self, held: int, written: int) -> bool:
+        """May something go, of so many bytes ``held``? Of use it was if half of what went last has been kept since, or
+        ``written`` of the transfer that could not go on. Tell ``went`` if so."""
+        with self._lock:
+            used = held - self._left + written
+            if 0 <= self._now() - self._at < AGAIN and used < self._freed / 2:
+                return False
+            self._at, self._freed, self._left = self._now(), STEP, held
+            return True
+
+    def went(self, freed: int, left: int) -> None:
+        with self._lock:
+            self._freed, self._left = freed, left
+
+
+def lacks_files(root: Path) -> bool:
+    """Is it the number of files (inodes) that the disk has no more of?"""
+    try:
+        disk = os.statvfs(root)
+    except OSError:
+        return False
+    return disk.f_files > 0 and disk.f_favail == 0
