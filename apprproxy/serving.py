@@ -84,7 +84,7 @@ async def serve(
         if run is not None:
             run.close()
         if stop.is_set():
-            log.info("stopped")
+            log.info("stopped", **({"broken_off": app.door.cut} if app.door.cut else {}))
 
 
 def _begun(directory: Path) -> Run | None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
 import yaml
 from aiohttp import web
 from cryptography import x509
@@ -25,6 +26,9 @@ from apprproxy.app import build
 from apprproxy.core.digest import Digest
 from apprproxy.serving import serve
 from apprproxy.settings import Settings
+from tests.fakes.clock import until
+from tests.fakes.fixtures import Logged
+from tests.fakes.fixtures import logged as logged
 from tests.fakes.raw import wire
 
 CONTENT = b"0123456789" * 1000
@@ -142,6 +146,40 @@ async def test_a_client_that_takes_for_ever_is_given_the_grace_once(tmp_path: Pa
         await asyncio.gather(pull, return_exceptions=True)
 
     assert 0.9 < taken < 1.8
+
+
+@pytest.mark.parametrize(
+    ("leaves", "outcome", "reason"),
+    [(False, "broken-off", "this gateway stopped"), (True, "client-left", "the client left")],
+    ids=["waits", "leaves"],
+)
+async def test_what_is_broken_off_after_the_grace_is_not_put_down_to_the_client(
+    tmp_path: Path, logged: Logged, leaves: bool, outcome: str, reason: str
+) -> None:
+    go_on, asked, stop = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    async with slow_upstream(go_on, asked) as url, aiohttp.ClientSession() as client:
+        settings = Settings.model_validate(
+            {
+                "server": {"listen": "127.0.0.1:0"},
+                "cache": {"directory": str(tmp_path / "cache")},
+                "upstreams": {"hub": {"kind": "oci", "url": url}},
+            }
+        )
+        urls: list[str] = []
+        serving = asyncio.create_task(serve(build(settings), stop=stop, listening=urls.extend, grace=0.4))
+        await until(lambda: bool(urls))
+        pull = asyncio.create_task(_get(client, f"{urls[0]}/v2/hub/x/blobs/{DIGEST}"))
+        await asked.wait()
+        stop.set()
+        await until(lambda: "stopping" in logged.text)
+        if leaves:
+            pull.cancel()
+        await serving
+        await asyncio.gather(pull, return_exceptions=True)
+    lines = {line["event"]: line for line in map(json.loads, logged.text.splitlines())}
+
+    assert (outcome, reason) == (lines["request"]["outcome"], lines["request"]["reason"])
+    assert (None if leaves else 1) == lines["stopped"].get("broken_off")
 
 
 async def test_ctrl_c_ends_without_a_traceback(tmp_path: Path) -> None:

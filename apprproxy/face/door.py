@@ -17,6 +17,7 @@ from aiohttp import web
 from apprproxy.core.errors import Exhausted, Failure, Interrupted, Loop, UpstreamFault
 from apprproxy.face.exchange import Exchange
 from apprproxy.face.send import BrokenOff, ClientLeft
+from apprproxy.face.server import Connection
 from apprproxy.face.target import origin_form, parse_target
 from apprproxy.gateway.diary import Tried
 
@@ -58,7 +59,7 @@ Reporter = Callable[[Report], None]
 
 class Door:
     """``instance`` is our own name in Via fields. ``opened`` is told the id of each request, for what is logged on the
-    way. The last face claims everything."""
+    way. The last face claims everything. ``cut`` is how many requests were broken off because we stop."""
 
     def __init__(
         self, faces: tuple[Face, ...], instance: str, stall: float, report: Reporter, opened: Callable[[str], None]
@@ -68,6 +69,7 @@ class Door:
         self._stall = stall
         self._report = report
         self._opened = opened
+        self.cut = 0
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         exchange = Exchange(request, secrets.token_hex(8), self._stall)
@@ -81,7 +83,11 @@ class Door:
             _let_go(broken)
             raise
         except (ConnectionError, asyncio.CancelledError) as gone:
-            outcome, reason = "client-left", str(gone) if isinstance(gone, ClientLeft) else "the client left"
+            if isinstance(request.protocol, Connection) and request.protocol.cut:
+                outcome, reason = "broken-off", "this gateway stopped"
+                self.cut += 1
+            else:
+                outcome, reason = "client-left", str(gone) if isinstance(gone, ClientLeft) else "the client left"
             _let_go(gone)
             raise
         else:

@@ -34,7 +34,7 @@ class Limits:
 class Connection(RequestHandler):
     """Drops a client that does not finish its header in time."""
 
-    __slots__ = ("_header_timer", "_limits")
+    __slots__ = ("_cut", "_header_timer", "_left", "_limits")
 
     _manager: "Server | None"
 
@@ -42,6 +42,7 @@ class Connection(RequestHandler):
         super().__init__(manager, keepalive_timeout=limits.idle, **options)
         self._limits = limits
         self._header_timer: asyncio.TimerHandle | None = None
+        self._cut = self._left = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -67,7 +68,18 @@ class Connection(RequestHandler):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._stop_timer()
+        self._left = self.transport is not None  # it is None where it was us who closed it
         super().connection_lost(exc)
+
+    async def shutdown(self, timeout: float | None = 15.0) -> None:
+        """The handler hears of its end after this has returned."""
+        await super().shutdown(timeout)
+        self._cut = not self._left
+
+    @property
+    def cut(self) -> bool:
+        """Was it broken off because we stop, while its client waited?"""
+        return self._cut
 
     def _await_header(self) -> None:
         self._header_timer = asyncio.get_running_loop().call_later(self._limits.header, self.force_close)
