@@ -7,6 +7,7 @@
   until something succeeds; a status does not, since it came, and names below what is broken can be made up without end.
 - A repository that has answered lately is asked all the same, until it fails itself: of names that nobody has heard of
   a client can make up as many as it likes.
+- Who says how long to be left alone (429) is left alone so long, a minute at most, about that repository.
 - Requests that were under way when a source was shut tell nothing new: ten that fail together are one failure.
 - A lie distrusts a mirror for much longer. An owner is never distrusted: there is nobody else to ask for its names.
 - What was shut at a time that has not come yet is open: a clock that is set back shuts nobody out.
@@ -180,6 +181,13 @@ class Health:
         self._counted.add(about)
         return new
 
+    def rest(self, about: str, reason: str, seconds: float) -> None:
+        """It answers, and wants to be left alone about this for so long; no longer than the longest penalty, and about
+        nothing else: of which names it says so whoever asks for them may choose."""
+        if seconds >= 1.0:
+            penalty = Closure(self._now(), min(seconds, self._tolerance.penalty.longest), reason, reached=True)
+            _remember(self._spots, about, Spot(penalty=penalty))
+
     def answered(self, about: str = "") -> None:
         """It lives: others may ask too. An answer does not end a distrust before its time."""
         was_shut, self._penalty = self._closure() is not None, None
@@ -269,6 +277,10 @@ class Attempt:
         """Its headers came, and say that it is away."""
         self.answering = self._troubled = True
         self._health.trouble(reason, self.about, said=True)
+
+    def rests(self, reason: str, seconds: float) -> None:
+        """It says that we ask too often. Told last."""
+        self._health.rest(self.about, reason, seconds)
 
     def finished(self) -> None:
         """Read as far as its caller wished, and nothing broke."""

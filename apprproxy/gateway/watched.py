@@ -97,6 +97,8 @@ class Watched:
         else:
             attempt.answered()
             attempt.finished()
+            if isinstance(fault, Throttled) and fault.status == 429 and fault.retry_after is not None:
+                attempt.rests(fault.sentence, fault.retry_after)
 
 
 class _Heard:

@@ -121,12 +121,12 @@ class Metrics:
 
     def __call__(self, event: Event) -> None:
         match event:
-            case Asked(upstream, source, kind, status, seconds, received, answered):
+            case Asked(upstream, source, kind, status, seconds, received, answered, away):
                 self._asked.labels(upstream, source, kind, status).inc()
                 self._asked_seconds.labels(upstream, source, kind).observe(seconds)
                 self._asked_wait.labels(upstream, source, kind).observe(answered)
                 self._received.labels(upstream, source).inc(received)
-                failed = status == "error" or status >= "500" or (upstream, source) in self._shut
+                failed = away or status == "error" or status >= "500" or (upstream, source) in self._shut
                 self._available.labels(upstream, source).set(0 if failed else 1)
             case LieCaught(upstream, source, got=Digest()):
                 self._mismatches.labels(upstream, source).inc()

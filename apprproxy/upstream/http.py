@@ -59,9 +59,14 @@ class HttpUpstream:
         began = time.monotonic()
         answer: HttpAnswer | None = None
         answered: float | None = None
+        status = "error"
         try:
-            with translated(self.name):
-                answer = await self._welcomed(request)
+            try:
+                with translated(self.name):
+                    answer = await self._welcomed(request)
+            except UpstreamFault as fault:
+                status = str(fault.status or status)
+                raise
             answered = time.monotonic() - began
             if answer.headers.get("content-encoding", "identity").lower() != "identity":
                 raise Outage(self.name, "sent a coded body where identity was asked for", answer.status)
@@ -69,12 +74,13 @@ class HttpUpstream:
         finally:
             if answer is not None:
                 answer.close()
-            status = str(answer.status) if answer is not None else "error"
+            status = str(answer.status) if answer is not None else status
             received = answer.received if answer is not None else 0
             spent = time.monotonic() - began
             label = self._label
             waited = spent if answered is None else answered
-            self._observer(Asked(label.upstream, label.source, request.kind, status, spent, received, waited))
+            away = answer is None
+            self._observer(Asked(label.upstream, label.source, request.kind, status, spent, received, waited, away))
 
     async def send(self, request: Request) -> Reply:
         async with self.open(request) as incoming:
@@ -140,7 +146,8 @@ class HttpUpstream:
             case 429 | 503:
                 wait = told_wait(answer.headers.get("retry-after", ""), self._now())
                 beyond = is_beyond(answer.status, answer.headers)
-                return Throttled(self.name, f"answered {answer.status}", answer.status, wait, beyond=beyond)
+                later = f", to come back in {wait:.0f} s" if wait else ""
+                return Throttled(self.name, f"answered {answer.status}{later}", answer.status, wait, beyond=beyond)
             case 508:
                 return Outage(self.name, "leads back to this gateway: requests would go round in a circle", 508)
             case _:

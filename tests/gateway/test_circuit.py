@@ -164,6 +164,46 @@ async def test_a_list_that_always_fails_shuts_no_registry_out(
     assert 200 == (await gateway.get(COLD.format("cold-0"))).status
 
 
+async def test_an_owner_that_says_when_to_come_back_is_left_alone_until_then(
+    logged: Logged, registry: Registry, gateways: Gateways, clock: Clock
+) -> None:
+    gateway, _ = await held(registry, gateways)
+    registry.on["tag"] = lies.says(429, Retry_After="5")
+    asked = registry.count()
+    first = await gateway.get(COLD.format("x-0"))
+    rest = [await gateway.get(COLD.format(f"x-{number}")) for number in range(20)]
+    once = registry.count()
+    clock.advance(5)
+    await gateway.get(COLD.format("y-0"))
+
+    assert (asked + 1, asked + 2) == (once, registry.count())
+    assert {(503, "6")} == {(got.status, got.headers["Retry-After"]) for got in (first, *rest)}
+    assert "hub: answered 429, to come back in 5 s" == first.message
+    assert '"reason": "hub: answered 429, to come back in 5 s"' in logged.text
+    assert 2 == gateway.metric("apprproxy_upstream_requests_total", status="429")
+
+
+async def test_a_minute_is_the_longest_that_an_owner_is_left_alone_since_it_says_so(
+    registry: Registry, gateways: Gateways, clock: Clock
+) -> None:
+    gateway, _ = await held(registry, gateways)
+    registry.on["tag"] = lies.says(429, Retry_After="86400")
+    await gateway.get(COLD.format("x-0"))
+    registry.on.clear()
+    clock.advance(60)
+
+    assert 200 == (await gateway.get(COLD.format("cold-0"))).status
+
+
+async def test_429_for_names_that_are_made_up_keeps_nobody_from_others(registry: Registry, gateways: Gateways) -> None:
+    gateway, _ = await held(registry, gateways)
+    registry.on["tag"] = lies.in_turn(*[lies.says(429, Retry_After="3600")] * 20, lies.honestly)
+    statuses = [(await gateway.get(f"/v2/hub/evil/r{number}/manifests/1")).status for number in range(20)]
+
+    assert {503} == set(statuses)
+    assert 200 == (await gateway.get(COLD.format("cold-0"))).status
+
+
 async def test_an_owner_that_lies_goes_on_being_asked(registry: Registry, gateways: Gateways) -> None:
     registry.push("library/app", "1.0", b"layer")
     registry.on["blob"] = lies.page(200)

@@ -120,9 +120,11 @@ def test_a_source_that_failed_is_not_available_until_it_answers_again() -> None:
     failed = Asked("hub", "owner", "blob", "error", 0.1)
     broken = Asked("hub", "owner", "blob", "502", 0.1)
     answered = Asked("hub", "owner", "blob", "404", 0.1)
+    turned_away = Asked("hub", "owner", "blob", "429", 0.1, turned_away=True)
 
     assert 0 == after(failed)[AVAILABLE]
     assert 0 == after(broken)[AVAILABLE]
+    assert 0 == after(turned_away)[AVAILABLE]
     assert 1 == after(failed, answered)[AVAILABLE]
 
 

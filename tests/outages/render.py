@@ -21,7 +21,8 @@ Each line below is a test (`tests/outages`), and this page is written by them: `
 - **An upstream that fails three times in a row** (no connection; or, for three different repositories or lists, no
   answer in time) is not asked for a second, and of one whose answers to a repository are 502, 503 or 504, that
   repository is not asked for; then twice as long each time, up to a minute; then one
-  request looks whether it is back. Meanwhile what is held is served at once, and what is not is 503 with `Retry-After`
+  request looks whether it is back. One that answers a repository with 429 and `Retry-After` is not asked for it until
+  then, a minute at the most. Meanwhile what is held is served at once, and what is not is 503 with `Retry-After`
   and the reason.
 
 In a view nobody else stands in for an upstream that fails: only its own word that there is none passes a name on.
