@@ -1,6 +1,8 @@
 """What happened, as log lines: one per request, one per event that an operator may have to act on."""
 
 import time
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from apprproxy.core.events import (
@@ -20,9 +22,13 @@ from apprproxy.core.model import Cache, Clock
 from apprproxy.face.door import Report
 from apprproxy.ops.episodes import Episodes
 from apprproxy.ops.logs import logger, stamp
+from apprproxy.ops.repeats import Repeats
 
 SLOW = 1.0
 """Seconds after which it is worth a line who was waited for."""
+
+MINUTE, HOUR = 60.0, 3600.0
+"""Seconds between two lines: of what somebody looks for beside a request, and of what a full cache does all day."""
 
 _TROUBLES = {
     "lookup": "upstream trouble",
@@ -43,6 +49,7 @@ class Journal:
         self._log = logger("apprproxy")
         self._now = now
         self._episodes = Episodes()
+        self._repeats = Repeats()
 
     def report(self, report: Report) -> None:
         exchange = report.exchange
@@ -76,17 +83,11 @@ class Journal:
     def __call__(self, event: Event) -> None:
         match event:
             case LieCaught(upstream, source, expected, None, sentence):
-                self._log.warning(
-                    "a wrong answer was refused",
-                    upstream=upstream,
-                    source=source,
-                    expected=str(expected),
-                    reason=sentence,
-                )
+                of, facts = {"upstream": upstream, "source": source}, {"expected": str(expected), "reason": sentence}
+                self._now_and_again("warning", "a wrong answer was refused", MINUTE, of, facts)
             case LieCaught(upstream, source, expected, got):
-                self._log.warning(
-                    "wrong bytes refused", upstream=upstream, source=source, expected=str(expected), got=str(got)
-                )
+                of, facts = {"upstream": upstream, "source": source}, {"expected": str(expected), "got": str(got)}
+                self._now_and_again("warning", "wrong bytes refused", MINUTE, of, facts)
             case NameMoved(upstream, name, first, now, followed):
                 self._log.warning(
                     "a name moved and was followed" if followed else "a release moved; its first digest stands",
@@ -115,9 +116,11 @@ class Journal:
             case SourceOpened(upstream, source, seconds):
                 self._log.info("a source answers again", upstream=upstream, source=source, after=round(seconds, 1))
             case Evicted(blobs, size, "cap"):
-                self._log.info("evicted to stay below cache.max_size", blobs=blobs, bytes=size)
+                self._now_and_again("info", "evicted to stay below cache.max_size", HOUR, blobs=blobs, bytes=size)
             case Evicted(blobs, size):
-                self._log.warning("evicted because the cache's disk is full", blobs=blobs, bytes=size)
+                self._now_and_again(
+                    "warning", "evicted because the cache's disk is full", MINUTE, blobs=blobs, bytes=size
+                )
             case SetAside(what, path, reason):
                 self._log.error("a broken file was set aside", what=what, path=path, reason=reason)
             case _:
@@ -125,14 +128,10 @@ class Journal:
 
     def _asked(self, asked: Asked) -> None:
         if asked.answered > SLOW:
-            self._log.info(
-                "an upstream took long to answer",
-                upstream=asked.upstream,
-                source=asked.source,
-                kind=asked.kind,
-                status=asked.status,
-                seconds=round(asked.answered, 2),
-            )
+            status = int(asked.status) if asked.status.isdecimal() else None
+            of = {"upstream": asked.upstream, "source": asked.source, "kind": asked.kind}
+            facts = {"status": status, "seconds": round(asked.answered, 2)}
+            self._now_and_again("info", "an upstream took long to answer", MINUTE, of, facts)
         if asked.source == OWNER and asked.status in _WELL:
             for one in self._episodes.answered(asked.upstream, self._now()):
                 self._log.info(
@@ -144,6 +143,22 @@ class Journal:
                     until=stamp(one.last),
                     times=one.times,
                 )
+
+    def _now_and_again(
+        self,
+        level: str,
+        event: str,
+        every: float,
+        of: Mapping[str, str] = MappingProxyType({}),
+        facts: Mapping[str, Any] = MappingProxyType({}),
+        **amounts: int,
+    ) -> None:
+        """At once the first time, then so often with how much it was meanwhile; ``facts`` are those of the last."""
+        told = self._repeats.again((event, *of.values()), self._now(), every, amounts)
+        if told is None:
+            return
+        more = {"times": told.times, "since": stamp(told.since)} if told.times > 1 else {}
+        getattr(self._log, level)(event, **of, **facts, **told.amounts, **more)
 
     def _again(self, level: str, event: str, why: str, *, upstream: str, **fields: Any) -> None:
         """At once the first time, then with how often it happened meanwhile."""

@@ -1,0 +1,74 @@
+"""What a busy night repeats is a line now and again that says how much it was."""
+
+import json
+from typing import Any
+
+import pytest
+
+from apprproxy.core.digest import Digest
+from apprproxy.core.events import Asked, Event, Evicted, LieCaught
+from apprproxy.ops.journal import HOUR, MINUTE, Journal
+from tests.fakes.clock import Clock
+from tests.fakes.fixtures import Logged
+
+ONE, OTHER = Digest.of(b"one"), Digest.of(b"other")
+
+
+@pytest.fixture
+def journal(clock: Clock) -> Journal:
+    return Journal(clock)
+
+
+def lines(logged: Logged) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in logged.text.splitlines()]
+
+
+def test_a_cache_that_is_full_is_a_line_an_hour(journal: Journal, clock: Clock, logged: Logged) -> None:
+    for _ in range(361):
+        journal(Evicted(2, 700))
+        clock.advance(10)
+    first, second = lines(logged)
+
+    assert (2, 700, None) == (first["blobs"], first["bytes"], first.get("times"))
+    assert (720, 252_000, 360) == (second["blobs"], second["bytes"], second["times"])
+    assert "2027-01-15T08:00:10Z" == second["since"]
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        LieCaught("hub", "owner", ONE, OTHER),
+        LieCaught("hub", "owner", ONE, None, "sent 3 bytes where 4 are due"),
+        Asked("hub", "owner", "manifest", "200", 2.0, 42, 1.5),
+        Evicted(1, 10, "disk"),
+    ],
+    ids=["lie", "wrong answer", "slow", "full disk"],
+)
+def test_what_happens_again_and_again_is_a_line_a_minute(
+    journal: Journal, clock: Clock, logged: Logged, event: Event
+) -> None:
+    for _ in range(61):
+        journal(event)
+        clock.advance(1)
+
+    assert [1, 60] == [line.get("times", 1) for line in lines(logged)]
+
+
+def test_what_another_source_does_is_told_at_once(journal: Journal, logged: Logged) -> None:
+    for source in ("owner", "mirror-1"):
+        for kind in ("manifest", "blob"):
+            journal(Asked("hub", source, kind, "200", 2.0, 42, 1.5))
+        journal(LieCaught("hub", source, ONE, OTHER))
+
+    assert 6 == len(lines(logged))
+    assert {200, None} == {line.get("status") for line in lines(logged)}
+
+
+def test_a_clock_that_is_set_back_silences_nothing(journal: Journal, clock: Clock, logged: Logged) -> None:
+    journal(Evicted(1, 10))
+    clock.advance(-HOUR)
+    journal(Evicted(1, 10))
+    clock.advance(MINUTE)
+    journal(Evicted(1, 10))
+
+    assert 2 == len(lines(logged))
