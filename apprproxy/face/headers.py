@@ -25,15 +25,16 @@ def cache_status(verdict: Verdict) -> str:
 def _parameters(verdict: Verdict) -> list[str]:
     ttl = [f"ttl={math.floor(verdict.ttl)}"] if verdict.ttl is not None else []
     status = [f"fwd-status={verdict.status}"] if verdict.status is not None else []
+    stored = ["stored"] if verdict.stored else []
     match verdict.cache:
         case Cache.HIT:
             return ["hit", *ttl]
         case Cache.MISS:
-            return ["fwd=uri-miss", *(["stored"] if verdict.stored else [])]
+            return ["fwd=uri-miss", *stored]
         case Cache.COLLAPSED:
             return ["fwd=uri-miss", "collapsed"]
         case Cache.REVALIDATED:
-            return ["fwd=stale", *status, "stored"]
+            return ["fwd=stale", *status, *stored]
         case Cache.STALE if verdict.detail in ("refreshing", "upstream-slow"):
             return ["hit", *ttl]
         case Cache.STALE:

@@ -101,11 +101,13 @@ class Blobs:
         """Could ``get`` answer at once?"""
         return await self._held(await self._ordered(want), want) is not None
 
-    async def durable(self, want: BlobWant) -> Held:
-        """Durable when it returns: a name's record is going to point at it."""
-        held = await (await self.get(want, whole=True)).held()
+    async def durable(self, want: BlobWant) -> tuple[Held, bool]:
+        """Durable when it returns, if the disk takes it, which is said as well: a name's record is going to point at
+        it."""
+        transfer = await self.get(want, whole=True)
+        held = await transfer.held()
         await self._flights.kept(want.expected)
-        return held
+        return held, transfer.verdict.detail != "unkept"
 
     # --- what is here, and for whom
 

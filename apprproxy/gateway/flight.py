@@ -64,7 +64,8 @@ class Flight:
       since somebody else fills the one that all share.
     - ``growing`` is what has arrived and ``parts`` whose bytes these are; ``sizes`` is what each upstream's owner
       announced.
-    - ``answered`` says that a source has begun to send, ``elsewhere`` that another process fills it.
+    - ``answered`` says that a source has begun to send, ``elsewhere`` that another process fills it, ``kept`` that the
+      disk takes it, as far as is known.
     - ``suspects`` are mirrors of whose bytes some were wrong, nobody knows which; ``disagreed`` those that had another
       size than was due, or less than was there.
     """
@@ -77,6 +78,7 @@ class Flight:
         self.winner: Candidate | None = None
         self.current: Candidate | None = None
         self.elsewhere = False
+        self.kept = True
         self.growing: Readable | None = None
         self.parts: tuple[Contribution, ...] = ()
         self.sizes: dict[str, int] = {}

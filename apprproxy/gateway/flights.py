@@ -197,6 +197,7 @@ class Flights:
                 if not _small(flight):
                     raise
                 self._observer(Trouble("keep", _whose(flight), flight.expected.key, str(failure)))
+                flight.kept = False
                 async with self._in_memory:
                     await self._into(flight, self._store.unkept(flight.expected))
 

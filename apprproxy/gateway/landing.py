@@ -3,7 +3,7 @@ it is written down. A disk that takes nothing costs that it is asked for again, 
 
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import Exhausted, NotOffered, NotThere, Outage, StoreFailed
@@ -15,8 +15,17 @@ from apprproxy.core.ports.store import Held
 from apprproxy.gateway.member import Member
 from apprproxy.gateway.shelf import Shelf
 
-FetchManifest = Callable[[BlobWant], Awaitable[Held]]
-"""Bytes by digest, durable when it returns, or as durable as they can be."""
+FetchManifest = Callable[[BlobWant], Awaitable[tuple[Held, bool]]]
+"""Bytes by digest, durable when it returns, or as durable as they can be; and whether the disk took them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Landed:
+    """What a name points at, and the document, where there is one to have; ``kept``: the disk took it."""
+
+    target: Descriptor
+    held: Held | None
+    kept: bool
 
 
 class Landing:
@@ -25,23 +34,27 @@ class Landing:
         self._fetch = fetch
         self._observer = observer
 
-    async def land(self, member: Member, want: NameWant, found: Found) -> tuple[Descriptor, Held | None]:
-        """The document, fetched by its digest where the answer did not bring it; None where there is none to have."""
+    async def land(self, member: Member, want: NameWant, found: Found) -> Landed:
+        """The document, fetched by its digest where the answer did not bring it."""
+        kept = True
         if found.body is not None:
-            held = await self._kept(member, Expected(found.target.digest), found.body)
+            held, kept = await self._kept(member, Expected(found.target.digest), found.body)
             await self._note(member, want, found.titles, held)
         elif found.manifest:
-            held = await self._manifest(member, want, found.target.digest, next(iter(found.titles), ""))
+            held, kept = await self._manifest(member, want, found.target.digest, next(iter(found.titles), ""))
             await self._follow(member, found.titles, held.digest)
         else:
-            return found.target, None
-        return replace(found.target, size=held.size), held
+            return Landed(found.target, None, kept)
+        return Landed(replace(found.target, size=held.size), held, kept)
 
-    async def remember(self, member: Member, want: NameWant, record: Record, as_of: int) -> None:
+    async def remember(self, member: Member, want: NameWant, record: Record, as_of: int) -> bool:
+        """Could it be written down?"""
         try:
             await self._shelf.names.put(member.name, want.key, record, as_of)
         except StoreFailed as failure:
             self._observer(Trouble("keep", member.name, want.key, str(failure)))
+            return False
+        return True
 
     async def drop(self, member: Member, want: NameWant, as_of: int) -> None:
         try:
@@ -49,17 +62,17 @@ class Landing:
         except StoreFailed as failure:
             self._observer(Trouble("keep", member.name, want.key, str(failure)))
 
-    async def _kept(self, member: Member, expected: Expected, body: bytes) -> Held:
+    async def _kept(self, member: Member, expected: Expected, body: bytes) -> tuple[Held, bool]:
         try:
             async with self._shelf.blobs.ingest(expected, member.name) as ingest:
                 await ingest.write(body)
-                return await ingest.commit()
+                return await ingest.commit(), True
         except StoreFailed as failure:
             self._observer(Trouble("keep", member.name, expected.key, str(failure)))
             unkept = self._shelf.blobs.unkept(expected)
             await unkept.begins(member.name, OWNER, None)
             await unkept.write(body)
-            return await unkept.verify()
+            return await unkept.verify(), False
 
     async def _note(self, member: Member, want: NameWant, titles: Mapping[str, Digest], held: Held) -> None:
         """Its owner sent this document for this repository."""
@@ -80,7 +93,7 @@ class Landing:
         except StoreFailed as failure:
             self._observer(Trouble("index", member.name, next(iter(titles)), str(failure)))
 
-    async def _manifest(self, member: Member, want: NameWant, digest: Digest, title: str) -> Held:
+    async def _manifest(self, member: Member, want: NameWant, digest: Digest, title: str) -> tuple[Held, bool]:
         place = Place(member.name, (member.name,))
         with suppress(StoreFailed):  # its owner has just said so; what cannot be written down is asked again
             await self._shelf.index.shown(member.where(want.repository), str(digest))

@@ -125,7 +125,8 @@ class Lookups:
             async with asyncio.timeout(member.terms.timeout):
                 target, held = found.target, known
                 if found.manifest or held is None:
-                    target, held = await self._landing.land(member, want, found)
+                    landed = await self._landing.land(member, want, found)
+                    target, held = landed.target, landed.held
         except TimeoutError:
             raise TooSlow(member.name, f"no manifest within {member.terms.timeout:g} s") from None
         verdict = Verdict(Cache.HIT) if known is not None or not found.manifest else Verdict(Cache.MISS, stored=True)
@@ -210,11 +211,12 @@ class Lookups:
                 found = await self._found(member, want)
                 with _not_counted(limit):
                     found = await self._settled(member, want, found, as_of)
-                target, held = await self._landing.land(member, want, found)
-            record = self._record(member, old, target)
-            await self._landing.remember(member, want, record, as_of)
-            verdict = Verdict(Cache.MISS, age=0.0, ttl=member.terms.fresh_for, stored=True, before=found.before)
-            return Named(record, verdict, held)
+                landed = await self._landing.land(member, want, found)
+            record = self._record(member, old, landed.target)
+            kept = await self._landing.remember(member, want, record, as_of) and landed.kept
+            detail, fresh_for = None if kept else "unkept", member.terms.fresh_for
+            verdict = Verdict(Cache.MISS, age=0.0, ttl=fresh_for, detail=detail, stored=kept, before=found.before)
+            return Named(record, verdict, landed.held)
         except TimeoutError:
             raise TooSlow(member.name, f"no answer within {member.terms.timeout:g} s") from None
         except NotThere as no:

@@ -66,7 +66,8 @@ class Waiting:
                     raise
                 return self._following(cache, size or await self._asked_size(), kept=False)
             origin = (self._flight.winner or self._candidates[0]).member.name
-            return HeldTransfer(self._verdict(cache), origin, bounded(self._want, held), self._flight.diary.tried)
+            verdict = self._verdict(cache, kept=self._flight.kept)
+            return HeldTransfer(verdict, origin, bounded(self._want, held), self._flight.diary.tried)
         except Failure as failure:
             failure.tried = self._flight.diary.so_far
             raise

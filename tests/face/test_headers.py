@@ -18,7 +18,7 @@ TAG = etag(Digest.of(b"x"))
         (Verdict(Cache.HIT, age=1.5, ttl=58.5), "hit; ttl=58"),
         (Verdict(Cache.MISS, stored=True), "fwd=uri-miss; stored"),
         (Verdict(Cache.COLLAPSED, stored=True), "fwd=uri-miss; collapsed"),
-        (Verdict(Cache.REVALIDATED, status=304), "fwd=stale; fwd-status=304; stored"),
+        (Verdict(Cache.REVALIDATED, status=304, stored=True), "fwd=stale; fwd-status=304; stored"),
         (Verdict(Cache.STALE, ttl=-30.0, detail="refreshing"), "hit; ttl=-30"),
         (Verdict(Cache.STALE, status=503, detail="stale-if-error"), "fwd=stale; fwd-status=503; detail=stale-if-error"),
         (Verdict(Cache.BYPASS), "fwd=bypass"),

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import os
+import shutil
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -305,6 +306,19 @@ async def test_a_transfer_that_breaks_off_while_it_is_passed_through_is_broken_o
         await gateway.get(path_of())
 
     assert "bytes=0-" not in ranges_asked(registry.seen)
+
+
+async def test_nothing_is_said_to_be_stored_where_the_cache_directory_is_gone(
+    registry: Registry, gateways: Gateways
+) -> None:
+    registry.push("library/app", "1.0", b"layer")
+    gateway = await gateways.start({"hub": registry})
+    for folder in ("blobs", "ingest"):
+        shutil.rmtree(gateway.cache / folder)
+    blob, tag = await gateway.get(path_of(b"layer")), await gateway.get("/v2/hub/library/app/manifests/1.0")
+
+    assert (200, b"layer") == (blob.status, blob.body)
+    assert {"fwd=uri-miss; detail=unkept"} == {blob.cache, tag.cache}
 
 
 async def test_once_there_is_room_it_is_kept(registry: Registry, gateways: Gateways) -> None:
