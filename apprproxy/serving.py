@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import signal
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -39,11 +40,15 @@ class CannotListen(Exception):
 async def serve(
     app: App, *, stop: asyncio.Event | None = None, listening: Listening | None = None, grace: float = GRACE
 ) -> None:
-    """Until SIGTERM, SIGINT or ``stop``. ``listening`` is told the URLs. Closes the app; raises CannotListen."""
+    """Until SIGTERM, SIGINT or ``stop``; SIGHUP is a terminal's end, or asks a daemon to reload.
+
+    ``listening`` is told the URLs. Closes the app; raises CannotListen.
+    """
     stop = stop or asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, stop.set if sys.stderr.isatty() else _not_reloaded)
     log = logger("apprproxy")
     loop.set_exception_handler(AcceptFailures())
     settings = app.settings.server
@@ -85,6 +90,13 @@ async def serve(
             run.close()
         if stop.is_set():
             log.info("stopped", **({"broken_off": app.door.cut} if app.door.cut else {}))
+
+
+def _not_reloaded() -> None:
+    logger("apprproxy").warning(
+        "nothing is reloaded at SIGHUP, and it goes on: passwords and lock files are read again by themselves,"
+        " all else at a restart"
+    )
 
 
 def _begun(directory: Path) -> Run | None:

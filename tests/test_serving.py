@@ -190,6 +190,18 @@ async def test_ctrl_c_ends_without_a_traceback(tmp_path: Path) -> None:
         assert ["stopping", "stopped"] == [line["event"] for line in running.lines[-2:]]
 
 
+async def test_a_gateway_that_is_asked_to_reload_goes_on_and_says_what_it_does(tmp_path: Path) -> None:
+    async with gateway(tmp_path) as running, aiohttp.ClientSession() as client:
+        running.process.send_signal(signal.SIGHUP)
+        assert running.process.stderr is not None
+        told = json.loads(await running.process.stderr.readline())
+        alive = await _get(client, f"{running.urls[0]}/healthz")
+        running.process.send_signal(signal.SIGTERM)
+
+        assert "nothing is reloaded" in told["event"]
+        assert (b"ok\n", 0) == (alive, await running.ended())
+
+
 async def test_metrics_move_to_the_address_for_operators(tmp_path: Path) -> None:
     server = {"listen": "127.0.0.1:0", "ops": "127.0.0.1:0"}
     async with gateway(tmp_path, server=server) as running, aiohttp.ClientSession() as client:
