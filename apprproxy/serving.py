@@ -6,17 +6,16 @@ import signal
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 from apprproxy import __version__
-from apprproxy.app import App, limits_of, server_tls
+from apprproxy.app import App, lifetime, limits_of, server_tls
 from apprproxy.face.descriptors import fitting, raise_limit
 from apprproxy.face.handshakes import Handshakes
 from apprproxy.face.server import AcceptFailures, Limits, Server
-from apprproxy.ops.logs import logger, stamp
+from apprproxy.minding import Minding, begun
+from apprproxy.ops.logs import logger
 from apprproxy.settings import Settings
 from apprproxy.settings.fields import split_address
-from apprproxy.store.runs import Run
 from apprproxy.upkeep.recovery import recover
 
 GRACE = 30.0
@@ -54,7 +53,10 @@ async def serve(
     settings = app.settings.server
     ports: list[tuple[asyncio.Server, Server]] = []
     recovering = asyncio.create_task(_recovered(app), name="recovery")
-    run = await asyncio.to_thread(_begun, app.settings.cache.directory.absolute())
+    cache, certificate = app.settings.cache, lifetime(settings.tls)
+    if certificate is not None:
+        app.metrics.certificate_ends(certificate.ends)
+    minding = Minding(await asyncio.to_thread(begun, cache.directory.absolute(), cache.max_size), certificate)
     try:
         if app.settings.offline:  # nobody can be asked for what is not known yet
             await _first(recovering, stop)
@@ -86,8 +88,7 @@ async def serve(
         recovering.cancel()
         await asyncio.wait([recovering])
         await app.close()
-        if run is not None:
-            run.close()
+        await minding.close()
         if stop.is_set():
             log.info("stopped", **({"broken_off": app.door.cut} if app.door.cut else {}))
 
@@ -97,20 +98,6 @@ def _not_reloaded() -> None:
         "nothing is reloaded at SIGHUP, and it goes on: passwords and lock files are read again by themselves,"
         " all else at a restart"
     )
-
-
-def _begun(directory: Path) -> Run | None:
-    """Blocking. It is a word for operators: without it a gateway serves as well."""
-    try:
-        run = Run(directory / "runs")
-    except OSError:
-        return None
-    for begun in run.broken_off:
-        logger("apprproxy").warning(
-            "a gateway on this cache had ended without stopping: it was killed, or the machine went down",
-            since=stamp(begun),
-        )
-    return run
 
 
 def _affordable(settings: Settings) -> Limits:

@@ -5,4 +5,6 @@ from apprproxy.app.build import build as build
 from apprproxy.app.doors import limits_of as limits_of
 from apprproxy.app.files import doubts as doubts
 from apprproxy.app.files import try_files as try_files
+from apprproxy.app.lines import Lifetime as Lifetime
+from apprproxy.app.lines import lifetime as lifetime
 from apprproxy.app.lines import server_tls as server_tls

@@ -2,8 +2,10 @@
 
 import ssl
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
+from cryptography import x509
 from yarl import URL
 
 from apprproxy.core.lock import BadLock
@@ -62,6 +64,25 @@ def server_tls(settings: ServerTls | None) -> ssl.SSLContext | None:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     _identified(context, "server.tls", settings.cert, settings.key)
     return context
+
+
+@dataclass(frozen=True, slots=True)
+class Lifetime:
+    """Of a certificate, in Unix time."""
+
+    begins: float
+    ends: float
+
+
+def lifetime(settings: ServerTls | None) -> Lifetime | None:
+    """None where there is no certificate that can be read, which ``server_tls`` says."""
+    if settings is None:
+        return None
+    try:
+        certificate = x509.load_pem_x509_certificate(settings.cert.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return Lifetime(certificate.not_valid_before_utc.timestamp(), certificate.not_valid_after_utc.timestamp())
 
 
 def _trusting(path: str, ca_file: Path | None) -> ssl.SSLContext:

@@ -169,6 +169,11 @@ class Metrics:
         """Ask this whenever the metrics are read."""
         self._waiting.set_function(waiting)
 
+    def certificate_ends(self, at: float) -> None:
+        """Not there without TLS: at zero it would have ended long ago."""
+        ends = self._gauge("certificate_not_after_timestamp_seconds", "When the certificate of server.tls ends")
+        ends.set(at)
+
     def text(self) -> bytes:
         """The exposition format."""
         return generate_latest(self.registry)

@@ -7,37 +7,74 @@ import fcntl
 import os
 import secrets
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
+import orjson
+
+from apprproxy.core.model import Clock
+
 _FLAGS = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+_MOST = 1000
+"""Bytes of such a file that are read: anybody may have put it there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """Of one that did not end: when it had begun, and when it last gave a sign that it lives."""
+
+    begun: float
+    seen: float
 
 
 class Run:
-    """A file of our own in ``directory``, from now until ``close``. ``broken_off`` is when those had begun of which
-    nothing but the file is left; they are told once. Blocking."""
+    """A file of our own in ``directory``, from now until ``close``; ``sign`` it now and then. ``broken_off`` are those
+    of which nothing but the file is left; they are told once. ``others`` are caps, in bytes, that gateways beside this
+    one have and that are not its own. Blocking."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, max_size: int, now: Clock) -> None:
         directory.mkdir(mode=0o700, exist_ok=True)
-        self.broken_off = _left(directory)
+        self.broken_off: list[Left] = []
+        self.others: set[int] = set()
+        self._now = now
+        for path in sorted(directory.glob("*.run")):
+            with suppress(OSError):
+                self._look(path)
+        self.others.discard(max_size)
         self._path = directory / f"{secrets.token_hex(8)}.run"
         self._fd = os.open(self._path, _FLAGS | os.O_CREAT | os.O_EXCL, 0o600)
         fcntl.flock(self._fd, fcntl.LOCK_EX)
+        os.write(self._fd, orjson.dumps({"begun": now(), "max_size": max_size}))
+        self.sign()
+
+    def _look(self, path: Path) -> None:
+        fd = os.open(path, _FLAGS)
+        try:
+            said, seen = _said(os.pread(fd, _MOST, 0)), os.fstat(fd).st_mtime
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                self.others |= {int(said["max_size"])} if "max_size" in said else set()
+                return
+            path.unlink()
+            self.broken_off.append(Left(said.get("begun", seen), seen))
+        finally:
+            os.close(fd)
+
+    def sign(self) -> None:
+        """That it lives."""
+        with suppress(OSError):
+            os.utime(self._path, (self._now(), self._now()), follow_symlinks=False)
 
     def close(self) -> None:
         self._path.unlink(missing_ok=True)
         os.close(self._fd)
 
 
-def _left(directory: Path) -> list[float]:
-    found = []
-    for path in sorted(directory.glob("*.run")):
-        with suppress(OSError):
-            fd = os.open(path, _FLAGS)
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                begun = os.fstat(fd).st_mtime
-                path.unlink()
-                found.append(begun)
-            finally:
-                os.close(fd)
-    return found
+def _said(content: bytes) -> dict[str, float]:
+    """Numbers by name; nothing where it is something else."""
+    try:
+        said = orjson.loads(content)
+    except orjson.JSONDecodeError:
+        return {}
+    return {key: one for key, one in said.items() if isinstance(one, (int, float))} if isinstance(said, dict) else {}

@@ -3,20 +3,25 @@
 import os
 from pathlib import Path
 
-from apprproxy.store.runs import Run
+import pytest
+
+from apprproxy.store.runs import Left, Run
+from tests.fakes.clock import START, Clock
+
+CAP = 1000
 
 
 def test_one_that_stopped_leaves_nothing(tmp_path: Path) -> None:
-    Run(tmp_path / "runs").close()
+    Run(tmp_path / "runs", CAP, Clock()).close()
 
     assert [] == list((tmp_path / "runs").iterdir())
-    assert [] == Run(tmp_path / "runs").broken_off
+    assert [] == Run(tmp_path / "runs", CAP, Clock()).broken_off
 
 
 def test_one_that_runs_is_not_told_of(tmp_path: Path) -> None:
-    run = Run(tmp_path / "runs")
+    run = Run(tmp_path / "runs", CAP, Clock())
 
-    assert [] == Run(tmp_path / "runs").broken_off
+    assert [] == Run(tmp_path / "runs", CAP, Clock()).broken_off
     run.close()
 
 
@@ -26,8 +31,36 @@ def test_one_that_was_killed_is_told_of_once(tmp_path: Path) -> None:
     left.touch()
     os.utime(left, (1000, 1000))
 
-    assert [1000] == Run(tmp_path / "runs").broken_off
-    assert [] == Run(tmp_path / "runs").broken_off
+    assert [Left(1000, 1000)] == Run(tmp_path / "runs", CAP, Clock()).broken_off
+    assert [] == Run(tmp_path / "runs", CAP, Clock()).broken_off
+
+
+def test_what_is_told_of_it_is_when_it_began_and_when_it_was_seen_last(tmp_path: Path) -> None:
+    clock = Clock()
+    killed = Run(tmp_path / "runs", CAP, clock)
+    clock.advance(3600)
+    killed.sign()
+    os.close(killed._fd)
+
+    assert [Left(START, START + 3600)] == Run(tmp_path / "runs", CAP, clock).broken_off
+
+
+def test_gateways_that_have_another_cap_are_known(tmp_path: Path) -> None:
+    small, same = Run(tmp_path / "runs", 10, Clock()), Run(tmp_path / "runs", CAP, Clock())
+    last = Run(tmp_path / "runs", CAP, Clock())
+    for run in (small, same):
+        run.close()
+
+    assert {10} == same.others == last.others
+    assert set() == Run(tmp_path / "runs", CAP, Clock()).others
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'"x"', b'{"begun": "x", "max_size": null}'])
+def test_a_file_that_says_nothing_is_one_all_the_same(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "a.run").write_bytes(content)
+
+    assert 1 == len(Run(tmp_path / "runs", CAP, Clock()).broken_off)
 
 
 def test_what_somebody_planted_is_not_followed(tmp_path: Path) -> None:
@@ -36,5 +69,5 @@ def test_what_somebody_planted_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "runs" / "a.run").symlink_to(tmp_path / "victim")
     os.mkfifo(tmp_path / "runs" / "b.run")
 
-    assert len(Run(tmp_path / "runs").broken_off) <= 1
+    assert len(Run(tmp_path / "runs", CAP, Clock()).broken_off) <= 1
     assert "mine" == (tmp_path / "victim").read_text()

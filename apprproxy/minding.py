@@ -1,0 +1,76 @@
+"""What a gateway looks after while it serves: the sign that it lives, and the end of its own certificate."""
+
+import asyncio
+import time
+from pathlib import Path
+
+from apprproxy.app import Lifetime
+from apprproxy.core.model import Clock
+from apprproxy.ops.logs import logger, stamp
+from apprproxy.settings.units import write_size
+from apprproxy.store.runs import Run
+
+OFTEN = 60.0
+"""Seconds between two looks, and so how exactly it is known when a gateway was killed."""
+DAY = 86400.0
+SOON = 14 * DAY
+"""Seconds before the end of a certificate from which on it is told; of one that is made for less, a fifth of that."""
+
+
+def begun(directory: Path, max_size: int, now: Clock = time.time) -> Run | None:
+    """Blocking. It is a word for operators: without it a gateway serves as well."""
+    try:
+        run = Run(directory / "runs", max_size, now)
+    except OSError:
+        return None
+    log = logger("apprproxy")
+    for left in run.broken_off:
+        log.warning(
+            "a gateway on this cache had ended without stopping: it was killed, or the machine went down",
+            began=stamp(left.begun),
+            last_seen=stamp(left.seen),
+        )
+    for other in sorted(run.others):
+        log.warning(
+            "another gateway on this cache has another cache.max_size: the smaller one evicts what both hold",
+            ours=write_size(max_size),
+            other=write_size(other),
+        )
+    return run
+
+
+class Minding:
+    """``certificate`` is that of the addresses that we listen on. ``close`` it."""
+
+    def __init__(self, run: Run | None, certificate: Lifetime | None, now: Clock = time.time) -> None:
+        self._run = run
+        self._certificate = certificate
+        self._now = now
+        self._told: float | None = None
+        self._task = asyncio.create_task(self._go_on(), name="minding")
+
+    async def _go_on(self) -> None:
+        while True:
+            await asyncio.to_thread(self.look)
+            await asyncio.sleep(OFTEN)
+
+    def look(self) -> None:
+        """Blocking."""
+        if self._run is not None:
+            self._run.sign()
+        if self._certificate is not None and (self._told is None or not 0 <= self._now() - self._told < DAY):
+            self._told = self._now()
+            self._tell(self._certificate)
+
+    def _tell(self, certificate: Lifetime) -> None:
+        left = certificate.ends - self._now()
+        if left <= 0:
+            logger("apprproxy").error("the certificate of server.tls has expired", until=stamp(certificate.ends))
+        elif left < min(SOON, (certificate.ends - certificate.begins) / 5):
+            logger("apprproxy").warning("the certificate of server.tls expires soon", until=stamp(certificate.ends))
+
+    async def close(self) -> None:
+        self._task.cancel()
+        await asyncio.wait([self._task])
+        if self._run is not None:
+            self._run.close()

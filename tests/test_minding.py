@@ -1,0 +1,71 @@
+"""What a gateway looks after while it serves, and says of it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from apprproxy.app import Lifetime
+from apprproxy.minding import DAY, OFTEN, Minding, begun
+from tests.fakes.clock import START, Clock
+from tests.fakes.fixtures import Logged
+from tests.fakes.fixtures import clock as clock
+from tests.fakes.fixtures import logged as logged
+
+
+def lines(logged: Logged) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in logged.text.splitlines() if '"event": "' in line]
+
+
+@pytest.mark.parametrize(
+    ("begins", "left", "told"),
+    [
+        (-80 * DAY, 10 * DAY, "the certificate of server.tls expires soon"),
+        (-400 * DAY, 15 * DAY, None),
+        (-0.5 * DAY, 0.5 * DAY, None),
+        (-0.9 * DAY, 0.1 * DAY, "the certificate of server.tls expires soon"),
+        (-80 * DAY, -DAY, "the certificate of server.tls has expired"),
+    ],
+    ids=["soon", "later", "short-lived", "short-lived and soon", "over"],
+)
+async def test_the_end_of_our_own_certificate_is_told_at_the_start_and_daily(
+    clock: Clock, logged: Logged, begins: float, left: float, told: str | None
+) -> None:
+    minding = Minding(None, Lifetime(START + begins, START + left), clock)
+    for _ in range(3):
+        minding.look()
+    once = [line["event"] for line in lines(logged)]
+    clock.advance(DAY)
+    minding.look()
+    await minding.close()
+
+    assert ([told] if told else []) == once
+    assert told is None or 2 == len(lines(logged))
+
+
+async def test_a_gateway_that_lives_says_so_every_minute(tmp_path: Path, clock: Clock, logged: Logged) -> None:
+    run = begun(tmp_path, 1000, clock)
+    minding = Minding(run, None, clock)
+    clock.advance(OFTEN)
+    minding.look()
+    (file,) = (tmp_path / "runs").iterdir()
+    seen = file.stat().st_mtime
+    await minding.close()
+
+    assert START + OFTEN == seen
+    assert [] == list((tmp_path / "runs").iterdir())
+    assert [] == lines(logged)
+
+
+def test_two_gateways_with_different_caps_on_one_cache_are_told_of(
+    tmp_path: Path, clock: Clock, logged: Logged
+) -> None:
+    first = begun(tmp_path, 20 * 1024**3, clock)
+    second = begun(tmp_path, 64 * 1024**2, clock)
+    (told,) = lines(logged)
+    for run in (first, second):
+        assert run is not None
+        run.close()
+
+    assert ("64MiB", "20GiB") == (told["ours"], told["other"])
