@@ -18,15 +18,15 @@ from apprproxy.upstream.accounts import Accounts, NoAccount, docker_account_of, 
 from apprproxy.upstream.auth import Account
 
 
-def account(name: str, auth: Auth | None, url: URL) -> Accounts:
-    """Raises BadConfiguration."""
+def account(name: str, auth: Auth | None, url: URL, trouble: Callable[[str], None] = lambda _: None) -> Accounts:
+    """``trouble`` is told what is wrong with a later version of its file; raises BadConfiguration."""
     if auth is None:
         return fixed(None)
     try:
         if auth.docker_config is not None:
-            return from_file(auth.docker_config, docker_account_of(*written(url)))
+            return from_file(auth.docker_config, docker_account_of(*written(url)), trouble)
         if auth.password_file is not None:
-            return from_file(auth.password_file, password_of(auth.username))
+            return from_file(auth.password_file, password_of(auth.username), trouble)
     except NoAccount as error:
         key = "docker_config" if auth.docker_config is not None else "password_file"
         raise BadConfiguration(f"upstreams.{name}.auth.{key}: {error}") from None

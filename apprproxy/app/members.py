@@ -108,6 +108,10 @@ def _upstream(name: str, settings: UpstreamSettings, world: World) -> HttpUpstre
     auth = settings.auth
     realms = frozenset(auth.realms) if auth is not None else frozenset[str]()
     guard = Guard(URL(settings.url), frozenset(settings.redirects), realms)
+
+    def trouble(reason: str) -> None:
+        world.observer(Trouble("credential", name, "auth", reason))
+
     line = Line(
         settings.timeouts.connect,
         settings.timeouts.read,
@@ -120,7 +124,7 @@ def _upstream(name: str, settings: UpstreamSettings, world: World) -> HttpUpstre
         Label(name),
         guard,
         Sessions(line, world.agent),
-        account(name, auth, URL(settings.url)),
+        account(name, auth, URL(settings.url), trouble),
         world.brief,
         world.observer,
         world.now,

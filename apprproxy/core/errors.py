@@ -85,11 +85,20 @@ class UpstreamFault(Failure):
 
 
 class NotThere(UpstreamFault):
-    """``code`` is the upstream's own word for it, where it had one."""
+    """``code`` is the upstream's own word for it, where it had one; ``remembered``: it was not asked now."""
 
-    def __init__(self, source: str, sentence: str, status: int | None = 404, code: str | None = None) -> None:
+    def __init__(
+        self,
+        source: str,
+        sentence: str,
+        status: int | None = 404,
+        code: str | None = None,
+        *,
+        remembered: bool = False,
+    ) -> None:
         super().__init__(source, sentence, status)
         self.code = code
+        self.remembered = remembered
 
     @property
     def passes_on(self) -> bool:

@@ -15,9 +15,11 @@ from typing import Protocol
 from aiohttp import web
 
 from apprproxy.core.errors import Exhausted, Failure, Interrupted, Loop, UpstreamFault
+from apprproxy.core.model import Cache, Verdict
 from apprproxy.face.exchange import Exchange
 from apprproxy.face.send import BrokenOff, ClientLeft
 from apprproxy.face.server import Connection
+from apprproxy.face.status import is_remembered
 from apprproxy.face.target import origin_form, parse_target
 from apprproxy.gateway.diary import Tried
 
@@ -106,6 +108,8 @@ class Door:
             return await face.serve(exchange), ""
         except Failure as failure:
             exchange.upstream = exchange.upstream or _whose(failure)
+            if is_remembered(failure) and exchange.verdict is None:
+                exchange.verdict = Verdict(Cache.HIT, detail="negative")
             exchange.tried = tuple(one for one in failure.tried if isinstance(one, Tried))
             return await self._tell(face, exchange, failure), str(failure)
         except ConnectionError:

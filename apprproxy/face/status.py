@@ -89,6 +89,12 @@ def no_of(failure: Failure) -> NotThere | None:
     return chosen if isinstance(chosen, NotThere) else None
 
 
+def is_remembered(failure: Failure) -> bool:
+    """Is it a *no* for which nobody was asked now?"""
+    failures = failure.failures if isinstance(failure, Exhausted) else (failure,)
+    return bool(failures) and all(isinstance(one, NotThere) and one.remembered for one in failures)
+
+
 def _weightiest(noes: Sequence[NotThere | NotOffered]) -> NotThere | NotOffered:
     """The one that ended the walk, where there is one; else the first."""
     return next((no for no in noes if isinstance(no, NotThere) and not no.passes_on), noes[0])

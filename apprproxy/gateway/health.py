@@ -231,7 +231,8 @@ class Health:
             self._tell_open()
 
     def _tell_open(self) -> None:
-        self._observer(SourceOpened(self._label.upstream, self._label.source, self._now() - self._shut_at))
+        after = max(0.0, self._now() - self._shut_at)  # the clock may have been set back
+        self._observer(SourceOpened(self._label.upstream, self._label.source, after))
 
     def _tell(self, closure: Closure, *, lied: bool = False) -> None:
         self._shut_at = closure.since

@@ -50,7 +50,7 @@ class Misses:
             return None
         if facts["kind"] == "lie":
             return DigestMismatch(member.name, Digest.parse(facts["expected"]), Digest.parse(facts["got"]))
-        return NotThere(member.name, facts["sentence"], facts["status"], facts["code"])
+        return NotThere(member.name, facts["sentence"], facts["status"], facts["code"], remembered=True)
 
 
 def _key(generation: int, member: Member, key: str) -> str:

@@ -37,6 +37,7 @@ _TROUBLES = {
     "index": "the index of the cache failed",
     "search": "a list could not be kept for the search",
     "lock file": "a lock file could not be read again",
+    "credential": "the file with our credential could not be read again",
 }
 _WELL = {"200", "206", "304"}
 _QUIET = ("/healthz", "/readyz", "/metrics")

@@ -2,7 +2,14 @@
 
 from collections.abc import Callable, Iterable
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+)
 from prometheus_client.exposition import generate_latest
 
 from apprproxy.core.digest import Digest
@@ -35,6 +42,7 @@ class Metrics:
 
     def __init__(self, upstreams: Iterable[str], mirrors: Iterable[Label] = ()) -> None:
         self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
         self._shut: set[tuple[str, str]] = set()
         counter, gauge, histogram = self._counter, self._gauge, self._histogram
         request, asked = ("face", "kind", "cache"), ("upstream", "source", "kind")

@@ -27,18 +27,25 @@ def fixed(account: Account | None) -> Accounts:
     return lambda: account
 
 
-def from_file(path: Path, read: Callable[[str], Account | None]) -> Accounts:
-    """Reads now, which raises NoAccount, and again whenever the file changes."""
+def from_file(
+    path: Path, read: Callable[[str], Account | None], trouble: Callable[[str], None] = lambda _: None
+) -> Accounts:
+    """Reads now, which raises NoAccount, and again whenever the file changes; ``trouble`` is told once what is wrong
+    with it then."""
     kept = (_stamp(path), _read(path, read))
+    told = ""
 
     def account() -> Account | None:
-        nonlocal kept
+        nonlocal kept, told
         try:
             stamp = _stamp(path)
             if stamp != kept[0]:
                 kept = stamp, _read(path, read)
-        except NoAccount:
-            pass
+            told = ""
+        except NoAccount as wrong:
+            if told != str(wrong):
+                told = str(wrong)
+                trouble(told)
         return kept[1]
 
     return account

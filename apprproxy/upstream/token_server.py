@@ -6,7 +6,7 @@ import time
 import aiohttp
 from yarl import URL
 
-from apprproxy.core.errors import Forbidden, Outage, Unauthorized
+from apprproxy.core.errors import Forbidden, Outage, Unauthorized, UpstreamFault
 from apprproxy.core.events import Asked, Observer
 from apprproxy.core.label import Label
 from apprproxy.core.ports.upstream import Lane
@@ -49,6 +49,8 @@ class TokenServer:
                 ):
                     status = str(response.status)
                     body = await _beginning(response.content, MAX_TOKEN_ANSWER)
+        except UpstreamFault as fault:
+            raise type(fault)(self._name, f"its token server {realm.host}: {fault.sentence}") from fault
         finally:
             spent = time.monotonic() - began
             self._observer(Asked(self._label.upstream, self._label.source, "token", status, spent, answered=spent))

@@ -283,6 +283,15 @@ def test_a_clock_that_is_set_back_shuts_nobody_out(owner: Case) -> None:
     assert SourceOpened("hub", "mirror-1") == owner.told[-1]
 
 
+def test_a_source_is_not_open_again_before_it_was_shut(owner: Case) -> None:
+    owner.waits(3)
+    owner.clock.advance(-86400)
+    owner.left()
+    (opened,) = [event for event in owner.told if isinstance(event, SourceOpened)]
+
+    assert 0 == opened.seconds
+
+
 STEPS = st.lists(st.sampled_from(["ask", "answered", "troubled", "finished", "ended", "lied", "later", "earlier"]))
 
 

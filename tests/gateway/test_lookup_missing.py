@@ -1,10 +1,13 @@
 """Only a *no* in the protocol's own words is a no, and it is remembered for a while."""
 
+import json
+
 import pytest
 
 from tests.fakes import lies
 from tests.fakes.clock import Clock
 from tests.fakes.content import oci_error
+from tests.fakes.fixtures import Logged
 from tests.fakes.gateway import Gateways, oci
 from tests.fakes.registry import Registry
 
@@ -29,6 +32,21 @@ async def test_a_missing_tag_is_404_and_remembered_for_a_while(
     assert (404, "MANIFEST_UNKNOWN") == (again.status, again.code)
     assert asked == remembered
     assert (200, content) == (there.status, there.body)
+
+
+@pytest.mark.parametrize("path", [TAG, BLOB], ids=["tag", "blob"])
+async def test_a_remembered_no_is_told_apart_from_one_that_was_asked_for(
+    registry: Registry, gateways: Gateways, logged: Logged, path: str
+) -> None:
+    gateway = await gateways.start({"hub": registry})
+    for _ in range(3):
+        await gateway.get(path)
+    told = [line for line in map(json.loads, logged.text.splitlines()) if line["event"] == "request"]
+
+    assert [(None, None), ("hit", "negative"), ("hit", "negative")] == [
+        (line["cache"], line.get("detail")) for line in told
+    ]
+    assert 2 == gateway.metric("apprproxy_requests_total", status="404", cache="hit")
 
 
 async def test_no_cache_looks_again_for_what_was_missing(registry: Registry, gateways: Gateways, clock: Clock) -> None:

@@ -30,9 +30,9 @@ def test_a_file_that_was_set_aside_is_logged_with_where_it_is(logged: Logged) ->
 
 
 def test_what_went_wrong_in_the_cache_is_not_said_of_an_upstream(logged: Logged) -> None:
-    for what in ("lookup", "keep", "index", "search", "lock file"):
+    for what in ("lookup", "keep", "index", "search", "lock file", "credential", "busy"):
         Journal()(Trouble(what, "hub", "x", "because"))
     events = [json.loads(line)["event"] for line in logged.text.splitlines()]
 
     assert "upstream trouble" == events[0]
-    assert 5 == len(set(events))
+    assert 7 == len(set(events))

@@ -223,6 +223,21 @@ def test_a_file_that_is_spoilt_meanwhile_changes_nothing(tmp_path: Path, spoilt:
     assert Account("bot", "rotated") == account()
 
 
+def test_a_file_that_is_deleted_later_is_told_of_once_each_time(tmp_path: Path) -> None:
+    path, told = tmp_path / "password", list[str]()
+    path.write_text("secret")
+    account = from_file(path, password_of("bot"), told.append)
+    path.unlink()
+    deleted = [account(), account()]
+    path.write_text("secret")
+    account()
+    path.unlink()
+    account()
+
+    assert [Account("bot", "secret")] * 2 == deleted
+    assert [f"{path}: No such file or directory"] * 2 == told
+
+
 def test_an_entry_that_is_taken_out_ends_the_account(tmp_path: Path) -> None:
     path = tmp_path / "config.json"
     rewrite(path, only("quay.io"))

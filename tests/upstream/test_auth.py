@@ -194,6 +194,13 @@ async def test_a_failing_token_server_is_an_outage(
     assert (502, "UNAVAILABLE") == (other.status, other.code)
 
 
+async def test_who_was_silent_is_the_token_server_where_it_was(tokens: Registry, gateways: Gateways) -> None:
+    tokens.on["token"] = lies.hangs_up
+    gateway = await gateways.start({"hub": tokens})
+
+    assert "hub: its token server 127.0.0.1: closed the connection" == (await gateway.get(TAG)).message
+
+
 @given(st.binary() | st.dictionaries(st.text(), st.none() | st.text() | st.integers() | st.floats()).map(json.dumps))
 def test_a_token_answer_is_a_bounded_token_or_none(answer: bytes | str) -> None:
     try:
