@@ -156,7 +156,7 @@ class DiskIngest:
         try:
             return FileHeld(os.dup(self._part.fd), self._part.check.digest())
         except OSError as error:
-            raise disk_failed(error, self._yard.cap) from error
+            raise disk_failed(error, self._yard) from error
 
     def _judge(self, expected: Digest, got: Digest) -> None:
         if got != expected:
