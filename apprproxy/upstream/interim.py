@@ -37,6 +37,7 @@ class _Handler(ResponseHandler):
         super().__init__(loop)
         self._interim = 0
         self._answered = False
+        self._rest = b""
 
     def set_response_params(self, **params: Any) -> None:
         """A request is about to be sent."""
@@ -44,8 +45,10 @@ class _Handler(ResponseHandler):
         super().set_response_params(**params)
 
     def data_received(self, data: bytes) -> None:
-        while data:
-            if self._answered and (self._payload is None or self._payload.is_eof()):
+        """With no data, to go on with what there was."""
+        data, self._rest = self._rest + data, b""
+        while True:
+            if data and self._answered and (self._payload is None or self._payload.is_eof()):
                 self._hang_up()  # it lies idle: what comes now would be taken in without bound
                 return
             if not self._answered and not self.is_connected():
@@ -53,6 +56,9 @@ class _Handler(ResponseHandler):
             count = _BODY if self._answered else _HEADER
             super().data_received(data[:count])
             data = data[count:]
+            if not data or self._reading_paused:
+                self._rest = data
+                return
 
     def feed_data(self, data: Any, size: int = 0) -> None:
         """A header is complete."""

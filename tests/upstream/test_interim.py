@@ -2,10 +2,12 @@
 
 import asyncio
 
+import aiohttp
 import pytest
 
 from apprproxy.core.model import KIB
 from apprproxy.upstream.interim import MAX_INTERIM, Connector
+from tests.fakes.content import some_bytes
 from tests.fakes.gateway import Gateways
 from tests.fakes.raw import answering
 
@@ -97,3 +99,17 @@ async def test_what_comes_unasked_behind_an_answer_ends_the_connection(packets: 
     assert line.closed
     assert handler.should_close, "nobody is given it for another question"
     assert 1 == len(handler)
+
+
+async def test_a_body_that_is_read_slowly_comes_whole() -> None:
+    """Reading stops amid what has come, and goes on without anything new."""
+    body = some_bytes(4_000_000)
+    async with answering(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)) as url:
+        connector = Connector()
+        async with aiohttp.ClientSession(connector=connector) as session, session.get(url) as answer:
+            read = b""
+            while piece := await answer.content.read(100_000):
+                read += piece
+                await asyncio.sleep(0)
+
+    assert body == read
