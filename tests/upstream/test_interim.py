@@ -7,9 +7,11 @@ import pytest
 
 from apprproxy.core.model import KIB
 from apprproxy.upstream.interim import MAX_INTERIM, Connector
+from tests.fakes.clock import PATIENCE
 from tests.fakes.content import some_bytes
 from tests.fakes.gateway import Gateways
 from tests.fakes.raw import answering
+from tests.fakes.registry import Registry
 
 EARLY = b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n"
 TAGS = b'{"name":"a/b","tags":["1.0"]}'
@@ -103,13 +105,13 @@ async def test_what_comes_unasked_behind_an_answer_ends_the_connection(packets: 
 
 async def test_a_body_that_is_read_slowly_comes_whole() -> None:
     """Reading stops amid what has come, and goes on without anything new."""
-    body = some_bytes(4_000_000)
-    async with answering(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)) as url:
-        connector = Connector()
-        async with aiohttp.ClientSession(connector=connector) as session, session.get(url) as answer:
+    body = some_bytes(1_000_000)
+    async with Registry() as registry, aiohttp.ClientSession(connector=Connector()) as session:
+        path = f"/v2/library/app/blobs/{registry.add_blob('library/app', body)}"
+        async with session.get(registry.url + path) as answer:
             read = b""
-            while piece := await answer.content.read(100_000):
+            while piece := await asyncio.wait_for(answer.content.read(10_000), PATIENCE):
                 read += piece
-                await asyncio.sleep(0)
+                await asyncio.sleep(0.001)
 
     assert body == read
