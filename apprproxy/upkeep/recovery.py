@@ -8,13 +8,16 @@ stranger's document must not open what only an account may read. The others ask 
 import asyncio
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 
 from apprproxy.app import App
 from apprproxy.app.protocols import PROTOCOLS
 from apprproxy.core.digest import Digest, MalformedDigest
+from apprproxy.core.errors import StoreFailed
 from apprproxy.core.kind import Kind
+from apprproxy.core.lock import BadLock
 from apprproxy.core.model import MAX_DOCUMENT, Expected, NameWant, Place, want_of
 from apprproxy.core.ports.store import Held
 from apprproxy.core.spelling import Spelling
@@ -105,7 +108,11 @@ class Recovery:
         path, member = self._app.settings.upstreams[name].lock_file, self._app.members[name]
         if path is None:
             return
-        lock = read(path)
+        try:
+            lock = read(path)
+        except BadLock as bad:  # it changed since the start: its gateway goes on with what it had
+            logger("apprproxy").warning("what a lock file names could not be recovered", upstream=name, reason=str(bad))
+            return
         for repository, tags in lock.tags.items():
             for digest in tags.values():
                 yield Known(member, repository, Expected(digest))
@@ -146,12 +153,21 @@ class Recovery:
                 seen |= {child.key for child in children}
 
     def _children(self, member: Member, expected: Expected, held: Held) -> tuple[Expected, ...]:
-        """Nothing of what is no document; layers are not read."""
-        if expected.unpacked is not None or held.size > MAX_DOCUMENT or held.pread(0, 1) not in (b"{", b"["):
+        """Nothing of what is no document."""
+        if expected.unpacked is not None or not (document := _document(held)):
             return ()
-        children = tuple(member.dialect.children(held.pread(0, held.size)))
+        children = tuple(member.dialect.children(document))
         self._app.ledger.membership.link(held.digest, children)
         return children
+
+
+def _document(held: Held) -> bytes:
+    """Nothing where it is none, or the disk does not give it: others are to be shown all the same. Layers are not
+    read."""
+    with suppress(StoreFailed):
+        if held.size <= MAX_DOCUMENT and held.pread(0, 1) in (b"{", b"["):
+            return held.pread(0, held.size)
+    return b""
 
 
 def _present(want: NameWant, spelling: Spelling) -> Expected | None:

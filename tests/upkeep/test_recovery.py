@@ -1,7 +1,9 @@
 """When the index is lost, who may see what is held is told anew from the names: an offline mirror serves on."""
 
 import asyncio
+import errno
 import json
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -92,6 +94,32 @@ async def forgotten(running: Running) -> None:
     await running.close()
     for file in running.cache.glob("index.db*"):
         file.unlink()
+
+
+async def test_one_bad_sector_hides_no_other_image(
+    registry: Registry, gateways: Gateways, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layers = [some_bytes(300_000, seed=str(number)) for number in range(4)]
+    running = await gateways.start({"hub": registry})
+    for layer in layers:
+        registry.push(APP, digest(layer)[-9:], layer)
+        await running.get(f"/v2/hub/{APP}/manifests/{digest(layer)[-9:]}")
+        await running.get(f"/v2/hub/{APP}/blobs/{digest(layer)}")
+    await forgotten(running)
+    bad = (running.cache / "blobs" / "sha256" / digest(layers[1]).removeprefix("sha256:")).stat().st_ino
+    real = os.pread
+
+    def pread(fd: int, count: int, offset: int) -> bytes:
+        if os.fstat(fd).st_ino == bad:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return real(fd, count, offset)
+
+    monkeypatch.setattr(os, "pread", pread)
+    again = await gateways.start({"hub": registry}, offline=True)
+    await recover(again.app)
+    seen = [await again.get(f"/v2/hub/{APP}/blobs/{digest(layer)}") for layer in layers]
+
+    assert [200, 504, 200, 200] == [got.status for got in seen]
 
 
 async def test_a_stranger_s_document_opens_nothing_that_an_account_showed(
