@@ -58,7 +58,7 @@ def verify(path: Path | None, again: bool, as_lines: bool) -> None:
     with failures_told():
         with opened(settings) as folder:
             findings, measure = _findings(folder)
-        root, before = folder.root, unrepaired.load(folder.root, findings)
+            root, before = folder.root, _before(folder, findings)
         unrepaired.save(root, _unmended(findings + before))
         failed = dict[str, str]()
         if again:
@@ -77,6 +77,14 @@ def verify(path: Path | None, again: bool, as_lines: bool) -> None:
 
 def _unmended(findings: Sequence[Finding]) -> list[Finding]:
     return [finding for finding in findings if not finding.mended]
+
+
+def _before(folder: Folder, findings: Sequence[Finding]) -> list[Finding]:
+    """Of one that was broken off nobody has asked yet which names point at it."""
+    before = unrepaired.load(folder.root, findings)
+    nameless = {one.key: one for one in before if not one.names}
+    named = {one.key: one for one in with_names(folder.names, nameless.values())} if nameless else {}
+    return [named.get(one.key, one) for one in before]
 
 
 def _findings(folder: Folder) -> tuple[list[Finding], _Measure]:

@@ -6,7 +6,7 @@ What is being committed is let be: its file is about to be renamed into place, a
 import os
 import secrets
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +29,13 @@ class Removed:
 
     def __add__(self, other: "Removed") -> "Removed":
         return Removed(self.blobs + other.blobs, self.size + other.size)
+
+
+Note = Callable[[], None]
+"""Called once it is sure that something goes, and before it does: what is known of it is forgotten with it."""
+
+
+def _nothing() -> None: ...
 
 
 class Removal:
@@ -66,12 +73,13 @@ class Removal:
             db.execute(f"DELETE FROM members WHERE {OF} = ?", (upstream,))
         self._generation.bump()
 
-    def set_aside(self, digest: Digest, fd: int) -> Path | None:
+    def set_aside(self, digest: Digest, fd: int, note: Note = _nothing) -> Path | None:
         """Move a wrong file away, and count it no more; None where another has come into its place meanwhile."""
         key, path = str(digest), blob_path(self._root, digest)
         with self._database.transaction() as db:
             if not is_at(fd, path):
                 return None
+            note()
             aside = quarantined(self._root, path, f"{digest.algorithm}-{digest.hex}")
             for (tar,) in db.execute("SELECT unpacked FROM blobs WHERE key = ?", (key,)).fetchall():
                 unlink(self._root, key, tar)
@@ -88,12 +96,13 @@ class Removal:
         except OSError as error:
             raise StoreFailed(f"the cache's disk failed: {error.strerror}") from error
 
-    def set_link_aside(self, tar: Digest, content: Digest) -> Path | None:
+    def set_link_aside(self, tar: Digest, content: Digest, note: Note = _nothing) -> Path | None:
         """A link from a tar to a package that holds another."""
         link = self._root / "unpacked" / tar.algorithm / tar.hex
         with self._database.transaction() as db:
             if not link.is_symlink() or not os.readlink(link).endswith(f"/{content.hex}"):
                 return None
+            note()
             aside = quarantined(self._root, link, f"unpacked-{tar.algorithm}-{tar.hex}")
             db.execute("UPDATE blobs SET unpacked = NULL WHERE key = ? AND unpacked = ?", (str(content), _key(tar)))
         self._generation.bump()
@@ -126,13 +135,15 @@ class Removal:
             )
         return -1
 
-    def uncount(self, digest: Digest) -> bool:
+    def uncount(self, digest: Digest, note: Note = _nothing) -> bool:
         """A blob whose file has gone; says whether it had."""
         key = str(digest)
         with self._database.transaction() as db:
             if key in self._partials.publishing(db) or blob_path(self._root, digest).exists():  # in this order
                 return False
             gone = db.execute("DELETE FROM blobs WHERE key = ?", (key,)).rowcount == 1
+            if gone:
+                note()
         if gone:
             self._generation.bump()
         return gone

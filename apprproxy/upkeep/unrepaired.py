@@ -1,9 +1,11 @@
 """What verifications found wrong and nobody has fetched since: the index forgets it with the blob.
 
-In a file of its own in the cache directory, which can be deleted at any time.
+In files of its own in the cache directory, which can be deleted at any time: one of lines for what a verification finds
+while it runs, which may be broken off, and one for what is left of it in the end.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,12 +23,20 @@ MOST = 50_000
 """Findings. Beyond that it is the disk."""
 _LARGEST = 256 * MIB
 _FINDINGS = TypeAdapter(list[Finding])
+_FINDING = TypeAdapter(Finding)
 
 
 def load(root: Path, seen: Iterable[Finding] = ()) -> list[Finding]:
     """Those that are still not there, without ``seen``, which were found anew."""
     keys = {finding.key for finding in seen}
-    return [replace(one, fault=Fault.BEFORE) for one in _read(root) if one.key not in keys and not _held(root, one)]
+    found = {one.key: one for one in (*_noted(root), *_read(root))}.values()
+    return [replace(one, fault=Fault.BEFORE) for one in found if one.key not in keys and not _held(root, one)]
+
+
+def note(root: Path, finding: Finding) -> None:
+    """Before the index forgets it; ``save`` it in the end. For threads. Blocking."""
+    with suppress(OSError), _lines(root).open("ab", buffering=0) as file:  # then it is told all the same
+        file.write(_FINDING.dump_json(finding) + b"\n")
 
 
 def save(root: Path, findings: Iterable[Finding]) -> None:
@@ -34,10 +44,24 @@ def save(root: Path, findings: Iterable[Finding]) -> None:
     some = list(findings)[:MOST]
     if some or _path(root).exists():
         write_whole(_path(root), _FINDINGS.dump_json(some))
+    with suppress(OSError):
+        _lines(root).unlink(missing_ok=True)
 
 
 def _path(root: Path) -> Path:
     return root / "unrepaired.json"
+
+
+def _lines(root: Path) -> Path:
+    return root / "unrepaired.lines"
+
+
+def _noted(root: Path) -> Iterator[Finding]:
+    """By one that was broken off; the last line may be half of one."""
+    with suppress(StoreFailed):
+        for line in (read_whole(_lines(root), _LARGEST) or b"").splitlines()[:MOST]:
+            with suppress(ValidationError):
+                yield _FINDING.validate_json(line)
 
 
 def _read(root: Path) -> list[Finding]:

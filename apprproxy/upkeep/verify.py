@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from stat import S_ISREG
@@ -19,6 +20,7 @@ from apprproxy.core.model import MIB
 from apprproxy.store.opened import BAD, NO_FILE
 from apprproxy.store.place import takes_files
 from apprproxy.store.unpacked import NotGzip, unpacked_digest
+from apprproxy.upkeep import unrepaired
 from apprproxy.upkeep.findings import Fault, Finding
 from apprproxy.upkeep.folder import Folder
 
@@ -121,10 +123,15 @@ def _blob(folder: Folder, digest: Digest, fd: int, told: Told) -> Finding | None
 
 
 def _set_aside(folder: Folder, digest: Digest, fd: int, fault: Fault, sentence: str) -> Finding | None:
+    finding = _of(folder, digest, fault, sentence)
+    aside = folder.removal.set_aside(digest, fd, lambda: unrepaired.note(folder.root, finding))
+    return replace(finding, aside=aside) if aside is not None else None
+
+
+def _of(folder: Folder, digest: Digest, fault: Fault, sentence: str) -> Finding:
     key = str(digest)
-    origins, document = tuple(folder.ledger.membership.provenance(digest)), folder.holdings.documented(key)
-    aside = folder.removal.set_aside(digest, fd)
-    return Finding(fault, key, sentence, aside, origins, document=document) if aside is not None else None
+    origins = tuple(folder.ledger.membership.provenance(digest))
+    return Finding(fault, key, sentence, None, origins, document=folder.holdings.documented(key))
 
 
 def _stray(folder: Folder, path: Path, sentence: str) -> Finding | None:
@@ -166,12 +173,10 @@ def _link(folder: Folder, path: Path) -> Finding | None:
     if holds == str(tar):
         return None
     origins = tuple(folder.ledger.membership.provenance(content))
-    aside = folder.removal.set_link_aside(tar, content)
-    if aside is None:
-        return None
-    return Finding(
-        Fault.LINK, f"unpacked:{tar}", f"it led to {content}, and the tar in that is {holds}", aside, origins
-    )
+    sentence = f"it led to {content}, and the tar in that is {holds}"
+    finding = Finding(Fault.LINK, f"unpacked:{tar}", sentence, None, origins)
+    aside = folder.removal.set_link_aside(tar, content, lambda: unrepaired.note(folder.root, finding))
+    return replace(finding, aside=aside) if aside is not None else None
 
 
 def _dangling(folder: Folder, path: Path) -> Finding | None:
@@ -186,8 +191,5 @@ def _dangling(folder: Folder, path: Path) -> Finding | None:
 def _lost(folder: Folder, digest: Digest) -> Finding | None:
     if (folder.root / "blobs" / digest.algorithm / digest.hex).exists():
         return None
-    key = str(digest)
-    origins, document = tuple(folder.ledger.membership.provenance(digest)), folder.holdings.documented(key)
-    if not folder.removal.uncount(digest):
-        return None
-    return Finding(Fault.LOST, key, "the index had it, and there is no file", None, origins, document=document)
+    finding = _of(folder, digest, Fault.LOST, "the index had it, and there is no file")
+    return finding if folder.removal.uncount(digest, lambda: unrepaired.note(folder.root, finding)) else None

@@ -8,6 +8,7 @@ from apprproxy.core.digest import Digest
 from apprproxy.core.model import Expected, Where
 from apprproxy.settings import Settings
 from apprproxy.upkeep.folder import opened
+from apprproxy.upkeep.verify import verify as verification
 from tests.appregistry.archives import chart, digest_of, packed
 from tests.appregistry.upstream import running as app_registry
 from tests.cli.operator import Operator
@@ -107,6 +108,30 @@ async def test_what_was_set_aside_or_lost_before_is_fetched_by_a_later_repair(
         operator.file(digest(manifest)).read_bytes(),
     )
     assert again.stdout.endswith("nothing is wrong\n")
+
+
+async def test_what_a_verification_found_that_was_broken_off_is_fetched_by_a_later_repair(
+    registry: Registry, gateways: Gateways, operator: Operator
+) -> None:
+    """Killed after it had set something aside, and before it could say so."""
+    running, manifest = await pulled(registry, gateways, operator)
+    await running.close()
+    operator.spoils(digest(LAYER))
+    operator.file(digest(manifest)).unlink()
+    with opened(Settings.model_validate({"cache": {"directory": operator.cache}})) as folder:
+        found = len(list(verification(folder, lambda _: None)))
+    with (operator.cache / "unrepaired.lines").open("a") as lines:
+        lines.write('{"fault":"lo')
+    said, repaired = await operator.runs("verify"), await operator.runs("verify", "--repair")
+
+    assert 2 == found
+    assert "2 found before have not come back\n" in said.stdout
+    assert f"  came from hub/{APP} (owner)" in repaired.stdout
+    assert (LAYER, manifest) == (
+        operator.file(digest(LAYER)).read_bytes(),
+        operator.file(digest(manifest)).read_bytes(),
+    )
+    assert not (operator.cache / "unrepaired.lines").exists()
 
 
 async def test_what_a_client_fetched_meanwhile_is_not_fetched_again(
