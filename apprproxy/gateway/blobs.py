@@ -112,9 +112,10 @@ class Blobs:
     # --- what is here, and for whom
 
     async def _ordered(self, want: BlobWant) -> list[Member]:
-        names = want.place.members
+        names, place = want.place.members, want.place
         if len(names) > 1:
-            names = order(want.place, await self._shelf.names.owner(want.place.name, home(want.place, want.repository)))
+            with suppress(StoreFailed):  # whose bytes they are their digest tells
+                names = order(place, await self._shelf.names.owner(place.name, home(place, want.repository)))
         return [self._members(name) for name in names]
 
     async def _held(self, members: Sequence[Member], want: BlobWant) -> Transfer | None:

@@ -33,9 +33,16 @@ class FirstSeenDigests:
     async def settle(self, member: Member, claims: Mapping[str, Digest], as_of: int) -> dict[str, Digest]:
         """Remember what is new among the claims; returns the titles whose first digest stands against the claim.
 
-        ``as_of`` is the names' generation in which the claims were asked for.
+        ``as_of`` is the names' generation in which the claims were asked for. Raises StoreFailed where what was seen
+        first cannot be read, unless whatever comes is taken anyway.
         """
-        known = await self._seen.first_seen(member.name, claims)
+        try:
+            known = await self._seen.first_seen(member.name, claims)
+        except StoreFailed as failure:
+            if member.terms.moved != "follow":
+                raise
+            self._observer(Trouble("names", member.name, next(iter(claims)), str(failure)))
+            return {}
         changed: dict[str, FirstSeen] = {}
         standing: dict[str, Digest] = {}
         for title, claim in claims.items():

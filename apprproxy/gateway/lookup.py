@@ -22,6 +22,7 @@ from apprproxy.core.errors import (
     NotThere,
     Outage,
     Shut,
+    StoreFailed,
     TooSlow,
     UpstreamFault,
 )
@@ -133,8 +134,15 @@ class Lookups:
         return Named(self._record(member, None, target), verdict, held)
 
     async def _remembered(self, member: Member, want: NameWant) -> Named | None:
-        """What is held for the name. A record whose document has gone is no record."""
-        record = await self._shelf.names.get(member.name, want.key)
+        """What is held for the name. A record whose document has gone is no record; nor is one that cannot be read,
+        where its owner can be asked: of a release the first digest is read after that, and must be."""
+        try:
+            record = await self._shelf.names.get(member.name, want.key)
+        except StoreFailed as failure:
+            if self.offline:
+                raise
+            self._observer(Trouble("names", member.name, spoken(want.key), str(failure)))
+            return None
         if record is None:
             return None
         verdict = Verdict(Cache.HIT)

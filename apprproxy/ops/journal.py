@@ -35,6 +35,7 @@ _TROUBLES = {
     "busy": "more is asked of an upstream than it has connections",
     "keep": "something could not be kept in the cache",
     "index": "the index of the cache failed",
+    "names": "the names in the cache failed",
     "search": "a list could not be kept for the search",
     "lock file": "a lock file could not be read again",
     "credential": "the file with our credential could not be read again",

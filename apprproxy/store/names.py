@@ -5,6 +5,7 @@ has changed anything (``generation``).
 """
 
 import asyncio
+import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -27,12 +28,15 @@ from apprproxy.store.writing import Writing
 REMEMBERED = 20_000
 """Records in memory, of about half a kilobyte each."""
 
+_AWAY = {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}
+"""The disk, or what stands beside the file, is not there; it may come back."""
+
 T = TypeVar("T")
 
 
 class DiskNames:
-    """Implements Names and FirstSeens. ``damage`` says what was found wrong with its file since it was opened.
-    ``close`` when done."""
+    """Implements Names and FirstSeens. ``damage`` says what was found wrong with its file since it was opened, or that
+    it could not be used the last time. ``close`` when done."""
 
     def __init__(self, directory: Path, observer: Observer = lambda _: None) -> None:
         """``observer`` is told of a database that was damaged."""
@@ -40,7 +44,7 @@ class DiskNames:
             self._records = sound_records(directory, observer, _age)
         except Exception as error:
             raise StoreFailed(f"the names in {directory} cannot be opened: {error}") from error
-        self.damage = ""
+        self._broken = self._away = ""
         self._generation = Generation(directory / "generation")
         self._seen_generation = self._generation.read()
         self._memory: LRUCache[str, bytes] = LRUCache(REMEMBERED)
@@ -49,6 +53,10 @@ class DiskNames:
         self._writing = Writing(self._records)
         self._readers = ThreadPoolExecutor(2, thread_name_prefix="names-reader")
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="names-writer")  # so that no question waits for one
+
+    @property
+    def damage(self) -> str:
+        return self._broken or self._away
 
     # --- names
 
@@ -203,14 +211,18 @@ class DiskNames:
 
     async def _run(self, threads: Executor, call: Callable[..., T], *args: Any) -> T:
         try:
-            return await asyncio.get_running_loop().run_in_executor(threads, self._where_it_is, call, *args)
+            done = await asyncio.get_running_loop().run_in_executor(threads, self._where_it_is, call, *args)
         except StoreFailed:
             raise
         except Exception as error:
-            if getattr(error, "sqlite_errorcode", 0) & 0xFF in BROKEN:
-                self.damage = f"the names are damaged ({error}), which starting anew mends as far as it can be"
-                raise StoreFailed(self.damage) from error
+            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+            self._away = f"the names cannot be read or written: {error}" if code in _AWAY else ""
+            if code in BROKEN:
+                self._broken = f"the names are damaged ({error}), which starting anew mends as far as it can be"
+                raise StoreFailed(self._broken) from error
             raise StoreFailed(f"the names cannot be read or written: {error}") from error
+        self._away = ""
+        return done
 
     def _where_it_is(self, call: Callable[..., T], *args: Any) -> T:
         """In a thread: another process may have set the file aside and begun it anew."""

@@ -7,6 +7,7 @@ import sqlite3
 from contextlib import closing
 
 import aiohttp
+import diskcache
 import pytest
 
 from apprproxy.store import database
@@ -128,6 +129,33 @@ async def test_an_index_that_breaks_is_told_and_begun_anew_at_the_next_start(
     assert (503, 200, 200) == (broken.status, kept.status, after.status)
     assert b"the cache's index is damaged" in broken.body
     assert 2 == len(gateway.blobs) == gateway.app.ledger.totals().blobs
+
+
+async def test_a_tag_whose_names_cannot_be_read_is_asked_of_its_owner(
+    registry: Registry, gateways: Gateways, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = registry.push(APP, "1.0", b"layer")
+    gateway = await gateways.start({"hub": registry})
+    await gateway.get(f"/v2/hub/{APP}/manifests/1.0")
+    await gateway.close()
+    gateway = await gateways.start({"hub": registry})
+
+    def away(*_: object, **__: object) -> None:
+        error = sqlite3.OperationalError("disk I/O error")
+        error.sqlite_errorcode = sqlite3.SQLITE_IOERR
+        raise error
+
+    with monkeypatch.context() as patched:
+        patched.setattr(diskcache.Cache, "get", away)
+        tag = await gateway.get(f"/v2/hub/{APP}/manifests/1.0")
+        blob = await gateway.get(f"/v2/hub/{APP}/blobs/{digest(b'layer')}")
+        ready = await gateway.get("/readyz")
+    await gateway.get(f"/v2/hub/{APP}/manifests/2.0")
+    after = await gateway.get("/readyz")
+
+    assert (200, manifest, 200) == (tag.status, tag.body, blob.status)
+    assert (503, 200) == (ready.status, after.status)
+    assert b"disk I/O error" in ready.body
 
 
 async def test_names_that_another_process_holds_are_no_trouble_of_the_upstreams(
