@@ -1,4 +1,4 @@
-"""Blobs that the index does not know are counted from the file system: when it is new, and once after each boot.
+"""Blobs that the index does not know are counted from the file system: when it is new or a copy, and after each boot.
 
 A commit is not synced one by one, so that a power cut may take the last of them with it while the blobs stay; the
 kernel's boot id tells. Killing the process loses nothing, and costs no scan.
@@ -19,7 +19,7 @@ _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 def count_once(database: Database, root: Path, now: float) -> None:
     """Must not run twice at once: see ``database.exclusively``. Stopped half way, it begins again."""
-    boot = _boot()
+    boot = f"{_boot()} {_file(root / 'index.db')}"
     if database.read("SELECT scanned FROM totals") == [(boot,)]:
         return
     blobs = _blobs(root, now)
@@ -33,6 +33,12 @@ def count_once(database: Database, root: Path, now: float) -> None:
             " OR unpacked IN (SELECT key FROM pinned))"
         )
         db.execute("UPDATE totals SET scanned = ?", (boot,))
+
+
+def _file(path: Path) -> str:
+    """A copy is another one: what was copied with it may be of after it."""
+    facts = path.stat()
+    return f"{facts.st_dev}:{facts.st_ino}"
 
 
 def _boot() -> str:

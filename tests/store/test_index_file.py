@@ -1,6 +1,7 @@
 """The index's file: newer is refused, broken is set aside, and without one the blobs are counted anew."""
 
 import os
+import shutil
 import sqlite3
 import time
 from contextlib import closing, suppress
@@ -315,6 +316,18 @@ def test_after_a_boot_what_the_index_lost_is_counted(tmp_path: Path, monkeypatch
 
     assert Totals(1, 200, 0, 0) == lost
     assert Totals(2, 500, 300, 0) == found
+
+
+def test_an_index_that_was_copied_before_its_blobs_counts_them(tmp_path: Path) -> None:
+    """As a copy of a cache in use, on one machine."""
+    here, there = tmp_path / "here", tmp_path / "there"
+    with opened(here) as cache:
+        cache.put("a", 100)
+        shutil.copytree(here, there)
+        cache.put("b", 400)
+        shutil.copytree(here / "blobs", there / "blobs", dirs_exist_ok=True)
+    with opened(there) as copy:
+        assert Totals(2, 500, 0, 0) == copy.ledger.totals()
 
 
 def test_what_is_no_blob_is_not_counted(tmp_path: Path) -> None:
