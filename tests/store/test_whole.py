@@ -1,5 +1,6 @@
 """A file that is there is whole, whatever happened while it was written."""
 
+import fcntl
 import os
 from pathlib import Path
 
@@ -39,3 +40,15 @@ def test_what_is_larger_than_anything_that_was_written_is_not_read(tmp_path: Pat
     path.write_bytes(b"x" * 11)
 
     assert (None, None) == (read_whole(path, 10), read_whole(tmp_path / "other", 10))
+
+
+def test_what_a_killed_process_left_half_written_goes_and_what_another_writes_stays(tmp_path: Path) -> None:
+    left, written = tmp_path / ".file-1234abcd", tmp_path / ".file-5678abcd"
+    left.write_bytes(b"half")
+    written.write_bytes(b"ha")
+    with written.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        write_whole(tmp_path / "file", b"whole")
+
+    assert {"file", written.name} == {path.name for path in tmp_path.iterdir()}
+    assert b"whole" == read_whole(tmp_path / "file", 10)
