@@ -166,7 +166,8 @@ def translated() -> Iterator[None]:
     except sqlite3.Error as error:  # a connection that was closed, which only a stopping gateway has
         raise StoreFailed(f"the cache's index cannot be used: {error}") from error
     except OSError as error:
-        raise StoreFailed(f"the cache's disk failed: {error.strerror}") from error
+        where = f": {Path(error.filename).name}" if error.filename else ""
+        raise StoreFailed(f"the cache's disk failed: {error.strerror}{where}") from error
 
 
 @contextmanager

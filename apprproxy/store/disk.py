@@ -99,7 +99,8 @@ class DiskStore:
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise await asyncio.to_thread(disk_failed, error, self._yard) from error
-            raise StoreFailed(f"the cache cannot be written: {error.strerror}") from error
+            where = f": {Path(error.filename).name}" if error.filename else ""
+            raise StoreFailed(f"the cache cannot be written: {error.strerror}{where}") from error
 
     def close(self) -> None:
         """Wait until what is being written is written. Blocking."""
