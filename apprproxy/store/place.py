@@ -4,15 +4,20 @@ import os
 import re
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from apprproxy.core.errors import StoreFailed
+from apprproxy.core.model import MIB
 
 FORMAT = 1
 """Of the directory as a whole. A higher one was written by a newer apprproxy and is refused."""
 
 _NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "lustre", "fuse.sshfs", "ncpfs"}
 """Advisory locks, rename and mmap do not hold there as the cache needs them to."""
+
+SPARE = 1 * MIB
+"""Bytes that a cache can be opened with. That writes, and whoever is to make room on a full disk has to do it first."""
 
 _FORMAT = re.compile("[0-9]{1,9}")
 _OCTAL = re.compile(r"\\([0-7]{3})")
@@ -42,6 +47,7 @@ def prepare(directory: Path) -> None:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         for part in _PARTS:
             (directory / part).mkdir(mode=0o700, parents=True, exist_ok=True)
+        _keep_spare(directory)
         _check_format(directory / "format")
         _check_file_system(directory)
         _write_once(directory / "oci-layout", '{"imageLayoutVersion":"1.0.0"}')
@@ -62,6 +68,18 @@ def _refuse_foreign(directory: Path) -> None:
             f"cache.directory {directory} is no cache and is not empty: it has {', '.join(foreign[:3])}; name a"
             " directory that is the cache's alone"
         )
+
+
+def _keep_spare(directory: Path) -> None:
+    """Given back where the disk is full, and made again where it is not."""
+    path, facts = directory / "spare", os.statvfs(directory)
+    free = facts.f_bavail * facts.f_frsize
+    with suppress(OSError):
+        if free < SPARE:
+            path.unlink(missing_ok=True)
+        elif free >= 2 * SPARE:
+            with path.open("xb") as file:
+                os.posix_fallocate(file.fileno(), 0, SPARE)
 
 
 def instance(directory: Path) -> str:

@@ -32,13 +32,13 @@ def opened(settings: Settings, *, now: Clock = time.time) -> Iterator[Folder]:
     expect(root)
     prepare(root)
     journal = Journal()
-    names = DiskNames(root / "names", journal)
+    ledger = Ledger(root, settings.cache.max_size, now, journal)
     try:
-        ledger = Ledger(root, settings.cache.max_size, now, journal)
+        names = DiskNames(root / "names", journal)
         try:
             database = ledger.database
             yield Folder(root, names, ledger, Holdings(database), Removal(root, database, ledger.generation))
         finally:
-            ledger.close()
+            names.close()
     finally:
-        names.close()
+        ledger.close()

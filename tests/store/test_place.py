@@ -1,14 +1,16 @@
 """A cache directory is local, writable, of a known format, and on one file system; else a sentence says why not."""
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import SimpleNamespace
 
 import pytest
 
 from apprproxy.core.errors import StoreFailed
-from apprproxy.store.place import FORMAT, expect, instance, mounted_type, prepare, refuse_network, writable
+from apprproxy.store.place import FORMAT, SPARE, expect, instance, mounted_type, prepare, refuse_network, writable
 
 ELSEWHERE = Path("/dev/shm")
 
@@ -32,6 +34,24 @@ def test_an_empty_directory_becomes_an_oci_image_layout(tmp_path: Path) -> None:
     assert 0o700 == directory.stat().st_mode & 0o777
     assert str(FORMAT) == (directory / "format").read_text().strip()
     assert writable(directory)
+
+
+def _free(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So many bytes, as the disk says."""
+    monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_bavail=size // 4096, f_frsize=4096))
+
+
+def test_room_to_open_the_cache_is_kept_by_and_given_back_where_the_disk_is_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = []
+    for free in (2 * SPARE, SPARE, SPARE - 4096, SPARE, 2 * SPARE):
+        _free(free, monkeypatch)
+        prepare(tmp_path)
+        there.append((tmp_path / "spare").exists())
+
+    assert [True, True, False, False, True] == there
+    assert SPARE <= (tmp_path / "spare").stat().st_blocks * 512
 
 
 def test_preparing_again_changes_nothing(tmp_path: Path) -> None:
