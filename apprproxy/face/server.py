@@ -10,13 +10,14 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestHandler
 
+from apprproxy.face.parser import Parser
 from apprproxy.face.seldom import Seldom
 
 log = logging.getLogger(__name__)
 
-MAX_LINE = 32 * 1024
-"""Of a request line, so that an overlong name reaches the face and is refused in its words."""
-
+AHEAD = 2
+"""Requests that are read while another of their connection is answered; the library reads 32. Its client is not seen to
+leave from then on: most that ask ahead do so by one."""
 
 _NONE_LEFT = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
@@ -32,7 +33,7 @@ class Limits:
 
 
 class Connection(RequestHandler):
-    """Drops a client that does not finish its header in time."""
+    """Drops a client that does not finish its header in time, and reads hardly ahead of what it answers."""
 
     __slots__ = ("_cut", "_header_timer", "_left", "_limits")
 
@@ -40,6 +41,8 @@ class Connection(RequestHandler):
 
     def __init__(self, manager: "Server", limits: Limits, **options: Any) -> None:
         super().__init__(manager, keepalive_timeout=limits.idle, **options)
+        self._parser = Parser(self, self._loop)
+        self._max_msg_queue_size, self._msg_queue_resume_size = AHEAD, AHEAD - 1
         self._limits = limits
         self._header_timer: asyncio.TimerHandle | None = None
         self._cut = self._left = False
@@ -101,6 +104,7 @@ class Connection(RequestHandler):
             raise ConnectionError from exc
         if not isinstance(exc, HttpProcessingError):
             return super().handle_error(request, status, exc, message)
+        exc.__traceback__ = None  # what was read stands in its frames, which are a cycle
         reason = exc.message.partition("\n")[0]
         facts = {"client": request.remote, "status": status, "reason": reason}
         log.info("a malformed request was refused", extra=facts)
@@ -170,8 +174,6 @@ class Server(web.Server):
             self,
             self._limits,
             loop=self._loop,
-            max_line_size=MAX_LINE,
             access_log=None,  # the door reports each request itself
             lingering_time=2.0,
-            auto_decompress=False,
         )

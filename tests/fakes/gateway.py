@@ -1,8 +1,7 @@
 """The real gateway in this process, on a port of loopback, with a clock that is given."""
 
-import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import Mapping
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from apprproxy.app import App, build, limits_of
 from apprproxy.face.server import Server
 from apprproxy.settings import Settings
 from tests.fakes.clock import Clock, until
-from tests.fakes.listening import break_off
+from tests.fakes.listening import served
 from tests.fakes.registry import Registry
 
 
@@ -126,7 +125,7 @@ class Gateways:
         self._stack.push_async_callback(stack.aclose)
         app = build(settings, now=self.clock)
         stack.push_async_callback(app.close)
-        url = await stack.enter_async_context(_served(app))
+        url = await stack.enter_async_context(served(Server(app.door, limits_of(app.settings))))
         session = aiohttp.ClientSession(auto_decompress=False, timeout=aiohttp.ClientTimeout(total=10))
         await stack.enter_async_context(session)
         return Running(url, app, directory, session, stack)
@@ -139,16 +138,3 @@ def _upstream(upstream: Registry | Mapping[str, Any]) -> dict[str, Any]:
 def oci(registry: Registry, **keys: Any) -> dict[str, Any]:
     """An upstream's section of the configuration."""
     return {"kind": "oci", "url": registry.url, **keys}
-
-
-@asynccontextmanager
-async def _served(app: App) -> AsyncIterator[str]:
-    handler = Server(app.door, limits_of(app.settings))
-    port = await asyncio.get_running_loop().create_server(handler, "127.0.0.1", 0)
-    try:
-        yield f"http://127.0.0.1:{port.sockets[0].getsockname()[1]}"
-    finally:
-        port.close()
-        await break_off(handler)
-        await handler.shutdown(0.05)
-        await port.wait_closed()

@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
+from apprproxy.face.server import Server
+
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
@@ -22,6 +24,19 @@ async def listening(handler: Handler, host: str = "127.0.0.1") -> AsyncIterator[
     finally:
         await break_off(server)
         await runner.cleanup()
+
+
+@asynccontextmanager
+async def served(server: Server) -> AsyncIterator[str]:
+    """The URL of one with our own connections."""
+    port = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{port.sockets[0].getsockname()[1]}"
+    finally:
+        port.close()
+        await break_off(server)
+        await server.shutdown(0.05)
+        await port.wait_closed()
 
 
 async def break_off(server: web.Server) -> None:

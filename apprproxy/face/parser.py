@@ -1,0 +1,61 @@
+"""The library's reader of requests, with a bound to a header as a whole: its own are to each field and their number."""
+
+import asyncio
+
+from aiohttp.base_protocol import BaseProtocol
+from aiohttp.http import HttpRequestParser, RawRequestMessage
+from aiohttp.http_exceptions import BadHttpMessage, HttpProcessingError
+from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
+from aiohttp.web_protocol import MAX_MSG_QUEUE_SIZE, RequestPayloadError
+
+from apprproxy.core.model import KIB
+
+MAX_LINE = 32 * KIB
+"""Of a request line, so that an overlong name reaches the face and is refused in its words."""
+MAX_HEADER = 64 * KIB
+"""Of a request line and all fields: credentials of some kilobytes are common, and each connection may hold a few."""
+
+Read = tuple[list[tuple[RawRequestMessage, StreamReader]], bool, bytes]
+
+
+class Parser(HttpRequestParser):
+    """Also of what is neither header nor body: trailers, what is said beside the sizes of chunks."""
+
+    def __init__(self, connection: BaseProtocol, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(
+            connection,
+            loop,
+            256 * KIB,
+            max_line_size=MAX_LINE,
+            payload_exception=RequestPayloadError,
+            auto_decompress=False,
+            max_msg_queue_size=MAX_MSG_QUEUE_SIZE,
+        )
+        self._unfinished = 0
+        self._body: StreamReader = EMPTY_PAYLOAD
+        self._refused = False
+
+    def feed_data(self, data: bytes) -> Read:  # type: ignore[override]  # what else it takes is the library's own
+        """Raises HttpProcessingError, which is answered by 400. Nothing behind that is read."""
+        if self._refused:
+            return [], False, b""
+        try:
+            return self._bounded(data)
+        except HttpProcessingError:
+            self._refused = True
+            raise
+
+    def _bounded(self, data: bytes) -> Read:
+        body, read = self._body, self._body.total_bytes
+        messages, upgraded, tail = super().feed_data(data)
+        for message, self._body in messages:
+            if len(message.path) + sum(len(name) + len(value) for name, value in message.raw_headers) > MAX_HEADER:
+                raise BadHttpMessage(_TOO_LARGE)
+        came = bool(messages) or body.total_bytes > read
+        self._unfinished = 0 if came else self._unfinished + len(data)
+        if self._unfinished > MAX_HEADER:
+            raise BadHttpMessage(_TOO_LARGE)
+        return messages, upgraded, tail
+
+
+_TOO_LARGE = f"its header is larger than {MAX_HEADER} bytes"

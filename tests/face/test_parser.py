@@ -1,0 +1,89 @@
+"""A header is bounded as a whole, and so is what is read ahead of the request that is being answered."""
+
+import asyncio
+
+import pytest
+from aiohttp import web
+from aiohttp.base_protocol import BaseProtocol
+from aiohttp.http_exceptions import BadHttpMessage
+
+from apprproxy.face.parser import Parser
+from apprproxy.face.server import Limits, Server
+from tests.fakes.clock import Gate, until
+from tests.fakes.listening import served
+from tests.fakes.raw import wire
+
+BEGUN = "GET / HTTP/1.1\r\nHost: x\r\n"
+FIELD = f"X-Much: {'y' * 8000}\r\n"
+CHUNKED = "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+async def well(request: web.BaseRequest) -> web.StreamResponse:
+    return web.Response(text=str(len(await request.read())))
+
+
+async def test_a_header_of_some_credentials_is_taken() -> None:
+    async with served(Server(well, Limits())) as url, wire(url) as client:
+        await client.send(BEGUN + FIELD * 7 + "\r\n")
+
+        assert "200 OK" in await client.head()
+
+
+@pytest.mark.parametrize("end", ["\r\n", ""], ids=["whole", "unfinished"])
+async def test_a_header_that_is_large_as_a_whole_is_refused(end: str) -> None:
+    async with served(Server(well, Limits())) as url, wire(url) as client:
+        await client.send(BEGUN + FIELD * 9 + end)
+
+        assert "400 Bad Request" in await client.head()
+
+
+@pytest.mark.parametrize(
+    "begun", ["0\r\n", "5\r\nhello\r\n0\r\n", "5;"], ids=["trailers", "behind a body", "extension"]
+)
+async def test_what_is_large_beside_a_body_is_refused_too(begun: str) -> None:
+    loop = asyncio.get_running_loop()
+    parser, piece = Parser(BaseProtocol(loop), loop), FIELD.encode() if begun != "5;" else b"y" * 8000
+    parser.feed_data((CHUNKED + begun).encode())
+    for _ in range(8):
+        parser.feed_data(piece)
+
+    with pytest.raises(BadHttpMessage):
+        parser.feed_data(piece)
+    assert ([], False, b"") == parser.feed_data(BEGUN.encode()), "nothing behind it is read, or kept"
+
+
+async def test_a_body_may_be_larger_than_a_header() -> None:
+    async with served(Server(well, Limits())) as url, wire(url) as client:
+        for head, body in (
+            ("Content-Length: 300000", "x" * 300_000),
+            ("Transfer-Encoding: chunked", "1\r\nx\r\n" * 50_000),
+        ):
+            await client.send(f"POST / HTTP/1.1\r\nHost: x\r\n{head}\r\n\r\n")
+            for at in range(0, len(body), 30_000):
+                await client.send(body[at : at + 30_000])
+            await client.send("0\r\n\r\n" if "chunked" in head else "")
+
+            assert "200 OK" in await client.head()
+            await client.reader.readexactly(len(str(body.count("x"))))
+
+
+async def test_little_is_read_ahead_of_what_is_answered() -> None:
+    gate = Gate()
+
+    async def waits(_: web.BaseRequest) -> web.StreamResponse:
+        await gate()
+        return web.Response(text="ok")
+
+    server = Server(waits, Limits())
+    async with served(server) as url, wire(url) as client:
+        await client.send(BEGUN + "\r\n")
+        await gate.reached()
+        client.writer.write((BEGUN + FIELD * 7 + "\r\n").encode() * 40)
+        (connection,) = server.connections
+        await until(lambda: connection._buffer_paused)
+
+        assert len(connection._messages) <= 10, "what two reads of 256 KiB bring"
+        gate.open()
+        for _ in range(41):
+            assert "200 OK" in await client.head()
+            await client.reader.readexactly(2)
