@@ -49,6 +49,10 @@ class Connection(RequestHandler):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
+        if isinstance(transport, asyncio.WriteTransport) and transport.get_extra_info("sslcontext") is None:
+            # an answer has been sent when the system has all of it: closing waits for the rest without a bound; by TLS,
+            # for half a minute
+            transport.set_write_buffer_limits(0)
         manager = self._manager
         if manager is not None and len(manager.connections) > self._limits.connections:
             manager.crowded()
@@ -99,9 +103,12 @@ class Connection(RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """What is not HTTP is refused in one line and logged in one line; a client that left has been reported."""
+        """What is not HTTP is refused in one line and logged in one line; a client that left has been reported. The
+        library waits for whoever does not take such an answer."""
         if isinstance(exc, ConnectionError):
             raise ConnectionError from exc
+        if isinstance(self.transport, asyncio.WriteTransport):
+            asyncio.get_running_loop().call_later(self._limits.stall, self.transport.abort)
         if not isinstance(exc, HttpProcessingError):
             return super().handle_error(request, status, exc, message)
         exc.__traceback__ = None  # what was read stands in its frames, which are a cycle

@@ -11,12 +11,16 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
+from aiohttp.http_exceptions import BadHttpMessage
 
+from apprproxy.face.exchange import Exchange
+from apprproxy.face.send import send_body
+from apprproxy.face.server import Limits, Server
 from tests.fakes.clock import PATIENCE, Gate, until
 from tests.fakes.content import digest, some_bytes
 from tests.fakes.fixtures import Logged
 from tests.fakes.gateway import Gateways, Running
-from tests.fakes.listening import listening
+from tests.fakes.listening import listening, served
 from tests.fakes.ranged import stopping_at
 from tests.fakes.raw import wire
 from tests.fakes.registry import Registry
@@ -24,9 +28,19 @@ from tests.fakes.registry import Registry
 BIG = some_bytes(40_000_000)
 LIMITS = {"limits": {"header": "150ms", "idle": "300ms", "stall": "200ms", "connections": 3}}
 
+ASKS = "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+LEFT = Limits(header=0.15, idle=0.2, stall=0.2)
+
 
 def ended(gateway: Running, outcome: str) -> float:
     return gateway.metric("apprproxy_requests_total", status=outcome)
+
+
+def line_of(server: Server) -> asyncio.WriteTransport:
+    """Its only connection's."""
+    (connection,) = server.connections
+    assert isinstance(connection.transport, asyncio.WriteTransport)
+    return connection.transport
 
 
 async def test_a_client_that_says_half_a_header_is_dropped(gateways: Gateways) -> None:
@@ -150,6 +164,38 @@ async def test_small_answers_that_nobody_reads_do_not_pile_up(gateways: Gateways
 
     assert 1 == ended(gateway, "client-left")
     assert ended(gateway, "200") < 700, "of 13 KiB each"
+
+
+async def test_a_client_that_leaves_the_last_answer_is_dropped() -> None:
+    """Not enough of it is left for another limit, and it never asks again."""
+
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        return await send_body(Exchange(request, "1", LEFT.stall), 200, b"x" * 10_000, {})
+
+    server = Server(answer, LEFT)
+    async with served(server) as url, wire(url, limit=1000, window=2048) as client:
+        await client.send(ASKS)
+        await client.head()
+        line = line_of(server)
+        while not line.get_write_buffer_size():
+            await client.send(ASKS)
+            await asyncio.sleep(0.002)
+
+        assert line.get_write_buffer_size() <= 20_000
+        await until(lambda: not server.connections)
+
+
+async def test_a_client_that_does_not_take_a_refusal_is_dropped() -> None:
+    async def refuse(request: web.BaseRequest) -> web.StreamResponse:
+        line_of(server).write(BIG)
+        raise BadHttpMessage("malformed")
+
+    server = Server(refuse, LEFT)
+    async with served(server) as url, wire(url, limit=1000, window=2048) as client:
+        await client.send(ASKS)
+
+        await until(lambda: bool(server.connections))
+        await until(lambda: not server.connections)
 
 
 async def test_a_client_that_leaves_half_way_is_no_crash(
