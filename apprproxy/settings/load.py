@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 from pydantic import ValidationError
-from pydantic_settings import BaseSettings, EnvSettingsSource, InitSettingsSource, PydanticBaseSettingsSource
+from pydantic_settings import BaseSettings, EnvSettingsSource
 from pydantic_settings import SettingsConfigDict as Config
 from pydantic_settings.exceptions import SettingsError
 
@@ -115,26 +115,17 @@ def _refuse_bombs(text: str) -> None:
 
 
 def _merged(content: dict[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
-    """The environment's keys laid over the file's."""
+    """The environment's keys laid over the file's. Capitals count in the file, as everywhere in it."""
 
-    class Sources(BaseSettings, Configuration):
+    class Source(BaseSettings, Configuration):
         model_config = Config(
             env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", case_sensitive=False, frozen=True
         )
 
-        @classmethod
-        def settings_customise_sources(
-            cls, settings_cls: type[BaseSettings], *_: Any, **__: Any
-        ) -> tuple[PydanticBaseSettingsSource, ...]:
-            return (_Environment(settings_cls, environment), InitSettingsSource(settings_cls, content))
-
-    collected: dict[str, Any] = {}
     try:
-        for source in reversed(Sources.settings_customise_sources(Sources)):
-            collected = _laid_over(collected, source())
+        return _laid_over(content, _Environment(Source, environment)())
     except (SettingsError, RecursionError):
-        raise BadConfiguration(_not_json(Sources, environment)) from None
-    return collected
+        raise BadConfiguration(_not_json(Source, environment)) from None
 
 
 def _laid_over(below: dict[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ def suggestion(model: type[BaseModel], location: tuple[int | str, ...]) -> str:
     for part in location[:-1]:
         kind = _within(_plain(kind), part)
     keys = list(_plain(kind).model_fields) if _is_section(_plain(kind)) else []
-    return next(iter(get_close_matches(str(location[-1]), keys, 1)), "")
+    return next(iter(get_close_matches(str(location[-1]).lower(), keys, 1)), "")
 
 
 def _within(kind: Any, part: int | str) -> Any:
