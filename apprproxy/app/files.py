@@ -44,15 +44,19 @@ def doubts(settings: Settings) -> Iterator[str]:
                 f"upstreams.{name}.auth.docker_config: {auth.docker_config} has no account for"
                 f" {url.host_port_subcomponent}, so that none is used"
             )
-    if (disk := _disk(settings)) < settings.cache.max_size:
+    disk = _disk(settings)
+    if disk is not None and disk < settings.cache.max_size:
         yield (
             f"cache.max_size: {settings.cache.max_size / _GIB:.1f} GiB are more than the whole disk of"
             f" {settings.cache.directory} has, {disk / _GIB:.1f} GiB: it will be full before anything is evicted"
         )
 
 
-def _disk(settings: Settings) -> int:
-    """Bytes in all."""
+def _disk(settings: Settings) -> int | None:
+    """Bytes in all; None where whoever asks may not look, or the name is longer than a path can be."""
     directory = settings.cache.directory.absolute()
-    there = next(path for path in (directory, *directory.parents) if path.exists())
-    return shutil.disk_usage(there).total
+    try:
+        there = next(path for path in (directory, *directory.parents) if path.exists())
+        return shutil.disk_usage(there).total
+    except OSError:
+        return None

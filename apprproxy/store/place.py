@@ -30,10 +30,16 @@ _OURS = {part.partition("/")[0] for part in _PARTS} | {"oci-layout", "index.json
 
 
 def expect(directory: Path) -> None:
-    """Raises StoreFailed where no gateway has kept anything; makes nothing."""
-    if directory.exists() and not directory.is_dir():
-        raise StoreFailed(f"cache.directory {directory} is no directory")
-    if not (directory / "format").exists():
+    """Raises StoreFailed where no gateway has kept anything, or whoever asks may not look; makes nothing."""
+    try:
+        if directory.exists() and not directory.is_dir():
+            raise StoreFailed(f"cache.directory {directory} is no directory")
+        begun = (directory / "format").exists()
+    except PermissionError as error:
+        raise StoreFailed(f"{_unusable(directory, error)}; run this as the user that the gateway runs as") from error
+    except OSError as error:
+        raise StoreFailed(_unusable(directory, error)) from error
+    if not begun:
         raise StoreFailed(
             f"there is no cache in {directory}: cache.directory says where it is, in the file that --config names, and"
             " whoever fetches something makes it"
@@ -55,7 +61,11 @@ def prepare(directory: Path) -> None:
     except (FileExistsError, NotADirectoryError) as error:
         raise StoreFailed(f"cache.directory {directory}: {error.filename or directory} is no directory") from error
     except OSError as error:
-        raise StoreFailed(f"cache.directory {directory}: {error.strerror}: {error.filename or directory}") from error
+        raise StoreFailed(_unusable(directory, error)) from error
+
+
+def _unusable(directory: Path, error: OSError) -> str:
+    return f"cache.directory {directory}: {error.strerror}: {error.filename or directory}"
 
 
 def _refuse_foreign(directory: Path) -> None:

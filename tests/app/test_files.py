@@ -7,6 +7,7 @@ import pytest
 
 from apprproxy.app import doubts, try_files
 from apprproxy.settings import BadConfiguration, Settings
+from tests.fakes.stranger import closed
 from tests.peers.certificate import Certificate, certify
 
 
@@ -84,3 +85,13 @@ def test_a_cap_that_the_disk_cannot_hold_is_doubtful(max_size: str, said: bool, 
 
     assert said == any(one.startswith("cache.max_size: ") for one in told)
     assert not (tmp_path / "not yet").exists()
+
+
+@pytest.mark.parametrize("below", ["cache", "a" * 5000])
+def test_where_one_may_not_look_nothing_is_said_of_the_disk(below: str, tmp_path: Path) -> None:
+    folder = tmp_path / "ours"
+    folder.mkdir()
+    with closed(folder):
+        told = list(doubts(Settings.model_validate({"cache": {"directory": folder / below}})))
+
+    assert [] == [one for one in told if one.startswith("cache.max_size: ")]

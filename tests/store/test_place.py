@@ -11,6 +11,7 @@ import pytest
 
 from apprproxy.core.errors import StoreFailed
 from apprproxy.store.place import FORMAT, SPARE, expect, instance, mounted_type, prepare, refuse_network, writable
+from tests.fakes.stranger import closed
 
 ELSEWHERE = Path("/dev/shm")
 
@@ -114,6 +115,21 @@ def test_only_what_was_prepared_is_a_cache(tmp_path: Path) -> None:
         expect(tmp_path)
     prepare(tmp_path)
     expect(tmp_path)
+
+
+def test_who_may_not_look_is_told_who_may(tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    prepare(cache)
+    with closed(cache), pytest.raises(StoreFailed) as refused:
+        expect(cache)
+
+    assert str(refused.value).startswith(f"cache.directory {cache}: Permission denied: ")
+    assert str(refused.value).endswith("; run this as the user that the gateway runs as")
+
+
+def test_a_name_that_no_path_can_have_is_told(tmp_path: Path) -> None:
+    with pytest.raises(StoreFailed, match=r": File name too long: "):
+        expect(tmp_path / ("a" * 5000))
 
 
 @pytest.mark.parametrize("part", ["ingest", "unpacked"])
