@@ -8,6 +8,7 @@ from yarl import URL
 
 from apprproxy.app.lines import account, client_tls, lock, server_tls
 from apprproxy.settings import BadConfiguration, Settings
+from apprproxy.settings.upstream import Upstream
 
 _GIB = 1024**3
 
@@ -44,12 +45,25 @@ def doubts(settings: Settings) -> Iterator[str]:
                 f"upstreams.{name}.auth.docker_config: {auth.docker_config} has no account for"
                 f" {url.host_port_subcomponent}, so that none is used"
             )
+        yield from _names_with_their_place(name, upstream)
     disk = _disk(settings)
     if disk is not None and disk < settings.cache.max_size:
         yield (
             f"cache.max_size: {settings.cache.max_size / _GIB:.1f} GiB are more than the whole disk of"
             f" {settings.cache.directory} has, {disk / _GIB:.1f} GiB: it will be full before anything is evicted"
         )
+
+
+def _names_with_their_place(name: str, upstream: Upstream) -> Iterator[str]:
+    """Clients write the upstream before a name; the upstream itself does not."""
+    for key in ("own", "allow", "deny"):
+        for pattern in getattr(upstream, key):
+            first, _, rest = pattern.partition("/")
+            if rest and first in (name, URL(upstream.url).host):
+                yield (
+                    f"upstreams.{name}.{key}: {pattern} is for names that begin with {first}/ at that upstream itself;"
+                    f" for /v2/{name}/{rest} write {rest}"
+                )
 
 
 def _disk(settings: Settings) -> int | None:

@@ -14,19 +14,27 @@ Gone = Literal["follow", "keep"]
 @dataclass(frozen=True, slots=True)
 class Keys:
     """``moved`` and ``gone`` are defaults. ``based``: an upstream's URL may have a path, below which it answers, and so
-    has every mirror; else the path of a mirror's URL stands before its repositories."""
+    has every mirror; else the path of a mirror's URL stands before its repositories. ``no_pattern`` is a regular
+    expression of what stands in no pattern that a name can fit."""
 
     moved: Follow
     gone: Gone
     based: bool
+    no_pattern: str
     prefix: bool = False
     ns: bool = False
     writes: bool = False
 
 
+_NO_REPOSITORY = r"[A-Z]|(^|/)[/._-]|[/._-](/|$)"
+"""Lower case, and letters or digits at both ends of every component (OCI distribution specification, "Pulling
+manifests")."""
+_NO_PACKAGE = r"(^|/)[/.]|/$|/.*/|^[^/*?]*$"
+"""One slash, neither at an end, and no dot first."""
+
 KEYS: Mapping[ProtocolName, Keys] = {
-    "oci": Keys(moved="follow", gone="follow", based=False, ns=True),
-    "appr": Keys(moved="refuse", gone="keep", based=True, prefix=True, writes=True),
+    "oci": Keys(moved="follow", gone="follow", based=False, no_pattern=_NO_REPOSITORY, ns=True),
+    "appr": Keys(moved="refuse", gone="keep", based=True, no_pattern=_NO_PACKAGE, prefix=True, writes=True),
 }
 
 

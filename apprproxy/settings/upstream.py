@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator, model_validator
 from yarl import URL
 
+from apprproxy.settings import pattern
 from apprproxy.settings.fields import Section, Url
 from apprproxy.settings.mirror import Mirror, check
 from apprproxy.settings.protocols import KEYS, Follow, Gone, ProtocolName, only_for
@@ -50,16 +51,7 @@ class Auth(Section):
         return repr(self.username) if self.username else f"the account in {self.docker_config}"
 
 
-def _pattern(text: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9._/*?-]{1,255}", text):
-        raise ValueError(
-            f"not a pattern of repository or package names: {text[:80]!r}; * is any text, ? one character, and nothing"
-            " else is special"
-        )
-    return text
-
-
-Patterns = list[Annotated[str, AfterValidator(_pattern)]]
+Patterns = list[Annotated[str, AfterValidator(pattern.written)]]
 
 
 class Upstream(Section):
@@ -109,6 +101,13 @@ class Upstream(Section):
         if {"kind", "url"} <= info.data.keys():  # else that is what is wrong
             check(mirrors, info.data["kind"], info.data["url"])
         return mirrors
+
+    @field_validator("allow", "deny", "own")
+    @classmethod
+    def _patterns_fit_the_kind(cls, patterns: list[str], info: ValidationInfo) -> list[str]:
+        for one in patterns if "kind" in info.data else ():
+            pattern.check(one, info.data["kind"])
+        return patterns
 
     @model_validator(mode="after")
     def _keys_fit_the_kind(self) -> Self:

@@ -95,3 +95,19 @@ def test_where_one_may_not_look_nothing_is_said_of_the_disk(below: str, tmp_path
         told = list(doubts(Settings.model_validate({"cache": {"directory": folder / below}})))
 
     assert [] == [one for one in told if one.startswith("cache.max_size: ")]
+
+
+@pytest.mark.parametrize("key", ["own", "allow", "deny"])
+@pytest.mark.parametrize(
+    ("pattern", "said"), [("hub/corp/*", 1), ("hub.example/corp/*", 1), ("corp/hub/*", 0), ("hub", 0)]
+)
+def test_a_pattern_with_its_upstream_in_front_is_doubtful(key: str, pattern: str, said: int) -> None:
+    told = list(
+        doubts(Settings.model_validate({"cache": {"max_size": "64MiB"}, "upstreams": upstream(**{key: [pattern]})}))
+    )
+    first = pattern.partition("/")[0]
+
+    assert [
+        f"upstreams.hub.{key}: {pattern} is for names that begin with {first}/ at that upstream itself; for"
+        " /v2/hub/corp/* write corp/*"
+    ] * said == told
