@@ -1,8 +1,10 @@
 """A cache directory that can be relied on: local, writable, ours, and of a format that this version knows."""
 
+import hashlib
 import os
 import re
 import secrets
+import socket
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -93,9 +95,18 @@ def _keep_spare(directory: Path) -> None:
 
 
 def instance(directory: Path) -> str:
-    """This cache's own name in ``Via`` fields; made once, so that all its processes know each other."""
-    _write_once(directory / "instance", secrets.token_hex(4))
-    return (directory / "instance").read_text().strip()
+    """This cache's own name in ``Via`` fields: all processes on it have the same one. Nothing that is kept in it, for a
+    copy is another cache, whose gateway may stand behind this one."""
+    place = directory.stat()
+    return hashlib.sha256(f"{_machine()} {place.st_dev} {place.st_ino}".encode()).hexdigest()[:8]
+
+
+def _machine() -> str:
+    """Until it is started again; containers of one machine share it, and may share a cache."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return socket.gethostname()
 
 
 def writable(directory: Path) -> bool:

@@ -24,6 +24,7 @@ from apprproxy.core.errors import Malformed, UnknownPlace
 from apprproxy.core.model import Place
 from apprproxy.face.places import Places
 from apprproxy.face.target import parse_target
+from apprproxy.store.place import instance
 from tests.appregistry.archives import chart, digest_of, packed
 from tests.appregistry.conftest import Start
 from tests.appregistry.upstream import Upstream, running
@@ -232,8 +233,8 @@ async def test_what_is_no_read_is_405_with_the_methods_that_are(
 
 async def test_our_own_instance_in_via_is_a_loop(start: Start, upstream: Upstream) -> None:
     gateway = await start({"up": upstream})
-    instance = (gateway.directory / "instance").read_text().strip()
-    got = await gateway.get("/cnr/version", headers={"Via": f"1.1 proxy, 1.1 apprproxy-{instance}"})
+    ours = instance(gateway.directory)
+    got = await gateway.get("/cnr/version", headers={"Via": f"1.1 proxy, 1.1 apprproxy-{ours}"})
 
     assert (508, "loop") == (got.status, got.json["code"])
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -64,6 +65,22 @@ def test_preparing_again_changes_nothing(tmp_path: Path) -> None:
 
     assert name == instance(tmp_path)
     assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+
+
+def test_a_copy_of_a_cache_has_a_name_of_its_own(tmp_path: Path) -> None:
+    prepare(tmp_path / "a")
+    name = instance(tmp_path / "a")
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
+
+    assert name != instance(tmp_path / "b")
+    assert name == instance(tmp_path / "a")
+
+
+def test_a_cache_has_one_name_by_whatever_path(tmp_path: Path) -> None:
+    prepare(tmp_path / "a")
+    (tmp_path / "b").symlink_to(tmp_path / "a")
+
+    assert instance(tmp_path / "a") == instance(tmp_path / "b")
 
 
 def test_two_caches_have_two_names(tmp_path: Path) -> None:
