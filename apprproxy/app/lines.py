@@ -4,6 +4,7 @@ import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from cryptography import x509
 from yarl import URL
@@ -105,8 +106,12 @@ def _identified(context: ssl.SSLContext, path: str, cert: Path, key: Path) -> No
             file.open("rb").close()
         except OSError as error:
             raise BadConfiguration(f"{path}.{name}: {file}: {error.strerror}") from None
+
+    def asked() -> NoReturn:  # else the library asks at the terminal, or waits for a line of a pipe
+        raise BadConfiguration(f"{path}.key: {key}: it has a pass phrase; give a key without one")
+
     try:
-        context.load_cert_chain(cert, key)
+        context.load_cert_chain(cert, key, asked)
     except ssl.SSLError as error:
         another = error.reason == "KEY_VALUES_MISMATCH"
         why = "the key is another certificate's" if another else "they are not a certificate and its key in PEM"

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 
 from apprproxy.app import doubts, try_files
 from apprproxy.settings import BadConfiguration, Settings
@@ -59,6 +60,18 @@ def test_what_is_wrong_with_a_certificate_is_told(certificate: Certificate, tmp_
     assert said(certificate.path, other.key).endswith(f"{other.key}: the key is another certificate's")
     assert said(junk, certificate.key).endswith(": they are not a certificate and its key in PEM")
     assert "upstreams.hub.tls.ca_file" in complaint(upstreams=upstream(tls={"ca_file": junk}))
+
+
+def test_a_key_with_a_pass_phrase_is_refused_without_asking_for_it(certificate: Certificate, tmp_path: Path) -> None:
+    locked = tmp_path / "locked.key"
+    key = serialization.load_pem_private_key(certificate.key.read_bytes(), None)
+    lock = serialization.BestAvailableEncryption(b"secret")
+    locked.write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, lock))
+    tls = {"cert": certificate.path, "key": locked}
+    why = f"tls.key: {locked}: it has a pass phrase; give a key without one"
+
+    assert f"server.{why}" == complaint(server={"tls": tls})
+    assert f"upstreams.hub.{why}" == complaint(upstreams=upstream(tls=tls))
 
 
 def test_files_that_are_right_pass(certificate: Certificate) -> None:
