@@ -28,7 +28,7 @@ class Auth(Section):
 
     username: str = ""
     password_file: Path | None = None
-    password: SecretStr | None = None
+    password: Annotated[SecretStr, Field(min_length=1)] | None = None
     docker_config: Path | None = None
     share: bool = False
     realms: list[str] = Field(default_factory=list)

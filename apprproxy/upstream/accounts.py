@@ -52,8 +52,18 @@ def from_file(
 
 
 def password_of(username: str) -> Callable[[str], Account | None]:
-    """The file holds nothing but the password; a line break at its end is the editor's."""
-    return lambda text: Account(username, text.rstrip("\r\n"))
+    """The file holds nothing but the password; a line break at its end is the editor's. An empty one is a secret that
+    was not filled in, or that is being written."""
+
+    def account(text: str) -> Account:
+        password = text.rstrip("\r\n")
+        if not password:
+            raise NoAccount("it is empty")
+        if "\n" in password:
+            raise NoAccount("it has more than one line, and a password is one")
+        return Account(username, password)
+
+    return account
 
 
 def docker_account_of(*hosts: str) -> Callable[[str], Account | None]:
@@ -80,7 +90,7 @@ def _stamp(path: Path) -> tuple[int, int, int]:
 
 def _read(path: Path, read: Callable[[str], Account | None]) -> Account | None:
     try:
-        with path.open(encoding="utf-8") as file:
+        with path.open(encoding="utf-8-sig") as file:  # some editors begin a file with a mark
             text = file.read(MAX_FILE)
         return read(text)
     except OSError as error:

@@ -58,7 +58,7 @@ def test_numbers_switches_lists_and_sections_are_read_as_in_the_file() -> None:
     assert (1, 30) == (quay.timeouts.connect, quay.timeouts.read)
 
 
-@pytest.mark.parametrize("password", [SECRET, "12345", "true", "null", '{"a": 1}', '["a"]', "[", "a__b", ""])
+@pytest.mark.parametrize("password", [SECRET, "12345", "true", "null", '{"a": 1}', '["a"]', "[", "a__b"])
 def test_a_password_is_taken_as_it_is(password: str) -> None:
     settings = read(QUAY, {f"{QUAYS}__AUTH__USERNAME": "7", f"{QUAYS}__AUTH__PASSWORD": password})
     auth = settings.upstreams["quay.io"].auth
@@ -66,6 +66,12 @@ def test_a_password_is_taken_as_it_is(password: str) -> None:
     assert auth is not None
     assert auth.password is not None
     assert ("7", password) == (auth.username, auth.password.get_secret_value())
+
+
+def test_a_password_that_was_not_filled_in_is_refused() -> None:
+    said = complaint(QUAY, {f"{QUAYS}__AUTH__USERNAME": "bot", f"{QUAYS}__AUTH__PASSWORD": ""})
+
+    assert f"upstreams.quay.io.auth.password: must not be empty (in the environment: {QUAYS}__AUTH__PASSWORD)" == said
 
 
 def test_a_variable_for_no_key_is_refused() -> None:
