@@ -1,5 +1,6 @@
 """The search and provenance without a server: the gateway's own objects, on the cache that a gateway may be using."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -8,12 +9,14 @@ from typing import Any
 from apprproxy.api.told import provenance_document, search_document
 from apprproxy.app import App, build
 from apprproxy.app.protocols import LISTS
+from apprproxy.core.errors import UnknownPlace
 from apprproxy.core.listing import Base
 from apprproxy.core.model import Clock
 from apprproxy.ops.logs import plain
 from apprproxy.search.query import query
 from apprproxy.settings import Settings
 from apprproxy.settings.fields import split_address
+from apprproxy.store.names import DiskNames
 
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 — recognised, not listened on
 
@@ -36,9 +39,24 @@ async def search(
 
 
 async def provenance(settings: Settings, name: str, *, now: Clock = time.time) -> dict[str, Any]:
-    """What ``/api/provenance`` would say; raises Failure or BadConfiguration."""
+    """What ``/api/provenance`` would say, and of a release that was pulled by its format what it would say of that;
+    raises Failure or BadConfiguration."""
     async with _built(settings, now) as app:
-        return provenance_document(await app.provenances.of(name))
+        try:
+            return provenance_document(await app.provenances.of(name))
+        except UnknownPlace:
+            formats = await asyncio.to_thread(_formats, app.names, name)
+            if len(formats) > 1:
+                raise UnknownPlace(f"that is several: say which of {', '.join(formats)}") from None
+            if not formats:
+                raise
+            return provenance_document(await app.provenances.of(formats[0]))
+
+
+def _formats(names: DiskNames, release: str) -> list[str]:
+    """What was seen of its formats. Walks all names, as only a command may."""
+    seen = (f"{upstream}/{title}" for upstream, title, _ in names.all_first_seen() if "@" in title)
+    return [name for name in seen if name.startswith(f"{release}/")]
 
 
 @asynccontextmanager

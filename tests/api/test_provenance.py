@@ -9,7 +9,9 @@ from urllib.parse import quote
 import pytest
 
 from apprproxy.core.digest import Digest
+from apprproxy.core.errors import UnknownPlace
 from apprproxy.core.lock import written
+from apprproxy.finding import provenance
 from tests.api.test_search import appr, document, quay
 from tests.appregistry.archives import chart, digest_of, packed
 from tests.fakes import lies
@@ -153,6 +155,24 @@ async def test_a_release_needs_its_format_only_where_there_are_several(gateways:
     assert "old/alice/nginx@1.0.0/helm" == only["name"]
     assert 400 == refused.status
     assert "alice/both@1.0.0/helm, alice/both@1.0.0/kpm" in json.loads(refused.body)["message"]
+
+
+async def test_a_command_finds_the_format_by_which_a_release_was_pulled(gateways: Gateways, clock: Clock) -> None:
+    async with quay("alice/nginx", "alice/both") as one:
+        one.registry.push("alice/both", "1.0.0", "kpm", packed(chart("1.0.0")))
+        gateway = await gateways.start({"old": appr(one)})
+        for title in ("nginx/1.0.0/helm", "both/1.0.0/helm", "both/1.0.0/kpm"):
+            assert 200 == (await gateway.get(f"/old/cnr/api/v1/packages/alice/{title}/pull")).status
+        await gateway.at_rest()
+        settings = gateway.app.settings
+        await gateway.close()
+
+    assert "old/alice/nginx@1.0.0/helm" == (await provenance(settings, "old/alice/nginx@1.0.0", now=clock))["name"]
+    with pytest.raises(UnknownPlace, match=r"say which of .*@1\.0\.0/helm, .*@1\.0\.0/kpm$"):
+        await provenance(settings, "old/alice/both@1.0.0", now=clock)
+    for never in ("old/alice/nginx@1.0", "old/alice/nginx"):
+        with pytest.raises(UnknownPlace, match=r"^(nothing|there is no)"):
+            await provenance(settings, never, now=clock)
 
 
 async def test_a_pinned_name_says_so(registry: Registry, gateways: Gateways) -> None:
