@@ -68,7 +68,7 @@ async def serve(
         for address, door, bounds in doors:
             handler = Server(door, bounds)
             factory = Handshakes(handler, tls, bounds.header) if tls is not None else handler
-            ports.append((await _listen(address, factory), handler))
+            ports.append((await listen(address, factory), handler))
         scheme = "https" if tls else "http"
         urls = [f"{scheme}://{_written(port)}" for port, _ in ports]
         log.info(
@@ -132,7 +132,8 @@ async def _recovered(app: App) -> None:
         logger("apprproxy").exception("who may see what is held could not be recovered")
 
 
-async def _listen(address: str, factory: Callable[[], asyncio.Protocol]) -> asyncio.Server:
+async def listen(address: str, factory: Callable[[], asyncio.Protocol]) -> asyncio.Server:
+    """Raises CannotListen."""
     host, port = split_address(address)
     loop = asyncio.get_running_loop()
     try:
@@ -143,6 +144,8 @@ async def _listen(address: str, factory: Callable[[], asyncio.Protocol]) -> asyn
     except OSError as error:
         reason = "it is in use by another program" if error.errno == errno.EADDRINUSE else error.strerror or error
         raise CannotListen(f"cannot listen on {address}: {reason}") from None
+    if not server.sockets:  # the library takes any failure to make one for an address family that there is not
+        raise CannotListen(f"cannot listen on {address}: no socket can be made; too few files may be open (ulimit -n)")
     return server
 
 

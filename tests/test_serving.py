@@ -4,6 +4,7 @@ import asyncio
 import datetime
 import json
 import os
+import resource
 import signal
 import ssl
 import sys
@@ -24,7 +25,7 @@ from cryptography.x509.oid import NameOID
 
 from apprproxy.app import build
 from apprproxy.core.digest import Digest
-from apprproxy.serving import serve
+from apprproxy.serving import CannotListen, listen, serve
 from apprproxy.settings import Settings
 from tests.fakes.clock import until
 from tests.fakes.fixtures import Logged
@@ -351,3 +352,15 @@ async def test_many_clients_that_come_at_once_do_not_take_all_descriptors(tmp_pa
         await running.ended()
 
     assert [] == [line for line in running.lines if line["level"] == "error"]
+
+
+async def test_an_address_for_which_no_socket_can_be_made_is_told() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.dup(0)
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, hard))
+    try:
+        with pytest.raises(CannotListen, match=r"^cannot listen on 127.0.0.1:0: no socket can be made"):
+            await listen("127.0.0.1:0", asyncio.Protocol)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -78,7 +78,7 @@ def names_lock(path: Path | None, output: Path | None, wanted: tuple[str, ...]) 
     """Write which digest each NAME has now, as an upstream says that is trusted, into a lock file.
 
     NAME is UPSTREAM/REPOSITORY:TAG or UPSTREAM/PACKAGE@RELEASE[/FORMAT]. What else stands in the file stays; running
-    gateways read it again.
+    gateways read it again. What is asked for is kept in the cache of the configuration, which is made if there is none.
     """
     settings = asking_settings_of(path)
     file = output or _only_lock_file(settings)

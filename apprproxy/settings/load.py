@@ -58,7 +58,22 @@ def load(path: Path | None, environment: Mapping[str, str] | None = None) -> Con
         faults += explain(error, Configuration, variables)
     if faults:
         raise BadConfiguration("\n".join(faults))
+    _refuse_nowhere(settings.cache.directory)
     return settings
+
+
+def _refuse_nowhere(directory: Path) -> None:
+    """What surrounds a process decides it as well: the locale, and where it was started."""
+    try:
+        os.fsencode(directory.absolute())
+    except UnicodeEncodeError:
+        raise BadConfiguration(
+            "cache.directory: no such name can be in this locale (LC_ALL); use a UTF-8 one"
+        ) from None
+    except FileNotFoundError:
+        raise BadConfiguration(
+            "cache.directory: the current directory has been deleted; give an absolute path"
+        ) from None
 
 
 def _read(path: Path) -> dict[str, Any]:

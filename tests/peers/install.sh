@@ -5,7 +5,7 @@
 # What cannot be installed is one line on standard error, and a failure only where CI=true.
 set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-dir=${APPRPROXY_PEERS:-${XDG_CACHE_HOME:-$HOME/.cache}/apprproxy/peers}
+dir=${APPRPROXY_PEERS:-${XDG_CACHE_HOME:-${HOME:?is not set: say in APPRPROXY_PEERS where to keep them}/.cache}/apprproxy/peers}
 mkdir -p "$dir"
 missing=0
 
