@@ -1,5 +1,8 @@
 """The chart: what helm 3 and helm 4 make of it is what a careful operator would have written."""
 
+import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +54,22 @@ def test_its_configuration_passes_the_gateways_check(values: list[str], helm: He
     checked = CliRunner().invoke(main, ["check", "--elsewhere", "--config", str(path)])
 
     assert 0 == checked.exit_code, checked.output
+
+
+def test_the_check_that_the_values_describe_is_one(helm: Helm, tmp_path: Path) -> None:
+    if shutil.which("yq") is None:
+        pytest.skip("yq is not installed")
+    values = (CHART / "values.yaml").read_text()
+    described = re.search(r"(?m)^# +helm (.*\| yq .*)\n# +apprproxy (check .*)$", values)
+    assert described is not None
+    (tmp_path / "my-values.yaml").write_text("config: {upstreams: {hub: {kind: oci, url: 'https://hub.example'}}}")
+    made = described[1].replace("template . ", f"template {CHART} ")
+    subprocess.run(["sh", "-c", f"{tool(helm.name)} {made}"], cwd=tmp_path, check=True)
+    arguments = described[2].replace("c.yaml", str(tmp_path / "c.yaml")).split()
+    checked = CliRunner().invoke(main, arguments)
+
+    assert 0 == checked.exit_code, checked.output
+    assert "https://hub.example" in checked.output
 
 
 def test_the_configuration_that_is_given_is_the_one_that_holds(locked: Rendered, tmp_path: Path) -> None:
