@@ -1,6 +1,7 @@
 """What is wrong with a configuration, in the words of an operator: a line a fault, begun with the path of its key."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from difflib import get_close_matches
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -28,15 +29,18 @@ _WORDS = {
 }
 
 
-def explain(error: ValidationError, model: type[BaseModel], variables: Mapping[str, str]) -> list[str]:
+def explain(
+    error: ValidationError, model: type[BaseModel], variables: Mapping[str, str], upstreams: Collection[str] = ()
+) -> list[str]:
     """``model`` is what was wanted. ``variables`` are those of the environment by the path of their key, to say which
-    of them to look at."""
+    of them to look at; ``upstreams`` are those of the file."""
     lines = []
     for fault in error.errors(include_url=False):
         path = _path(fault["loc"])
         message = _message(path, fault, model)
         line = f"{path}: {message}" if path and not message.startswith(path) else message
-        lines.append(line + _given_by(path, variables))
+        missing = fault["type"] == "missing"
+        lines.append(line + (_begun_by(fault, variables, upstreams) if missing else _given_by(path, variables)))
     return list(dict.fromkeys(lines))
 
 
@@ -76,3 +80,16 @@ def _bound(kind: str, facts: dict[str, Any]) -> str | None:
 def _given_by(path: str, variables: Mapping[str, str]) -> str:
     given = [variable for key, variable in variables.items() if key == path or key.startswith(f"{path}.")]
     return f" (in the environment: {', '.join(given)})" if path and given else ""
+
+
+def _begun_by(fault: ErrorDetails, variables: Mapping[str, str], upstreams: Collection[str]) -> str:
+    """Where a key is missing: the variables that alone made the section, and an upstream that they may have meant. A
+    shell has no dots in its names."""
+    *above, _ = fault["loc"]
+    section = ".".join(str(part) for part in above)
+    keys = [f"{section}.{key}" for key in fault["input"]] if isinstance(fault["input"], dict) else []
+    if not keys or not all(_given_by(key, variables) for key in keys):
+        return ""
+    meant = get_close_matches(str(above[-1]), upstreams, 1) if above[0] == "upstreams" and len(above) == 2 else []
+    given = _given_by(section, variables).removesuffix(")")
+    return given + (f"; did you mean APPRPROXY_UPSTREAMS__{meant[0].upper()}__…?)" if meant else ")")

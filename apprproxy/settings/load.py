@@ -55,7 +55,7 @@ def load(path: Path | None, environment: Mapping[str, str] | None = None) -> Con
     try:
         settings = Configuration.model_validate(merged)
     except ValidationError as error:
-        faults += explain(error, Configuration, variables)
+        faults += explain(error, Configuration, variables, _upstreams(content))
     if faults:
         raise BadConfiguration("\n".join(faults))
     _refuse_nowhere(settings.cache.directory)
@@ -100,10 +100,14 @@ def _read(path: Path) -> dict[str, Any]:
     return content
 
 
+def _upstreams(content: dict[str, Any]) -> dict[str, Any]:
+    upstreams = content.get("upstreams")
+    return upstreams if isinstance(upstreams, dict) else {}
+
+
 def _passwords(content: dict[str, Any]) -> Iterator[str]:
     """A file is shown around and kept in version control: none stands there."""
-    upstreams = content.get("upstreams")
-    for name, upstream in upstreams.items() if isinstance(upstreams, dict) else ():
+    for name, upstream in _upstreams(content).items():
         auth = upstream.get("auth") if isinstance(upstream, dict) else None
         if isinstance(auth, dict) and "password" in auth:
             yield f"upstreams.{name}.auth.password: is taken from the environment only; in the file, give password_file"

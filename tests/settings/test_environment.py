@@ -74,6 +74,32 @@ def test_a_password_that_was_not_filled_in_is_refused() -> None:
     assert f"upstreams.quay.io.auth.password: must not be empty (in the environment: {QUAYS}__AUTH__PASSWORD)" == said
 
 
+def test_a_section_that_only_variables_begin_is_told_with_them() -> None:
+    cert = complaint(QUAY, {"APPRPROXY_SERVER__TLS__CERT": "x"})
+    far = complaint(QUAY, {"APPRPROXY_UPSTREAMS__FAR__TIMEOUTS__READ": "5m", "APPRPROXY_UPSTREAMS__FAR__KIND": "oci"})
+
+    assert "server.tls.key: is missing (in the environment: APPRPROXY_SERVER__TLS__CERT)" == cert
+    assert (
+        "upstreams.far.url: is missing"
+        " (in the environment: APPRPROXY_UPSTREAMS__FAR__KIND, APPRPROXY_UPSTREAMS__FAR__TIMEOUTS__READ)"
+    ) == far
+
+
+def test_a_dot_that_a_shell_does_not_take_is_guessed_at() -> None:
+    said = complaint(QUAY, {"APPRPROXY_UPSTREAMS__QUAY_IO__FRESH_FOR": "5m"})
+    given = (
+        "(in the environment: APPRPROXY_UPSTREAMS__QUAY_IO__FRESH_FOR; did you mean APPRPROXY_UPSTREAMS__QUAY.IO__…?)"
+    )
+
+    assert [f"upstreams.quay_io.{key}: is missing {given}" for key in ("kind", "url")] == said.splitlines()
+
+
+def test_a_section_that_the_file_begins_is_told_as_the_files() -> None:
+    said = complaint("upstreams: {a: {kind: oci}}", {"APPRPROXY_UPSTREAMS__A__FRESH_FOR": "5m"})
+
+    assert "upstreams.a.url: is missing" == said
+
+
 def test_a_variable_for_no_key_is_refused() -> None:
     said = complaint(QUAY, {"APPRPROXY_CACHEMEMORY": "5MiB", "APPRPROXY_OFLINE": "true"})
 
