@@ -19,6 +19,7 @@ from apprproxy.demo.run import demo as run_demo
 from apprproxy.demo.script import console
 from apprproxy.serving import CannotListen
 from apprproxy.settings.show import effective
+from apprproxy.store.place import foresee
 
 _EPILOG = "Documentation: README.md and docs/. The configuration file is explained in config/apprproxy.yaml."
 
@@ -44,7 +45,8 @@ def main() -> None:
 def check(path: Path | None, elsewhere: bool) -> None:
     """Validate the configuration and print what is in force, secrets masked.
 
-    The files that it names are read as well: passwords, lock files, certificates.
+    The files that it names are read as well: passwords, lock files, certificates; and where its cache would be is
+    looked at. Status 1 if no cache can be there.
     """
     settings = settings_of(path)
     if not elsewhere:
@@ -52,6 +54,7 @@ def check(path: Path | None, elsewhere: bool) -> None:
             try_files(settings)
             for doubt in doubts(settings):
                 click.echo(f"warning: {doubt}", err=True)
+            foresee(settings.cache.directory.absolute())
     click.echo(f"{effective(settings)}\n{_ACCOUNTS}", nl=False)
 
 

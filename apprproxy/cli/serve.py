@@ -34,8 +34,6 @@ def serve(path: Path | None, log_format: str, log_level: str) -> None:
     """Run the gateway until SIGTERM or Ctrl-C."""
     settings = settings_of(path)
     configure(log_format, log_level)
-    if not settings.upstreams:
-        click.echo("warning: the configuration names no upstreams, so there is nothing to serve", err=True)
     try:
         try_files(settings)
         for doubt in doubts(settings):

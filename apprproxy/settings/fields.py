@@ -45,6 +45,7 @@ Addresses = Annotated[
 
 
 def _url(text: str) -> str:
+    text = text.strip()
     try:
         url = URL(text)
     except (ValueError, IndexError):  # the library's, of //[]@

@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from apprproxy.settings.fields import Address, Addresses, Section, is_loopback
+from apprproxy.settings.fields import Address, Addresses, Section, is_loopback, split_address
 from apprproxy.settings.units import Duration, Size, Wait, write_size
 from apprproxy.settings.upstream import Upstream
 from apprproxy.settings.view import View
@@ -35,6 +35,15 @@ class Server(Section):
     ops: Address | None = None
     tls: ServerTls | None = None
     limits: Limits = Limits()
+
+    @model_validator(mode="after")
+    def _addresses_differ(self) -> Self:
+        """Port 0 is another one each time."""
+        given = [*self.addresses, *([self.ops] if self.ops is not None else ())]
+        for address in given:
+            if given.count(address) > 1 and split_address(address)[1]:
+                raise ValueError(f"{address} stands twice: listen and ops have an address each")
+        return self
 
     @property
     def addresses(self) -> list[str]:

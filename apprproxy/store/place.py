@@ -48,14 +48,21 @@ def expect(directory: Path) -> None:
         )
 
 
+def foresee(directory: Path) -> None:
+    """Raises StoreFailed where ``prepare`` will, as far as whoever asks may look; makes nothing."""
+    with suppress(OSError):
+        _refuse_unfit(directory)
+
+
 def prepare(directory: Path) -> None:
     """Make the directory ready for use; raises StoreFailed with what to do about it."""
     try:
-        _refuse_foreign(directory)
+        _refuse_unfit(directory)
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         for part in _PARTS:
             (directory / part).mkdir(mode=0o700, parents=True, exist_ok=True)
         _keep_spare(directory)
+        _write_once(directory / "format", str(FORMAT))
         _check_format(directory / "format")
         _check_file_system(directory)
         _write_once(directory / "oci-layout", '{"imageLayoutVersion":"1.0.0"}')
@@ -68,6 +75,16 @@ def prepare(directory: Path) -> None:
 
 def _unusable(directory: Path, error: OSError) -> str:
     return f"cache.directory {directory}: {error.strerror}: {error.filename or directory}"
+
+
+def _refuse_unfit(directory: Path) -> None:
+    there = next(path for path in (directory, *directory.parents) if path.exists())
+    if not there.is_dir():
+        raise StoreFailed(f"cache.directory {directory}: {there} is no directory")
+    refuse_network(directory, _file_system(directory))
+    _refuse_foreign(directory)
+    if (directory / "format").exists():
+        _check_format(directory / "format")
 
 
 def _refuse_foreign(directory: Path) -> None:
@@ -134,7 +151,6 @@ def _made(directory: Path, then: Callable[[int], None]) -> bool:
 
 
 def _check_format(path: Path) -> None:
-    _write_once(path, str(FORMAT))
     text = path.read_text(errors="replace").strip()
     if not _FORMAT.fullmatch(text) or int(text) > FORMAT:
         raise StoreFailed(

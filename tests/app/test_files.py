@@ -1,4 +1,4 @@
-"""Files that a configuration names are tried before anything is made, and what is doubtful is told."""
+"""Files that a configuration names are tried before anything is made."""
 
 from pathlib import Path
 from typing import Any
@@ -6,9 +6,8 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives import serialization
 
-from apprproxy.app import doubts, try_files
+from apprproxy.app import try_files
 from apprproxy.settings import BadConfiguration, Settings
-from tests.fakes.stranger import closed
 from tests.peers.certificate import Certificate, certify
 
 
@@ -77,50 +76,3 @@ def test_a_key_with_a_pass_phrase_is_refused_without_asking_for_it(certificate: 
 def test_files_that_are_right_pass(certificate: Certificate) -> None:
     tls = {"cert": certificate.path, "key": certificate.key}
     try_files(Settings.model_validate({"server": {"tls": tls}, "upstreams": upstream(tls={**tls, "verify": False})}))
-
-
-@pytest.mark.parametrize(("auths", "said"), [("{}", 1), ('{"hub.example": {"auth": "Ym90OnMzY3JldA=="}}', 0)])
-def test_a_docker_config_without_an_account_for_the_host_is_doubtful(auths: str, said: int, tmp_path: Path) -> None:
-    path = tmp_path / "config.json"
-    path.write_text(f'{{"auths": {auths}}}')
-    document = {"cache": {"max_size": "64MiB"}, "upstreams": upstream(auth={"docker_config": path})}
-    told = list(doubts(Settings.model_validate(document)))
-
-    assert [
-        f"upstreams.hub.auth.docker_config: {path} has no account for hub.example, so that none is used"
-    ] * said == told
-
-
-@pytest.mark.parametrize(("max_size", "said"), [("64MiB", False), ("900000TiB", True)])
-def test_a_cap_that_the_disk_cannot_hold_is_doubtful(max_size: str, said: bool, tmp_path: Path) -> None:
-    cache = {"directory": tmp_path / "not yet" / "made", "max_size": max_size}
-    told = list(doubts(Settings.model_validate({"cache": cache})))
-
-    assert said == any(one.startswith("cache.max_size: ") for one in told)
-    assert not (tmp_path / "not yet").exists()
-
-
-@pytest.mark.parametrize("below", ["cache", "a" * 5000])
-def test_where_one_may_not_look_nothing_is_said_of_the_disk(below: str, tmp_path: Path) -> None:
-    folder = tmp_path / "ours"
-    folder.mkdir()
-    with closed(folder):
-        told = list(doubts(Settings.model_validate({"cache": {"directory": folder / below}})))
-
-    assert [] == [one for one in told if one.startswith("cache.max_size: ")]
-
-
-@pytest.mark.parametrize("key", ["own", "allow", "deny"])
-@pytest.mark.parametrize(
-    ("pattern", "said"), [("hub/corp/*", 1), ("hub.example/corp/*", 1), ("corp/hub/*", 0), ("hub", 0)]
-)
-def test_a_pattern_with_its_upstream_in_front_is_doubtful(key: str, pattern: str, said: int) -> None:
-    told = list(
-        doubts(Settings.model_validate({"cache": {"max_size": "64MiB"}, "upstreams": upstream(**{key: [pattern]})}))
-    )
-    first = pattern.partition("/")[0]
-
-    assert [
-        f"upstreams.hub.{key}: {pattern} is for names that begin with {first}/ at that upstream itself; for"
-        " /v2/hub/corp/* write corp/*"
-    ] * said == told

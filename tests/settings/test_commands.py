@@ -148,6 +148,14 @@ def test_a_cache_that_cannot_be_made_is_told_in_one_line(operator: Operator) -> 
     assert line.startswith(f"error: cache.directory {operator.folder}/apprproxy.yaml: ")
 
 
+def test_check_foresees_that_no_cache_can_be_there(operator: Operator) -> None:
+    path = operator.configured(f"cache: {{directory: {operator.folder}/apprproxy.yaml/x}}\n{QUAY}")
+    ran, elsewhere = operator.runs("check", "--config", path), operator.runs("check", "--elsewhere", "--config", path)
+
+    assert (1, "", 0) == (ran.returncode, ran.stdout, elsewhere.returncode)
+    assert ran.stderr.endswith(f"/apprproxy.yaml/x: {path} is no directory\n")
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_password_file_that_is_not_there_is_wrong_use(command: str, operator: Operator) -> None:
     auth = f"auth: {{username: bot, password_file: {operator.folder}/password}}"

@@ -109,6 +109,8 @@ def test_a_key_whose_feature_is_not_built_yet_is_refused_by_name(text: str, path
         ("server: {listen: '127.0.0.1:99999'}", "server.listen: not an address"),
         ("server: {listen: ['127.0.0.1:1', x]}", "server.listen.1: not an address: 'x'"),
         ("server: {listen: []}", "server.listen: must not be empty"),
+        ("server: {listen: ['[::1]:1', '[::1]:1']}", "server: [::1]:1 stands twice"),
+        ("server: {listen: '127.0.0.1:1', ops: '127.0.0.1:1'}", "server: 127.0.0.1:1 stands twice"),
         ("server: 5", "server: must be a section"),
         ("server:", "server: is empty; give it a key, or leave it out"),
         ("cache: {memory: 5MB}", "cache.memory: not a size: '5MB'; write 512B"),
@@ -178,6 +180,12 @@ def test_a_view_names_upstreams_that_there_are(view: str, said: str) -> None:
 )
 def test_a_url_that_cannot_be_used_is_refused(url: str, said: str) -> None:
     assert f"upstreams.a.url: {said}" == complaint(f"upstreams: {{a: {{kind: oci, url: '{url}'}}}}")
+
+
+def test_a_blank_beside_a_url_is_no_part_of_it() -> None:
+    settings = read("upstreams: {a: {kind: oci, url: ' https://quay.io/ '}}")
+
+    assert "https://quay.io" == settings.upstreams["a"].url
 
 
 # --- hosts that clients may name

@@ -11,7 +11,17 @@ from types import SimpleNamespace
 import pytest
 
 from apprproxy.core.errors import StoreFailed
-from apprproxy.store.place import FORMAT, SPARE, expect, instance, mounted_type, prepare, refuse_network, writable
+from apprproxy.store.place import (
+    FORMAT,
+    SPARE,
+    expect,
+    foresee,
+    instance,
+    mounted_type,
+    prepare,
+    refuse_network,
+    writable,
+)
 from tests.fakes.stranger import closed
 
 ELSEWHERE = Path("/dev/shm")
@@ -142,6 +152,36 @@ def test_who_may_not_look_is_told_who_may(tmp_path: Path) -> None:
 
     assert str(refused.value).startswith(f"cache.directory {cache}: Permission denied: ")
     assert str(refused.value).endswith("; run this as the user that the gateway runs as")
+
+
+def test_what_will_be_refused_is_foreseen_and_nothing_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("a file")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "README.md").touch()
+    (tmp_path / "newer").mkdir()
+    (tmp_path / "newer" / "format").write_text("99")
+    before = sorted(tmp_path.rglob("*"))
+
+    for name, said in (
+        ("file", "file: .*/file is no directory$"),
+        ("file/below/it", "below/it: .*/file is no directory$"),
+        ("other", "is no cache and is not empty"),
+        ("newer", "newer version"),
+    ):
+        for looked in (foresee, prepare):
+            with pytest.raises(StoreFailed, match=said):
+                looked(tmp_path / name)
+    assert before == sorted(tmp_path.rglob("*"))
+
+
+def test_what_can_be_a_cache_is_foreseen_as_one(tmp_path: Path) -> None:
+    foresee(tmp_path / "not" / "yet")
+    prepare(tmp_path / "cache")
+    foresee(tmp_path / "cache")
+    with closed(tmp_path / "cache"):
+        foresee(tmp_path / "cache")
+
+    assert [tmp_path / "cache"] == list(tmp_path.iterdir())
 
 
 def test_a_name_that_no_path_can_have_is_told(tmp_path: Path) -> None:

@@ -1,0 +1,79 @@
+"""What a gateway starts with and is hardly meant: told by `check`, and once in the log."""
+
+import os
+import shutil
+from collections.abc import Iterator
+
+from yarl import URL
+
+from apprproxy.app.lines import account
+from apprproxy.settings import Settings
+from apprproxy.settings.units import write_duration
+from apprproxy.settings.upstream import Upstream
+
+_GIB = 1024**3
+CLIENTS_WAIT = 30.0
+"""Seconds without a header after which containerd gives up."""
+
+
+def doubts(settings: Settings) -> Iterator[str]:
+    """Raises BadConfiguration where a file cannot be read."""
+    if not settings.upstreams:
+        yield "upstreams: there are none, so that there is nothing to serve"
+    for name, upstream in settings.upstreams.items():
+        yield from _no_account(name, upstream)
+        yield from _names_with_their_place(name, upstream)
+    yield from _directory(settings)
+    if (patience := settings.delivery.patience) > CLIENTS_WAIT:
+        yield (
+            f"delivery.patience: {write_duration(patience)} are longer than clients wait for a header"
+            f" (containerd {write_duration(CLIENTS_WAIT)})"
+        )
+    if (memory := os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")) < settings.cache.memory:
+        yield (
+            f"cache.memory: {settings.cache.memory / _GIB:.1f} GiB are more than this machine has,"
+            f" {memory / _GIB:.1f} GiB"
+        )
+
+
+def _no_account(name: str, upstream: Upstream) -> Iterator[str]:
+    auth, url = upstream.auth, URL(upstream.url)
+    if auth is not None and auth.docker_config is not None and account(name, auth, url)() is None:
+        yield (
+            f"upstreams.{name}.auth.docker_config: {auth.docker_config} has no account for"
+            f" {url.host_port_subcomponent}, so that none is used"
+        )
+
+
+def _names_with_their_place(name: str, upstream: Upstream) -> Iterator[str]:
+    """Clients write the upstream before a name; the upstream itself does not."""
+    for key in ("own", "allow", "deny"):
+        for pattern in getattr(upstream, key):
+            first, _, rest = pattern.partition("/")
+            if rest and first in (name, URL(upstream.url).host):
+                yield (
+                    f"upstreams.{name}.{key}: {pattern} is for names that begin with {first}/ at that upstream itself;"
+                    f" for /v2/{name}/{rest} write {rest}"
+                )
+
+
+def _directory(settings: Settings) -> Iterator[str]:
+    directory = settings.cache.directory
+    if directory.parts[:1] and directory.parts[0].startswith(("~", "$")):
+        yield f"cache.directory: {directory} is taken as it is written, below {os.getcwd()}: write the whole path"
+    disk = _disk(settings)
+    if disk is not None and disk < settings.cache.max_size:
+        yield (
+            f"cache.max_size: {settings.cache.max_size / _GIB:.1f} GiB are more than the whole disk of"
+            f" {directory} has, {disk / _GIB:.1f} GiB: it will be full before anything is evicted"
+        )
+
+
+def _disk(settings: Settings) -> int | None:
+    """Bytes in all; None where whoever asks may not look, or the name is longer than a path can be."""
+    directory = settings.cache.directory.absolute()
+    try:
+        there = next(path for path in (directory, *directory.parents) if path.exists())
+        return shutil.disk_usage(there).total
+    except OSError:
+        return None

@@ -1,0 +1,82 @@
+"""What is hardly meant is told before a gateway starts with it; what may be meant is not."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from apprproxy.app import doubts
+from apprproxy.settings import Settings
+from tests.fakes.stranger import closed
+
+
+def told(**sections: Any) -> list[str]:
+    """Of a cache that any disk holds."""
+    cache = {"max_size": "64MiB", **sections.pop("cache", {})}
+    return list(doubts(Settings.model_validate({"upstreams": upstream(), **sections, "cache": cache})))
+
+
+def upstream(**keys: Any) -> dict[str, Any]:
+    return {"hub": {"kind": "oci", "url": "https://hub.example", **keys}}
+
+
+def test_what_may_be_meant_is_not_told() -> None:
+    assert [] == told()
+    assert [] == told(delivery={"patience": "30s"}, cache={"directory": "a~/$b"})
+
+
+@pytest.mark.parametrize(
+    ("sections", "said"),
+    [
+        ({"upstreams": {}}, "upstreams: there are none, so that there is nothing to serve"),
+        ({"delivery": {"patience": "5m"}}, "delivery.patience: 5m are longer than clients wait for a header"),
+        ({"cache": {"memory": "9000TiB"}}, "cache.memory: 9216000.0 GiB are more than this machine has, "),
+        ({"cache": {"directory": "~/x"}}, "cache.directory: ~/x is taken as it is written, below "),
+        ({"cache": {"directory": "$HOME/x"}}, "cache.directory: $HOME/x is taken as it is written, below "),
+    ],
+)
+def test_what_is_hardly_meant_is_told_by_its_key(sections: dict[str, Any], said: str) -> None:
+    (one,) = told(**sections)
+
+    assert one.startswith(said)
+
+
+@pytest.mark.parametrize(("auths", "said"), [("{}", 1), ('{"hub.example": {"auth": "Ym90OnMzY3JldA=="}}', 0)])
+def test_a_docker_config_without_an_account_for_the_host_is_doubtful(auths: str, said: int, tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(f'{{"auths": {auths}}}')
+
+    assert [
+        f"upstreams.hub.auth.docker_config: {path} has no account for hub.example, so that none is used"
+    ] * said == told(upstreams=upstream(auth={"docker_config": path}))
+
+
+@pytest.mark.parametrize(("max_size", "said"), [("64MiB", False), ("900000TiB", True)])
+def test_a_cap_that_the_disk_cannot_hold_is_doubtful(max_size: str, said: bool, tmp_path: Path) -> None:
+    cache = {"directory": tmp_path / "not yet" / "made", "max_size": max_size}
+
+    assert said == any(one.startswith("cache.max_size: ") for one in told(cache=cache))
+    assert not (tmp_path / "not yet").exists()
+
+
+@pytest.mark.parametrize("below", ["cache", "a" * 5000])
+def test_where_one_may_not_look_nothing_is_said_of_the_disk(below: str, tmp_path: Path) -> None:
+    folder = tmp_path / "ours"
+    folder.mkdir()
+    with closed(folder):
+        said = told(cache={"directory": folder / below, "max_size": "900000TiB"})
+
+    assert [] == said
+
+
+@pytest.mark.parametrize("key", ["own", "allow", "deny"])
+@pytest.mark.parametrize(
+    ("pattern", "said"), [("hub/corp/*", 1), ("hub.example/corp/*", 1), ("corp/hub/*", 0), ("hub", 0)]
+)
+def test_a_pattern_with_its_upstream_in_front_is_doubtful(key: str, pattern: str, said: int) -> None:
+    first = pattern.partition("/")[0]
+
+    assert [
+        f"upstreams.hub.{key}: {pattern} is for names that begin with {first}/ at that upstream itself; for"
+        " /v2/hub/corp/* write corp/*"
+    ] * said == told(upstreams=upstream(**{key: [pattern]}))
