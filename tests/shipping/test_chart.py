@@ -249,12 +249,35 @@ def test_what_is_left_to_the_operator_reaches_the_pod(locked: Rendered) -> None:
         ("config.server.listen=8080", "listen"),
         ("config.cache.directory=relative", "directory"),
         ("config.server.listen=127.0.0.1:8080", "config.server.listen is on loopback"),
+        ("config.server.ops=0.0.0.0:8080", "config.server.ops has the port of config.server.listen"),
+        ("config.cache.max_size=21GiB", "config.cache.max_size is more than the volume has, 20Gi"),
+        ("config.cache.max_size=1TiB", "config.cache.max_size is more than the volume has, 20Gi"),
+        ("persistence.size=18G", "config.cache.max_size is more than the volume has, 18G"),
         ("terminationGracePeriodSeconds=35", "terminationGracePeriodSeconds must exceed"),
         ("secretMounts[0].secretName=x", "mountPath"),
     ],
 )
 def test_values_that_cannot_work_are_refused_by_name(value: str, said: str, helm: Helm) -> None:
     assert said in helm.refusal(*settings(value))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["config.cache.max_size=20GiB"],
+        ["config.cache.max_size=1.5TiB", "persistence.size=2Ti"],
+        ["config.cache.max_size=18GiB", "persistence.size=20G"],
+        ["config.cache.max_size=100GiB", "persistence.enabled=false", "emptyDir.sizeLimit="],
+    ],
+)
+def test_a_cap_that_fits_the_volume_is_taken(values: list[str], helm: Helm) -> None:
+    helm.template(*settings(*values))
+
+
+def test_an_empty_directory_has_room_for_the_cap(helm: Helm) -> None:
+    values = settings("persistence.enabled=false", "emptyDir.sizeLimit=1Gi")
+
+    assert "config.cache.max_size is more than the volume has, 1Gi" in helm.refusal(*values)
 
 
 def test_an_installation_ends_with_the_commands_to_try() -> None:

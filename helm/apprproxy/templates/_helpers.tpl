@@ -47,3 +47,13 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- define "apprproxy.scheme" -}}
 {{- if .Values.config.server.tls }}HTTPS{{ else }}HTTP{{ end }}
 {{- end }}
+
+{{/* A size as Kubernetes or the gateway writes it, in bytes. */}}
+{{- define "apprproxy.bytes" -}}
+{{- $unit := regexFind "[A-Za-z]*$" . | trimSuffix "B" }}
+{{- $power := get (dict "" 0 "k" 3 "M" 6 "G" 9 "T" 12 "P" 15 "m" -3 "Ki" 10 "Mi" 20 "Gi" 30 "Ti" 40 "Pi" 50) $unit | int }}
+{{- $base := hasSuffix "i" $unit | ternary 2.0 10.0 }}
+{{- $bytes := regexFind "^[0-9.]+" . | float64 }}
+{{- range until (max $power 0 | int) }}{{ $bytes = mulf $bytes $base }}{{ end }}
+{{- $bytes }}
+{{- end }}
