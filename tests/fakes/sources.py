@@ -23,6 +23,8 @@ from tests.fakes.clock import Clock
 
 LABEL = Label("hub")
 QUICK = Line(connect=0.5, read=0.5)
+"""For a source that keeps silent. An answer may be as late on a busy machine."""
+PATIENT = Line()
 
 
 def recorder(told: list[Event]) -> Observer:
@@ -38,7 +40,7 @@ async def watched(
     tolerance: Tolerance,
     clock: Clock,
     told: list[Event] | None = None,
-    line: Line = QUICK,
+    line: Line = PATIENT,
     **keys: Any,
 ) -> AsyncIterator[Watched]:
     brief, observe = BriefMemory(clock), recorder([] if told is None else told)
