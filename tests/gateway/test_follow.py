@@ -61,6 +61,23 @@ async def test_the_end_waits_for_the_digest(registry: Registry, gateways: Gatewa
     assert ([], []) == (gateway.blobs, gateway.ingests)
 
 
+async def test_less_than_the_whole_is_never_completed_although_so_much_was_announced(
+    registry: Registry, gateways: Gateways
+) -> None:
+    registry.add_blob("library/app", BLOB)
+    gate = Gate()
+    registry.on["HEAD blob"] = lies.says(200, BLOB[:1000])
+    registry.on["GET blob"] = lies.chunked_until(gate, 10)
+    gateway = await gateways.start({"hub": registry}, delivery=AT_ONCE)
+    await gateway.head(PATH)
+    async with gateway.session.get(gateway.url + PATH) as response:
+        gate.open()
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await response.read()
+
+    assert 1000 == response.content_length
+
+
 async def test_every_client_that_has_begun_is_broken_and_one_that_has_not_fails_cleanly(
     registry: Registry, gateways: Gateways
 ) -> None:

@@ -292,6 +292,14 @@ def test_a_source_is_not_open_again_before_it_was_shut(owner: Case) -> None:
     assert 0 == opened.seconds
 
 
+def test_a_lie_counts_although_the_clock_was_set_back_since_the_last(mirror: Case) -> None:
+    mirror.health.lied()
+    mirror.clock.advance(-500)
+    mirror.health.lied()
+
+    assert 2 * HOUR == mirror.left()
+
+
 STEPS = st.lists(st.sampled_from(["ask", "answered", "troubled", "finished", "ended", "lied", "later", "earlier"]))
 
 
@@ -367,6 +375,17 @@ def test_what_succeeds_in_between_says_that_it_is_not_the_source(owner: Case) ->
         owner.answers()
 
     assert 0 == owner.left()
+
+
+def test_after_a_success_the_same_repositories_count_again(owner: Case) -> None:
+    for about in ("a/app", "b/app"):
+        reached(owner, about)
+    owner.answers()
+    for about in ("a/app", "b/app", "c/app"):
+        reached(owner, about)
+
+    with pytest.raises(Shut):
+        owner.health.admit("library/app")
 
 
 def test_no_probe_of_a_broken_repository_keeps_others_from_looking_whether_the_source_is_back(owner: Case) -> None:

@@ -120,6 +120,20 @@ async def test_too_many_transfers_of_an_upstream_are_refused_for_a_while_and_non
     assert "too many transfers" in refused.message
 
 
+async def test_transfers_that_have_ended_count_no_more(
+    registry: Registry, gateways: Gateways, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flights, "WAITING", 8)
+    gateway = await gateways.start({"hub": registry})
+    statuses = []
+    for number in range(4):
+        wanted = registry.add_blob("library/app", b"%d" % number)
+        statuses.append((await gateway.get(f"/v2/hub/library/app/blobs/{wanted}")).status)
+        await gateway.at_rest()
+
+    assert [200] * 4 == statuses
+
+
 async def test_a_transfer_in_a_queue_takes_the_room_of_another_upstream_that_gets_free(
     registry: Registry, other: Registry, gateways: Gateways
 ) -> None:

@@ -7,7 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from itertools import count
@@ -115,6 +115,34 @@ async def test_what_was_asked_before_something_was_forgotten_is_not_kept(names: 
     await names.put("up", "tag alice/nginx 1.0.0", RECORD, before)
 
     assert None is await names.get("up", "tag alice/nginx 1.0.0")
+
+
+async def test_what_was_read_while_it_was_forgotten_is_not_remembered(
+    names: DiskNames, beside: DiskNames, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await put(beside)
+    run = names._run
+
+    async def meanwhile(call: Callable[..., bytes | None], *args: str) -> bytes | None:
+        monkeypatch.setattr(names, "_run", run)
+        read = await run(call, *args)
+        await names.forget("up", "alice/nginx")
+        await names.get("up", "tag alice/other 1.0.0")  # somebody else notices that something was forgotten
+        return read
+
+    monkeypatch.setattr(names, "_run", meanwhile)
+
+    assert RECORD == await names.get("up", "tag alice/nginx 1.0.0")
+    assert await names.get("up", "tag alice/nginx 1.0.0") is None
+
+
+async def test_a_no_of_before_a_write_drops_nothing(names: DiskNames, beside: DiskNames) -> None:
+    before = names.generation()
+    await names.forget("up", "alice/nginx")
+    await put(names)
+    await names.drop("up", "tag alice/nginx 1.0.0", before)
+
+    assert RECORD == await beside.get("up", "tag alice/nginx 1.0.0")
 
 
 async def test_what_was_first_seen_is_remembered_whoever_writes_elsewhere(names: DiskNames, beside: DiskNames) -> None:

@@ -1,6 +1,7 @@
 """A growing file has one writer at a time, whoever comes next continues it, and a committed one is never touched."""
 
 import asyncio
+import errno
 import fcntl
 import json
 import os
@@ -17,6 +18,7 @@ from apprproxy.core.errors import DigestMismatch, StoreFailed
 from apprproxy.core.model import Contribution, Expected
 from apprproxy.core.ports.store import Partial
 from apprproxy.store.disk import DiskStore
+from apprproxy.store.ingest import PIECE
 from apprproxy.store.part import OpenPart
 from apprproxy.store.partial import part_name
 from tests.store.contents import TAR, UNPACKED, arriving, packed, prepared, put, visible
@@ -164,6 +166,53 @@ async def test_all_that_came_is_kept_for_whoever_continues(tmp_path: Path) -> No
 
     assert 2_000_001 == reached
     assert [f"blobs/sha256/{WANT.digest.hex}"] == visible(tmp_path)
+
+
+def remains(directory: Path) -> bytes:
+    return (directory / "ingest" / NAME).read_bytes()
+
+
+async def test_nothing_follows_a_piece_that_could_not_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    partial, write, begun, go_on = (
+        await filled(prepared(tmp_path), PIECE),
+        os.write,
+        threading.Event(),
+        threading.Event(),
+    )
+    await partial.begins("hub", "owner", len(BLOB))  # drains
+
+    def failing(_: int, __: bytes) -> int:
+        begun.set()
+        go_on.wait(10)
+        raise OSError(errno.EIO, "I/O error")
+
+    monkeypatch.setattr(os, "write", failing)
+    await partial.write(BLOB[PIECE : 2 * PIECE])
+    await partial.write(BLOB[2 * PIECE : 2 * PIECE + 1000])
+    leaving = asyncio.create_task(partial.leave(keep=True))
+    await asyncio.to_thread(begun.wait, 10)
+    monkeypatch.setattr(os, "write", write)
+    go_on.set()
+    await leaving
+
+    assert BLOB[:PIECE] == remains(tmp_path)
+
+
+async def test_a_piece_that_waits_for_a_thread_is_written_before_the_rest(tmp_path: Path) -> None:
+    store, go_on = prepared(tmp_path), threading.Event()
+    partial = await filled(store, 1000)
+    for _ in range(store._threads._max_workers):
+        store._threads.submit(go_on.wait, 10)
+    await partial.write(BLOB[1000:PIECE])
+    await partial.write(BLOB[PIECE : PIECE + 1000])
+    leaving = asyncio.create_task(partial.leave(keep=True))
+    await asyncio.sleep(0)
+    go_on.set()
+    await leaving
+
+    assert BLOB[: PIECE + 1000] == remains(tmp_path)
 
 
 async def test_what_was_spoilt_on_the_disk_meanwhile_is_not_taken(tmp_path: Path) -> None:
