@@ -41,6 +41,15 @@ async def test_a_write_that_finds_no_room_is_told_to_come_back(
     assert "4 writes are under way here already" in got.json["message"]
 
 
+async def test_an_offline_gateway_passes_no_write_on(start: Start, upstream: Upstream) -> None:
+    gateway = await start({"up": upstream}, writes="pass", gateway={"offline": True})
+    refused = await gateway.get(PUSH, "POST", body=b"{}")
+
+    assert 405 == refused.status
+    assert "offline" in refused.json["message"]
+    assert 0 == upstream.count()
+
+
 async def test_a_body_that_comes_too_slowly_is_broken_off(
     start: Start, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from tests.fakes import lies
 from tests.fakes.clock import PATIENCE, Clock, Gate, until
+from tests.fakes.content import oci_error
 from tests.fakes.gateway import Gateways, oci
 from tests.fakes.registry import Registry
 
@@ -179,3 +180,39 @@ async def test_a_name_is_written_when_its_manifest_is_durable(
 
     assert early is None
     assert content == (await asking).body
+
+
+# --- a write while a question is under way
+
+
+async def test_whoever_asks_after_a_write_does_not_join_a_question_of_before_it(
+    registry: Registry, gateways: Gateways
+) -> None:
+    registry.push("library/app", "1.0", b"layer")
+    gate = Gate()
+    registry.on["tag"] = lies.waiting_for(gate)
+    gateway = await gateways.start({"hub": registry})
+    asking = [asyncio.create_task(gateway.get(TAG))]
+    await gate.reached()
+    await gateway.app.names.forget("hub", "library/app")
+    asking.append(asyncio.create_task(gateway.get(TAG)))
+    await gate.reached(2)
+    gate.open()
+
+    assert [200, 200] == [got.status for got in await asyncio.gather(*asking)]
+
+
+async def test_a_no_of_before_a_write_is_not_remembered(registry: Registry, gateways: Gateways) -> None:
+    gate = Gate()
+    registry.on["tag"] = lies.waiting_for(gate, lies.says(404, oci_error("MANIFEST_UNKNOWN")))
+    gateway = await gateways.start({"hub": registry})
+    asking = asyncio.create_task(gateway.get(TAG))
+    await gate.reached()
+    registry.push("library/app", "1.0", b"layer")
+    await gateway.app.names.forget("hub", "library/app")
+    gate.open()
+    before = await asking
+    registry.on.clear()
+    after = await gateway.get(TAG)
+
+    assert (404, 200) == (before.status, after.status)

@@ -169,6 +169,23 @@ async def test_what_its_owner_dropped_does_not_come_back_in_an_outage(
     assert (200, 404, 404, 502) == (held.status, confirmed.status, plain.status, in_an_outage.status)
 
 
+async def test_what_its_owner_did_not_let_us_see_stands_in_for_it_in_an_outage(
+    registry: Registry, gateways: Gateways, clock: Clock
+) -> None:
+    """It was not dropped: that the question was refused says nothing of the name."""
+    registry.push("library/app", "1.0", b"layer")
+    gateway = await gateways.start({"hub": oci(registry, stale_for="7d")})
+    held = await gateway.get(TAG)
+    clock.advance(3600)
+    registry.on["tag"] = lies.says(403, oci_error("DENIED"))
+    refused = await gateway.get(TAG)
+    clock.advance(3600)
+    registry.on["tag"] = lies.says(500)
+    in_an_outage = await gateway.get(TAG)
+
+    assert (200, 403, 200) == (held.status, refused.status, in_an_outage.status)
+
+
 async def test_a_size_that_is_no_size_is_not_a_crash(registry: Registry, gateways: Gateways) -> None:
     registry.on["HEAD blob"] = lies.says(405)
     registry.on["GET blob"] = lies.says(206, b"x", Content_Range=f"bytes 0-0/{'9' * 30}")

@@ -1,11 +1,14 @@
 """Bytes by digest come from mirrors in their order, then from the owner; names come from the owner alone."""
 
+from dataclasses import replace
+
 from tests.fakes import lies
 from tests.fakes.clock import Gate
 from tests.fakes.content import digest, some_bytes
 from tests.fakes.gateway import Gateways
 from tests.fakes.ranged import stopping_at
 from tests.gateway.mirrors import APP, BLOB, HALF, TAG, mirrored
+from tests.store.cap import Boundless
 
 
 async def test_mirrors_are_asked_in_order_and_then_the_owner(gateways: Gateways) -> None:
@@ -112,6 +115,17 @@ async def test_a_mirror_never_tells_the_size_the_owner_does(gateways: Gateways) 
 
         assert BLOB == got.body
         assert (["HEAD blob"], [1, 0]) == (sent, case.asked())
+
+
+async def test_no_room_is_made_for_a_size_that_only_a_mirror_tells(gateways: Gateways) -> None:
+    async with mirrored(gateways, stated=False) as case:
+        disk, cap = case.gateway.app.disk, Boundless()
+        disk._yard = replace(disk._yard, cap=cap)
+        await case.owner.stop()
+        got = await case.pull()
+
+        assert (200, BLOB) == (got.status, got.body)
+        assert {None} == {due for verb, due in cap.asked if verb == "reserve"}
 
 
 async def test_with_the_owner_away_a_mirror_still_serves_what_a_held_manifest_names(gateways: Gateways) -> None:

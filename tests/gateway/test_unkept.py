@@ -38,6 +38,7 @@ class Full(Boundless):
     """Has no room for anything, or none to keep what has come."""
 
     def __init__(self, at: str) -> None:
+        super().__init__()
         self.at = at
         self.relieved = 0
 

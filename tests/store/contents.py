@@ -33,9 +33,11 @@ def packed(level: int = 9) -> bytes:
     return gzip.compress(TAR, level, mtime=0)
 
 
-def prepared(directory: Path, told: Told | None = None, max_blob: int = LARGE) -> DiskStore:
+def prepared(
+    directory: Path, told: Told | None = None, max_blob: int = LARGE, cap: Boundless | None = None
+) -> DiskStore:
     prepare(directory)
-    return DiskStore(directory, told or Told(), Boundless(), max_blob)
+    return DiskStore(directory, told or Told(), cap or Boundless(), max_blob)
 
 
 async def put(store: BlobStore, content: bytes, expected: Expected, pieces: int = 1000) -> Held:

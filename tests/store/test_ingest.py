@@ -17,6 +17,7 @@ from apprproxy.core.errors import DigestMismatch, Lied, NoRoom, StoreFailed
 from apprproxy.core.events import Stored
 from apprproxy.core.model import Expected
 from apprproxy.store.ingest import PIECE
+from tests.store.cap import Boundless
 from tests.store.contents import CONTENT, DIGEST, TAR, UNPACKED, Told, arriving, packed, prepared, put, visible
 
 ROOT = Path(__file__).parents[2]
@@ -91,6 +92,21 @@ async def test_what_is_wrong_is_refused_and_leaves_nothing(what: str, tmp_path: 
     assert [] == arriving(tmp_path)
     assert [] == told.events
     assert None is await store.find(expected)
+
+
+async def test_room_is_reserved_for_what_comes_and_given_back_once_it_is_counted(tmp_path: Path) -> None:
+    cap = Boundless()
+    await put(prepared(tmp_path, cap=cap), CONTENT, Expected(DIGEST), pieces=len(CONTENT))
+
+    assert [("reserve", None), ("keep", len(CONTENT)), ("release", None)] == cap.asked
+
+
+async def test_what_is_thrown_away_gives_back_its_room(tmp_path: Path) -> None:
+    cap = Boundless()
+    with pytest.raises(DigestMismatch):
+        await put(prepared(tmp_path, cap=cap), b"something else", Expected(DIGEST))
+
+    assert ["reserve", "release"] == cap.verbs
 
 
 async def test_a_mismatch_names_both_digests(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from apprproxy.store.disk import DiskStore
 from apprproxy.store.ingest import PIECE
 from apprproxy.store.part import OpenPart
 from apprproxy.store.partial import part_name
+from tests.store.cap import Boundless
 from tests.store.contents import TAR, UNPACKED, arriving, packed, prepared, put, visible
 
 ROOT = Path(__file__).parents[2]
@@ -166,6 +167,13 @@ async def test_all_that_came_is_kept_for_whoever_continues(tmp_path: Path) -> No
 
     assert 2_000_001 == reached
     assert [f"blobs/sha256/{WANT.digest.hex}"] == visible(tmp_path)
+
+
+async def test_what_is_kept_for_whoever_continues_holds_no_more_room_than_it_takes(tmp_path: Path) -> None:
+    cap = Boundless()
+    await left(prepared(tmp_path, cap=cap), 1000)
+
+    assert [("reserve", len(BLOB)), ("shrink", 1000)] == cap.asked
 
 
 def remains(directory: Path) -> bytes:

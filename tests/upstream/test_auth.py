@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apprproxy.upstream.auth import MAX_LIFE, NotAToken, read_token
+from apprproxy.upstream.auth import MAX_LIFE, Account, NotAToken, Try, dance, read_token
+from apprproxy.upstream.challenge import Challenge
 from tests.fakes import lies
 from tests.fakes.clock import Clock, Gate
 from tests.fakes.content import digest
@@ -62,6 +63,34 @@ async def test_a_token_is_fetched_once_and_used(tokens: Registry, gateways: Gate
     assert ["tag", "token", "tag", "manifest"] == [seen.kind for seen in tokens.seen]
     assert "/token?service=fake&scope=repository%3Alibrary%2Fapp%3Apull" == tokens.seen[1].target
     assert "authorization" not in tokens.seen[1].headers
+
+
+async def test_a_token_server_that_has_moved_is_heard_of_after_one_failure(
+    registry: Registry, gateways: Gateways, clock: Clock
+) -> None:
+    registry.lock = elsewhere = Bearer()
+    async with Registry(Bearer(realm=f"{registry.url}/token", valid=elsewhere.valid)) as moving:
+        for tag in ("1.0", "2.0"):
+            moving.push("library/app", tag, b"layer")
+        realms = [registry.url.removeprefix("http://")]
+        gateway = await gateways.start({"hub": oci(moving, auth={**ACCOUNT, "realms": realms})})
+        first = await pull(gateway)
+        await registry.stop()
+        lock_of(moving).realm = ""
+        lock_of(moving).expire()
+        clock.advance(MAX_LIFE)
+        then = [(await gateway.get(TAG.replace("1.0", "2.0"))).status for _ in range(2)]
+
+        assert [200, 502, 200] == [first, *then]
+
+
+def test_a_password_that_was_refused_is_not_sent_again_to_whoever_asks_for_it() -> None:
+    """Some count refusals, and lock the account."""
+    steps = dance(Account("bot", "s3cret"), "", None, unasked=True)
+
+    assert Try(basic("bot", "s3cret"), presented=True) == next(steps)
+    with pytest.raises(StopIteration):
+        steps.send([Challenge("basic", ())])
 
 
 async def test_the_password_goes_to_the_token_server_only(gateways: Gateways) -> None:

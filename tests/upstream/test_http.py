@@ -2,6 +2,8 @@
 
 import pytest
 
+from apprproxy.core.ports.upstream import Request
+from apprproxy.gateway.health import OWNER
 from tests.fakes import lies
 from tests.fakes.clock import Clock, until
 from tests.fakes.content import digest, some_bytes
@@ -9,6 +11,7 @@ from tests.fakes.fixtures import Logged
 from tests.fakes.gateway import Gateways, oci
 from tests.fakes.listening import dead_end
 from tests.fakes.registry import Registry
+from tests.fakes.sources import watched
 
 CONTENT = some_bytes(100_000)
 BLOB = f"/v2/hub/library/app/blobs/{digest(CONTENT)}"
@@ -38,6 +41,15 @@ async def test_a_redirect_within_the_upstream_is_followed(registry: Registry, ga
     gateway = await gateways.start({"hub": registry})
 
     assert CONTENT == (await gateway.get(BLOB)).body
+
+
+async def test_a_write_that_is_redirected_is_sent_once(registry: Registry, clock: Clock) -> None:
+    registry.on["other"] = lies.redirects("/elsewhere")
+    async with watched(registry.url, OWNER, clock) as upstream:
+        reply = await upstream.send(Request("POST", "/api", body=b"x", as_caller=True))
+
+    assert 307 == reply.status
+    assert ["/api"] == [seen.target for seen in registry.seen]
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.1", "2130706433", "0x7f000001", "[::ffff:127.0.0.1]"])
