@@ -86,9 +86,7 @@ class Fetch:
             async with asyncio.timeout(limit), paced(flight, candidate, partial):
                 await self._pour(flight, candidate, partial)
         except TimeoutError:
-            slow = TooSlow(source.upstream.name, f"sent no manifest within {limit:g} s")
-            source.health.trouble(slow.sentence)
-            raise slow from None
+            raise TooSlow(source.upstream.name, f"sent no manifest within {limit:g} s") from None
 
     async def _pour(self, flight: Flight, candidate: Candidate, partial: Partial) -> None:
         source = candidate.source

@@ -226,10 +226,8 @@ class Flight:
         self.grows(file.growing, file.parts)
 
     def grows(self, growing: Readable | None, parts: tuple[Contribution, ...]) -> None:
-        """Where the bytes are growing. The same file stays the same object, so that a reader notices another."""
-        if growing is None or self.growing is None or self.growing.identity != growing.identity:
-            self.growing = growing
-        self.parts = parts
+        """Where the bytes are growing, and whose they are."""
+        self.growing, self.parts = growing, parts
         self.wake()
 
     def forget(self) -> None:

@@ -182,6 +182,20 @@ async def test_a_name_is_written_when_its_manifest_is_durable(
     assert content == (await asking).body
 
 
+async def test_a_tag_is_no_reason_to_ask_whether_its_repository_has_the_manifest(
+    registry: Registry, gateways: Gateways
+) -> None:
+    for repository in ("library/app", "library/copy"):
+        registry.push(repository, "1.0", b"layer")
+    gateway = await gateways.start({"hub": registry})
+    await gateway.get(TAG)
+    await gateway.at_rest()
+    registry.seen.clear()
+    got = await gateway.get("/v2/hub/library/copy/manifests/1.0")
+
+    assert (200, ["HEAD tag"]) == (got.status, [f"{seen.method} {seen.kind}" for seen in registry.seen])
+
+
 # --- a write while a question is under way
 
 

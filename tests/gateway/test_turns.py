@@ -97,6 +97,17 @@ async def test_whose_turn_came_as_it_left_gives_it_back() -> None:
     assert not room.full
 
 
+async def test_no_turn_comes_to_who_has_just_left() -> None:
+    room = Room(1)
+    async with room.turn():
+        waiting = [asyncio.create_task(_once(room)) for _ in range(2)]
+        await asyncio.sleep(0)
+        waiting[0].cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+
+    assert not room.full
+
+
 async def _once(room: Room) -> None:
     async with room.turn():
         pass
