@@ -84,22 +84,17 @@ class SourceOpened:
 
 @dataclass(frozen=True, slots=True)
 class FlightBegan:
-    key: str
+    """A transfer, which may have to wait for its turn."""
 
 
 @dataclass(frozen=True, slots=True)
 class FlightEnded:
-    key: str
+    """However it ended."""
 
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    key: str
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    size: int
+    """Somebody asked for bytes that were on their way."""
 
 
 Because = Literal["cap", "disk"]
@@ -134,7 +129,6 @@ Event = (
     | FlightBegan
     | FlightEnded
     | Followed
-    | Stored
     | Evicted
     | SetAside
 )

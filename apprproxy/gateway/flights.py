@@ -79,7 +79,7 @@ class Flights:
         else:
             flight = self._begin(expected, lead, candidates)
         if joined:
-            self._observer(Followed(expected.key))
+            self._observer(Followed())
         return flight, joined
 
     def _begin(self, expected: Expected, lead: str, candidates: Sequence[Candidate]) -> Flight:
@@ -100,8 +100,7 @@ class Flights:
                 await flight.ended.wait()
 
     async def _fly(self, flight: Flight) -> None:
-        key = flight.expected.key
-        self._observer(FlightBegan(key))
+        self._observer(FlightBegan())
         try:
             await self._behind(flight)
             while flight.held is None and flight.next() is not None:
@@ -110,7 +109,7 @@ class Flights:
         except Failure as fault:
             self._cannot(flight, fault)
         except Exception:
-            log.exception("a flight crashed", extra={"key": key})
+            log.exception("a flight crashed", extra={"key": flight.expected.key})
         finally:
             # no await between the last look for candidates and this: whoever comes now begins a new flight
             self._retire(flight)
@@ -119,7 +118,7 @@ class Flights:
             flight.tell()
             flight.ended.set()
             self._of[flight.lead] -= 1
-            self._observer(FlightEnded(key))
+            self._observer(FlightEnded())
 
     async def _behind(self, flight: Flight) -> None:
         """The transfers of others, without a turn or a file of its own."""

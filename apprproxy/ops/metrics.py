@@ -25,7 +25,6 @@ from apprproxy.core.events import (
     NameMoved,
     SourceOpened,
     SourceShut,
-    Stored,
     Trouble,
 )
 from apprproxy.core.label import OWNER, Label
@@ -154,19 +153,11 @@ class Metrics:
                 self._flights.dec()
             case Followed():
                 self._followers.inc()
-            case Stored(size):
-                self.held(1, size)
             case Evicted(blobs, size, reason):
                 self._evictions.labels(reason).inc(blobs)
                 self._evicted.labels(reason).inc(size)
-                self.held(-blobs, -size)
             case Trouble(what, upstream):
                 self._troubles.labels(upstream, what).inc()
-
-    def held(self, blobs: int, size: int) -> None:
-        """So many more blobs are held."""
-        self._blobs.inc(blobs)
-        self._bytes.inc(size)
 
     def read_held(self, blobs: Callable[[], float], size: Callable[[], float]) -> None:
         """Ask these whenever the metrics are read, rather than count what this process sees: others store as well."""

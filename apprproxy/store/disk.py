@@ -45,7 +45,7 @@ class DiskStore:
         self._threads = ThreadPoolExecutor(WRITERS, thread_name_prefix="ingest")
         self._claims = ThreadPoolExecutor(CLAIMS, thread_name_prefix="claim")
         self._opening = Opening(root, cap, observer)
-        self._yard = Yard(root, self._threads, cap, observer, max_blob)
+        self._yard = Yard(root, self._threads, cap, max_blob)
 
     async def find(self, expected: Expected) -> Held | None:
         return await asyncio.to_thread(self.find_here, expected)

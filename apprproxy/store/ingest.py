@@ -19,7 +19,6 @@ from typing import Any
 
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import DigestMismatch, Lied, NoRoom, OtherSize, StoreFailed
-from apprproxy.core.events import Observer, Stored
 from apprproxy.core.model import KIB, MAX_PACKED, MIB, Expected
 from apprproxy.core.ports.store import Held
 from apprproxy.store import unpacking
@@ -46,7 +45,6 @@ class Yard:
     root: Path
     threads: Executor
     cap: Cap
-    observer: Observer
     max_blob: int
 
 
@@ -67,7 +65,6 @@ class DiskIngest:
         self.source = source
         self.due = expected.size
         self.size = part.check.size
-        self._new = False
         self.grown: Callable[[], None] | None = None
 
     @property
@@ -173,8 +170,6 @@ class DiskIngest:
         held = await self.verify()
         self._begin(self._publish, held.digest)
         await self._settled()
-        if self._new:
-            self._yard.observer(Stored(held.size))
         return held
 
     def _publish(self, digest: Digest) -> None:
@@ -182,8 +177,6 @@ class DiskIngest:
         path = self._part.path
         try:
             os.fsync(self._part.fd)
-            self._new = not target.exists()
-            self._reserve(self.size)  # also of what is empty, or was there before: it is going to be counted
             self._yard.cap.keep(path.name, digest, self.size, self._expected.unpacked)
             if self._expected.unpacked is not None:  # first, or for a moment neither it nor a partial is there
                 link_unpacked(self._yard.root, self._expected.unpacked, target, path.with_suffix(".link"))

@@ -14,11 +14,10 @@ import pytest
 
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import DigestMismatch, Lied, NoRoom, StoreFailed
-from apprproxy.core.events import Stored
 from apprproxy.core.model import Expected
 from apprproxy.store.ingest import PIECE
 from tests.store.cap import Boundless
-from tests.store.contents import CONTENT, DIGEST, TAR, UNPACKED, Told, arriving, packed, prepared, put, visible
+from tests.store.contents import CONTENT, DIGEST, TAR, UNPACKED, arriving, packed, prepared, put, visible
 
 ROOT = Path(__file__).parents[2]
 
@@ -83,14 +82,12 @@ WRONG = {
 @pytest.mark.parametrize("what", WRONG)
 async def test_what_is_wrong_is_refused_and_leaves_nothing(what: str, tmp_path: Path) -> None:
     content, expected = WRONG[what]
-    told = Told()
-    store = prepared(tmp_path, told)
+    store = prepared(tmp_path)
     with pytest.raises(Lied, match=r"^up: "):
         await put(store, content, expected)
 
     assert [] == visible(tmp_path)
     assert [] == arriving(tmp_path)
-    assert [] == told.events
     assert None is await store.find(expected)
 
 
@@ -167,13 +164,11 @@ async def test_a_caller_that_is_cancelled_leaves_nothing(tmp_path: Path) -> None
 
 
 async def test_two_who_bring_the_same_bytes_at_once_both_succeed_and_one_file_is_visible(tmp_path: Path) -> None:
-    told = Told()
-    store = prepared(tmp_path, told)
+    store = prepared(tmp_path)
     held = await asyncio.gather(*(put(store, CONTENT, Expected(DIGEST)) for _ in range(8)))
     await put(store, CONTENT, Expected(DIGEST))
 
     assert {DIGEST} == {one.digest for one in held}
-    assert Stored(len(CONTENT)) in told.events
     assert [f"blobs/sha256/{DIGEST.hex}"] == visible(tmp_path)
     assert [] == arriving(tmp_path)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from apprproxy.core.digest import Digest
-from apprproxy.core.events import LieCaught, NameMoved, Stored
+from apprproxy.core.events import Evicted, LieCaught, NameMoved
 from apprproxy.store.refusals import REMEMBERED, Refusals
 from tests.fakes.clock import Clock
 
@@ -23,7 +23,7 @@ def test_lies_and_moved_releases_are_remembered_over_a_restart(path: Path) -> No
     before(LIE)
     before(NameMoved("hub", "a/b@1.0.0/helm", RIGHT, WRONG, followed=False))
     before(NameMoved("hub", "a/b:latest", RIGHT, WRONG, followed=True))
-    before(Stored(1))
+    before(Evicted(1, 10))
     before.close()
     after = Refusals(path, Clock())
     found = after.of("hub", [str(RIGHT), "a/b@1.0.0/helm", "a/b:latest"])
