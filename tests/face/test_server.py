@@ -227,7 +227,7 @@ def open_below(directory: Path) -> list[str]:
     for fd in os.listdir("/proc/self/fd"):
         with suppress(FileNotFoundError):  # that of the list itself
             paths.append(os.readlink(f"/proc/self/fd/{fd}"))
-    return [path for path in paths if path.startswith(str(directory))]
+    return [path for path in paths if path.startswith(f"{directory}/")]
 
 
 @pytest.mark.usefixtures("uncollected")
