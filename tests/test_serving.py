@@ -191,6 +191,16 @@ async def test_ctrl_c_ends_without_a_traceback(tmp_path: Path) -> None:
         assert ["stopping", "stopped"] == [line["event"] for line in running.lines[-2:]]
 
 
+async def test_a_process_that_a_signal_of_the_systems_ends_says_so(tmp_path: Path) -> None:
+    """As where sqlite's shared memory is cut off by a copy that runs over it."""
+    async with gateway(tmp_path, upstreams={"hub": {"kind": "oci", "url": "http://127.0.0.1:9"}}) as running:
+        running.process.send_signal(signal.SIGBUS)
+        assert running.process.stderr is not None
+        said = await running.process.stderr.read()
+
+    assert b"Fatal Python error: Bus error" in said
+
+
 async def test_a_gateway_that_is_asked_to_reload_goes_on_and_says_what_it_does(tmp_path: Path) -> None:
     async with gateway(tmp_path) as running, aiohttp.ClientSession() as client:
         running.process.send_signal(signal.SIGHUP)

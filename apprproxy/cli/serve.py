@@ -1,6 +1,7 @@
 """`apprproxy serve`: the gateway, until it is told to stop."""
 
 import asyncio
+import faulthandler
 from pathlib import Path
 
 import click
@@ -12,6 +13,8 @@ from apprproxy.ops.logs import configure, logger
 from apprproxy.serving import CannotListen
 from apprproxy.serving import serve as serve_app
 from apprproxy.settings import BadConfiguration, Settings
+
+_STANDARD_ERROR = 2
 
 
 @click.command()
@@ -34,6 +37,7 @@ def serve(path: Path | None, log_format: str, log_level: str) -> None:
     """Run the gateway until SIGTERM or Ctrl-C."""
     settings = settings_of(path)
     configure(log_format, log_level)
+    faulthandler.enable(_STANDARD_ERROR)  # a signal of the system's ends a process without a word otherwise
     try:
         try_files(settings)
         for doubt in doubts(settings):
