@@ -1,0 +1,100 @@
+"""Whoever reads a line of the log, or writes an alert, finds its words in docs/operations.md."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from prometheus_client.metrics import MetricWrapperBase
+
+import apprproxy
+from apprproxy.ops.metrics import Metrics
+
+ROOT = Path(apprproxy.__file__).parent
+PAGE = (ROOT.parent / "docs" / "operations.md").read_text()
+CALLS = {"debug", "info", "warning", "error", "exception", "_again", "_now_and_again"}
+NO_FIELDS = {"exc_info", "extra"}
+
+
+def fields(tree: ast.AST) -> Iterator[str]:
+    """Names that calls of a logger, and of what leads to one, give to what they log."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in CALLS:
+            yield from (word.arg for word in node.keywords if word.arg)
+
+
+def literals(tree: ast.AST) -> Iterator[str]:
+    """Keys of mappings that are written out, and those that are added to one by name."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Dict):
+            yield from (key.value for key in node.keys if isinstance(key, ast.Constant) and isinstance(key.value, str))
+        if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant) and node.slice.value != 0:
+            yield str(node.slice.value)
+
+
+def logged() -> set[str]:
+    found = set[str]()
+    for path in ROOT.rglob("*.py"):
+        if path.parts[-2] in ("demo", "cli"):
+            continue
+        tree = ast.parse(path.read_text())
+        found |= set(fields(tree))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.keyword) and node.arg == "extra":
+                found |= set(literals(node))
+    journal = ast.parse((ROOT / "ops" / "journal.py").read_text())
+    (named,) = (node for node in journal.body if isinstance(node, ast.ClassDef))
+    return found | set(literals(named))
+
+
+def test_every_field_of_the_log_stands_in_the_documentation() -> None:
+    documented = set(re.findall(r"`([a-z_]+)`", PAGE)) | set(re.findall(r'"([a-z_]+)": ', PAGE))
+
+    assert set() == logged() - documented - NO_FIELDS
+
+
+def alerts() -> dict[str, str]:
+    """Their expressions, by name."""
+    (block,) = re.findall(r"```yaml\n(groups:.*?)```", PAGE, re.DOTALL)
+    rules = yaml.safe_load(block)["groups"][0]["rules"]
+    return {rule["alert"]: rule["expr"] for rule in rules}
+
+
+ENDINGS = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count"), "gauge": ("",)}
+
+
+def known() -> dict[str, set[str]]:
+    """Every sample that there is, with the names of its labels."""
+    metrics = Metrics(["hub"])
+    metrics.certificate_ends(1.0)
+    found = dict[str, set[str]]()
+    for collector in set(metrics.registry._collector_to_names):
+        if isinstance(collector, MetricWrapperBase):
+            for ending in ENDINGS[str(collector._type)]:
+                extra = {"le"} if ending == "_bucket" else set()
+                found[collector._name + ending] = set(collector._labelnames) | extra
+        else:
+            found |= {sample.name: set(sample.labels) for family in collector.collect() for sample in family.samples}
+    return found
+
+
+@pytest.mark.parametrize(("alert", "expression"), alerts().items())
+def test_an_alert_names_what_there_is(alert: str, expression: str) -> None:
+    metrics = known()
+    named = re.findall(r"\b(?:apprproxy|process)_\w+", expression)
+    matched = re.findall(r"(\w+)\{([^}]*)\}", expression)
+    grouped = [one.strip() for group in re.findall(r"by \(([^)]*)\)", expression) for one in group.split(",")]
+
+    assert named, alert
+    assert set() == set(named) - set(metrics)
+    assert all(set(re.findall(r"(\w+)=", labels)) <= metrics[name] for name, labels in matched)
+    assert all(set(grouped) <= metrics[name] for name in named)
+
+
+def test_the_metrics_to_watch_are_there() -> None:
+    named = re.findall(r"`((?:apprproxy|process)_\w+)(?:\{[^}]*\})?`", PAGE)
+    families = {name.removesuffix("_sum") for name in known()}
+
+    assert set() == set(named) - families
