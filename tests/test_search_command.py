@@ -56,6 +56,14 @@ async def test_who_could_not_be_asked_is_told(registry: Registry, other: Registr
     assert (0, "nothing found\n", "warning: could not be asked: far\n") == (ran.returncode, ran.stdout, ran.stderr)
 
 
+@pytest.mark.parametrize("more", [(), ("--json",)])
+async def test_where_nobody_could_be_asked_nothing_is_known(operator: Operator, more: tuple[str, ...]) -> None:
+    operator.configures(hub={"kind": "oci", "url": "http://127.0.0.1:1"})
+    ran = await operator.runs("search", "nginx", *more)
+
+    assert (1, "warning: could not be asked: hub\n") == (ran.returncode, ran.stderr)
+
+
 @pytest.mark.parametrize(
     "arguments",
     [("a\x1bb",), ("",), ("a" * 10_240,), ("a", "--limit", "-1"), ("a", "--kind", "npm"), ("a", "--view", "none")],

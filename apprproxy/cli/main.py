@@ -29,7 +29,13 @@ _ACCOUNTS = """\
 """
 
 
+def _too_early(_: click.Context, __: click.Parameter, given: Path | None) -> None:
+    if given is not None:
+        raise click.UsageError(f"--config stands after the command: apprproxy serve --config {given}")
+
+
 @click.group(epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--config", type=click.Path(path_type=Path), hidden=True, expose_value=False, callback=_too_early)
 @click.version_option(__version__, "-V", "--version", message="apprproxy %(version)s")
 def main() -> None:
     """A gateway in front of OCI registries and App Registry servers.

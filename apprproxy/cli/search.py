@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 from pathlib import Path
 
 import click
@@ -27,7 +28,7 @@ def search(path: Path | None, as_json: bool, limit: int, kind: str | None, view:
     """Find repositories and packages by WORD in their names, and print how to pull them.
 
     Asks the upstreams for their lists where those that the cache has are old. The command lines are for a gateway at
-    the first address of `server.listen`.
+    the first address of `server.listen`. Status 1 if nothing was found and nobody could be asked.
     """
     settings = asking_settings_of(path)
     configure("auto", "error")
@@ -44,6 +45,8 @@ def search(path: Path | None, as_json: bool, limit: int, kind: str | None, view:
         click.echo(f"warning: {why}: {plain(', '.join(found['missing']))}", err=True)
     if as_json:
         click.echo(json.dumps(found))
-        return
-    for line in search_lines(found):
-        click.echo(line)
+    else:
+        for line in search_lines(found):
+            click.echo(line)
+    if not found["results"] and len(found["missing"]) == len(found["sources"]):
+        sys.exit(1)

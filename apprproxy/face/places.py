@@ -51,6 +51,7 @@ class Places:
         """Raises UnknownPlace where nobody answers names without a prefix."""
         if self.default is None:
             raise UnknownPlace(
-                "no view answers names without a prefix here: put an upstream's name first, or set views.default"
+                "no view answers names without a prefix here: put the name of an upstream of this protocol first, or"
+                " set views.default"
             )
         return self.default

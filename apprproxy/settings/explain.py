@@ -18,7 +18,7 @@ _WORDS = {
     "int_from_float": "must be a whole number",
     "int_parsing": "must be a whole number",
     "int_type": "must be a whole number",
-    "list_type": "must be a list, such as [quay.io]",
+    "list_type": "must be a list: put it in brackets",
     "missing": "is missing",
     "model_attributes_type": _SECTION,
     "model_type": _SECTION,
@@ -55,8 +55,8 @@ def _message(path: str, fault: ErrorDetails, model: type[BaseModel]) -> str:
     if kind == "extra_forbidden":
         feature = planned(path)
         return f"is not built yet: {feature}" if feature else _no_such_key(fault, model)
-    if _WORDS.get(kind) == _SECTION and fault["input"] is None:
-        return "is empty; give it a key, or leave it out"
+    if fault["input"] is None and kind in _WORDS:
+        return f"is empty; give it a {'key' if _WORDS[kind] == _SECTION else 'value'}, or leave it out"
     return _WORDS.get(kind) or _bound(kind, facts) or fault["msg"].removeprefix("Value error, ")
 
 

@@ -1,6 +1,7 @@
 """Kinds of values that several sections use: addresses, URLs, and what a section is."""
 
 import ipaddress
+import re
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
@@ -46,6 +47,8 @@ Addresses = Annotated[
 
 def _url(text: str) -> str:
     text = text.strip()
+    if (port := re.match(r"https?://[^/]*:(\d+)(/|$)", text)) and int(port[1]) > 65535:
+        raise ValueError(f"there is no port {port[1][:10]}")
     try:
         url = URL(text)
     except (ValueError, IndexError):  # the library's, of //[]@

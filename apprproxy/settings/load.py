@@ -33,15 +33,18 @@ class BadConfiguration(Exception):
 
 
 class _Loader(yaml.CSafeLoader):
-    """Plain data only, and no key twice: that is a mistake which YAML would pass over."""
+    """Plain data only, and no key twice, or one that is no text: mistakes which YAML would pass over."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
+        seen: set[str] = set()
         for key_node, _ in node.value if node.id == "mapping" else ():  # a tag may say so of a list
-            key = self.construct_object(key_node, deep=True)
-            if isinstance(key, str) and key in seen:
-                raise yaml.YAMLError(f"line {key_node.start_mark.line + 1}: {key} is given twice")
-            seen.add(key if isinstance(key, str) else id(key_node))
+            key, line = self.construct_object(key_node, deep=True), key_node.start_mark.line + 1
+            if not isinstance(key, str):
+                written = key_node.value if isinstance(key_node, yaml.ScalarNode) else "a list or a section"
+                raise yaml.YAMLError(f"line {line}: a key is text, and {written} is none in YAML; put it in quotes")
+            if key in seen:
+                raise yaml.YAMLError(f"line {line}: {key} is given twice")
+            seen.add(key)
         return super().construct_mapping(node, deep)
 
 
@@ -95,7 +98,7 @@ def _read(path: Path) -> dict[str, Any]:
         raise BadConfiguration(f"{path}: a value is not of the kind that its tag says") from None
     if content is None:
         return {}
-    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
+    if not isinstance(content, dict):
         raise BadConfiguration(f"{path}: the file is not a mapping of keys")
     return content
 

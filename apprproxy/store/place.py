@@ -152,7 +152,12 @@ def _made(directory: Path, then: Callable[[int], None]) -> bool:
 
 def _check_format(path: Path) -> None:
     text = path.read_text(errors="replace").strip()
-    if not _FORMAT.fullmatch(text) or int(text) > FORMAT:
+    if not _FORMAT.fullmatch(text):
+        raise StoreFailed(
+            f"{path} is damaged: it says {text[:20]!r}, and a format is a number; write {FORMAT} into it if this"
+            " apprproxy was the last on this cache"
+        )
+    if int(text) > FORMAT:
         raise StoreFailed(
             f"{path} says format {text[:20]!r} and this apprproxy knows {FORMAT}: the cache was written by a newer"
             " version; upgrade, or name another cache.directory"

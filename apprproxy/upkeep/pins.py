@@ -55,7 +55,9 @@ async def fetch(app: App, title: Title, told: Told) -> Pin:
     """Pinned first, so that nothing of it is evicted while the rest arrives. ``told`` of blobs."""
     upstream = app.settings.upstreams.get(title.upstream)
     if upstream is None or upstream.kind != title.protocol:
-        return Pin(title.text, failure=f"no upstream of that name and of kind {title.protocol} is configured")
+        there = ", ".join(name for name, one in app.settings.upstreams.items() if one.kind == title.protocol) or "none"
+        failure = f"no upstream {title.upstream!r} of kind {title.protocol} is configured; there is {there}"
+        return Pin(title.text, failure=failure)
     try:
         root = await _root(app, title)
     except Failure as failure:

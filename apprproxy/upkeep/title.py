@@ -35,6 +35,8 @@ def parse(text: str) -> Title:
     upstream, slash, rest = text.partition("/")
     if not slash:
         raise Malformed(f"a name begins with its upstream's: {FORMS}")
+    if ":" in upstream:
+        raise Malformed(f"a name begins with its upstream's, not with a scheme or the gateway's address: {FORMS}")
     name, at, after = rest.partition("@")
     if after.startswith(("sha256:", "sha512:")):
         return Title(text, upstream, "oci", oci.repository(name), digest=oci.digest(after))

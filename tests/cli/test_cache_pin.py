@@ -105,6 +105,8 @@ async def test_a_name_that_is_not_known_is_not_pinned(operator: Operator) -> Non
             "app:1.0",
             "app:1.0: a name begins with its upstream's: UPSTREAM/REPOSITORY:TAG, UPSTREAM/REPOSITORY@DIGEST or",
         ),
+        ("127.0.0.1:8080/hub/app:1.0", "not with a scheme or the gateway's address: UPSTREAM/REPOSITORY:TAG"),
+        ("docker://hub/app:1.0", "not with a scheme or the gateway's address: UPSTREAM/REPOSITORY:TAG"),
     ],
 )
 async def test_of_a_name_that_is_incomplete_it_is_told_what_is_missing(
@@ -130,7 +132,7 @@ async def test_a_pin_of_an_upstream_that_is_not_configured_is_told(operator: Ope
     ran = await operator.runs("pin", "--fetch", "hub/nobody:1")
 
     assert 1 == ran.returncode
-    assert "error: hub/nobody:1: no upstream of that name and of kind oci is configured\n" == ran.stderr
+    assert "error: hub/nobody:1: no upstream 'hub' of kind oci is configured; there is hubb\n" == ran.stderr
 
 
 async def test_what_is_unpinned_may_go_again(registry: Registry, operator: Operator) -> None:

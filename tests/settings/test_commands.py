@@ -81,6 +81,13 @@ def test_a_mistyped_command_is_wrong_use(arguments: list[str], operator: Operato
     assert arguments[-1] in ran.stderr
 
 
+def test_where_the_file_is_named_too_early_it_is_said_where_it_stands(operator: Operator) -> None:
+    ran = operator.runs("--config", "x.yaml", "serve")
+
+    assert (2, "") == (ran.returncode, ran.stdout)
+    assert "--config stands after the command: apprproxy serve --config x.yaml" in ran.stderr
+
+
 def test_check_prints_what_is_in_force(operator: Operator) -> None:
     path = operator.configured(QUAY)
     ran = operator.runs("check", "--config", path, APPRPROXY_CACHE__MEMORY="5MiB")

@@ -100,10 +100,17 @@ def test_two_caches_have_two_names(tmp_path: Path) -> None:
     assert instance(tmp_path / "a") != instance(tmp_path / "b")
 
 
-@pytest.mark.parametrize("text", [b"2", b"99\n", b"x", b"", b"-1", b"\xff\xfe", b"9" * 5000])
-def test_a_newer_or_unknown_format_is_refused(text: bytes, tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", [b"2", b"99\n", b"9" * 9])
+def test_a_newer_format_is_refused(text: bytes, tmp_path: Path) -> None:
     (tmp_path / "format").write_bytes(text)
     with pytest.raises(StoreFailed, match=r"newer version; upgrade, or name another cache\.directory"):
+        prepare(tmp_path)
+
+
+@pytest.mark.parametrize("text", [b"x", b"", b"-1", b"\xff\xfe", b"9" * 5000])
+def test_a_format_that_is_none_is_said_to_be_damaged(text: bytes, tmp_path: Path) -> None:
+    (tmp_path / "format").write_bytes(text)
+    with pytest.raises(StoreFailed, match=r"/format is damaged: it says .*; write 1 into it if this apprproxy was"):
         prepare(tmp_path)
 
 
