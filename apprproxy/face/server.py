@@ -12,12 +12,15 @@ from aiohttp.web_protocol import RequestHandler
 
 from apprproxy.face.parser import Parser
 from apprproxy.face.seldom import Seldom
+from apprproxy.face.send import SERVER
 
 log = logging.getLogger(__name__)
 
 AHEAD = 2
 """Requests that are read while another of their connection is answered; the library reads 32. Its client is not seen to
 leave from then on: most that ask ahead do so by one."""
+MAX_REASONS = 100
+"""For which a request can be malformed, remembered."""
 
 _NONE_LEFT = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
@@ -113,11 +116,16 @@ class Connection(RequestHandler):
             return super().handle_error(request, status, exc, message)
         exc.__traceback__ = None  # what was read stands in its frames, which are a cycle
         reason = exc.message.partition("\n")[0]
-        facts = {"client": request.remote, "status": status, "reason": reason}
-        log.info("a malformed request was refused", extra=facts)
-        response = web.Response(status=status, text="malformed HTTP request\n")
+        if self._manager is not None:
+            self._manager.malformed(reason, status, request.remote)
+        response = web.Response(status=status, text="malformed HTTP request\n", headers={"Server": SERVER})
         response.force_close()
         return response
+
+
+def _tell_malformed(times: int, reason: str, status: int, client: str | None) -> None:
+    facts = {"client": client, "status": status, "reason": reason, **({"times": times} if times > 1 else {})}
+    log.info("a malformed request was refused", extra=facts)
 
 
 def _tell_crowded(count: int) -> None:
@@ -157,7 +165,15 @@ class Server(web.Server):
         super().__init__(handler, handler_cancellation=True)
         self._limits = limits
         self.crowded = Seldom(_tell_crowded)
+        self._malformed: dict[str, Seldom[str, int, str | None]] = {}
         self._beginning: set[Beginning] = set()
+
+    def malformed(self, reason: str, status: int, client: str | None) -> None:
+        """Each reason seldom: many clients try https on a plain port first, at every run."""
+        told = self._malformed.setdefault(reason, Seldom(_tell_malformed))
+        if len(self._malformed) > MAX_REASONS:
+            del self._malformed[next(iter(self._malformed))]
+        told(reason, status, client)
 
     def begins(self, one: Beginning) -> bool:
         """A connection that has to do something first; False where there are too many already."""

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import io
+import json
 import os
 import ssl
 from collections.abc import Iterator
@@ -296,10 +297,16 @@ async def test_what_is_not_http_is_refused_without_a_traceback(gateways: Gateway
     assert "Traceback" not in logged.text
 
 
-async def test_tls_on_a_plain_port_is_called_that(gateways: Gateways, logged: Logged) -> None:
+async def test_tls_on_a_plain_port_is_called_that_and_not_each_time(gateways: Gateways, logged: Logged) -> None:
     gateway = await gateways.start({})
-    with pytest.raises(ssl.SSLError):
-        await asyncio.open_connection("127.0.0.1", int(gateway.url.rpartition(":")[2]), ssl=True)
-    await until(lambda: "malformed" in logged.text)
+    for _ in range(5):
+        with pytest.raises(ssl.SSLError):
+            await asyncio.open_connection("127.0.0.1", int(gateway.url.rpartition(":")[2]), ssl=True)
+    async with wire(gateway.url) as client:
+        await client.send("GET\r\n\r\n")
+        answer = await client.rest()
+    lines = [json.loads(line) for line in logged.text.splitlines() if "malformed" in line]
 
-    assert "HTTPS traffic on an HTTP port" in logged.text
+    assert 1 == len([line for line in lines if "HTTPS traffic on an HTTP port" in line["reason"]])
+    assert 2 == len(lines), "another reason is another line"
+    assert b"Server: apprproxy/" in answer
