@@ -52,6 +52,6 @@ class Places:
         if self.default is None:
             raise UnknownPlace(
                 "no view answers names without a prefix here: put the name of an upstream of this protocol first, or"
-                " set views.default"
+                " into views.default"
             )
         return self.default

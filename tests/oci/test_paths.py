@@ -161,5 +161,5 @@ def test_without_a_view_a_name_needs_a_place() -> None:
     places = Places({"hub": HUB}, None)
 
     assert Tags(HUB, "app") == read("/v2/hub/app/tags/list", places)
-    with pytest.raises(UnknownPlace, match=r"views\.default"):
+    with pytest.raises(UnknownPlace, match=r"an upstream of this protocol first, or into views\.default"):
         read("/v2/app/tags/list", places)
