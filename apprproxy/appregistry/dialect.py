@@ -12,6 +12,7 @@ import orjson
 
 from apprproxy.appregistry import paths, shapes
 from apprproxy.appregistry.paths import Blob, Channels, Package, Packages, Path, Release, Version, write_path
+from apprproxy.appregistry.push_body import pushed_archive
 from apprproxy.appregistry.resolve import NotARange, may_mean, resolve
 from apprproxy.appregistry.shapes import NotTheShape, PackageManifest
 from apprproxy.core.digest import Digest
@@ -105,7 +106,7 @@ class AppRegistryDialect:
         )
 
     def archive(self, write: Write) -> bytes:
-        return shapes.pushed_archive(write.body)
+        return pushed_archive(write.body)
 
     def children(self, body: bytes) -> Sequence[Expected]:
         try:

@@ -1,6 +1,7 @@
 """What changes an App Registry, as it comes from a client: a bounded body, in its turn, passed on as it is."""
 
 import asyncio
+import io
 from contextlib import AsyncExitStack
 
 from aiohttp import web
@@ -10,6 +11,7 @@ from apprproxy.appregistry.writes import MAX_BODY, parse_write
 from apprproxy.core.errors import Throttled, TooLarge
 from apprproxy.core.model import Cache, Place, Verdict, Write
 from apprproxy.core.ports.upstream import Reply
+from apprproxy.core.reading import in_turn
 from apprproxy.face.exchange import Exchange
 from apprproxy.face.headers import about
 from apprproxy.face.places import Places
@@ -22,6 +24,7 @@ class Forwarding:
         self._gateway = gateway
         self._places = places
         self._incoming: dict[str, Incoming] = {}
+        self._reading = asyncio.Lock()
         self._under_way: set[asyncio.Task[tuple[str, Reply]]] = set()
 
     async def serve(self, exchange: Exchange) -> web.StreamResponse:
@@ -32,8 +35,8 @@ class Forwarding:
         async with AsyncExitStack() as stack:
             place = self._incoming.setdefault(taker, Incoming()).place(exchange.request.remote or "", taker)
             content = await _received(exchange, await stack.enter_async_context(place), change.place)
-            write = await asyncio.to_thread(
-                change.with_body, content, asked.get("Content-Type", ""), asked.get("Authorization")
+            write = await in_turn(
+                self._reading, change.with_body, content, asked.get("Content-Type", ""), asked.get("Authorization")
             )
             task = self._begin(write, stack.pop_all())
         upstream, reply = await asyncio.shield(task)
@@ -73,12 +76,12 @@ async def _received(exchange: Exchange, body: Body, place: Place) -> bytes:
     request, now = exchange.request, asyncio.get_running_loop().time
     if request.content_length is not None and request.content_length > MAX_BODY:
         raise _too_large()
-    content = bytearray()
+    content = io.BytesIO()  # gives what it has without a copy
     try:
         async with asyncio.timeout_at(body.due(now(), exchange.stall)) as body.deadline:
             while chunk := await request.content.readany():
-                content += chunk
-                body.received = len(content)
+                content.write(chunk)
+                body.received = content.tell()
                 if body.received > MAX_BODY:
                     raise _too_large()
                 if body.is_coming:
@@ -90,7 +93,7 @@ async def _received(exchange: Exchange, body: Body, place: Place) -> bytes:
         raise ClientLeft("the client stopped sending, or sent too slowly") from None
     finally:
         body.deadline = None
-    return bytes(content)
+    return content.getvalue()
 
 
 def _too_large() -> TooLarge:

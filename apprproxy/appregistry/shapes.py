@@ -1,12 +1,10 @@
 """The JSON that App Registry servers send: what is relied on is checked, the rest is passed on as it came. Pure."""
 
-import base64
 import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
-import orjson
 from pydantic import BaseModel, ConfigDict, FailFast, Field, TypeAdapter, ValidationError
 
 from apprproxy.core.digest import Digest
@@ -144,14 +142,6 @@ def check_object(body: bytes) -> None:
 def _check_each(adapter: TypeAdapter[Any], body: bytes) -> None:
     for _ in _each(adapter, body):
         pass
-
-
-def pushed_archive(body: bytes) -> bytes:
-    """The package that a push brings, packed; empty for what is none."""
-    try:
-        return base64.b64decode(orjson.loads(body)["blob"])
-    except (ValueError, LookupError, TypeError):
-        return b""
 
 
 def with_digests(body: bytes, digests: Mapping[str, Digest]) -> bytes:

@@ -6,10 +6,8 @@ A write goes on with the caller's own Authorization, and its body as it came.
 from dataclasses import dataclass
 from urllib.parse import quote, urlencode
 
-import orjson
-
 from apprproxy.appregistry import paths
-from apprproxy.appregistry.shapes import title_of
+from apprproxy.appregistry.push_body import pushed_titles
 from apprproxy.core.errors import Malformed, NotAllowed, UnknownPlace
 from apprproxy.core.model import MIB, Place, Write
 from apprproxy.face.places import Places
@@ -17,10 +15,6 @@ from apprproxy.face.target import Target
 
 MAX_BODY = 96 * MIB
 """A package of 64 MiB in base64, and what stands around it."""
-
-_MAX_COMMAS = 10_000
-"""In a body that is looked into: what it says of its package is a few fields. Anybody may push, and a million empty
-lists would be a million objects."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +29,8 @@ class Change:
     pushes: bool = False
 
     def with_body(self, body: bytes, content_type: str, authorization: str | None) -> Write:
-        titles = _pushed(self.package, body) if self.pushes else ()
+        """Blocking; raises Malformed."""
+        titles = pushed_titles(self.package, body) if self.pushes else ()
         return Write(
             self.place, self.method, self.path, self.query, content_type, body, authorization, self.package, titles
         )
@@ -86,17 +81,3 @@ def _refuse_misread_prefix(method: str, namespace: str, name: str, places: Place
             f" a pushed URL that has a prefix. Make an alias (appr config alias up http://THIS-GATEWAY/{namespace}) and"
             f" push to up/{name}/PACKAGE"
         )
-
-
-def _pushed(package: str, body: bytes) -> tuple[str, ...]:
-    """The release that a push body names."""
-    if body.count(b",") > _MAX_COMMAS:
-        raise Malformed("the body has too many fields for a package's")
-    try:
-        fields = orjson.loads(body)
-        release, media_type = fields["release"], fields.get("media_type") or "kpm"
-    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
-        return ()
-    if not isinstance(release, str) or not isinstance(media_type, str):
-        return ()
-    return (title_of(package, release, media_type),)

@@ -1,11 +1,13 @@
 """A request to an upstream and on to wherever it redirects, each hop under the guard."""
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import aiohttp
 from yarl import URL
 
 from apprproxy.core.errors import Forbidden
+from apprproxy.core.model import KIB
 from apprproxy.core.ports.upstream import Lane, Request
 from apprproxy.upstream.answer import HttpAnswer
 from apprproxy.upstream.guard import MAX_REDIRECTS, Guard, Refused, foreign_url, redact
@@ -13,6 +15,8 @@ from apprproxy.upstream.sessions import Sessions
 
 WRITE = 600.0
 """Seconds for a body to be sent and answered."""
+PIECE = 256 * KIB
+"""Of a body: what does not leave at once is copied, and a long one whole would hold up everybody else."""
 _REDIRECTS = {301, 302, 303, 307, 308}
 
 
@@ -27,16 +31,19 @@ class Hops:
         exceptions. Only reading is redirected."""
         url = self._url(request)
         session = self._sessions.own(request.lane)
+        body = request.body or b""
         for _ in range(MAX_REDIRECTS + 1):
             headers = {"Accept-Encoding": "identity", **request.headers}
             if authorization is not None:
                 headers["Authorization"] = authorization
+            if len(body) > PIECE:
+                headers["Content-Length"] = str(len(body))
             async with asyncio.timeout(self._sessions.headers if request.body is None else WRITE):
                 response = await session.request(
                     request.method,
                     url,
                     headers=headers,
-                    data=request.body,
+                    data=_in_pieces(body) if len(body) > PIECE else request.body,
                     allow_redirects=False,
                     proxy=self._sessions.proxy(url),
                 )
@@ -63,3 +70,8 @@ class Hops:
         except ValueError:
             raise Forbidden(self._name, "redirects to what is not a URL") from None
         return target, self._sessions.own(lane) if trusted else self._sessions.abroad(target, lane)
+
+
+async def _in_pieces(body: bytes) -> AsyncIterator[bytes]:
+    for at in range(0, len(body), PIECE):
+        yield body[at : at + PIECE]

@@ -204,3 +204,18 @@ async def test_pushes_that_an_upstream_does_not_answer_leave_others_their_places
         await asyncio.gather(*pushes)
 
     assert 200 == got.status
+
+
+async def test_a_large_push_arrives_as_it_came(start: Start) -> None:
+    got: list[tuple[str | None, bytes]] = []
+
+    async def server(request: web.BaseRequest) -> web.StreamResponse:
+        got.append((request.headers.get("Content-Length"), await request.read()))
+        return web.json_response({"status": "ok"})
+
+    body = json.dumps({"release": "1.0.0", "media_type": "helm", "blob": "x" * 900_000}).encode()
+    async with listening(server) as url:
+        gateway = await start({"up": SimpleNamespace(url=url)}, writes="pass")
+        answer = await gateway.get(PUSH, "POST", body=body)
+
+    assert (200, [(str(len(body)), body)]) == (answer.status, got)

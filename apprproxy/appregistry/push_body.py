@@ -1,0 +1,122 @@
+"""What a push brings, read piece by piece: 96 MiB in one call would hold up everybody else.
+
+- Long strings, of which its package is one, are not given to the JSON reader: each is read where it stands, if at all.
+- What is around them is small, or it is no push.
+"""
+
+import base64
+import io
+import string
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import orjson
+
+from apprproxy.appregistry.shapes import title_of
+from apprproxy.core.errors import Malformed
+from apprproxy.core.model import KIB, MIB
+
+LONG = 64 * KIB
+PIECE = 256 * KIB
+MAX_REST = 1 * MIB
+MAX_QUOTES = 100_000
+MAX_COMMAS = 10_000
+"""What a push says of its package is a few fields. Anybody may push, and a million empty lists would be a million
+objects."""
+
+_MAX_SLASHES = 64
+_LONGEST = len(r"\ud83d\ude00")
+"""Of what stands for one character."""
+_FOREIGN = bytes(set(range(256)) - set(f"{string.ascii_letters}{string.digits}+/=".encode()))
+"""To base64: skipped, as the genuine servers do."""
+
+
+def pushed_titles(package: str, body: bytes) -> tuple[str, ...]:
+    """The release that a push names. Blocking; raises Malformed for what costs too much to read."""
+    try:
+        fields, _ = _read(body)
+        release, media_type = fields["release"], fields.get("media_type") or "kpm"
+    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
+        return ()
+    if not isinstance(release, str) or not isinstance(media_type, str):
+        return ()
+    return (title_of(package, release, media_type),)
+
+
+def pushed_archive(body: bytes) -> bytes:
+    """The package that a push brings, packed; empty for what is none. Blocking."""
+    try:
+        fields, long = _read(body)
+        blob = fields["blob"]
+        return _decoded([blob] if isinstance(blob, str) else _texts(body, blob, long[blob]))
+    except (Malformed, ValueError, LookupError, TypeError):
+        return b""
+
+
+def _read(body: bytes) -> tuple[Any, Mapping[int, int]]:
+    """The document with a number in the place of each long string, where that begins; and where each of them ends."""
+    long = {begin: end for begin, end in _strings(body) if end - begin > LONG}
+    if len(body) - sum(end - begin for begin, end in long.items()) > MAX_REST:
+        raise Malformed("the body has too much beside its package")
+    rest, at = [], 0
+    for begin, end in long.items():
+        rest += [body[at : begin - 1], b"%d" % begin]
+        at = end + 1
+    short = b"".join([*rest, body[at:]])
+    if short.count(b",") > MAX_COMMAS:
+        raise Malformed("the body has too many fields for a package's")
+    return orjson.loads(short), long
+
+
+def _strings(body: bytes) -> Iterator[tuple[int, int]]:
+    """Where each string of a JSON text begins and ends, without its quotes."""
+    begin, at = 0, -1
+    for _ in range(MAX_QUOTES):
+        at = body.find(b'"', at + 1)
+        if at < 0:
+            return
+        if not begin:
+            begin = at + 1
+        elif not _is_escaped(body, begin, at):
+            yield begin, at
+            begin = 0
+    raise Malformed("the body has too many fields for a package's")
+
+
+def _is_escaped(body: bytes, begin: int, at: int) -> bool:
+    before = body[max(begin, at - _MAX_SLASHES) : at]
+    slashes = len(before) - len(before.rstrip(b"\\"))
+    if slashes == _MAX_SLASHES:
+        raise Malformed("the body has too many backslashes for a package's")
+    return slashes % 2 == 1
+
+
+def _texts(body: bytes, begin: int, end: int) -> Iterator[str]:
+    """A JSON string in pieces, none of which ends within a character; raises ValueError where it is none."""
+    while begin < end:
+        stop = min(begin + PIECE, end)
+        text, begin = _text(body, begin, stop)
+        yield text
+
+
+def _text(body: bytes, begin: int, stop: int) -> tuple[str, int]:
+    for end in range(stop, max(begin, stop - _LONGEST), -1):
+        try:
+            return orjson.loads(b'"' + body[begin:end] + b'"'), end
+        except orjson.JSONDecodeError:
+            continue
+    raise ValueError("not a JSON string")
+
+
+def _decoded(texts: Iterable[str]) -> bytes:
+    """Base64; raises ValueError where it is cut off. Padding ends it, however much of that there is."""
+    packed, coded, padding = io.BytesIO(), b"", b""
+    for text in texts:
+        coded, padding, _ = (coded + text.encode("ascii").translate(None, _FOREIGN)).partition(b"=")
+        if padding:
+            break
+        whole = len(coded) // 4 * 4
+        packed.write(base64.b64decode(coded[:whole]))
+        coded = coded[whole:]
+    packed.write(base64.b64decode(coded + 2 * padding))
+    return packed.getvalue()

@@ -1,0 +1,80 @@
+"""A push is read piece by piece, and as a JSON reader would read it whole."""
+
+import base64
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from apprproxy.appregistry import push_body
+from apprproxy.appregistry.push_body import pushed_archive, pushed_titles
+from apprproxy.core.errors import Malformed
+from tests.core.laws import law
+from tests.fakes.content import some_bytes
+
+PACKAGE = some_bytes(1_000_000)
+CODED = base64.b64encode(PACKAGE).decode()
+TITLES = ("alice/nginx@1.0.0/helm",)
+
+
+def push(blob: str, **more: str) -> bytes:
+    return json.dumps({"release": "1.0.0", **more, "media_type": "helm", "blob": blob}).encode()
+
+
+def test_a_package_is_found_beside_what_is_said_of_it() -> None:
+    body = push(CODED, note='it says \\"blob\\": "x\\\\"')
+
+    assert (TITLES, PACKAGE) == (pushed_titles("alice/nginx", body), pushed_archive(body))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        push(CODED).replace(b"/", b"\\/").replace(b"+", b"\\u002B"),
+        push(base64.encodebytes(PACKAGE).decode()),
+        push(CODED, other="x" * 100_000 + '"'),
+        push(CODED, other="\u00e9" * 100_000),
+        json.dumps({"blob": CODED, "release": "1.0.0", "media_type": "helm"}, indent=2).encode(),
+    ],
+    ids=["escaped", "in lines", "beside another", "in no ASCII", "laid out"],
+)
+def test_a_package_is_found_however_it_is_written(body: bytes) -> None:
+    assert (TITLES, PACKAGE) == (pushed_titles("alice/nginx", body), pushed_archive(body))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [push(CODED[:-3]), push("\u00e9" * 100_000), push(CODED)[:-20], push("").replace(b'""', b"12"), push(CODED[:9])],
+    ids=["cut off", "no base64", "no end", "a number", "a short one cut off"],
+)
+def test_what_is_no_package_is_none(body: bytes) -> None:
+    assert b"" == pushed_archive(body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b" " * 2_000_000 + b"{}",
+        b'{"release":' + b"9" * 2_000_000 + b"}",
+        b'{"release":"' + b'\\"' * 200_000 + b'"}',
+        b'{"release":"' + b"\\" * 200_000 + b'"}',
+        b'{"a":[' + b"1," * 20_000 + b"1]}",
+    ],
+    ids=["blanks", "digits", "quotes", "backslashes", "fields"],
+)
+def test_what_would_take_long_to_read_is_refused(body: bytes) -> None:
+    with pytest.raises(Malformed):
+        pushed_titles("alice/nginx", body)
+
+
+@law
+@given(st.binary(max_size=60), st.text(max_size=30), st.integers(4, 40), st.booleans())
+def test_pieces_of_any_size_are_the_whole(package: bytes, note: str, size: int, ascii_only: bool) -> None:
+    fields = {"note": note, "blob": base64.b64encode(package).decode()}
+    body = json.dumps(fields, ensure_ascii=ascii_only).encode(errors="replace").replace(b"/", b"\\/")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(push_body, "LONG", size)
+        patch.setattr(push_body, "PIECE", max(size, 12))
+
+        assert package == pushed_archive(body)
