@@ -102,7 +102,7 @@ class Health:
         self._good: dict[str, None] = {}
         self._probes: dict[str, Attempt] = {}
         self._spots: dict[str, Spot] = {}
-        self._counted: set[str] = set()
+        self._counted: dict[str, None] = {}
 
     def admit(self, about: str = "") -> "Attempt":
         """Let a request about a repository, or a list, through. The attempt is to be told what comes of it. Raises
@@ -154,7 +154,7 @@ class Health:
         """``about`` None where it cannot be reached at all; ``said`` where it is a status that says so."""
         now, was_shut = self._now(), self._closure() is not None
         about = about if self._tolerance.apart else None
-        if about is not None and (not self._counts(about, reason, now) or said):
+        if about is not None and (not self._noted(about, reason, now) or said or not self._counts(about)):
             return
         if self._penalty is not None and self._penalty.left(now) > 0:
             return
@@ -166,8 +166,8 @@ class Health:
         if not was_shut:
             self._tell(self._penalty)
 
-    def _counts(self, about: str, reason: str, now: float) -> bool:
-        """Against the source too: where nothing has succeeded since, and this is not known already."""
+    def _noted(self, about: str, reason: str, now: float) -> bool:
+        """Of the repository; False where that is shut already."""
         spot = self._spots.get(about, Spot())
         _remember(self._spots, about, spot)
         if spot.penalty is not None and spot.penalty.left(now) > 0:
@@ -177,9 +177,13 @@ class Health:
         over = max(spot.troubles - self._tolerance.failures + 1, int(shut))
         if over >= 1:
             spot.penalty = Closure(now, self._tolerance.penalty.after(over), reason, reached=True)
-        new = about not in self._counted
-        self._counted.add(about)
-        return new
+        return True
+
+    def _counts(self, about: str) -> bool:
+        """Against the source too: once for each repository, where nothing has succeeded since."""
+        counted = about in self._counted
+        _remember(self._counted, about, None)
+        return not counted
 
     def rest(self, about: str, reason: str, seconds: float) -> None:
         """It answers, and wants to be left alone about this for so long; no longer than the longest penalty, and about

@@ -417,6 +417,28 @@ def test_what_a_source_says_of_itself_shuts_no_more_than_what_it_says_it_of(owne
     owner.health.admit("library/app").ended()
 
 
+def test_what_keeps_silent_counts_whatever_it_said_before(owner: Case) -> None:
+    for about in ("a/app", "b/app", "c/app"):
+        attempt = owner.health.admit(about)
+        attempt.away("answered 503")
+        attempt.ended()
+    assert not owner.health.doubtful
+    for about in ("a/app", "b/app", "c/app"):
+        reached(owner, about)
+
+    assert owner.health.doubtful
+
+
+@pytest.mark.parametrize("said", [True, False], ids=["a status", "silence"])
+def test_names_that_are_made_up_are_counted_within_bounds(owner: Case, said: bool) -> None:
+    attempts = [owner.health.admit(f"{number}/app") for number in range(3000)]
+    for attempt in attempts:
+        attempt.away("answered 502") if said else attempt.troubled("no answer", reached=True)
+        attempt.ended()
+
+    assert len(owner.health._counted) <= 1000
+
+
 def test_a_repository_that_answered_lately_is_asked_although_others_fail(owner: Case) -> None:
     """Of made-up names there are as many as a client likes."""
     attempt = owner.health.admit("library/app")
