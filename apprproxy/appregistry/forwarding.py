@@ -15,7 +15,7 @@ from apprproxy.core.reading import in_turn
 from apprproxy.face.exchange import Exchange
 from apprproxy.face.headers import about
 from apprproxy.face.places import Places
-from apprproxy.face.send import ClientLeft, abort, send_body
+from apprproxy.face.send import ClientLeft, abort, go_ahead, send_body
 from apprproxy.gateway.gateway import Gateway
 
 
@@ -76,6 +76,7 @@ async def _received(exchange: Exchange, body: Body, place: Place) -> bytes:
     request, now = exchange.request, asyncio.get_running_loop().time
     if request.content_length is not None and request.content_length > MAX_BODY:
         raise _too_large()
+    await go_ahead(exchange)
     content = io.BytesIO()  # gives what it has without a copy
     try:
         async with asyncio.timeout_at(body.due(now(), exchange.stall)) as body.deadline:

@@ -132,6 +132,13 @@ async def _send(exchange: Exchange, transfer: Transfer, fields: dict[str, str], 
     return response
 
 
+async def go_ahead(exchange: Exchange) -> None:
+    """The body is wanted, for which a client may wait (RFC 9110, section 10.1.1)."""
+    request = exchange.request
+    if not exchange.old_http and request.headers.get("Expect", "").strip().lower() == "100-continue":
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+
 def asked_range(exchange: Exchange, tag: str) -> str | None:
     """The Range field, where it counts (RFC 9110, sections 13.1.5 and 14.2)."""
     asked = exchange.request.headers

@@ -219,3 +219,26 @@ async def test_a_large_push_arrives_as_it_came(start: Start) -> None:
         answer = await gateway.get(PUSH, "POST", body=body)
 
     assert (200, [(str(len(body)), body)]) == (answer.status, got)
+
+
+async def test_a_client_that_waits_to_be_told_is_told_to_go_on(start: Start, upstream: Upstream) -> None:
+    gateway = await start({"up": upstream}, writes="pass")
+    async with wire(gateway.url) as client:
+        await client.send(f"POST {PUSH} HTTP/1.1\r\nHost: gateway\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n")
+        first = await client.head()
+        await client.send("{}")
+        then = await client.head()
+
+    assert "HTTP/1.1 100 Continue\r\n\r\n" == first
+    assert "Apprproxy-Upstream: up" in then
+    assert [b"{}"] == upstream.bodies
+
+
+@pytest.mark.parametrize("length", [2, 200 << 20], ids=["nobody takes it", "too large"])
+async def test_a_client_that_waits_to_be_told_is_refused_at_once(start: Start, upstream: Upstream, length: int) -> None:
+    gateway = await start({"up": upstream}, writes="pass" if length > 2 else "refuse")
+    async with wire(gateway.url) as client:
+        head = f"POST {PUSH} HTTP/1.1\r\nHost: gateway\r\nContent-Length: {length}\r\nExpect: 100-continue"
+        await client.send(f"{head}\r\n\r\n")
+
+        assert (await client.head()).split()[1] in ("405", "413")
