@@ -237,6 +237,8 @@ async def _sendfile(exchange: Exchange, file: _File, offset: int, count: int) ->
 async def _prepare(exchange: Exchange, response: web.StreamResponse) -> None:
     """Headers leave at once: containerd gives up after 30 s without them, and sendfile passes by the buffers."""
     exchange.answered = time.monotonic()
+    if exchange.method == "CONNECT" or "Upgrade" in exchange.request.headers:
+        response.force_close()  # neither is done here, and what came behind such a request may not have been read
     writer = await response.prepare(exchange.request)
     if writer is not None:
         writer.send_headers()

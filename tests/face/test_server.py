@@ -287,6 +287,20 @@ async def test_a_place_that_was_left_is_free_again(gateways: Gateways) -> None:
             assert b"ok\n" == (await client.rest())[-3:]
 
 
+@pytest.mark.parametrize("line", ["GET /healthz", "CONNECT gateway:443"])
+async def test_nothing_is_taken_behind_what_would_speak_another_protocol(gateways: Gateways, line: str) -> None:
+    """It might be lost: its client is told that the connection ends, and asks again on another."""
+    gateway = await gateways.start({})
+    async with wire(gateway.url) as client:
+        behind = "GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n"
+        await client.send(f"{line} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n{behind}")
+        head = await client.head()
+        rest = await client.rest()
+
+    assert "Connection: close" in head
+    assert b"HTTP/1.1" not in rest
+
+
 async def test_what_is_not_http_is_refused_without_a_traceback(gateways: Gateways, logged: Logged) -> None:
     gateway = await gateways.start({})
     for noise in ("\x16\x03\x01\x02\x00\x01", "GET\r\n\r\n", "GET / HTTP/9.9\r\n\r\n", "GET /a b HTTP/1.1\r\n\r\n"):
