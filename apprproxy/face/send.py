@@ -9,7 +9,7 @@ import socket
 import struct
 import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 
 from aiohttp import web
 
@@ -39,14 +39,10 @@ class BrokenOff(ConnectionResetError):
 
 async def send_body(exchange: Exchange, status: int, body: bytes, headers: Mapping[str, str]) -> web.StreamResponse:
     """A small body that is in memory, in a protocol's own words."""
-    response = web.StreamResponse(status=status, headers=_complete(exchange, headers))
-    response.content_length = len(body)
-    exchange.status = status
-    await _prepare(exchange, response)
-    if exchange.method != "HEAD":
-        for at in range(0, len(body), PIECE):
-            await _write(exchange, response, body[at : at + PIECE])
-    await _end(exchange, response)
+    async with _answer(exchange, status, headers, len(body)) as response:
+        if exchange.method != "HEAD":
+            for at in range(0, len(body), PIECE):
+                await _write(exchange, response, body[at : at + PIECE])
     return response
 
 
@@ -54,14 +50,10 @@ async def send_pieces(
     exchange: Exchange, length: int, pieces: AsyncIterator[bytes], headers: Mapping[str, str]
 ) -> web.StreamResponse:
     """A body of a known length that is made while it is sent."""
-    response = web.StreamResponse(status=200, headers=_complete(exchange, headers))
-    response.content_length = length
-    exchange.status = 200
-    await _prepare(exchange, response)
-    if exchange.method != "HEAD":
-        async for piece in pieces:
-            await _write(exchange, response, piece)
-    await _end(exchange, response)
+    async with _answer(exchange, 200, headers, length) as response:
+        if exchange.method != "HEAD":
+            async for piece in pieces:
+                await _write(exchange, response, piece)
     return response
 
 
@@ -82,10 +74,8 @@ async def send_refusal(
 
 async def send_empty(exchange: Exchange, status: int, headers: Mapping[str, str]) -> web.StreamResponse:
     """Headers alone, as they are (an answer to HEAD, 304)."""
-    response = web.StreamResponse(status=status, headers=_complete(exchange, headers))
-    exchange.status = status
-    await _prepare(exchange, response)
-    await _end(exchange, response)
+    async with _answer(exchange, status, headers) as response:
+        pass
     return response
 
 
@@ -122,13 +112,9 @@ async def _send(exchange: Exchange, transfer: Transfer, fields: dict[str, str], 
     if chosen is not None:
         part, status = chosen, 206
         fields["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{transfer.size}"
-    response = web.StreamResponse(status=status, headers=_complete(exchange, fields))
-    response.content_length = part.length
-    exchange.status = status
-    await _prepare(exchange, response)
-    if exchange.method != "HEAD" and part.length:
-        await _pour(exchange, response, transfer, part)
-    await _end(exchange, response)
+    async with _answer(exchange, status, fields, part.length) as response:
+        if exchange.method != "HEAD" and part.length:
+            await _pour(exchange, response, transfer, part)
     return response
 
 
@@ -145,10 +131,6 @@ def asked_range(exchange: Exchange, tag: str) -> str | None:
     if exchange.method != "GET" or asked.get("If-Range", tag) != tag:
         return None
     return asked.get("Range")
-
-
-def _complete(exchange: Exchange, headers: Mapping[str, str]) -> dict[str, str]:
-    return {**headers, **exchange.fields, "X-Request-Id": exchange.id, "Server": SERVER}
 
 
 async def _pour(exchange: Exchange, response: web.StreamResponse, transfer: Transfer, part: Slice) -> None:
@@ -213,13 +195,10 @@ async def _sendfile(exchange: Exchange, file: _File, offset: int, count: int) ->
         raise ClientLeft("the client left")
     loop = asyncio.get_running_loop()
     try:
-        async with asyncio.timeout(exchange.stall):
+        async with _taken(exchange):
             done = await loop.sendfile(transport, file, offset, count, fallback=False)  # type: ignore[arg-type]
-    except TimeoutError:
-        abort(exchange)
-        raise ClientLeft("the client stopped reading") from None
-    except ConnectionError as error:
-        raise ClientLeft("the client left") from error
+    except ClientLeft:
+        raise
     except asyncio.SendfileNotAvailableError:
         return False
     except RuntimeError as error:
@@ -234,38 +213,45 @@ async def _sendfile(exchange: Exchange, file: _File, offset: int, count: int) ->
     return True
 
 
-async def _prepare(exchange: Exchange, response: web.StreamResponse) -> None:
-    """Headers leave at once: containerd gives up after 30 s without them, and sendfile passes by the buffers."""
-    exchange.answered = time.monotonic()
+@asynccontextmanager
+async def _answer(
+    exchange: Exchange, status: int, headers: Mapping[str, str], length: int | None = None
+) -> AsyncIterator[web.StreamResponse]:
+    """Its headers leave at once: containerd gives up after 30 s without them, and sendfile passes by the buffers. Ended
+    where nothing is raised."""
+    fields = {**headers, **exchange.fields, "X-Request-Id": exchange.id, "Server": SERVER}
+    response = web.StreamResponse(status=status, headers=fields)
+    if length is not None:  # else the headers may have one
+        response.content_length = length
     if exchange.method == "CONNECT" or "Upgrade" in exchange.request.headers:
         response.force_close()  # neither is done here, and what came behind such a request may not have been read
+    exchange.status, exchange.answered = status, time.monotonic()
     writer = await response.prepare(exchange.request)
     if writer is not None:
         writer.send_headers()
+    yield response
+    async with _taken(exchange):
+        await response.write_eof()
+        await exchange.request.writer.drain()  # the library does so for large bodies only; small ones can be many
+
+
+@asynccontextmanager
+async def _taken(exchange: Exchange) -> AsyncIterator[None]:
+    """Raises ClientLeft where the client does not take what is sent meanwhile."""
+    try:
+        async with asyncio.timeout(exchange.stall):
+            yield
+    except TimeoutError:
+        abort(exchange)
+        raise ClientLeft("the client stopped reading") from None
+    except ConnectionError as error:
+        raise ClientLeft("the client left") from error
 
 
 async def _write(exchange: Exchange, response: web.StreamResponse, piece: bytes) -> None:
-    try:
-        async with asyncio.timeout(exchange.stall):
-            await response.write(piece)
-    except TimeoutError:
-        abort(exchange)
-        raise ClientLeft("the client stopped reading") from None
-    except ConnectionError as error:
-        raise ClientLeft("the client left") from error
+    async with _taken(exchange):
+        await response.write(piece)
     exchange.sent += len(piece)
-
-
-async def _end(exchange: Exchange, response: web.StreamResponse) -> None:
-    try:
-        async with asyncio.timeout(exchange.stall):
-            await response.write_eof()
-            await exchange.request.writer.drain()  # the library does so for large bodies only; small ones can be many
-    except TimeoutError:
-        abort(exchange)
-        raise ClientLeft("the client stopped reading") from None
-    except ConnectionError as error:
-        raise ClientLeft("the client left") from error
 
 
 def _lie(failure: Failure) -> bool:
