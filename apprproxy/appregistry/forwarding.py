@@ -8,8 +8,8 @@ from aiohttp import web
 
 from apprproxy.appregistry.incoming import TURN, Body, Incoming
 from apprproxy.appregistry.writes import MAX_BODY, parse_write
-from apprproxy.core.errors import Throttled, TooLarge
-from apprproxy.core.model import Cache, Place, Verdict, Write
+from apprproxy.core.errors import Crowded, TooLarge
+from apprproxy.core.model import Cache, Verdict, Write
 from apprproxy.core.ports.upstream import Reply
 from apprproxy.core.reading import in_turn
 from apprproxy.face.exchange import Exchange
@@ -34,7 +34,7 @@ class Forwarding:
         asked = exchange.request.headers
         async with AsyncExitStack() as stack:
             place = self._incoming.setdefault(taker, Incoming()).place(exchange.request.remote or "", taker)
-            content = await _received(exchange, await stack.enter_async_context(place), change.place)
+            content = await _received(exchange, await stack.enter_async_context(place))
             write = await in_turn(
                 self._reading, change.with_body, content, asked.get("Content-Type", ""), asked.get("Authorization")
             )
@@ -71,8 +71,8 @@ def _fit(content_type: str) -> str:
     return content_type if content_type.isascii() and content_type.isprintable() and content_type else "text/plain"
 
 
-async def _received(exchange: Exchange, body: Body, place: Place) -> bytes:
-    """Raises TooLarge, Throttled where it gave way to others, or ClientLeft where the client is too slow."""
+async def _received(exchange: Exchange, body: Body) -> bytes:
+    """Raises TooLarge, Crowded where it gave way to others, or ClientLeft where the client is too slow."""
     request, now = exchange.request, asyncio.get_running_loop().time
     if request.content_length is not None and request.content_length > MAX_BODY:
         raise _too_large()
@@ -89,7 +89,7 @@ async def _received(exchange: Exchange, body: Body, place: Place) -> bytes:
                     body.deadline.reschedule(body.due(now(), exchange.stall))
     except TimeoutError:
         if body.gave_way:
-            raise Throttled(place.name, "this body gave way to others, who waited", 503, TURN) from None
+            raise Crowded("this body gave way to others, who waited", TURN) from None
         abort(exchange)
         raise ClientLeft("the client stopped sending, or sent too slowly") from None
     finally:

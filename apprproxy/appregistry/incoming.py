@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
-from apprproxy.core.errors import Throttled
+from apprproxy.core.errors import Crowded
 from apprproxy.core.model import KIB
 
 AT_ONCE = 4
@@ -62,7 +62,7 @@ class Incoming:
 
     @asynccontextmanager
     async def place(self, client: str, upstream: str) -> AsyncIterator[Body]:
-        """Raises Throttled where others take too long."""
+        """Raises Crowded where others take too long."""
         body = Body(client)
         self._waiting.append(body)
         try:
@@ -79,7 +79,7 @@ class Incoming:
                 while not await _within(PATIENCE, body.admitted):
                     self._make_way(body.client)
         except TimeoutError:
-            raise Throttled(upstream, f"{AT_ONCE} writes are under way here already", 503, TURN) from None
+            raise Crowded(f"{AT_ONCE} writes to {upstream} are under way here already", TURN) from None
 
     def _admit(self) -> None:
         while self._waiting and len(self._bodies) < AT_ONCE:

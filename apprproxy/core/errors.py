@@ -24,6 +24,7 @@ Failure
 │   │   └── HasLess         than others have sent, whoever of them is right
 │   └── Forbidden           a redirect or token realm that the guard refused
 └── OurFault                this gateway's own state
+    ├── Crowded             too much is under way here already; says when to come back
     ├── Exhausted           every candidate failed; keeps each one's reason
     ├── NotHeld             offline, and the cache does not hold it
     ├── Moved               a release moved and its first bytes are nowhere to be had
@@ -188,6 +189,14 @@ class Forbidden(UpstreamFault):
 
 class OurFault(Failure):
     pass
+
+
+class Crowded(OurFault):
+    """``retry_after`` in seconds."""
+
+    def __init__(self, sentence: str, retry_after: float) -> None:
+        super().__init__(sentence)
+        self.retry_after = retry_after
 
 
 class Exhausted(OurFault):

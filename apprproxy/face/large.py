@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from apprproxy.core.errors import Throttled
+from apprproxy.core.errors import Crowded
 from apprproxy.core.model import KIB, MIB
 from apprproxy.core.reading import in_turn
 
@@ -35,7 +35,7 @@ class Budget:
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
     async def take(self, size: int) -> int:
-        """Returns what to ``give`` back; what is larger than the budget has all of it. Raises Throttled."""
+        """Returns what to ``give`` back; what is larger than the budget has all of it. Raises Crowded."""
         size = min(size, self._size)
         if size <= SMALL:
             return 0
@@ -49,7 +49,7 @@ class Budget:
             self._leave(size, turn)
             if isinstance(error, TimeoutError):
                 reason = "too many large answers are being sent; ask for less, or again"
-                raise Throttled("this gateway", reason, 503, self._patience) from None
+                raise Crowded(reason, self._patience) from None
             raise
         return size
 
@@ -94,7 +94,7 @@ class Large:
     @asynccontextmanager
     async def body(self, key: Hashable, size: int, make: Callable[[], bytes]) -> AsyncIterator[bytes]:
         """``make`` is blocking, and makes at most about ``size`` bytes, the same for the same ``key``. To be left when
-        they are sent. Raises Throttled."""
+        they are sent. Raises Crowded."""
         one = self._shared.setdefault(key, _Shared())
         one.users += 1
         try:

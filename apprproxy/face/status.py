@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from apprproxy.core.errors import (
     Busy,
     ClientFault,
+    Crowded,
     Denied,
     Exhausted,
     Failure,
@@ -47,7 +48,7 @@ def status_of(failure: Failure) -> int:  # noqa: PLR0912 — one line per failur
             return _together(failures)
         case TooSlow() | NotHeld():
             return 504
-        case Throttled() | Busy():
+        case Throttled() | Busy() | Crowded():
             return 503
         case UpstreamFault():
             return 502
@@ -75,7 +76,9 @@ def _together(failures: tuple[UpstreamFault, ...]) -> int:
 
 
 def retry_after(failure: Failure) -> float | None:
-    """Seconds after which asking again makes sense, where an upstream said so."""
+    """Seconds after which asking again makes sense, where an upstream said so, or we know."""
+    if isinstance(failure, Crowded):
+        return failure.retry_after
     failures = failure.failures if isinstance(failure, Exhausted) else (failure,)
     waits = [one.retry_after for one in failures if isinstance(one, Throttled) and one.retry_after is not None]
     return min(waits) if waits else None

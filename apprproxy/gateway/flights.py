@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from apprproxy.core.errors import Failure, Interrupted, Lied, StoreFailed, Throttled, UpstreamFault
+from apprproxy.core.errors import Crowded, Failure, Interrupted, Lied, StoreFailed, UpstreamFault
 from apprproxy.core.events import FlightBegan, FlightEnded, Followed, Observer, Trouble
 from apprproxy.core.kind import Kind
 from apprproxy.core.label import OWNER
@@ -71,7 +71,7 @@ class Flights:
 
     def join(self, expected: Expected, candidates: Sequence[Candidate]) -> tuple[Flight, bool]:
         """The flight for these bytes, begun now if there is none; True where somebody else had begun one. Raises
-        Throttled where too many are waiting already."""
+        Crowded where too many are waiting already."""
         lead, flights = candidates[0].member.name, self._flights.get(expected.key, {})
         joined = bool(flights)
         if (flight := flights.get(lead)) is not None:
@@ -84,7 +84,7 @@ class Flights:
 
     def _begin(self, expected: Expected, lead: str, candidates: Sequence[Candidate]) -> Flight:
         if len(self._tasks) >= WAITING or self._of[lead] >= WAITING // 4:
-            raise Throttled(lead, "has too many transfers waiting here", 503, BACK_AFTER)
+            raise Crowded(f"too many transfers of {lead} are waiting here", BACK_AFTER)
         flight = self._flights.setdefault(expected.key, {})[lead] = Flight(expected, lead)
         flight.add(candidates)
         self._of[lead] += 1

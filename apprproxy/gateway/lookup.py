@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import (
     Busy,
+    Crowded,
     DigestMismatch,
     Failure,
     Interrupted,
@@ -208,7 +209,7 @@ class Lookups:
         failure = task.exception()  # and so it counts as retrieved, also where nobody waits any more
         if failure is not None and not isinstance(failure, (NotThere, Shut)):
             upstream, _, name = key.split(" ", 2)
-            what = "busy" if isinstance(failure, Busy) else "lookup"
+            what = "busy" if isinstance(failure, (Busy, Crowded)) else "lookup"
             self._observer(Trouble(what, upstream, spoken(name), str(failure)))
 
     async def _ask(self, member: Member, want: NameWant, old: Named | None) -> Named:

@@ -46,7 +46,7 @@ class Catalogs:
 
     @asynccontextmanager
     async def whole(self, lists: Surveyed) -> AsyncIterator[bytes]:
-        """All of it, as it is sent; raises Throttled."""
+        """All of it, as it is sent; raises Crowded."""
         names = await self.merged(lists)
         async with self._large.body(("catalog", lists.key), lists.size, lambda: written(names)) as body:
             yield body

@@ -38,7 +38,7 @@ async def test_a_write_that_finds_no_room_is_told_to_come_back(
                 pass
 
     assert "1" == got.headers["Retry-After"]
-    assert "4 writes are under way here already" in got.json["message"]
+    assert "4 writes to up are under way here already" in got.json["message"]
 
 
 async def test_an_offline_gateway_passes_no_write_on(start: Start, upstream: Upstream) -> None:

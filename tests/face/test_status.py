@@ -31,6 +31,7 @@ ONE, TWO = Digest.of(b"1"), Digest.of(b"2")
         (Unauthorized("a", "x", 401, presented=True), 502),
         (errors.DigestMismatch("a", ONE, TWO), 502),
         (errors.Forbidden("a", "x"), 502),
+        (errors.Crowded("x", 5.0), 503),
         (errors.NotHeld("x"), 504),
         (errors.Moved(errors.Move("a", ONE, TWO)), 409),
         (errors.Loop("x"), 508),
@@ -50,7 +51,14 @@ def test_a_failure_has_one_status(failure: Failure, status: int) -> None:
 
 @pytest.mark.parametrize(
     ("failure", "seconds"),
-    [(BUSY, 7.0), (DOWN, None), (Exhausted([BUSIER, DOWN, BUSY]), 7.0), (Exhausted([DOWN]), None), (NO, None)],
+    [
+        (BUSY, 7.0),
+        (errors.Crowded("x", 5.0), 5.0),
+        (DOWN, None),
+        (Exhausted([BUSIER, DOWN, BUSY]), 7.0),
+        (Exhausted([DOWN]), None),
+        (NO, None),
+    ],
 )
 def test_the_shortest_wait_is_told(failure: Failure, seconds: float | None) -> None:
     assert seconds == retry_after(failure)
