@@ -10,7 +10,7 @@ from apprproxy.core.errors import Exhausted, NotOffered, NotThere, Outage, Store
 from apprproxy.core.events import Observer, Trouble
 from apprproxy.core.kind import Kind
 from apprproxy.core.label import OWNER
-from apprproxy.core.model import BlobWant, Descriptor, Expected, Found, NameWant, Place, Record
+from apprproxy.core.model import BlobWant, Descriptor, Expected, Found, NameWant, Place, Record, spoken
 from apprproxy.core.ports.store import Held
 from apprproxy.gateway.member import Member
 from apprproxy.gateway.shelf import Shelf
@@ -52,7 +52,7 @@ class Landing:
         try:
             await self._shelf.names.put(member.name, want.key, record, as_of)
         except StoreFailed as failure:
-            self._observer(Trouble("keep", member.name, want.key, str(failure)))
+            self._observer(Trouble("keep", member.name, spoken(want.key), str(failure)))
             return False
         return True
 
@@ -60,7 +60,7 @@ class Landing:
         try:
             await self._shelf.names.drop(member.name, want.key, as_of)
         except StoreFailed as failure:
-            self._observer(Trouble("keep", member.name, want.key, str(failure)))
+            self._observer(Trouble("keep", member.name, spoken(want.key), str(failure)))
 
     async def _kept(self, member: Member, expected: Expected, body: bytes) -> tuple[Held, bool]:
         try:
@@ -81,7 +81,7 @@ class Landing:
                 await self._shelf.index.shown(member.where(want.repository), str(held.digest), OWNER)
                 await self._shelf.link(member.dialect, held)
         except StoreFailed as failure:
-            self._observer(Trouble("index", member.name, want.key, str(failure)))
+            self._observer(Trouble("index", member.name, spoken(want.key), str(failure)))
         await self._follow(member, titles, held.digest)
 
     async def _follow(self, member: Member, titles: Mapping[str, Digest], root: Digest) -> None:
