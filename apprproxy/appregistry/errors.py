@@ -1,4 +1,4 @@
-"""A failure in the words of App Registry: the owner's own, where it said no; else ours, in the flat form."""
+"""A failure in the words of App Registry: the owner's own, where it said no; else ours, in the flat form. Pure."""
 
 import orjson
 

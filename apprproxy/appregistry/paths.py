@@ -1,4 +1,4 @@
-"""A path below ``…/api/v1`` <-> what it asks for. The one place that knows both ways of writing it.
+"""A path below ``…/api/v1`` <-> what it asks for. The one place that knows both ways of writing it. Pure.
 
 Served below ``/cnr/api/v1``, ``/api/v1`` and ``/<upstream or view>/cnr/api/v1``. One trailing slash is tolerated
 everywhere, as the genuine servers do; the genuine client sends one.

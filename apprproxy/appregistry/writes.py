@@ -1,4 +1,4 @@
-"""What changes an App Registry: push, delete, channels, login; parsed at the door like everything else.
+"""What changes an App Registry: push, delete, channels, login; parsed at the door like everything else. Pure.
 
 A write goes on with the caller's own Authorization, and its body as it came.
 """

@@ -65,7 +65,7 @@ class Blobs:
 
     async def get(self, want: BlobWant, *, whole: bool = False, span: Span | None = None) -> Transfer:
         """``whole`` waits for the bytes, however long that takes; otherwise after ``patience`` a transfer whose size is
-        known is returned, and one that is not known is waited for. Raises Exhausted, Moved or NotHeld."""
+        known is returned, and one that is not known is waited for. Raises what ``Gateway.blob`` raises."""
         since = asyncio.get_running_loop().time()
         members = await self._ordered(want)
         shown = await self._held(members, want)

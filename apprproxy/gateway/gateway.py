@@ -55,7 +55,8 @@ class Gateway:
         """Verified bytes, or after ``patience`` a transfer whose size is known; the caller closes it.
 
         ``whole`` waits for the bytes however long that takes. ``span`` is the closed range that the caller is after: it
-        may be given just that. Raises Denied, Exhausted, Moved or NotHeld.
+        may be given just that. Raises Denied, Exhausted, Moved, NotHeld, or another OurFault where this gateway itself
+        cannot (Crowded, StoreFailed, Interrupted).
         """
         return await self._blobs.get(self._gate.for_bytes(want), whole=whole, span=span)
 
@@ -72,7 +73,7 @@ class Gateway:
         """A name from the member that owns it; only an authoritative *no* passes it on to the next.
 
         ``again`` revalidates what is fresh (a client's no-cache). Raises Exhausted (all of NotThere: there is none),
-        Denied, NotHeld or Moved.
+        Denied, NotHeld, Moved, or another OurFault as ``blob`` does.
         """
         return await self._views.lookup(self._gate.for_name(want), again=again)
 

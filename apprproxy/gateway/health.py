@@ -271,7 +271,7 @@ class Attempt:
         self._health.ended(self)
 
     def troubled(self, reason: str, *, reached: bool = False) -> None:
-        """No headers in time, or headers that say so, or a body that broke off. Counts once. ``reached``: a connection
+        """No headers in time, or a body that broke off. Counts once. ``reached``: a connection
         there was."""
         self.answering = True
         if not self._troubled:

@@ -33,7 +33,7 @@ class Views:
         member that has the repository passes none of its names on.
 
         ``again`` revalidates what is fresh (a client's no-cache). Raises Exhausted (all of NotThere: there is none),
-        Denied (no member's lock file has it), NotHeld or Moved.
+        Denied (no member's lock file has it), NotHeld, Moved, or another OurFault as ``Gateway.blob`` does.
         """
         remembered = None
         if len(want.place.members) > 1:

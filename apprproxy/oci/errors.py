@@ -1,4 +1,4 @@
-"""A failure in the words of OCI distribution (specification, "Error codes")."""
+"""A failure in the words of OCI distribution (specification, "Error codes"). Pure."""
 
 import orjson
 

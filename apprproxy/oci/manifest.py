@@ -1,4 +1,4 @@
-"""What kind of manifest verified bytes are, told from the bytes: a Content-Type is not covered by a digest."""
+"""What kind of manifest verified bytes are, told from them: no digest covers a Content-Type. Pure."""
 
 import re
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The grammar of repositories and references (OCI distribution specification, "Pulling manifests")."""
+"""The grammar of repositories and references (OCI distribution specification, "Pulling manifests"). Pure."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""A path below ``/v2/`` <-> what it asks for. The one place that knows both ways of writing it."""
+"""A path below ``/v2/`` <-> what it asks for. The one place that knows both ways of writing it. Pure."""
 
 from dataclasses import dataclass
 
