@@ -25,6 +25,16 @@ class Kind(StrEnum):
     PROVENANCE = "provenance"
 
     @property
+    def document(self) -> bool:
+        """Of bytes by digest: is it a document, which is small, read whole, and names further bytes?"""
+        return self is Kind.MANIFEST
+
+    @property
+    def presence(self) -> "Kind":
+        """Of bytes by digest: the question whether they are there."""
+        return Kind.MANIFEST_PRESENCE if self.document else Kind.PRESENCE
+
+    @property
     def content(self) -> bool:
         """Does such a name lead to content that is worth keeping when its owner has dropped it? A channel or a list is
         about what there is now."""

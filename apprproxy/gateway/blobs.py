@@ -9,7 +9,6 @@ from functools import partial
 
 from apprproxy.core.errors import Failure, NotHeld, NotThere, StoreFailed
 from apprproxy.core.events import Observer
-from apprproxy.core.kind import Kind
 from apprproxy.core.model import BlobWant, Cache, NameWant, Verdict
 from apprproxy.core.ports.store import Held
 from apprproxy.core.ports.upstream import Lane
@@ -167,9 +166,9 @@ class Blobs:
     async def _said(self, member: Member, want: BlobWant) -> int | None:
         """The size that its owner told when it was asked by HEAD. A word for headers, and no more: some say so to HEAD
         and otherwise to GET."""
-        if want.kind is not Kind.BLOB or want.expected.content is None:
+        if want.kind.document or want.expected.content is None:
             return None
-        asked = NameWant(want.place, Kind.PRESENCE, want.repository, str(want.expected.digest))
+        asked = NameWant(want.place, want.kind.presence, want.repository, str(want.expected.digest))
         with suppress(StoreFailed):
             record = await self._shelf.names.get(member.name, asked.key)
             return record.target.size if record is not None and record.target.size > 0 else None
@@ -197,7 +196,7 @@ class Blobs:
             return due
         if member.private and not await self._visible.known(member, want):
             return await self._visible.confirmed(member, want) or due
-        if due is None and want.kind is Kind.BLOB and want.expected.content is not None:
+        if due is None and not want.kind.document and want.expected.content is not None:
             try:
                 return await self._visible.confirmed(member, want)
             except NotThere:

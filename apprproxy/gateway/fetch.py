@@ -18,7 +18,6 @@ from apprproxy.core.errors import (
     UpstreamFault,
 )
 from apprproxy.core.events import Observer, Trouble
-from apprproxy.core.kind import Kind
 from apprproxy.core.model import MAX_DOCUMENT, MAX_PACKED, decimal_size
 from apprproxy.core.ports.store import Held, Partial
 from apprproxy.core.ports.upstream import Incoming, Lane, Reply, Request
@@ -68,10 +67,10 @@ class Fetch:
                 await misses.note(member, key, fault, as_of)
             raise
         sources = ",".join(labels_of(partial, member.name)) or candidate.source.label
-        if want.kind is Kind.MANIFEST:  # first: who has it asks at once for what it names
+        if want.kind.document:  # first: who has it asks at once for what it names
             await self._note(candidate, sources, held)
         flight.land(held, candidate)
-        if want.kind is not Kind.MANIFEST:
+        if not want.kind.document:
             await self._note(candidate, sources)
         await partial.commit()
         return True
@@ -80,7 +79,7 @@ class Fetch:
         """A mirror that keeps silent about a document must leave its owner time to answer: whoever asked for the name
         waits no longer than ``timeouts.name`` for all of them."""
         member, source = candidate.member, candidate.source
-        document = candidate.want.kind is Kind.MANIFEST and not source.owner
+        document = candidate.want.kind.document and not source.owner
         limit = member.terms.timeout / len(member.sources) if document else None
         try:
             async with asyncio.timeout(limit), paced(flight, candidate, partial):
@@ -141,7 +140,7 @@ class Fetch:
                     raise await self.explain(candidate, request, incoming)
 
     def _limit(self, candidate: Candidate) -> int:
-        if candidate.want.kind is Kind.MANIFEST:
+        if candidate.want.kind.document:
             return MAX_DOCUMENT
         return min(MAX_PACKED, self._max_blob) if candidate.want.expected.unpacked else self._max_blob
 

@@ -9,7 +9,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from apprproxy.core.errors import Crowded, Failure, Interrupted, Lied, StoreFailed, UpstreamFault
 from apprproxy.core.events import FlightBegan, FlightEnded, Followed, Observer, Trouble
-from apprproxy.core.kind import Kind
 from apprproxy.core.label import OWNER
 from apprproxy.core.model import MAX_DOCUMENT, Expected
 from apprproxy.core.ports.store import BlobStore, Elsewhere, Partial
@@ -166,7 +165,7 @@ class Flights:
         return next((one for one in flight.left if not self._room(one).full), None)
 
     def _room(self, candidate: Candidate) -> Room:
-        return self._turns.of(candidate.member, "blobs" if candidate.want.kind is Kind.BLOB else "documents")
+        return self._turns.of(candidate.member, "documents" if candidate.want.kind.document else "blobs")
 
     async def _filled(self, flight: Flight) -> None:
         """Until the bytes are kept, or nobody is left to ask at whom it has its place."""
@@ -314,6 +313,6 @@ def _small(flight: Flight) -> bool:
     candidate = flight.next()
     if candidate is None or flight.held is not None:
         return False
-    bounded = candidate.want.kind is Kind.MANIFEST or flight.expected.unpacked is not None
+    bounded = candidate.want.kind.document or flight.expected.unpacked is not None
     size = candidate.due if candidate.due is not None else flight.sizes.get(candidate.member.name)
     return bounded or (size is not None and size <= MAX_DOCUMENT)

@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
 from apprproxy.core.errors import Exhausted, StoreFailed, UpstreamFault
-from apprproxy.core.kind import Kind
 from apprproxy.core.model import BlobWant, NameWant
 from apprproxy.core.ports.store import Index
 from apprproxy.gateway.lookup import Named
@@ -35,8 +34,8 @@ class Visible:
 
         Raises a Failure.
         """
-        kind = Kind.MANIFEST_PRESENCE if want.kind is Kind.MANIFEST else Kind.PRESENCE
-        named = await self._confirm(member, NameWant(want.place, kind, want.repository, str(want.expected.digest)))
+        asked = NameWant(want.place, want.kind.presence, want.repository, str(want.expected.digest))
+        named = await self._confirm(member, asked)
         with suppress(StoreFailed):  # then it is asked again
             await self._index.shown(member.where(want.repository), want.expected.key)
         size = named.record.target.size

@@ -6,7 +6,6 @@ from contextlib import suppress
 from typing import Any
 
 from apprproxy.core.errors import Exhausted, Failure, Lied, Moved, NotThere, Outage, StoreFailed, UpstreamFault
-from apprproxy.core.kind import Kind
 from apprproxy.core.model import MAX_DOCUMENT, BlobWant, Cache, Verdict
 from apprproxy.core.ports.store import Held, Readable
 from apprproxy.gateway.delivery import HEADERS_BY, Delivery
@@ -178,6 +177,6 @@ class Waiting:
 
 def bounded(want: BlobWant, held: Held) -> Held:
     """What is held may be some blob of any size; a manifest is read into memory."""
-    if want.kind is Kind.MANIFEST and held.size > MAX_DOCUMENT:
+    if want.kind.document and held.size > MAX_DOCUMENT:
         raise Exhausted([Lied(want.place.name, f"has {held.size} bytes under {held.digest}, which is no manifest")])
     return held
