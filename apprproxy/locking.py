@@ -75,4 +75,4 @@ def parse(settings: Settings, name: str) -> NameWant:
         raise Malformed(f"a name to lock begins with an upstream's, and there is none called {first[:80]!r}")
     if upstream.names != "trust":
         raise Malformed(f"upstreams.{first}.names is {upstream.names}: lock names as an upstream says that is trusted")
-    return PROTOCOLS[upstream.kind].spelling.wants(Place(first, (first,), upstream.kind), rest)[-1]
+    return PROTOCOLS[upstream.kind].spelling.wants(Place.of(first, upstream.kind), rest)[-1]

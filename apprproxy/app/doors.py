@@ -56,9 +56,7 @@ def doors(
 def places(settings: Settings, protocol: str) -> Places:
     """Upstreams that speak it, and every view with its members that do."""
     by_name = {
-        name: Place(name, (name,), protocol)
-        for name, upstream in settings.upstreams.items()
-        if upstream.kind == protocol
+        name: Place.of(name, protocol) for name, upstream in settings.upstreams.items() if upstream.kind == protocol
     }
     for name, view in settings.views.items():
         members = tuple(member for member in view.members if settings.upstreams[member].kind == protocol)

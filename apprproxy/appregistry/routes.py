@@ -157,7 +157,7 @@ class AppRegistryFace:
         it is asked for anew, once."""
         named, manifest = await self._manifest(want, again=again)
         try:
-            return manifest, await self._package(named, manifest)
+            return manifest, await self._package(want, named, manifest)
         except Exhausted as failed:
             if not all(isinstance(failure, NotThere) for failure in failed.failures):
                 raise
@@ -165,7 +165,7 @@ class AppRegistryFace:
             if named.verdict.detail == "gone-upstream":
                 raise
         try:
-            return manifest, await self._package(named, manifest)
+            return manifest, await self._package(want, named, manifest)
         except Exhausted as failed:
             sentence = f"has the release {manifest.title} and not its bytes {manifest.digest}"
             raise Exhausted([Outage(named.record.origin, sentence, 404)]) from failed
@@ -174,10 +174,9 @@ class AppRegistryFace:
         named = await self._gateway.lookup(want, again=again)
         return named, shapes.read_manifest(await named.document.read())
 
-    async def _package(self, named: Named, manifest: PackageManifest) -> Transfer:
-        owner = Place(named.record.origin, (named.record.origin,))
-        want = BlobWant(owner, manifest.package, Expected(unpacked=manifest.digest), title=manifest.title)
-        return await self._gateway.blob(want, whole=True)
+    async def _package(self, want: NameWant, named: Named, manifest: PackageManifest) -> Transfer:
+        owner, expected = Place.of(named.record.origin, want.place.protocol), Expected(unpacked=manifest.digest)
+        return await self._gateway.blob(BlobWant(owner, manifest.package, expected, title=manifest.title), whole=True)
 
     async def _blob(self, exchange: Exchange, path: Blob) -> web.StreamResponse:
         exchange.kind, exchange.name = Kind.BLOB, f"{path.package}@{path.digest}"

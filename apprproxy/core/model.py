@@ -71,6 +71,11 @@ class Place:
     members: tuple[str, ...]
     protocol: str = ""
 
+    @classmethod
+    def of(cls, upstream: str, protocol: str) -> "Place":
+        """That upstream alone."""
+        return cls(upstream, (upstream,), protocol)
+
 
 @dataclass(frozen=True, slots=True)
 class Contribution:

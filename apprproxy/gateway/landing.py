@@ -94,7 +94,7 @@ class Landing:
             self._observer(Trouble("index", member.name, next(iter(titles)), str(failure)))
 
     async def _manifest(self, member: Member, want: NameWant, digest: Digest, title: str) -> tuple[Held, bool]:
-        place = Place(member.name, (member.name,))
+        place = Place.of(member.name, want.place.protocol)
         with suppress(StoreFailed):  # its owner has just said so; what cannot be written down is asked again
             await self._shelf.index.shown(member.where(want.repository), str(digest))
         try:

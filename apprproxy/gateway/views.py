@@ -79,7 +79,7 @@ class Views:
 
     async def _has(self, name: str, want: NameWant, noes: list[UpstreamFault]) -> bool:
         """Has this member the repository, though not this name in it? Raises Exhausted where it cannot say."""
-        home = NameWant(Place(name, (name,), want.place.protocol), Kind.REPOSITORY, want.repository)
+        home = NameWant(Place.of(name, want.place.protocol), Kind.REPOSITORY, want.repository)
         try:
             await self._lookups.find(self._members(name), home, again=False)
         except NotThere as no:

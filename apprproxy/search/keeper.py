@@ -84,7 +84,7 @@ class Keeper:
 
     @property
     def place(self) -> Place:
-        return Place(self.searched.name, (self.searched.name,), self.searched.lists.protocol)
+        return Place.of(self.searched.name, self.searched.lists.protocol)
 
     def described(self, thing: Listed) -> Listed:
         """With what was learned since it was listed."""

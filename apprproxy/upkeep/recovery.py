@@ -96,7 +96,7 @@ class Recovery:
             member, upstream = self._app.members.get(name), self._app.settings.upstreams.get(name)
             if member is None or upstream is None or member.locked is not None:
                 continue
-            want = want_of(Place(name, (name,), upstream.kind), key)
+            want = want_of(Place.of(name, upstream.kind), key)
             if want is None:
                 continue
             if want.kind.content or want.kind is Kind.REFERRERS:

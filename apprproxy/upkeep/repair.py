@@ -61,13 +61,13 @@ def _blob_wants(app: App, finding: Finding, expected: Expected) -> Iterator[Blob
         spelling = PROTOCOLS[protocol].spelling
         if spelling.expected(expected.digest) == expected:
             for kind in spelling.by_digest if finding.document else reversed(spelling.by_digest):
-                yield BlobWant(Place(name, (name,), protocol), repository, expected, kind)
+                yield BlobWant(Place.of(name, protocol), repository, expected, kind)
 
 
 def _name_wants(settings: Settings, finding: Finding) -> Iterator[NameWant]:
     """Those that bring a document; that its owner has it says nothing of whether it is here."""
     for name, key in finding.names:
         upstream = settings.upstreams.get(name)
-        want = want_of(Place(name, (name,), upstream.kind), key) if upstream is not None else None
+        want = want_of(Place.of(name, upstream.kind), key) if upstream is not None else None
         if want is not None and not want.kind.bodiless:
             yield want

@@ -26,7 +26,7 @@ class Title:
 
     @property
     def place(self) -> Place:
-        return Place(self.upstream, (self.upstream,), self.protocol)
+        return Place.of(self.upstream, self.protocol)
 
 
 def parse(text: str) -> Title:
@@ -43,7 +43,7 @@ def parse(text: str) -> Title:
     if at and "/" not in after:
         raise Malformed(f"name the format as well: {text[:200]}/helm")
     protocol = protocol_of(rest)
-    want = PROTOCOLS[protocol].spelling.wants(Place(upstream, (upstream,), protocol), rest)[-1]
+    want = PROTOCOLS[protocol].spelling.wants(Place.of(upstream, protocol), rest)[-1]
     return Title(text, upstream, protocol, want.repository, want)
 
 
