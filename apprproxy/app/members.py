@@ -12,7 +12,7 @@ from apprproxy.core.label import Label, mirror
 from apprproxy.core.model import KIB, Clock, Terms
 from apprproxy.core.ports.store import Brief
 from apprproxy.core.ports.upstream import Locked
-from apprproxy.gateway.health import MIRROR, OWNER, Health
+from apprproxy.gateway.health import FOR_MIRRORS, FOR_OWNERS, Health
 from apprproxy.gateway.member import Member, Source
 from apprproxy.gateway.rules import Claim, Rules
 from apprproxy.gateway.watched import Watched
@@ -73,7 +73,7 @@ def member(name: str, settings: UpstreamSettings, world: World) -> Member:
     )
     owner = _upstream(name, settings, world)
     world.opened.append(owner)
-    health = Health(Label(name), OWNER, world.now, world.observer)
+    health = Health(Label(name), FOR_OWNERS, world.now, world.observer)
     mirrors = tuple(_mirror(mirror(name, number), keys, world) for number, keys in enumerate(settings.full_mirrors, 1))
     rules = Rules(name, settings.kind, tuple(settings.allow), tuple(settings.deny), world.claims)
     locked = _locked(name, settings, world.observer)
@@ -151,6 +151,6 @@ def _mirror(label: Label, keys: MirrorSettings, world: World) -> Source:
         label, guard, Sessions(line, world.agent), fixed(None), world.brief, world.observer, world.now
     )
     world.opened.append(upstream)
-    health = Health(label, MIRROR, world.now, world.observer)
+    health = Health(label, FOR_MIRRORS, world.now, world.observer)
     watched = Watched(upstream, health, connections=keys.connections, patience=BUSY_MIRROR)
     return Source(label.source, watched, speaks(label.name, keys), health)

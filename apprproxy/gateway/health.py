@@ -58,9 +58,9 @@ class Tolerance:
     apart: bool = False
 
 
-OWNER = Tolerance(3, Wait(1.0, 60.0), away={502, 503, 504}, apart=True)
+FOR_OWNERS = Tolerance(3, Wait(1.0, 60.0), away={502, 503, 504}, apart=True)
 """Patient, and soon back: without its owner a cold name fails. A 500 may be about one name only, such as a catalog."""
-MIRROR = Tolerance(1, Wait(2.0, 300.0), away={429, *range(500, 600)}, distrust=Wait(3600.0, 7 * 86400.0))
+FOR_MIRRORS = Tolerance(1, Wait(2.0, 300.0), away={429, *range(500, 600)}, distrust=Wait(3600.0, 7 * 86400.0))
 """Quickly passed over: the owner can be asked instead."""
 
 

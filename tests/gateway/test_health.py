@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from apprproxy.core.errors import Shut
 from apprproxy.core.events import Event, SourceOpened, SourceShut
 from apprproxy.core.label import Label
-from apprproxy.gateway.health import MIRROR, OWNER, Health, Tolerance
+from apprproxy.gateway.health import FOR_MIRRORS, FOR_OWNERS, Health, Tolerance
 from tests.core.laws import law
 from tests.fakes.clock import Clock
 from tests.fakes.sources import recorder
@@ -63,12 +63,12 @@ class Case:
 
 @pytest.fixture
 def mirror() -> Case:
-    return Case(MIRROR)
+    return Case(FOR_MIRRORS)
 
 
 @pytest.fixture
 def owner() -> Case:
-    return Case(OWNER)
+    return Case(FOR_OWNERS)
 
 
 # --- trouble
@@ -304,7 +304,7 @@ STEPS = st.lists(st.sampled_from(["ask", "answered", "troubled", "finished", "en
 
 
 @law
-@given(st.sampled_from([OWNER, MIRROR]), STEPS, st.data())
+@given(st.sampled_from([FOR_OWNERS, FOR_MIRRORS]), STEPS, st.data())
 def test_whatever_happens_it_is_asked_again(rules: Tolerance, steps: list[str], data: st.DataObject) -> None:
     case, running = Case(rules), []
     for step in steps:
@@ -331,7 +331,9 @@ def test_whatever_happens_it_is_asked_again(rules: Tolerance, steps: list[str], 
 
 
 @law
-@given(st.sampled_from([OWNER, MIRROR]), st.lists(st.sampled_from(["fails", "answers", "wait", "lies", "back"])))
+@given(
+    st.sampled_from([FOR_OWNERS, FOR_MIRRORS]), st.lists(st.sampled_from(["fails", "answers", "wait", "lies", "back"]))
+)
 def test_what_was_told_last_is_true(rules: Tolerance, steps: list[str]) -> None:
     case = Case(rules)
     for step in steps:

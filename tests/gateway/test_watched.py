@@ -8,7 +8,7 @@ import pytest
 from apprproxy.core.errors import Busy, Outage, Shut, Throttled, TooSlow, Unauthorized, Unreachable, UpstreamFault
 from apprproxy.core.events import Event, SourceOpened, SourceShut
 from apprproxy.core.ports.upstream import Lane, Request
-from apprproxy.gateway.health import MIRROR, OWNER
+from apprproxy.gateway.health import FOR_MIRRORS, FOR_OWNERS
 from apprproxy.gateway.watched import Watched
 from tests.fakes import lies
 from tests.fakes.clock import Clock, Gate
@@ -26,7 +26,7 @@ WRITE = Request("POST", "/api", body=b"x", as_caller=True)
 @pytest.mark.parametrize("status", [502, 503, 504])
 async def test_a_status_of_whoever_stands_before_it_is_trouble(registry: Registry, clock: Clock, status: int) -> None:
     registry.on["tags"] = lies.says(status)
-    async with watched(registry.url, MIRROR, clock) as source:
+    async with watched(registry.url, FOR_MIRRORS, clock) as source:
         with suppress(Throttled):
             await source.send(ASK)
         with pytest.raises(Shut, match=f"answered {status}"):
@@ -44,7 +44,7 @@ async def test_a_status_of_whoever_stands_before_it_is_trouble(registry: Registr
 async def test_any_other_answer_shuts_nobody_out(registry: Registry, clock: Clock, behaviour: Behaviour) -> None:
     registry.on["tags"] = behaviour
     told: list[Event] = []
-    async with watched(registry.url, OWNER, clock, told) as source:
+    async with watched(registry.url, FOR_OWNERS, clock, told) as source:
         for _ in range(5):
             try:
                 await source.send(ASK)
@@ -57,14 +57,14 @@ async def test_any_other_answer_shuts_nobody_out(registry: Registry, clock: Cloc
 
 
 async def test_answers_that_are_no_http_shut_nobody_out(clock: Clock) -> None:
-    async with answering(b"220 mail.corp ESMTP\r\n\r\n") as url, watched(url, MIRROR, clock) as source:
+    async with answering(b"220 mail.corp ESMTP\r\n\r\n") as url, watched(url, FOR_MIRRORS, clock) as source:
         for _ in range(3):
             with pytest.raises(Outage, match="did not answer in HTTP"):
                 await source.send(ASK)
 
 
 async def test_a_refused_connection_is_trouble(clock: Clock) -> None:
-    async with dead_end() as nowhere, watched(nowhere, MIRROR, clock) as source:
+    async with dead_end() as nowhere, watched(nowhere, FOR_MIRRORS, clock) as source:
         with pytest.raises(Unreachable):
             await source.send(ASK)
         with pytest.raises(Shut, match="no connection"):
@@ -72,7 +72,7 @@ async def test_a_refused_connection_is_trouble(clock: Clock) -> None:
 
 
 async def test_a_name_that_is_not_resolved_is_trouble(clock: Clock) -> None:
-    async with watched("http://no-such-host.invalid", MIRROR, clock) as source:
+    async with watched("http://no-such-host.invalid", FOR_MIRRORS, clock) as source:
         with pytest.raises(Unreachable):
             await source.send(ASK)
         with pytest.raises(Shut, match="cannot be resolved"):
@@ -80,7 +80,7 @@ async def test_a_name_that_is_not_resolved_is_trouble(clock: Clock) -> None:
 
 
 async def test_failing_tls_is_trouble(registry: Registry, clock: Clock) -> None:
-    async with watched(registry.url.replace("http://", "https://"), MIRROR, clock) as source:
+    async with watched(registry.url.replace("http://", "https://"), FOR_MIRRORS, clock) as source:
         with pytest.raises(Unreachable):
             await source.send(ASK)
         with pytest.raises(Shut):
@@ -90,7 +90,7 @@ async def test_failing_tls_is_trouble(registry: Registry, clock: Clock) -> None:
 @pytest.mark.parametrize("behaviour", [lies.hangs_up, lies.waiting_for(Gate())], ids=["hangs up", "hangs"])
 async def test_no_headers_are_trouble(registry: Registry, clock: Clock, behaviour: Behaviour) -> None:
     registry.on["tags"] = behaviour
-    async with watched(registry.url, MIRROR, clock, line=QUICK) as source:
+    async with watched(registry.url, FOR_MIRRORS, clock, line=QUICK) as source:
         with pytest.raises((Unreachable, TooSlow)):
             await source.send(ASK)
         with pytest.raises(Shut):
@@ -101,7 +101,7 @@ async def test_no_headers_are_trouble(registry: Registry, clock: Clock, behaviou
 async def test_a_body_that_does_not_come_is_trouble(registry: Registry, clock: Clock, behaviour: Behaviour) -> None:
     registry.push("library/app", "1.0", b"layer")
     registry.on["tags"] = behaviour
-    async with watched(registry.url, MIRROR, clock, line=QUICK) as source:
+    async with watched(registry.url, FOR_MIRRORS, clock, line=QUICK) as source:
         with pytest.raises((Unreachable, TooSlow)):
             await source.send(ASK)
         with pytest.raises(Shut):
@@ -113,7 +113,7 @@ async def test_bodies_that_keep_breaking_off_shut_an_owner_although_its_headers_
 ) -> None:
     registry.push("library/app", "1.0", b"layer")
     registry.on["tags"] = lies.cut_off(3)
-    async with watched(registry.url, OWNER, clock) as source:
+    async with watched(registry.url, FOR_OWNERS, clock) as source:
         for _ in range(3):
             with pytest.raises(Unreachable):
                 await source.send(ASK)
@@ -125,7 +125,7 @@ async def test_bodies_that_keep_breaking_off_shut_an_owner_although_its_headers_
 
 async def test_what_a_source_that_is_away_says_can_still_be_read(registry: Registry, clock: Clock) -> None:
     registry.on["tags"] = lies.page(502)
-    async with watched(registry.url, MIRROR, clock) as source:
+    async with watched(registry.url, FOR_MIRRORS, clock) as source:
         reply = await source.send(ASK)
 
     assert b"Sorry" in reply.body
@@ -137,7 +137,7 @@ async def test_what_a_source_that_is_away_says_can_still_be_read(registry: Regis
 async def test_a_caller_that_gives_up_before_the_headers_is_trouble(registry: Registry, clock: Clock) -> None:
     gate = Gate()
     registry.on["tags"] = lies.waiting_for(gate)
-    async with watched(registry.url, MIRROR, clock) as source:
+    async with watched(registry.url, FOR_MIRRORS, clock) as source:
         task = asyncio.create_task(source.send(ASK))
         await gate.reached()
         task.cancel()
@@ -167,7 +167,7 @@ async def test_a_caller_that_gives_up_after_the_headers_is_trouble_too(registry:
     """A source that drips its answer would be waited for by everybody, each time anew."""
     registry.push("library/app", "1.0", b"layer")
     registry.on["tags"] = lies.headers_then(Gate())
-    async with watched(registry.url, OWNER, clock) as source:
+    async with watched(registry.url, FOR_OWNERS, clock) as source:
         for _ in range(3):
             await gives_up_on_the_body(source)
         with pytest.raises(Shut, match="no whole answer in time"):
@@ -178,7 +178,7 @@ async def test_a_caller_that_gives_up_early_is_nothing(registry: Registry, clock
     """The last of many pages that took too long together may have come at once."""
     registry.push("library/app", "1.0", b"layer")
     registry.on["tags"] = lies.headers_then(Gate())
-    async with watched(registry.url, MIRROR, clock, late=60.0) as source:
+    async with watched(registry.url, FOR_MIRRORS, clock, late=60.0) as source:
         await gives_up_on_the_body(source)
         registry.on.clear()
 
@@ -188,7 +188,7 @@ async def test_a_caller_that_gives_up_early_is_nothing(registry: Registry, clock
 async def test_clients_that_break_off_their_writes_shut_nobody_out(registry: Registry, clock: Clock) -> None:
     gate = Gate()
     registry.on["other"] = lies.waiting_for(gate)
-    async with watched(registry.url, MIRROR, clock) as source:
+    async with watched(registry.url, FOR_MIRRORS, clock) as source:
         for number in range(5):
             task = asyncio.create_task(source.send(WRITE))
             await gate.reached(number + 1)
@@ -202,7 +202,7 @@ async def test_clients_that_break_off_their_writes_shut_nobody_out(registry: Reg
 async def test_a_cancelled_probe_does_not_leave_the_circuit_half_open(registry: Registry, clock: Clock) -> None:
     gate = Gate()
     registry.on["other"], registry.on["tags"] = lies.waiting_for(gate), lies.hangs_up
-    async with watched(registry.url, MIRROR, clock) as source:
+    async with watched(registry.url, FOR_MIRRORS, clock) as source:
         with pytest.raises(Unreachable):
             await source.send(ASK)
         clock.advance(2)
@@ -225,7 +225,7 @@ async def test_one_probe_at_a_time_and_all_once_it_is_answered(registry: Registr
     registry.push("library/app", "1.0", b"layer")
     registry.on["tags"] = lies.says(503)
     told: list[Event] = []
-    async with watched(registry.url, MIRROR, clock, told) as source:
+    async with watched(registry.url, FOR_MIRRORS, clock, told) as source:
         with pytest.raises(Throttled):
             await source.send(ASK)
         gate = Gate()
@@ -246,7 +246,7 @@ async def test_one_probe_at_a_time_and_all_once_it_is_answered(registry: Registr
 
 async def test_a_refused_credential_is_an_answer_and_ends_a_penalty(registry: Registry, clock: Clock) -> None:
     registry.on["tags"] = lies.says(503)
-    async with watched(registry.url, MIRROR, clock) as source:
+    async with watched(registry.url, FOR_MIRRORS, clock) as source:
         with pytest.raises(Throttled):
             await source.send(ASK)
         clock.advance(2)
@@ -258,7 +258,7 @@ async def test_a_refused_credential_is_an_answer_and_ends_a_penalty(registry: Re
 
 async def test_a_body_may_be_left_unread(registry: Registry, clock: Clock) -> None:
     registry.push("library/app", "1.0", b"layer")
-    async with watched(registry.url, MIRROR, clock) as source:
+    async with watched(registry.url, FOR_MIRRORS, clock) as source:
         for _ in range(3):
             async with source.open(ASK) as incoming:
                 assert 200 == incoming.status
@@ -266,7 +266,7 @@ async def test_a_body_may_be_left_unread(registry: Registry, clock: Clock) -> No
 
 async def test_what_its_reader_says_of_the_bytes_is_not_the_lines_fault(registry: Registry, clock: Clock) -> None:
     registry.push("library/app", "1.0", b"layer")
-    async with watched(registry.url, MIRROR, clock) as source:
+    async with watched(registry.url, FOR_MIRRORS, clock) as source:
         for _ in range(3):
             with pytest.raises(Outage, match="longer than it should be"):
                 async with source.open(ASK):
@@ -278,7 +278,7 @@ async def test_who_waits_for_one_of_our_own_connections_is_no_trouble_of_the_sou
 ) -> None:
     gate = Gate()
     registry.on["tags"] = lies.waiting_for(gate)
-    async with watched(registry.url, MIRROR, clock, connections=1, patience=0.2) as source:
+    async with watched(registry.url, FOR_MIRRORS, clock, connections=1, patience=0.2) as source:
         first = asyncio.create_task(source.send(ASK))
         await gate.reached()
         with pytest.raises(Busy, match="all connections"):

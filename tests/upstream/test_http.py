@@ -3,7 +3,7 @@
 import pytest
 
 from apprproxy.core.ports.upstream import Request
-from apprproxy.gateway.health import OWNER
+from apprproxy.gateway.health import FOR_OWNERS
 from tests.fakes import lies
 from tests.fakes.clock import Clock, until
 from tests.fakes.content import digest, some_bytes
@@ -45,7 +45,7 @@ async def test_a_redirect_within_the_upstream_is_followed(registry: Registry, ga
 
 async def test_a_write_that_is_redirected_is_sent_once(registry: Registry, clock: Clock) -> None:
     registry.on["other"] = lies.redirects("/elsewhere")
-    async with watched(registry.url, OWNER, clock) as upstream:
+    async with watched(registry.url, FOR_OWNERS, clock) as upstream:
         reply = await upstream.send(Request("POST", "/api", body=b"x", as_caller=True))
 
     assert 307 == reply.status
