@@ -262,25 +262,25 @@ class Attempt:
         self.about = about
         self._health = health
         self._troubled = False
-        self.answering = False
+        self.judged = False
 
     def answered(self) -> None:
         """Its headers came in time, and do not say that it is away; its body may still break."""
-        self.answering = True
+        self.judged = True
         self._health.answered(self.about)
         self._health.ended(self)
 
     def troubled(self, reason: str, *, reached: bool = False) -> None:
         """No headers in time, or a body that broke off. Counts once. ``reached``: a connection
         there was."""
-        self.answering = True
+        self.judged = True
         if not self._troubled:
             self._troubled = True
             self._health.trouble(reason, self.about if reached else None)
 
     def away(self, reason: str) -> None:
         """Its headers came, and say that it is away."""
-        self.answering = self._troubled = True
+        self.judged = self._troubled = True
         self._health.trouble(reason, self.about, said=True)
 
     def rests(self, reason: str, seconds: float) -> None:

@@ -75,7 +75,7 @@ class Watched:
             # are passed by, while of a blob a flight ends an attempt where another source's turn has come.
             late = asyncio.get_running_loop().time() - began >= self._late
             if late and not request.as_caller and request.lane is Lane.NAMES:
-                attempt.troubled("no whole answer in time" if attempt.answering else "no answer in time", reached=True)
+                attempt.troubled("no whole answer in time" if attempt.judged else "no answer in time", reached=True)
             raise
         finally:
             attempt.ended()
@@ -86,7 +86,7 @@ class Watched:
 
     def _judge(self, attempt: Attempt, fault: UpstreamFault) -> None:
         """A failure before or after the headers: the line's, or one by which the source shows that it lives."""
-        if attempt.answering:
+        if attempt.judged:
             attempt.finished()
         elif isinstance(fault, (Unreachable, NoConnection)):
             attempt.troubled(fault.sentence)
