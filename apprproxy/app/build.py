@@ -11,7 +11,7 @@ from apprproxy.api.provenance import Provenances
 from apprproxy.api.routes import ApiFace
 from apprproxy.app.doors import doors
 from apprproxy.app.finding import provenances, search
-from apprproxy.app.members import World, claims_of, member, mirrors_of
+from apprproxy.app.members import World, member, mirrors_of, owned_in
 from apprproxy.app.protocols import LISTS
 from apprproxy.core.errors import StoreFailed
 from apprproxy.core.events import Event, Observer
@@ -89,7 +89,7 @@ def build(settings: Settings, *, now: Clock = time.time) -> App:
     metrics.read_held(lambda: _totals(ledger)[0], lambda: _totals(ledger)[1])
     names = DiskNames(directory / "names", observer)
     agent = {"User-Agent": f"apprproxy/{__version__}", "Via": f"1.1 apprproxy-{ours}"}
-    world = World(agent, brief, observer, now, claims_of(settings))
+    world = World(agent, brief, observer, now, owned_in(settings))
     members = {name: member(name, upstream, world) for name, upstream in settings.upstreams.items()}
     index = DiskIndex(ledger, observer, _admits(members))
     shelf = Shelf(

@@ -14,7 +14,7 @@ from apprproxy.core.ports.store import Brief
 from apprproxy.core.ports.upstream import Locked
 from apprproxy.gateway.health import FOR_MIRRORS, FOR_OWNERS, Health
 from apprproxy.gateway.member import Member, Source
-from apprproxy.gateway.rules import Claim, Rules
+from apprproxy.gateway.rules import Owned, Rules
 from apprproxy.gateway.watched import Watched
 from apprproxy.settings import Settings
 from apprproxy.settings.mirror import Mirror as MirrorSettings
@@ -39,14 +39,14 @@ class World:
     brief: Brief
     observer: Observer
     now: Clock
-    claims: tuple[Claim, ...]
+    owned: tuple[Owned, ...]
     opened: list[HttpUpstream] = field(default_factory=list)
 
 
-def claims_of(settings: Settings) -> tuple[Claim, ...]:
+def owned_in(settings: Settings) -> tuple[Owned, ...]:
     """Which names only one upstream is asked for."""
     return tuple(
-        Claim(name, upstream.kind, pattern) for name, upstream in settings.upstreams.items() for pattern in upstream.own
+        Owned(name, upstream.kind, pattern) for name, upstream in settings.upstreams.items() for pattern in upstream.own
     )
 
 
@@ -75,7 +75,7 @@ def member(name: str, settings: UpstreamSettings, world: World) -> Member:
     world.opened.append(owner)
     health = Health(Label(name), FOR_OWNERS, world.now, world.observer)
     mirrors = tuple(_mirror(mirror(name, number), keys, world) for number, keys in enumerate(settings.full_mirrors, 1))
-    rules = Rules(name, settings.kind, tuple(settings.allow), tuple(settings.deny), world.claims)
+    rules = Rules(name, settings.kind, tuple(settings.allow), tuple(settings.deny), world.owned)
     locked = _locked(name, settings, world.observer)
     private = settings.auth is not None or settings.tls.cert is not None
     asked = Watched(owner, health, connections=settings.connections, late=settings.timeouts.name / 2)

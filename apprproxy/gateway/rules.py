@@ -18,8 +18,8 @@ _SHORT, _LONG = "\0", "\0" * 256
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
-    """A pattern that an upstream owns."""
+class Owned:
+    """A pattern of names that are an upstream's."""
 
     upstream: str
     protocol: str
@@ -32,18 +32,18 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """``upstream`` and ``protocol`` are whose rules they are; ``claims`` are those of all upstreams, also its own."""
+    """``upstream`` and ``protocol`` are whose rules they are; ``owned`` is what all upstreams own, itself included."""
 
     upstream: str
     protocol: str = ""
     allow: tuple[str, ...] = ("*",)
     deny: tuple[str, ...] = ()
-    claims: tuple[Claim, ...] = ()
+    owned: tuple[Owned, ...] = ()
 
     @property
     def refuses_some(self) -> bool:
         """Is there a name at all that they refuse?"""
-        foreign = any(claim.upstream != self.upstream for claim in self.claims)
+        foreign = any(one.upstream != self.upstream for one in self.owned)
         return bool(self.deny) or "*" not in self.allow or foreign
 
     def refusal(self, name: str) -> str | None:
@@ -52,7 +52,7 @@ class Rules:
             return f"upstreams.{self.upstream}.deny has {denied!r}"
         if _first(self.allow, name) is None:
             return f"upstreams.{self.upstream}.allow does not have it"
-        owner = self._rival([claim for claim in self.claims if matches(claim.pattern, name)])
+        owner = self._rival([one for one in self.owned if matches(one.pattern, name)])
         return f"upstreams.{owner.upstream}.own has {owner.pattern!r}" if owner is not None else None
 
     def refusal_within(self, namespace: str) -> str | None:
@@ -60,15 +60,15 @@ class Rules:
         short, long = (self.refusal(f"{namespace}/{name}") for name in (_SHORT, _LONG))
         return short if short and long else None
 
-    def _rival(self, claims: list[Claim]) -> Claim | None:
-        """Whose claim stands in this upstream's way."""
-        own = max((claim.weight for claim in claims if claim.upstream == self.upstream), default=-1)
-        return next((claim for claim in claims if self._outweighs(claim, own)), None)
+    def _rival(self, patterns: list[Owned]) -> Owned | None:
+        """What stands in this upstream's way."""
+        own = max((one.weight for one in patterns if one.upstream == self.upstream), default=-1)
+        return next((one for one in patterns if self._outweighs(one, own)), None)
 
-    def _outweighs(self, claim: Claim, own: int) -> bool:
-        if claim.upstream == self.upstream:
+    def _outweighs(self, other: Owned, own: int) -> bool:
+        if other.upstream == self.upstream:
             return False
-        return own < 0 or (claim.protocol == self.protocol and claim.weight >= own)
+        return own < 0 or (other.protocol == self.protocol and other.weight >= own)
 
 
 def matches(pattern: str, name: str) -> bool:

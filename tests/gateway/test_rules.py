@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apprproxy.gateway.rules import Claim, Rules, matches
+from apprproxy.gateway.rules import Owned, Rules, matches
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_deny_wins_over_allow() -> None:
 
 def rules(upstream: str, *claims: tuple[str, str], kind: str = "oci", kinds: dict[str, str] | None = None) -> Rules:
     kinds = kinds or {}
-    return Rules(upstream, kind, claims=tuple(Claim(name, kinds.get(name, "oci"), one) for name, one in claims))
+    return Rules(upstream, kind, owned=tuple(Owned(name, kinds.get(name, "oci"), one) for name, one in claims))
 
 
 def test_what_one_owns_no_other_is_asked_for() -> None:
