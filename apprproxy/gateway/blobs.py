@@ -215,10 +215,10 @@ class Blobs:
         if self._delivery.stream == "never":
             return None  # nobody can verify a part
         for member in seeing:
-            room = self._asides.of(member)
-            if room.full:
+            turnstile = self._asides.of(member)
+            if turnstile.full:
                 continue
-            aside = Aside(Candidate(member, member.sources[-1], want), span.start, span.stop, room)
+            aside = Aside(Candidate(member, member.sources[-1], want), span.start, span.stop, turnstile)
             try:
                 await aside.begin()
             except Failure:

@@ -16,8 +16,8 @@ from apprproxy.gateway.blame import Blame, upstreams_of
 from apprproxy.gateway.flight import Candidate, Flight
 from apprproxy.gateway.guest import Patience, stay
 from apprproxy.gateway.pace import Overtaken
-from apprproxy.gateway.room import Room
 from apprproxy.gateway.turns import Turns, transfers
+from apprproxy.gateway.turnstile import Turnstile
 from apprproxy.gateway.waits import either
 
 log = logging.getLogger(__name__)
@@ -147,7 +147,9 @@ class Flights:
         while (free := self._free(flight)) is None:
             flight.diary.asks("its turn")
             first = flight.left[0]
-            queued = asyncio.ensure_future(place.enter_async_context(self._room(first).turn(lambda: flight.wanted)))
+            queued = asyncio.ensure_future(
+                place.enter_async_context(self._turnstile(first).turn(lambda: flight.wanted))
+            )
             try:
                 while not queued.done() and self._free(flight) is None:
                     await either(queued, flight.changed(), seconds=ROOM_AGAIN)
@@ -158,13 +160,13 @@ class Flights:
                 flight.takes_place(first.member.name)
                 return
             await asyncio.wait([queued])
-        await place.enter_async_context(self._room(free).turn())
+        await place.enter_async_context(self._turnstile(free).turn())
         flight.takes_place(free.member.name)
 
     def _free(self, flight: Flight) -> Candidate | None:
-        return next((one for one in flight.left if not self._room(one).full), None)
+        return next((one for one in flight.left if not self._turnstile(one).full), None)
 
-    def _room(self, candidate: Candidate) -> Room:
+    def _turnstile(self, candidate: Candidate) -> Turnstile:
         return self._turns.of(candidate.member, "documents" if candidate.want.kind.document else "blobs")
 
     async def _filled(self, flight: Flight) -> None:

@@ -13,8 +13,8 @@ from apprproxy.core.ports.store import Held
 from apprproxy.core.ports.upstream import Lane
 from apprproxy.gateway.diary import Tried
 from apprproxy.gateway.flight import Candidate
-from apprproxy.gateway.room import Room
 from apprproxy.gateway.transfer import Pieces
+from apprproxy.gateway.turnstile import Turnstile
 
 AHEAD = 16 * MIB
 """What is nearer than this arrives by itself soon."""
@@ -23,7 +23,7 @@ AHEAD = 16 * MIB
 class Aside:
     """An open answer with just that part. ``held`` is not had this way."""
 
-    def __init__(self, candidate: Candidate, start: int, stop: int, room: Room) -> None:
+    def __init__(self, candidate: Candidate, start: int, stop: int, turnstile: Turnstile) -> None:
         self.verdict = Verdict(Cache.BYPASS, detail="unverified")
         self.origin = candidate.member.name
         self.size = 0
@@ -31,14 +31,14 @@ class Aside:
         self._candidate = candidate
         self._start = start
         self._stop = stop
-        self._room = room
+        self._turnstile = turnstile
         self._stack = AsyncExitStack()
         self._chunks: AsyncIterator[bytes] | None = None
 
     async def begin(self) -> None:
         """Raises a Failure where the owner does not answer with exactly this part; nothing is open then."""
         try:
-            await self._stack.enter_async_context(self._room.turn())
+            await self._stack.enter_async_context(self._turnstile.turn())
             await self._opened()
         except BaseException:  # a client that left as well
             await self.close()

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from apprproxy.core.ports.upstream import beside
 from apprproxy.gateway.member import Member
-from apprproxy.gateway.room import Room
+from apprproxy.gateway.turnstile import Turnstile
 
 Share = Callable[[int], int]
 """Of an upstream's connections, how many this sort may take."""
@@ -23,12 +23,12 @@ def half_of_those_beside(connections: int) -> int:
 class Turns:
     def __init__(self, share: Share) -> None:
         self._share = share
-        self._rooms: dict[tuple[str, str], Room] = {}
+        self._turnstiles: dict[tuple[str, str], Turnstile] = {}
 
-    def of(self, member: Member, sort: str = "") -> Room:
+    def of(self, member: Member, sort: str = "") -> Turnstile:
         """Whoever waits for it has nothing open yet."""
         key = (member.name, sort)
-        room = self._rooms.get(key)
-        if room is None:
-            room = self._rooms[key] = Room(self._share(member.connections))
-        return room
+        turnstile = self._turnstiles.get(key)
+        if turnstile is None:
+            turnstile = self._turnstiles[key] = Turnstile(self._share(member.connections))
+        return turnstile

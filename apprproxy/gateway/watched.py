@@ -8,7 +8,7 @@ from apprproxy.core.errors import Busy, NoConnection, Throttled, TooSlow, Unreac
 from apprproxy.core.ports.upstream import Incoming, Lane, Reply, Request, Upstream, beside, is_beyond
 from apprproxy.core.reading import replied
 from apprproxy.gateway.health import Attempt, Health
-from apprproxy.gateway.room import Room
+from apprproxy.gateway.turnstile import Turnstile
 
 
 class Watched:
@@ -30,7 +30,7 @@ class Watched:
         self._late = late
         self._patience = patience
         self._places = {
-            lane: Room(beside(connections) if lane is Lane.BESIDE else connections)
+            lane: Turnstile(beside(connections) if lane is Lane.BESIDE else connections)
             for lane in (Lane.NAMES, Lane.BLOBS, Lane.BESIDE)
         }
 

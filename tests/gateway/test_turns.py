@@ -7,7 +7,7 @@ import pytest
 
 from apprproxy.core.errors import StoreFailed
 from apprproxy.gateway import flights
-from apprproxy.gateway.room import Room
+from apprproxy.gateway.turnstile import Turnstile
 from tests.fakes import lies
 from tests.fakes.clock import Gate, until
 from tests.fakes.content import digest
@@ -87,29 +87,29 @@ async def test_a_transfer_takes_the_turn_of_whichever_upstream_has_room(
 
 
 async def test_whose_turn_came_as_it_left_gives_it_back() -> None:
-    room = Room(1)
-    async with room.turn():
-        waiting = [asyncio.create_task(_once(room)) for _ in range(2)]
+    turnstile = Turnstile(1)
+    async with turnstile.turn():
+        waiting = [asyncio.create_task(_once(turnstile)) for _ in range(2)]
         await asyncio.sleep(0)
     waiting[0].cancel()
     await asyncio.gather(*waiting, return_exceptions=True)
 
-    assert not room.full
+    assert not turnstile.full
 
 
 async def test_no_turn_comes_to_who_has_just_left() -> None:
-    room = Room(1)
-    async with room.turn():
-        waiting = [asyncio.create_task(_once(room)) for _ in range(2)]
+    turnstile = Turnstile(1)
+    async with turnstile.turn():
+        waiting = [asyncio.create_task(_once(turnstile)) for _ in range(2)]
         await asyncio.sleep(0)
         waiting[0].cancel()
     await asyncio.gather(*waiting, return_exceptions=True)
 
-    assert not room.full
+    assert not turnstile.full
 
 
-async def _once(room: Room) -> None:
-    async with room.turn():
+async def _once(turnstile: Turnstile) -> None:
+    async with turnstile.turn():
         pass
 
 

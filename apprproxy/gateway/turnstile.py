@@ -12,7 +12,7 @@ def _always() -> bool:
     return True
 
 
-class Room:
+class Turnstile:
     """For ``places`` at once, in the order in which they come; but what nobody waits for any more comes last."""
 
     def __init__(self, places: int) -> None:
