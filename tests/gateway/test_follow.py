@@ -8,7 +8,7 @@ import pytest
 
 from tests.fakes import lies
 from tests.fakes.clock import Gate, until
-from tests.fakes.content import digest, manifest, some_bytes
+from tests.fakes.content import digest, manifest, oci_error, some_bytes
 from tests.fakes.gateway import Gateways, Running, oci
 from tests.fakes.ranged import by_range, lying_by_range, ranges_asked, stopping_at
 from tests.fakes.raw import wire
@@ -100,6 +100,20 @@ async def test_every_client_that_has_begun_is_broken_and_one_that_has_not_fails_
     assert {aiohttp.ClientPayloadError} == {type(one) for one in broken}
     assert (502, "UNAVAILABLE") == (clean.status, clean.code)
     assert ([], []) == (begun.blobs, begun.ingests)
+
+
+async def test_no_header_goes_out_before_a_source_has_answered(registry: Registry, gateways: Gateways) -> None:
+    """Its *no* could not be told any more."""
+    registry.push("library/app", "1.0", BLOB)
+    gate = Gate()
+    registry.on["GET blob"] = lies.waiting_for(gate, lies.says(404, oci_error("BLOB_UNKNOWN")))
+    gateway = await gateways.start({"hub": registry}, delivery=AT_ONCE)
+    await gateway.get("/v2/hub/library/app/manifests/1.0")
+    asking = asyncio.create_task(gateway.get(PATH))
+    await gate.reached()
+    gate.open()
+
+    assert 404 == (await asking).status
 
 
 async def test_never_means_headers_and_no_byte(registry: Registry, gateways: Gateways) -> None:

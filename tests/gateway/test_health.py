@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from apprproxy.core.errors import Shut
 from apprproxy.core.events import Event, SourceOpened, SourceShut
 from apprproxy.core.label import Label
+from apprproxy.gateway import health
 from apprproxy.gateway.health import FOR_MIRRORS, FOR_OWNERS, Health, Tolerance
 from tests.core.laws import law
 from tests.fakes.clock import Clock
@@ -139,6 +140,13 @@ def test_whoever_is_not_let_in_is_told_why_and_for_how_long(mirror: Case) -> Non
     assert "hub mirror-1: is not asked for 2 more seconds: no connection: Connection refused" == str(refused.value)
     assert 1.5 == refused.value.retry_after
     assert refused.value.status is None
+
+
+def test_nobody_is_told_to_come_back_sooner_than_in_a_second(mirror: Case) -> None:
+    mirror.fails()
+    mirror.clock.advance(1.8)
+
+    assert 1 == mirror.left()
 
 
 # --- half-open
@@ -463,6 +471,28 @@ def test_of_a_source_that_cannot_be_reached_one_probe_tells_for_all(owner: Case)
 
     with pytest.raises(Shut):
         owner.health.admit("b/app")
+
+
+def test_a_repository_that_answers_is_open_before_its_body_has_come(owner: Case) -> None:
+    for _ in range(3):
+        reached(owner, "broken/app")
+    owner.clock.advance(1)
+    owner.health.admit("broken/app").answered()
+
+    owner.health.admit("broken/app")
+    owner.health.admit("broken/app")
+
+
+def test_of_repositories_that_fail_the_one_that_did_last_is_remembered_longest(
+    owner: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "MAX_SPOTS", 2)
+    for about in ("a/app", "b/app", "a/app", "a/app", "c/app"):
+        reached(owner, about)
+        owner.answers()
+
+    with pytest.raises(Shut):
+        owner.health.admit("a/app")
 
 
 def test_repositories_that_fail_are_remembered_within_bounds(owner: Case) -> None:

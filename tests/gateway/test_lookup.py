@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from tests.fakes import lies
-from tests.fakes.clock import PATIENCE, Clock, Gate, until
+from tests.fakes.clock import PATIENCE, START, Clock, Gate, until
 from tests.fakes.content import oci_error
 from tests.fakes.gateway import Gateways, oci
 from tests.fakes.registry import Registry
@@ -45,6 +45,20 @@ async def test_what_was_fresh_is_revalidated_by_a_single_head(
     assert "0" == soon.headers["Age"]
     assert asked + 1 == registry.count()
     assert "HEAD" == registry.seen[-1].method
+
+
+async def test_a_name_that_is_confirmed_points_there_since_it_first_did(
+    registry: Registry, gateways: Gateways, clock: Clock
+) -> None:
+    registry.push("library/app", "1.0", b"layer")
+    gateway = await gateways.start({"hub": registry})
+    for _ in range(2):
+        await gateway.get(TAG)
+        clock.advance(3600)
+    record = await gateway.app.names.get("hub", "tag library/app 1.0")
+
+    assert record is not None
+    assert (START, START + 3600) == (record.since, record.checked)
 
 
 async def test_a_tag_that_was_pushed_again_is_followed(registry: Registry, gateways: Gateways, clock: Clock) -> None:
