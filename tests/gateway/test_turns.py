@@ -6,7 +6,7 @@ import os
 import pytest
 
 from apprproxy.core.errors import StoreFailed
-from apprproxy.gateway import flights
+from apprproxy.gateway import flights, guest
 from apprproxy.gateway.turnstile import Turnstile
 from tests.fakes import lies
 from tests.fakes.clock import Gate, until
@@ -71,9 +71,10 @@ async def test_what_nobody_waits_for_any_more_comes_after_what_somebody_waits_fo
 
 
 async def test_a_transfer_takes_the_turn_of_whichever_upstream_has_room(
-    registry: Registry, other: Registry, gateways: Gateways
+    registry: Registry, other: Registry, gateways: Gateways, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One that hangs must not keep what another has as well from its clients."""
+    monkeypatch.setattr(guest, "LOOK", 0.1)
     registry.on["blob"] = lies.waiting_for(Gate())
     wanted = other.add_blob("library/app", b"wanted")
     gateway = await gateways.start({"hub": oci(registry, connections=2), "far": other})
@@ -146,8 +147,9 @@ async def test_transfers_that_have_ended_count_no_more(
 
 
 async def test_a_transfer_in_a_queue_takes_the_room_of_another_upstream_that_gets_free(
-    registry: Registry, other: Registry, gateways: Gateways
+    registry: Registry, other: Registry, gateways: Gateways, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(guest, "LOOK", 0.1)
     hangs, busy = Gate(), Gate()
     registry.on["blob"] = lies.waiting_for(hangs)
     other.on["blob"] = lies.waiting_for(busy)
