@@ -28,7 +28,7 @@ WRITERS = 8
 """Threads that write and hash: one file keeps at most one of them busy."""
 
 CLAIMS = 4
-"""Threads that look for partials, and hash anew what is there: apart, so that writing goes on meanwhile."""
+"""Threads that look for partials: apart, so that writing goes on meanwhile."""
 
 HALF_MADE = 3600.0
 """Seconds. A link is renamed at once after it is made, so one of this age was left by a killed process."""

@@ -64,7 +64,8 @@ class DiskIngest:
         self._published = False
         self.source = source
         self.due = expected.size
-        self.size = part.check.size
+        self.size = os.fstat(part.fd).st_size
+        self._known = not self.size
         self.grown: Callable[[], None] | None = None
 
     @property
@@ -95,10 +96,20 @@ class DiskIngest:
         return self._work
 
     async def _settled(self) -> None:
-        """Until the thread has done what it was given; raises what it raised."""
+        """Until the thread has done what it was given; raises what it raised. It is done also where the caller has
+        gone: whoever comes next goes on behind it."""
         if self._work is not None:
-            await asyncio.wrap_future(self._work)
+            await asyncio.wait([asyncio.wrap_future(self._work)])
+            self._work.result()
             self._work = None
+
+    async def look(self) -> None:
+        """At what lay there before, once: it is hashed anew, when a source that wants to go on with it has its turn."""
+        if not self._known:
+            await self._settled()
+            self._work = await unpacking.begun(self.source, self._told, self._part.rehash)
+            await self._settled()
+            self._known = True
 
     async def run(self, call: Callable[..., None], *args: Any) -> None:
         """In the thread, in its turn: whoever leaves meanwhile waits until it is done. Raises StoreFailed."""
@@ -136,6 +147,7 @@ class DiskIngest:
 
     async def verify(self) -> Held:
         if self._held is None:
+            await self.look()
             await self.drain()
             if self._expected.unpacked is not None:
                 self._work = await unpacking.begun(self.source, self._judge_unpacked, self._expected.unpacked)
@@ -214,8 +226,8 @@ class DiskIngest:
 
     def _let_go(self, *, keep: bool) -> None:
         with suppress(StoreFailed):  # the index may be away: what is not told it finds out by itself
-            if keep and self._part.check.size:
-                self._yard.cap.shrink(self._part.path.name, self._part.check.size)
+            if keep and (there := os.fstat(self._part.fd).st_size):
+                self._yard.cap.shrink(self._part.path.name, there)
             else:
                 self._part.remove()
                 self._yard.cap.release(self._part.path.name)

@@ -1,7 +1,8 @@
 """Growing files by digest: at most one process fills each, the others read along, and whoever comes next continues.
 
 - ``ingest/<algorithm>-<hex>.part`` and the lock on it are where all processes of a cache meet.
-- A sidecar says what is expected and whose bytes they are; whoever continues hashes anew what is there.
+- A sidecar says what is expected and whose bytes they are; whoever continues hashes anew what is there, once somebody
+  sends the rest: to be asked for bytes that an upstream has left costs nothing.
 """
 
 import json
@@ -55,6 +56,7 @@ class Partial:
         """What is written from here on comes from there; ``due`` is the size of the whole, where it is known."""
         await self._ingest.drain()
         self._ingest.source, self._ingest.due = Label(upstream, source).name, due
+        await self._ingest.look()
         contribution = Contribution(upstream, source, self.size)
         if not self.parts or self.parts[-1] != contribution:
             self.parts = (*begun(self.parts, self.size), contribution)
@@ -66,7 +68,7 @@ class Partial:
 
     def drop(self) -> None:
         """Give back what was never begun. Blocking."""
-        if not self._part.check.size:
+        if not os.fstat(self._part.fd).st_size:
             self._part.remove()
         self._part.close()
 
@@ -120,7 +122,6 @@ def _taken(
         return Partial(part, yard, expected, ())
     parts, due = read_sidecar(part.sidecar, expected)
     if parts and expected.content is not None and (due is None or there <= due):
-        part.rehash()
         return Partial(part, yard, expected, parts)
     part.remove()
     yard.cap.release(part.path.name)

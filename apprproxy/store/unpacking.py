@@ -1,7 +1,7 @@
-"""Packages unpacked in threads of their own, one at a time for each source.
+"""Packages unpacked, and what transfers left hashed anew, in threads of their own, one at a time for each source.
 
-A small package may unpack to a hundred times as much: in the threads that write, a few would hold up everybody's
-transfers, and here one source's would hold up all others' packages.
+A small package may unpack to a hundred times as much, and what was left may be the whole cache: in the threads that
+write, a few would hold up everybody's transfers, and here one source's would hold up all others'.
 """
 
 import asyncio

@@ -17,7 +17,7 @@ from apprproxy.core.digest import Digest
 from apprproxy.core.errors import DigestMismatch, StoreFailed
 from apprproxy.core.model import Contribution, Expected
 from apprproxy.core.ports.store import Partial
-from apprproxy.store.disk import DiskStore
+from apprproxy.store.disk import WRITERS, DiskStore
 from apprproxy.store.ingest import PIECE
 from apprproxy.store.part import OpenPart
 from apprproxy.store.partial import part_name
@@ -536,7 +536,9 @@ async def test_a_cancelled_claim_leaves_no_lock_behind(tmp_path: Path, monkeypat
     await again.partial.leave(keep=False)
 
 
-async def test_a_cancelled_claim_keeps_what_had_come(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_had_come_stays_where_looking_at_it_is_broken_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store = prepared(tmp_path)
     await left(store, 2_000_000)
     inside, go_on, rehash = threading.Event(), threading.Event(), OpenPart.rehash
@@ -547,23 +549,92 @@ async def test_a_cancelled_claim_keeps_what_had_come(tmp_path: Path, monkeypatch
         rehash(part)
 
     monkeypatch.setattr(OpenPart, "rehash", slow)
-    claiming = asyncio.create_task(store.claim(WANT))
+    partial = await claimed(store)
+    beginning = asyncio.create_task(partial.begins("hub", "owner", len(BLOB)))
     await asyncio.to_thread(inside.wait, 10)
-    claiming.cancel()
-    await asyncio.gather(claiming, return_exceptions=True)
+    beginning.cancel()
+    await asyncio.gather(beginning, return_exceptions=True)
+    leaving = asyncio.create_task(partial.leave(keep=True))
     go_on.set()
+    await leaving
     await asyncio.to_thread(store.close)
-    partial = await claimed(prepared(tmp_path))
+    again = await claimed(prepared(tmp_path))
 
-    assert 2_000_000 == partial.size
+    assert 2_000_000 == again.size
+    await again.leave(keep=False)
+
+
+async def test_what_cannot_be_read_again_is_thrown_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A spoilt sector: for as long as the file is there nobody can fill it."""
+    store = prepared(tmp_path)
+    await left(store, 2_000_000)
+
+    def fails(part: OpenPart) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(OpenPart, "rehash", fails)
+    partial = await claimed(store)
+    with pytest.raises(StoreFailed):
+        await partial.begins("hub", "owner", len(BLOB))
     await partial.leave(keep=False)
+    again = await claimed(store)
+
+    assert 0 == again.size
+    await again.leave(keep=False)
 
 
-@pytest.mark.parametrize("what", ["rehash", "reader"])
-async def test_a_claim_that_fails_half_way_leaves_no_lock_behind(
-    what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+async def test_what_was_left_is_looked_at_only_by_whoever_goes_on_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A spoilt sector, or no descriptor to be had: for as long as the process lived nobody could fill it any more."""
+    """Else small requests, for which nobody sends anything, could have all of it hashed again and again."""
+    store = prepared(tmp_path)
+    await left(store, 2_000_000)
+    looked: list[OpenPart] = []
+    rehash = OpenPart.rehash
+
+    def counted(part: OpenPart) -> None:
+        looked.append(part)
+        rehash(part)
+
+    monkeypatch.setattr(OpenPart, "rehash", counted)
+    for _ in range(3):
+        await (await claimed(store)).leave(keep=True)
+    before = len(looked)
+    partial = await claimed(store)
+    await partial.begins("hub", "owner", len(BLOB))
+    await partial.begins("hub", "mirror-1", len(BLOB))
+    await partial.write(BLOB[2_000_000:])
+    held = await partial.commit()
+
+    assert (0, 1) == (before, len(looked))
+    assert WANT.content == held.digest
+
+
+async def test_a_source_that_is_given_up_while_the_disk_is_busy_costs_nothing_of_what_came(
+    tmp_path: Path,
+) -> None:
+    """A piece that waits for a thread is written, whoever goes."""
+    store = prepared(tmp_path)
+    busy = threading.Event()
+    for _ in range(WRITERS):
+        store._threads.submit(busy.wait, 10)
+    partial = await claimed(store)
+    beginning = asyncio.create_task(partial.begins("hub", "mirror-1", len(BLOB)))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    beginning.cancel()
+    await asyncio.gather(beginning, return_exceptions=True)
+    busy.set()
+    await partial.begins("hub", "owner", len(BLOB))
+    await partial.write(BLOB)
+
+    assert WANT.content == (await partial.commit()).digest
+
+
+async def test_a_claim_that_fails_half_way_leaves_no_lock_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No descriptor to be had: for as long as the process lived nobody could fill it any more."""
     store = prepared(tmp_path)
     await left(store, 2_000_000)
 
@@ -571,7 +642,7 @@ async def test_a_claim_that_fails_half_way_leaves_no_lock_behind(
         raise OSError(5, "Input/output error")
 
     with monkeypatch.context() as broken:
-        broken.setattr(OpenPart, what, fails)
+        broken.setattr(OpenPart, "reader", fails)
         with pytest.raises(StoreFailed):
             await store.claim(WANT)
     again = await store.claim(WANT)
