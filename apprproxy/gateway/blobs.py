@@ -13,6 +13,7 @@ from apprproxy.core.model import BlobWant, Cache, NameWant, Verdict
 from apprproxy.core.ports.store import Held
 from apprproxy.core.ports.upstream import Lane
 from apprproxy.gateway.delivery import Delivery, Span
+from apprproxy.gateway.diary import Diary
 from apprproxy.gateway.fetch import Fetch
 from apprproxy.gateway.flight import Candidate, Flight
 from apprproxy.gateway.flights import Flights
@@ -27,6 +28,11 @@ from apprproxy.gateway.visible import Visible
 from apprproxy.gateway.waiting import Waiting, bounded
 
 log = logging.getLogger(__name__)
+
+ASIDE = 5.0
+"""Seconds in which a part asked beside a flight begins: there is no hurry that is worth waiting longer for."""
+WORTH_TELLING = 0.1
+"""Seconds that somebody who looks for the cause of a slow pull asks about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,19 +76,25 @@ class Blobs:
         shown = await self._held(members, want)
         if shown is not None:
             return shown
+        diary = Diary()
+        diary.asks("who has it")
         seeing, entitled = await self._seeing(members, want)
+        diary.heard("is known")
         if entitled and (held := await self._found(want)) is not None:
             return self._hit(seeing[0], want, held)
         if self._offline:
             raise NotHeld(f"{want.place.name}: offline, and {want.expected.digest} is not held")
-        if span is not None and (aside := await self._aside(seeing, want, span)) is not None:
+        if span is not None and (aside := await self._aside(seeing, want, span, diary)) is not None:
             return aside
+        diary.asks("its size")
         joined = await self._joined(seeing, want, entitled=entitled)
+        diary.heard("is known")
         waiting = Waiting(
             want,
             joined.flight,
             joined.candidates,
             since=since,
+            before=[tried for tried in diary.tried if tried.seconds >= WORTH_TELLING],
             entitled=entitled,
             shelf=self._shelf,
             visible=self._visible,
@@ -205,7 +217,7 @@ class Blobs:
                 return None  # the mirrors may have it all the same; then nothing leaves before it is verified
         return due
 
-    async def _aside(self, seeing: Sequence[Member], want: BlobWant, span: Span) -> Transfer | None:
+    async def _aside(self, seeing: Sequence[Member], want: BlobWant, span: Span, diary: Diary) -> Transfer | None:
         """Only that part, at once: the transfer of the whole begins behind it."""
         ours = {member.name for member in seeing}
         flights = (one for one in self._flights.under_way(want.expected) if one.lead in ours)
@@ -219,9 +231,12 @@ class Blobs:
             if turnstile.full:
                 continue
             aside = Aside(Candidate(member, member.sources[-1], want), span.start, span.stop, turnstile)
+            diary.asks(f"a part from {member.name}")
             try:
-                await aside.begin()
-            except Failure:
+                async with asyncio.timeout(ASIDE):
+                    await aside.begin()
+            except (Failure, TimeoutError) as failure:
+                diary.heard(str(failure) or "did not come in time")
                 continue  # the flight finds out what is the matter
             self._begin(seeing, want)
             return aside

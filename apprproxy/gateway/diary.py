@@ -17,11 +17,16 @@ class Tried:
         return f"{self.what} {self.seconds:.2f} s: {self.outcome}"
 
 
+MOST = 20
+"""Waits that are told one by one: half of them the first, the others the last."""
+
+
 class Diary:
-    """``tried`` is what came of each wait, in order."""
+    """``tried`` is what came of each wait, in order; where there were many, those in the middle are told as one."""
 
     def __init__(self) -> None:
         self.tried: list[Tried] = []
+        self._others = 0
         self._waits: tuple[str, float] | None = None
 
     def asks(self, what: str) -> None:
@@ -35,6 +40,14 @@ class Diary:
             what, since = self._waits
             self.tried.append(Tried(what, asyncio.get_running_loop().time() - since, outcome))
             self._waits = None
+            if len(self.tried) > MOST:
+                self._shorten()
+
+    def _shorten(self) -> None:
+        first, second = self.tried[MOST // 2 : MOST // 2 + 2]
+        self._others += 1 if self._others else 2
+        others = Tried(f"{self._others} others", first.seconds + second.seconds, "in between")
+        self.tried[MOST // 2 : MOST // 2 + 2] = [others]
 
     @property
     def so_far(self) -> Sequence[Tried]:

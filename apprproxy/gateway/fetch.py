@@ -15,6 +15,7 @@ from apprproxy.core.errors import (
     Outage,
     StoreFailed,
     TooSlow,
+    Unreachable,
     UpstreamFault,
 )
 from apprproxy.core.events import Observer, Trouble
@@ -85,7 +86,9 @@ class Fetch:
             async with asyncio.timeout(limit), paced(flight, candidate, partial):
                 await self._pour(flight, candidate, partial)
         except TimeoutError:
-            raise TooSlow(source.upstream.name, f"sent no manifest within {limit:g} s") from None
+            slow = TooSlow(source.upstream.name, f"sent no manifest within {limit:g} s")
+            source.health.trouble(slow.sentence)
+            raise slow from None
 
     async def _pour(self, flight: Flight, candidate: Candidate, partial: Partial) -> None:
         source = candidate.source
@@ -113,12 +116,14 @@ class Fetch:
                 skip = max(0, skip - len(chunk))
             if received < there:
                 raise HasLess(source.upstream.name, there, received)
+            if candidate.due is not None and received < candidate.due and _ends_with_its_line(rest.incoming):
+                raise Unreachable(source.upstream.name, f"broke off after {received} bytes of {candidate.due}")
 
     @asynccontextmanager
     async def rest(self, candidate: Candidate, start: int, lane: Lane | None = None) -> AsyncIterator[Rest]:
         """The source's bytes from ``start`` on, or all of them where it knows no ranges; raises UpstreamFault."""
         request = candidate.source.speaks.blob_request(candidate.want)
-        request = replace(request, lane=lane or request.lane)
+        request = replace(request, lane=lane or request.lane, in_turn=True)
         if start:
             request = replace(request, headers={**request.headers, "Range": f"bytes={start}-"})
         async with candidate.source.upstream.open(request) as incoming:
@@ -174,6 +179,11 @@ class Fetch:
         return candidate.source.speaks.judge(reply) or Outage(
             candidate.source.upstream.name, f"answered {reply.status} to {request.method} of bytes", reply.status
         )
+
+
+def _ends_with_its_line(incoming: Incoming) -> bool:
+    """RFC 9112, section 6.3, rule 8: whether it is the whole of it nobody can tell."""
+    return not {"content-length", "transfer-encoding"} & incoming.headers.keys()
 
 
 def content_range(field: str) -> tuple[int | None, int | None]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from apprproxy.core.errors import Exhausted, Failure, Lied, UpstreamFault
 from apprproxy.core.kind import Kind
 from apprproxy.core.model import BlobWant, Contribution, Expected
-from apprproxy.core.ports.store import Elsewhere, Held, Partial, Readable
+from apprproxy.core.ports.store import Held, Partial, Readable
 from apprproxy.gateway.diary import Diary
 from apprproxy.gateway.evidence import Evidence, Sent
 from apprproxy.gateway.member import Member, Source
@@ -81,6 +81,7 @@ class Flight:
         self.kept = True
         self.growing: Readable | None = None
         self.parts: tuple[Contribution, ...] = ()
+        self._known: int | None = None
         self.sizes: dict[str, int] = {}
         self.suspects: dict[Source, Suspect] = {}
         self.disagreed: list[Suspect] = []
@@ -222,12 +223,12 @@ class Flight:
         stated = (one.due for one in self._candidates.values() if one.member.name == self.lead)
         return max((size for size in (*stated, self.sizes.get(self.lead)) if size is not None), default=None)
 
-    def reads(self, file: Partial | Elsewhere) -> None:
-        self.grows(file.growing, file.parts)
+    def reads(self, partial: Partial) -> None:
+        self.grows(partial.growing, partial.parts)
 
-    def grows(self, growing: Readable | None, parts: tuple[Contribution, ...]) -> None:
-        """Where the bytes are growing, and whose they are."""
-        self.growing, self.parts = growing, parts
+    def grows(self, growing: Readable | None, parts: tuple[Contribution, ...], known: int | None = None) -> None:
+        """Where the bytes are growing, and whose they are; of so many of them, where somebody else fills the file."""
+        self.growing, self.parts, self._known = growing, parts, known
         self.wake()
 
     def forget(self) -> None:
@@ -242,7 +243,8 @@ class Flight:
 
     @property
     def arrived(self) -> int:
-        return self.growing.size if self.growing is not None else 0
+        there = self.growing.size if self.growing is not None else 0
+        return there if self._known is None else min(there, self._known)
 
     def land(self, held: Held, winner: Candidate | None) -> None:
         """Verified. ``winner`` None: by another process."""

@@ -225,7 +225,7 @@ class Flights:
                         return flight.forget()
                 except UpstreamFault as failure:
                     tries -= 1
-                    if not (tries and keep and partial.size > before and flight.last(candidate)):
+                    if not (tries > 0 and keep and partial.size > before and flight.last(candidate)):
                         flight.fail(candidate, failure)
                 if partial.size and flight.expected.unpacked is not None:
                     return None  # a package is taken whole: the gzip of another source is another one
@@ -280,7 +280,7 @@ def _read_along(flight: Flight, elsewhere: Elsewhere, patience: Patience) -> boo
     if not flight.elsewhere:
         flight.diary.asks("another process")
     _told_by(flight, elsewhere)
-    flight.reads(elsewhere)
+    flight.grows(elsewhere.growing, elsewhere.parts, elsewhere.size)
     ours = bool(elsewhere.parts) and elsewhere.parts[-1].upstream == flight.lead
     return not patience.is_over(there, flight.due, ours=ours)
 

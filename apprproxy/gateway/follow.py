@@ -25,8 +25,8 @@ Instead = Callable[[int, int, int, Readable | None], Pieces]
 
 
 class Following:
-    """One client's wait for a flight, whose size is known. ``entitled`` says whether it may be given what did not come
-    in its own name; ``may_see`` finds out."""
+    """One client's wait for a flight, whose size is known. ``before`` is what it has waited for already; ``entitled``
+    says whether it may be given what did not come in its own name; ``may_see`` finds out."""
 
     def __init__(
         self,
@@ -35,6 +35,7 @@ class Following:
         candidates: Sequence[Candidate],
         size: int,
         *,
+        before: Sequence[Tried],
         stream: str,
         entitled: bool,
         may_see: Callable[[], Awaitable[bool]],
@@ -44,7 +45,7 @@ class Following:
         self.verdict = verdict
         self.origin = candidates[0].member.name
         self.size = size
-        self.tried: Sequence[Tried] = flight.diary.tried
+        self._before = before
         self._flight = flight
         self._candidates = candidates
         self._stream = stream
@@ -55,6 +56,10 @@ class Following:
         self._instead = instead
         flight.joined_by(candidates)
         self._closed = False
+
+    @property
+    def tried(self) -> Sequence[Tried]:
+        return (*self._before, *self._flight.diary.tried)
 
     async def held(self) -> Held:
         return await self._done()
@@ -112,6 +117,8 @@ class Following:
         end = flight.arrived
         if self._stream == "any":
             return end
+        if not flight.parts:
+            return 0  # nobody says whose they are
         owners = {(one.member.name, OWNER) for one in self._candidates}
         return next((part.start for part in flight.parts if (part.upstream, part.source) not in owners), end)
 

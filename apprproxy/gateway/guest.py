@@ -65,8 +65,7 @@ def _read_along(flight: Flight, host: Flight, upstream: str) -> None:
     flight.elsewhere = flight.answered = True
     if (size := host.sizes.get(upstream)) is not None:
         flight.sizes.setdefault(upstream, size)
-    if host.growing is not flight.growing or host.parts != flight.parts:
-        flight.grows(host.growing, host.parts)
+    flight.grows(host.growing, host.parts, host.arrived)
     flight.wake()
 
 

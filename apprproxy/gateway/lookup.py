@@ -207,7 +207,7 @@ class Lookups:
         if task.cancelled():
             return
         failure = task.exception()  # and so it counts as retrieved, also where nobody waits any more
-        if failure is not None and not isinstance(failure, (NotThere, Shut)):
+        if failure is not None and not isinstance(failure, (NotThere, NotOffered, Shut)):
             upstream, _, name = key.split(" ", 2)
             what = "busy" if isinstance(failure, (Busy, Crowded)) else "lookup"
             self._observer(Trouble(what, upstream, spoken(name), str(failure)))

@@ -9,6 +9,7 @@ from apprproxy.core.errors import Exhausted, Failure, Lied, Moved, NotThere, Out
 from apprproxy.core.model import MAX_DOCUMENT, BlobWant, Cache, Verdict
 from apprproxy.core.ports.store import Held, Readable
 from apprproxy.gateway.delivery import HEADERS_BY, Delivery
+from apprproxy.gateway.diary import Tried
 from apprproxy.gateway.flight import Candidate, Flight
 from apprproxy.gateway.follow import Following
 from apprproxy.gateway.health import PROBED_BY
@@ -21,8 +22,8 @@ from apprproxy.gateway.waits import either
 
 
 class Waiting:
-    """``since`` is when it asked, by the loop's clock; ``entitled`` says whether it may be given what did not come in
-    its own name."""
+    """``since`` is when it asked, by the loop's clock, and ``before`` what it has waited for since; ``entitled`` says
+    whether it may be given what did not come in its own name."""
 
     def __init__(
         self,
@@ -31,6 +32,7 @@ class Waiting:
         candidates: Sequence[Candidate],
         *,
         since: float,
+        before: Sequence[Tried],
         entitled: bool,
         shelf: Shelf,
         visible: Visible,
@@ -41,6 +43,7 @@ class Waiting:
         self._flight = flight
         self._candidates = candidates
         self._since = since
+        self._before = before
         self._entitled = entitled
         self._shelf = shelf
         self._visible = visible
@@ -66,9 +69,9 @@ class Waiting:
                 return self._following(cache, size or await self._asked_size(), kept=False)
             origin = (self._flight.winner or self._candidates[0]).member.name
             verdict = self._verdict(cache, kept=self._flight.kept)
-            return HeldTransfer(verdict, origin, bounded(self._want, held), self._flight.diary.tried)
+            return HeldTransfer(verdict, origin, bounded(self._want, held), (*self._before, *self._flight.diary.tried))
         except Failure as failure:
-            failure.tried = self._flight.diary.so_far
+            failure.tried = (*self._before, *self._flight.diary.so_far)
             raise
         finally:
             task.cancel()
@@ -99,6 +102,7 @@ class Waiting:
             self._flight,
             self._candidates,
             size,
+            before=self._before,
             stream=self._delivery.stream,
             entitled=self._entitled,
             may_see=self._may_see,

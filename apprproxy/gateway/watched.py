@@ -72,9 +72,9 @@ class Watched:
             # A caller that gives up does so because the answer is late, its headers or the rest (a lookup's time-out):
             # one that drips comes no more than one that keeps silent. A write is ended by its client at will, who must
             # not be able to shut the upstream for everybody; and so are a part asked beside a flight and bytes that
-            # are passed by, while of a blob a flight ends an attempt where another source's turn has come.
+            # are passed by, while a flight ends an attempt when another source's turn has come.
             late = asyncio.get_running_loop().time() - began >= self._late
-            if late and not request.as_caller and request.lane is Lane.NAMES:
+            if late and request.lane is Lane.NAMES and not (request.as_caller or request.in_turn):
                 attempt.troubled("no whole answer in time" if attempt.judged else "no answer in time", reached=True)
             raise
         finally:

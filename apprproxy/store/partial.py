@@ -24,9 +24,11 @@ _MAX_SIDECAR = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Elsewhere:
-    """Another process is at it. ``parts`` and ``due`` are what it has said of where its bytes come from."""
+    """Another process is at it. ``parts`` and ``due`` are what it has said of where its first ``size`` bytes come from:
+    more may be there by now, from elsewhere."""
 
     growing: GrowingFile
+    size: int
     parts: tuple[Contribution, ...]
     due: int | None
 
@@ -95,8 +97,9 @@ def claim(
         path = yard.root / "ingest" / part_name(expected, apart)
         fd, locked = open_part(path)
         if not locked:
-            parts, size = read_sidecar(path.with_suffix(".json"), expected)
-            return Elsewhere(GrowingFile(fd), parts, size)
+            size = os.fstat(fd).st_size  # first: what is written from now on may be somebody else's
+            parts, due = read_sidecar(path.with_suffix(".json"), expected)
+            return Elsewhere(GrowingFile(fd), size, parts, due)
         part = OpenPart(fd, path, Check(expected.content.algorithm if expected.content else "sha256"))
         try:
             ours = _taken(part, yard, expected, find)

@@ -8,6 +8,7 @@ import pytest
 from tests.fakes import lies
 from tests.fakes.clock import Gate, until
 from tests.fakes.content import digest, some_bytes
+from tests.fakes.fixtures import Logged
 from tests.fakes.gateway import Gateways, Running, oci
 from tests.fakes.ranged import by_range, ranges_asked, stopping_at
 from tests.fakes.registry import Registry
@@ -216,6 +217,26 @@ async def test_an_owner_that_answers_with_something_else_is_waited_for(
 
     assert (206, LARGE[FAR : FAR + 100]) == (answer.status, answer.body)
     assert "bypass" not in answer.cache
+
+
+async def test_a_part_that_does_not_begin_is_not_waited_for_for_long(
+    registry: Registry, gateways: Gateways, logged: Logged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The transfer of the whole may be well under way, and its header could leave at once."""
+    monkeypatch.setattr("apprproxy.gateway.blobs.ASIDE", 0.2)
+    gate = Gate()
+    gateway = await held_back(registry, gateways, gate)
+    registry.on["GET blob"] = lies.waiting_for(Gate())
+    url = gateway.url + path_of(LARGE)
+    async with gateway.session.get(url, headers={"Range": f"bytes={FAR}-{FAR + 99}"}) as answer:
+        begun = answer.status
+        gate.open()
+        body = await answer.read()
+    await until(lambda: '"status": 206' in logged.text)
+
+    assert (206, LARGE[FAR : FAR + 100]) == (begun, body)
+    assert "a part from hub 0.2" in logged.text
+    assert "did not come in time" in logged.text
 
 
 async def test_a_part_that_ends_early_is_broken_off(registry: Registry, gateways: Gateways) -> None:

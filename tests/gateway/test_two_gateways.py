@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from contextlib import suppress
 from pathlib import Path
 
 import aiohttp
@@ -140,6 +141,33 @@ async def test_a_failure_elsewhere_is_not_ours(registry: Registry, other: Regist
 
     assert 502 == failed.status or failed.body == BLOB
     assert (200, BLOB) == (answer.status, answer.body)
+
+
+async def test_of_another_gateways_file_no_more_is_believed_than_when_it_was_told_whose_it_is(
+    registry: Registry, gateways: Gateways, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mirror goes on where the owner broke off, and is not to be trusted."""
+    monkeypatch.setattr("apprproxy.gateway.flights.LOOK_AGAIN", 0.5)
+    registry.add_blob("library/app", BLOB)
+    gateway = await gateways.start({"hub": registry}, delivery=AT_ONCE)
+    leader = await gateways.start({"hub": registry})
+    await gateway.head(PATH)
+    claim = await leader.app.disk.claim(Expected(Digest.parse(digest(BLOB))))
+    assert claim.partial is not None
+    await claim.partial.begins("hub", "owner", SIZE)
+    await claim.partial.write(BLOB[:MIB])
+    await claim.partial.begins("hub", "owner", SIZE)
+    async with gateway.session.get(gateway.url + PATH) as response:
+        begun = await response.content.readexactly(MIB // 2)
+        await claim.partial.begins("hub", "mirror-1", SIZE)
+        await claim.partial.write(bytes(MIB))
+        await claim.partial.leave(keep=False)
+        with suppress(aiohttp.ClientPayloadError):
+            while piece := await response.content.read(MIB):
+                begun += piece
+        await gateway.at_rest()
+
+    assert BLOB.startswith(begun)
 
 
 async def test_a_gateway_that_was_suspended_half_way_is_not_waited_for_without_end(

@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 
@@ -181,6 +182,20 @@ async def test_a_caller_that_gives_up_early_is_nothing(registry: Registry, clock
     async with watched(registry.url, FOR_MIRRORS, clock, late=60.0) as source:
         await gives_up_on_the_body(source)
         registry.on.clear()
+
+        assert 200 == (await source.send(ASK)).status
+
+
+async def test_a_flight_that_gives_somebody_else_the_turn_is_nothing(registry: Registry, clock: Clock) -> None:
+    gate = Gate()
+    registry.on["tags"] = lies.in_turn(lies.waiting_for(gate), lies.honestly)
+    registry.push("library/app", "1.0", b"layer")
+    async with watched(registry.url, FOR_MIRRORS, clock) as source:
+        task = asyncio.create_task(source.send(replace(ASK, in_turn=True)))
+        await gate.reached()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
 
         assert 200 == (await source.send(ASK)).status
 

@@ -57,6 +57,22 @@ async def test_a_pull_that_fails_says_whom_it_tried(
     assert ["hub mirror-1", "hub"] == [one.partition(" 0.")[0] for one in failed["tried"].split("; ")]
 
 
+async def test_a_question_before_the_transfer_is_told_too(
+    logged: Logged, registry: Registry, other: Registry, gateways: Gateways
+) -> None:
+    for one in (registry, other):
+        one.add_blob("library/app", BLOB)
+    registry.on["HEAD blob"] = lies.late(0.2)
+    gateway = await gateways.start({"hub": oci(registry, mirrors=[{"url": other.url}])})
+    await gateway.get(PATH)
+    await until(lambda: len(lines(logged, "request")) == 1)
+    (cold,) = lines(logged, "request")
+
+    question, mirror = cold["tried"].split("; ")
+    assert question.startswith("its size 0.2")
+    assert mirror.startswith("hub mirror-1 0.0")
+
+
 async def test_what_comes_after_the_header_is_told_apart_from_what_was_waited_for(
     logged: Logged, registry: Registry, gateways: Gateways
 ) -> None:

@@ -88,10 +88,13 @@ class Partial(Ingest, Protocol):
 
 
 class Elsewhere(Protocol):
-    """Bytes that another process is filling in."""
+    """Bytes that another process is filling in. ``parts`` says of the first ``size`` of them where they come from."""
 
     @property
     def growing(self) -> Readable: ...
+
+    @property
+    def size(self) -> int: ...
 
     @property
     def parts(self) -> tuple[Contribution, ...]: ...

@@ -33,7 +33,8 @@ class Request:
 
     ``path`` is absolute, percent-encoded, and rebuilt from parsed values; ``query`` likewise, without the ``?``.
     ``scope`` is the token scope (OCI); ``about`` is the repository, or the list, that it is about; ``limit`` bounds the
-    body where it is read whole; ``headers_only`` leaves that of a success unread. ``as_caller`` sends the caller's own
+    body where it is read whole; ``headers_only`` leaves that of a success unread. ``in_turn``: a flight asks, and ends
+    it when it is somebody else's turn, which is no trouble. ``as_caller`` sends the caller's own
     ``authorization`` instead of ours, and takes whatever is answered as the answer. ``patience`` is for how many
     seconds its caller waits for a connection, where that is less than others do.
     """
@@ -49,6 +50,7 @@ class Request:
     lane: Lane = Lane.NAMES
     limit: int = MAX_DOCUMENT
     headers_only: bool = False
+    in_turn: bool = False
     as_caller: bool = False
     authorization: str | None = None
     patience: float | None = None
