@@ -38,7 +38,7 @@ class Limits:
 class Connection(RequestHandler):
     """Drops a client that does not finish its header in time, and reads hardly ahead of what it answers."""
 
-    __slots__ = ("_cut", "_header_timer", "_left", "_limits")
+    __slots__ = ("_cut", "_end_timer", "_header_timer", "_left", "_limits")
 
     _manager: "Server | None"
 
@@ -48,7 +48,17 @@ class Connection(RequestHandler):
         self._max_msg_queue_size, self._msg_queue_resume_size = AHEAD, AHEAD - 1
         self._limits = limits
         self._header_timer: asyncio.TimerHandle | None = None
+        self._end_timer: asyncio.TimerHandle | None = None
         self._cut = self._left = False
+
+    async def start(self) -> None:
+        """Closes the connection in the end, for which the library waits until all that was sent has been taken."""
+        transport = self.transport
+        try:
+            await super().start()
+        finally:
+            if transport is not None and self._manager is not None:  # it has not gone meanwhile
+                self._end_timer = self._loop.call_later(self._limits.stall, transport.abort)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -78,6 +88,8 @@ class Connection(RequestHandler):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._stop_timer()
+        if self._end_timer is not None:
+            self._end_timer.cancel()
         self._left = self.transport is not None  # it is None where it was us who closed it
         super().connection_lost(exc)
 

@@ -186,6 +186,22 @@ async def test_a_client_that_leaves_the_last_answer_is_dropped() -> None:
         await until(lambda: not server.connections)
 
 
+async def test_a_connection_that_is_closed_waits_for_nobody_for_ever() -> None:
+    """By TLS some of an answer is out of sight when it has been sent."""
+
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        line_of(server).set_write_buffer_limits(1 << 30)
+        line_of(server).write(BIG)
+        return web.Response(headers={"Connection": "close"})
+
+    server = Server(answer, LEFT)
+    async with served(server) as url, wire(url, limit=1000, window=2048) as client:
+        await client.send(ASKS)
+        await until(lambda: bool(server.connections))
+
+        await until(lambda: not server.connections)
+
+
 async def test_a_client_that_does_not_take_a_refusal_is_dropped() -> None:
     async def refuse(request: web.BaseRequest) -> web.StreamResponse:
         line_of(server).write(BIG)
