@@ -10,6 +10,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestHandler
 
+from apprproxy.face import left
 from apprproxy.face.parser import Parser
 from apprproxy.face.seldom import Seldom
 from apprproxy.face.send import SERVER
@@ -17,8 +18,7 @@ from apprproxy.face.send import SERVER
 log = logging.getLogger(__name__)
 
 AHEAD = 2
-"""Requests that are read while another of their connection is answered; the library reads 32. Its client is not seen to
-leave from then on: most that ask ahead do so by one."""
+"""Requests that are read while another of their connection is answered; the library reads 32."""
 MAX_REASONS = 100
 """For which a request can be malformed, remembered."""
 
@@ -38,7 +38,7 @@ class Limits:
 class Connection(RequestHandler):
     """Drops a client that does not finish its header in time, and reads hardly ahead of what it answers."""
 
-    __slots__ = ("_cut", "_end_timer", "_header_timer", "_left", "_limits")
+    __slots__ = ("_cut", "_end_timer", "_header_timer", "_left", "_limits", "_look_timer")
 
     _manager: "Server | None"
 
@@ -49,6 +49,7 @@ class Connection(RequestHandler):
         self._limits = limits
         self._header_timer: asyncio.TimerHandle | None = None
         self._end_timer: asyncio.TimerHandle | None = None
+        self._look_timer: asyncio.TimerHandle | None = None
         self._cut = self._left = False
 
     async def start(self) -> None:
@@ -86,8 +87,34 @@ class Connection(RequestHandler):
         """Does the handler wait for a request? While it takes one up, what comes is that one's body."""
         return self._waiter is not None and not self._waiter.done()
 
+    def _pause_transport_reading(self) -> None:
+        super()._pause_transport_reading()
+        self._look_later()
+
+    def _resume_transport_reading(self) -> None:
+        self._stop_looking()
+        super()._resume_transport_reading()
+
+    def _look_later(self) -> None:
+        self._stop_looking()
+        self._look_timer = self._loop.call_later(left.LOOK, self._look)
+
+    def _look(self) -> None:
+        """Is somebody there, while nothing is read that would tell?"""
+        if self.transport is None:
+            return
+        if left.has_left(self.transport.get_extra_info("socket")):
+            self.transport.abort()
+        else:
+            self._look_later()
+
+    def _stop_looking(self) -> None:
+        if self._look_timer is not None:
+            self._look_timer.cancel()
+
     def connection_lost(self, exc: BaseException | None) -> None:
         self._stop_timer()
+        self._stop_looking()
         if self._end_timer is not None:
             self._end_timer.cancel()
         self._left = self.transport is not None  # it is None where it was us who closed it

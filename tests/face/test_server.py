@@ -14,6 +14,7 @@ import pytest
 from aiohttp import web
 from aiohttp.http_exceptions import BadHttpMessage
 
+from apprproxy.face import left
 from apprproxy.face.exchange import Exchange
 from apprproxy.face.send import send_body
 from apprproxy.face.server import Limits, Server
@@ -227,6 +228,32 @@ async def test_a_client_that_leaves_half_way_is_no_crash(
 
     assert "Traceback" not in logged.text
     assert 200 == (await gateway.head(f"/v2/hub/library/app/blobs/{wanted}")).status
+
+
+@pytest.mark.parametrize(
+    ("field", "behind"),
+    [("", ""), ("Content-Length: 2000000\r\n", "x" * 2_000_000), ("", ASKS * 40)],
+    ids=["nothing", "a body", "requests"],
+)
+async def test_a_client_that_left_is_noticed_whatever_it_sent_that_nobody_reads(
+    field: str, behind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(left, "LOOK", 0.05)
+    gate = Gate()
+
+    async def waits(_: web.BaseRequest) -> web.StreamResponse:
+        await gate()
+        return web.Response()
+
+    server = Server(waits, Limits())
+    async with served(server) as url:
+        async with wire(url) as client:
+            client.writer.write(f"{ASKS[:-2]}{field}\r\n{behind}".encode())
+            await gate.reached()
+            await asyncio.sleep(0.1)
+            assert server.connections
+
+        await until(lambda: not server.connections)
 
 
 @pytest.fixture
