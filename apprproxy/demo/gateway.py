@@ -12,7 +12,7 @@ from typing import Any
 from apprproxy.app import build
 from apprproxy.demo.embedded import HUB, LIAR, OLD_QUAY, Upstreams
 from apprproxy.ops.logs import configure
-from apprproxy.serving import serve
+from apprproxy.serving import CannotListen, serve
 from apprproxy.settings import Settings
 
 PORT = 8080
@@ -22,18 +22,31 @@ PORT = 8080
 async def gateway(folder: Path, upstreams: Upstreams, stop: asyncio.Event) -> AsyncIterator[str]:
     """Its URL. It ends with the context, and ``stop`` is set then; raises CannotListen or Failure."""
     with _logging_to(log_file(folder)), _no_proxies():
-        listening: asyncio.Future[list[str]] = asyncio.get_running_loop().create_future()
-        app = build(settings(folder / "cache", upstreams, free_port()))
-        serving = asyncio.create_task(serve(app, stop=stop, listening=listening.set_result), name="gateway")
-        both: set[asyncio.Future[Any]] = {serving, listening}
         try:
-            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-            if not listening.done():
-                await serving
-            yield listening.result()[0]
+            serving, url = await _begun(folder, upstreams, stop, free_port())
+        except CannotListen:  # somebody was quicker
+            serving, url = await _begun(folder, upstreams, stop, 0)
+        try:
+            yield url
         finally:
             stop.set()
             await serving
+
+
+async def _begun(folder: Path, upstreams: Upstreams, stop: asyncio.Event, port: int) -> tuple[asyncio.Task[None], str]:
+    listening: asyncio.Future[list[str]] = asyncio.get_running_loop().create_future()
+    app = build(settings(folder / "cache", upstreams, port))
+    serving = asyncio.create_task(serve(app, stop=stop, listening=listening.set_result), name="gateway")
+    both: set[asyncio.Future[Any]] = {serving, listening}
+    try:
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+    except asyncio.CancelledError:
+        stop.set()
+        await serving
+        raise
+    if not listening.done():
+        await serving
+    return serving, listening.result()[0]
 
 
 def log_file(folder: Path) -> Path:

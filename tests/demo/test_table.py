@@ -1,6 +1,8 @@
 """The table says what the gateway did, not what it ought to have done."""
 
 import io
+import socket
+from contextlib import closing
 from dataclasses import dataclass
 
 import pytest
@@ -68,3 +70,12 @@ async def test_no_line_of_it_is_cut_or_wrapped(width: int) -> None:
 
     assert "…" not in narrow.text
     assert len(wide.text.splitlines()) == len(narrow.text.splitlines())
+
+
+async def test_a_port_that_is_taken_just_before_it_is_used_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two demos may begin at the same moment."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as other:
+        monkeypatch.setattr("apprproxy.demo.gateway.free_port", lambda: other.getsockname()[1])
+        slower = await shown(honest=False)
+
+    assert 0 == slower.status
