@@ -40,13 +40,14 @@ async def test_a_late_write_does_not_land_in_another_blob(tmp_path: Path, monkey
     losing = asyncio.create_task(lose())
     await asyncio.to_thread(begun.wait, 10)
     losing.cancel()
-    await asyncio.gather(losing, return_exceptions=True)
+    await asyncio.wait([losing], timeout=0.05)  # it waits for its thread
     monkeypatch.setattr(os, "write", write)
     async with store.ingest(Expected(Digest.of(KEPT)), "hub") as ingest:
         await ingest.write(KEPT)
         go_on.set()
         await asyncio.to_thread(written.wait, 10)
         await ingest.commit()
+    await asyncio.gather(losing, return_exceptions=True)
     held = await store.find(Expected(Digest.of(KEPT)))
 
     assert held is not None
