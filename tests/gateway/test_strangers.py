@@ -80,7 +80,7 @@ async def test_upstreams_that_are_slow_each_bring_it_to_their_own(
     """Neither knows ranges; what comes of one is never mixed with what comes of another."""
     for one in (registry, other):
         one.add_blob("library/app", BLOB)
-        one.on["GET blob"] = lies.dripping(0.1, 15_000)
+        one.on["GET blob"] = lies.dripping(0.1, 25_000)
     gateway = await gateways.start({"hub": registry, "far": other})
     answers = await asyncio.gather(
         *(gateway.get(f"/v2/{name}/library/app/blobs/{WANTED}") for name in ("hub", "far", "hub"))
@@ -113,7 +113,7 @@ SLOW = {
     "a byte at a time": lies.dripping(0.5, 1),
     "a trickle": lies.dripping(0.5, 10_000),
     "nothing": lies.late(60),
-    "garbage": without_end(4 * MIB),
+    "garbage": without_end(12 * MIB),
 }
 
 
@@ -224,13 +224,13 @@ async def test_repositories_that_lack_a_blob_are_asked_after_those_that_have_it(
 
 
 async def slowly(request: web.BaseRequest, honest: Honest) -> web.StreamResponse:
-    """What is asked for, at 150 KB a second."""
+    """What is asked for, at 300 KB a second."""
     part, _ = part_of(request, honest)
     response = web.StreamResponse(status=part.status, headers=part.headers)
     response.content_length = len(part.body)
     await response.prepare(request)
-    for at in range(0, len(part.body), 15_000):
-        await response.write(part.body[at : at + 15_000])
+    for at in range(0, len(part.body), 30_000):
+        await response.write(part.body[at : at + 30_000])
         await asyncio.sleep(0.1)
     return response
 
@@ -273,7 +273,7 @@ async def test_what_another_upstream_says_or_sends_fails_nobody_and_convicts_nob
         for one in (registry, mirror):
             one.add_blob("library/app", BLOB)
         registry.on["GET blob"] = by_range if ranges else lies.honestly
-        mirror.on["GET blob"] = slowly if ranges else lies.dripping(0.1, 15_000)
+        mirror.on["GET blob"] = slowly if ranges else lies.dripping(0.1, 30_000)
         other.on["HEAD blob"] = lies.says(200, Docker_Content_Digest=WANTED)
         other.on["GET blob"] = behaviour
         gateway = await gateways.start({"hub": oci(registry, mirrors=[{"url": mirror.url}]), "evil": other})
