@@ -25,7 +25,7 @@ from apprproxy.core.ports.upstream import Incoming, Lane, Reply, Request
 from apprproxy.gateway.blame import labels_of
 from apprproxy.gateway.flight import Candidate, Flight
 from apprproxy.gateway.member import trail
-from apprproxy.gateway.pace import paced
+from apprproxy.gateway.pace import Pace, paced
 from apprproxy.gateway.shelf import Shelf
 
 MAX_EXPLANATION = 64 * 1024
@@ -83,14 +83,14 @@ class Fetch:
         document = candidate.want.kind.document and not source.owner
         limit = member.terms.timeout / len(member.sources) if document else None
         try:
-            async with asyncio.timeout(limit), paced(flight, candidate, partial):
-                await self._pour(flight, candidate, partial)
+            async with asyncio.timeout(limit), paced(flight, candidate, partial) as pace:
+                await self._pour(flight, candidate, partial, pace)
         except TimeoutError:
             slow = TooSlow(source.upstream.name, f"sent no manifest within {limit:g} s")
             source.health.trouble(slow.sentence)
             raise slow from None
 
-    async def _pour(self, flight: Flight, candidate: Candidate, partial: Partial) -> None:
+    async def _pour(self, flight: Flight, candidate: Candidate, partial: Partial, pace: Pace) -> None:
         source = candidate.source
         async with self.rest(candidate, partial.size) as rest:
             flight.before = trail(rest.incoming.headers)
@@ -98,7 +98,8 @@ class Fetch:
             size = self._size(candidate, rest, limit)
             flight.answers(candidate, size)  # first, for a disk that takes nothing: who knows the size can be passed to
             believed = size if source.owner or candidate.due is not None else None  # room is made for what is
-            await partial.begins(candidate.member.name, source.label, believed)
+            with pace.ours():
+                await partial.begins(candidate.member.name, source.label, believed)
             if source.owner:
                 await self._note(candidate, "")
             flight.reads(partial)

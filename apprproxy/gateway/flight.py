@@ -9,7 +9,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 
 from apprproxy.core.errors import Exhausted, Failure, Lied, UpstreamFault
@@ -19,6 +19,10 @@ from apprproxy.core.ports.store import Held, Partial, Readable
 from apprproxy.gateway.diary import Diary
 from apprproxy.gateway.evidence import Evidence, Sent
 from apprproxy.gateway.member import Member, Source
+
+ATTEMPTS = 4
+"""At a source that breaks off, in one flight, as long as it gets further: not every client goes on where a body broke
+off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +63,9 @@ class Suspect:
 class Flight:
     """One transfer.
 
-    - ``lead`` is the upstream that everybody who joins would ask first, ``place`` the one of whose transfers it is one
-      now; ``apart`` says that it has a file of its own,
-      since somebody else fills the one that all share.
+    - ``upstreams`` are those that everybody who joins would ask, in this order, and ``lead`` the first; ``place`` is
+      the one of whose transfers this is one now, and ``queue`` the one at whom it waits for that.
+    - ``behind`` says that it waits for somebody else's transfer, ``apart`` that the file that all share is another's.
     - ``growing`` is what has arrived and ``parts`` whose bytes these are; ``sizes`` is what each upstream's owner
       announced.
     - ``answered`` says that a source has begun to send, ``elsewhere`` that another process fills it, ``kept`` that the
@@ -70,10 +74,14 @@ class Flight:
       size than was due, or less than was there.
     """
 
-    def __init__(self, expected: Expected, lead: str) -> None:
+    def __init__(
+        self, expected: Expected, upstreams: tuple[str, ...], share: Callable[["Flight"], None] = lambda _: None
+    ) -> None:
+        """``share`` is told when it has landed."""
         self.expected = expected
-        self.lead = lead
-        self.apart = False
+        self._share = share
+        self.upstreams = upstreams
+        self.behind = self.apart = False
         self.held: Held | None = None
         self.winner: Candidate | None = None
         self.current: Candidate | None = None
@@ -87,7 +95,8 @@ class Flight:
         self.disagreed: list[Suspect] = []
         self._confirmed: set[tuple[str, str]] = set()
         self._wanted: Counter[tuple[str, str]] = Counter()
-        self.place = self._preferred = ""
+        self.place = self.queue = self._preferred = ""
+        self._attempts: Counter[tuple[str, str, str, str]] = Counter()
         self._had: Counter[str] = Counter()
         self._yielded = 0
         self._spared: set[tuple[str, str, str, str]] = set()
@@ -98,14 +107,27 @@ class Flight:
         self.failures: dict[tuple[str, str, str, str], UpstreamFault] = {}
         self._told: dict[tuple[str, str, str, str], UpstreamFault] = {}
         self._candidates: dict[tuple[str, str, str, str], Candidate] = {}
+        self._thrown: set[object] = set()
         self._changed = asyncio.Event()
+        self.landed = asyncio.Event()
         self.ended = asyncio.Event()
+
+    @property
+    def lead(self) -> str:
+        return self.upstreams[0]
+
+    @property
+    def brief(self) -> bool:
+        """Is it a document, which is small and which somebody who asked for a name waits for?"""
+        return any(one.want.kind.document for one in self._candidates.values())
 
     # --- what it tries
 
     def add(self, candidates: Sequence[Candidate]) -> None:
         for candidate in candidates:
-            self._candidates.setdefault(candidate.key, candidate)
+            if candidate.key not in self._candidates:
+                self._candidates[candidate.key] = candidate
+                self._yielded = 0  # whoever has not been asked yet does not wait for the rest of a long turn
         self.wake()
 
     def confirm(self, candidates: Sequence[Candidate]) -> None:
@@ -179,9 +201,15 @@ class Flight:
         others_turn = self._preferred not in ("", member)
         return others_turn, self._had[member], scope not in self._confirmed, not self._waits_for(candidate)
 
-    def last(self, candidate: Candidate) -> bool:
-        """Is nobody else left to ask?"""
-        return all(key in self.failures for key in self._candidates if key != candidate.key)
+    def goes_on(self, candidate: Candidate) -> bool:
+        """Whether one that broke off is asked for the rest: so often, and where no other source of its upstream is
+        left. Other upstreams have their turn before."""
+        self._attempts[candidate.key] += 1
+        alone = not any(one.member.name == candidate.member.name for one in self.left if one.key != candidate.key)
+        if alone and self._attempts[candidate.key] < ATTEMPTS:
+            self._end_turn(candidate.member.name)
+            return True
+        return False
 
     def fail(self, candidate: Candidate, failure: UpstreamFault) -> None:
         """``tell`` it later: nobody hears of a failure before what came of it is gone."""
@@ -233,7 +261,12 @@ class Flight:
 
     def forget(self) -> None:
         """What has arrived is wrong: nobody begins to read it any more."""
+        if self.growing is not None:
+            self._thrown.add(self.growing.identity)
         self.growing, self.parts = None, ()
+
+    def has_thrown(self, readable: Readable) -> bool:
+        return readable.identity in self._thrown
 
     def answers(self, candidate: Candidate, size: int | None) -> None:
         """It is sending, so that its repository may show these bytes; an owner's word on the size counts."""
@@ -247,10 +280,12 @@ class Flight:
         return there if self._known is None else min(there, self._known)
 
     def land(self, held: Held, winner: Candidate | None) -> None:
-        """Verified. ``winner`` None: by another process."""
+        """Verified. ``winner`` None: by another process, or another flight."""
         self.held, self.winner = held, winner
         self.diary.heard("sent it")
+        self.landed.set()
         self.wake()
+        self._share(self)
 
     def wake(self) -> None:
         """Everyone who waits looks at what has changed."""

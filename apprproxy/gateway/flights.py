@@ -35,10 +35,6 @@ ROOM_AGAIN = 0.5
 LOOK_AGAIN = 0.025
 """Seconds between two looks at what another process does: there is nobody who could wake us."""
 
-ATTEMPTS = 4
-"""Of sources that broke off, in one flight. The last one is asked again for the rest, as long as it gets further: not
-every client goes on where a body broke off."""
-
 Fill = Callable[[Flight, Candidate, Partial], Awaitable[bool]]
 """Asks the candidate for what the partial lacks, and commits it; raises UpstreamFault, or StoreFailed. False where it
 was not asked, because it has failed."""
@@ -52,7 +48,7 @@ class Flights:
         self._store = store
         self._observer = observer
         self._blame = Blame(observer)
-        self._flights: dict[str, dict[str, Flight]] = {}
+        self._flights: dict[str, dict[tuple[str, ...], Flight]] = {}
         self._tasks: dict[asyncio.Task[None], Flight] = {}
         self._of: Counter[str] = Counter()
         self._in_memory = asyncio.Semaphore(2)
@@ -65,29 +61,31 @@ class Flights:
         return self._waiting
 
     def under_way(self, expected: Expected) -> Sequence[Flight]:
-        """In the order in which they began: one for each upstream that somebody would ask first."""
+        """In the order in which they began: one for those who would ask the same upstreams in the same order."""
         return tuple(self._flights.get(expected.key, {}).values())
 
     def join(self, expected: Expected, candidates: Sequence[Candidate]) -> tuple[Flight, bool]:
         """The flight for these bytes, begun now if there is none; True where somebody else had begun one. Raises
         Crowded where too many are waiting already."""
-        lead, flights = candidates[0].member.name, self._flights.get(expected.key, {})
+        upstreams = tuple(dict.fromkeys(one.member.name for one in candidates))
+        flights = self._flights.get(expected.key, {})
         joined = bool(flights)
-        if (flight := flights.get(lead)) is not None:
+        if (flight := flights.get(upstreams)) is not None:
             flight.add(candidates)
         else:
-            flight = self._begin(expected, lead, candidates)
+            flight = self._begin(Flight(expected, upstreams, self._share), candidates)
         if joined:
             self._observer(Followed())
         return flight, joined
 
-    def _begin(self, expected: Expected, lead: str, candidates: Sequence[Candidate]) -> Flight:
+    def _begin(self, flight: Flight, candidates: Sequence[Candidate]) -> Flight:
+        key, lead = flight.expected.key, flight.lead
         if len(self._tasks) >= WAITING or self._of[lead] >= WAITING // 4:
             raise Crowded(f"too many transfers of {lead} are waiting here", BACK_AFTER)
-        flight = self._flights.setdefault(expected.key, {})[lead] = Flight(expected, lead)
+        self._flights.setdefault(key, {})[flight.upstreams] = flight
         flight.add(candidates)
         self._of[lead] += 1
-        task = asyncio.create_task(self._fly(flight), name=f"flight {expected.key}")
+        task = asyncio.create_task(self._fly(flight), name=f"flight {key}")
         self._tasks[task] = flight
         task.add_done_callback(self._tasks.pop)
         return flight
@@ -123,8 +121,10 @@ class Flights:
         """The transfers of others, without a turn or a file of its own."""
         if self._before(flight):
             flight.diary.asks("another upstream's transfer")
-            flight.apart = not await stay(flight, lambda: self._before(flight))
-            flight.diary.heard("took too long" if flight.apart else "did not bring it")
+            flight.behind = True
+            ended = await stay(flight, lambda: self._before(flight))
+            flight.behind, flight.apart = False, not ended
+            flight.diary.heard("did not bring it" if ended else "took too long")
 
     def _before(self, flight: Flight) -> Sequence[Flight]:
         flights = self.under_way(flight.expected)
@@ -147,6 +147,7 @@ class Flights:
         while (free := self._free(flight)) is None:
             flight.diary.asks("its turn")
             first = flight.left[0]
+            flight.queue = first.member.name
             queued = asyncio.ensure_future(
                 place.enter_async_context(self._turnstile(first).turn(lambda: flight.wanted))
             )
@@ -154,7 +155,7 @@ class Flights:
                 while not queued.done() and self._free(flight) is None:
                     await either(queued, flight.changed(), seconds=ROOM_AGAIN)
             finally:
-                given = not queued.cancel()
+                given, flight.queue = not queued.cancel(), ""
             if given:
                 await queued
                 flight.takes_place(first.member.name)
@@ -174,11 +175,12 @@ class Flights:
         patience: Patience | None = None
         while flight.held is None and self._may_ask(flight) is not None:
             try:
-                claim = await self._store.claim(flight.expected, flight.lead if flight.apart else "")
+                apart = flight.apart or flight.place != flight.lead
+                claim = await self._store.claim(flight.expected, flight.place, apart=apart)
                 if claim.held is not None:
                     flight.land(claim.held, None)
                 elif claim.elsewhere is not None:
-                    patience = patience or Patience()
+                    patience = patience or Patience(brief=flight.brief)
                     if not _read_along(flight, claim.elsewhere, patience):
                         patience = None
                         _part(flight)
@@ -187,8 +189,8 @@ class Flights:
                     assert claim.partial is not None
                     patience, flight.elsewhere = None, False
                     flight.diary.heard("gave it up")
-                    if not flight.apart and _is_of_others(claim.partial, flight):
-                        await claim.partial.leave(keep=True)
+                    if upstreams_of(claim.partial) - {flight.place}:
+                        await claim.partial.leave(keep=True)  # it is for that upstream to go on with
                         flight.apart = True
                     else:
                         await self._into(flight, claim.partial)
@@ -202,16 +204,13 @@ class Flights:
                     await self._into(flight, self._store.unkept(flight.expected))
 
     async def _into(self, flight: Flight, partial: Partial) -> None:
-        """Returns once the bytes are right, once what came was thrown away, or when nobody is left to ask."""
-        keep, tries, since = flight.expected.content is not None, ATTEMPTS, partial.size
+        """Returns once the bytes are right, once what came was thrown away, or when nobody is left to ask here."""
+        keep, since = flight.expected.content is not None, partial.size
         try:
             partial.watch(flight.wake)
             flight.reads(partial)
-            while (candidate := self._may_ask(flight)) is not None:
+            while flight.held is None and (candidate := self._may_ask(flight)) is not None:
                 flight.tell()
-                if upstreams_of(partial) - {candidate.member.name}:
-                    keep = False  # what comes of different upstreams is not mixed: none can spoil it for another
-                    return flight.forget()
                 before = partial.size
                 try:
                     flight.current = None
@@ -224,8 +223,7 @@ class Flights:
                     if not keep:
                         return flight.forget()
                 except UpstreamFault as failure:
-                    tries -= 1
-                    if not (tries > 0 and keep and partial.size > before and flight.last(candidate)):
+                    if not (keep and partial.size > before and flight.goes_on(candidate)):
                         flight.fail(candidate, failure)
                 if partial.size and flight.expected.unpacked is not None:
                     return None  # a package is taken whole: the gzip of another source is another one
@@ -234,8 +232,14 @@ class Flights:
             raise
         finally:
             flight.current = None
-            await partial.leave(keep=keep)
+            await partial.leave(keep=keep and flight.held is None)
             flight.tell()
+
+    def _share(self, flight: Flight) -> None:
+        """Whoever fetches the same has it now, too."""
+        for one in self.under_way(flight.expected):
+            if one.held is None and flight.held is not None:
+                one.land(flight.held, None)
 
     @staticmethod
     def _may_ask(flight: Flight) -> Candidate | None:
@@ -254,7 +258,7 @@ class Flights:
     def _retire(self, flight: Flight) -> None:
         """Whoever comes from now on asks anew, rather than being told of failures of before."""
         flights = self._flights[flight.expected.key]
-        del flights[flight.lead]
+        del flights[flight.upstreams]
         if not flights:
             del self._flights[flight.expected.key]
 
@@ -291,11 +295,6 @@ def _part(flight: Flight) -> None:
         raise StoreFailed("another process of this cache has begun the file, and does not go on with it")
     flight.apart, flight.elsewhere = True, False
     flight.diary.heard("did not go on with it")
-
-
-def _is_of_others(partial: Partial, flight: Flight) -> bool:
-    """Did an upstream that nobody here would ask leave it? Then it is that one's to continue."""
-    return not upstreams_of(partial) <= {one.member.name for one in flight.candidates}
 
 
 def _told_by(flight: Flight, elsewhere: Elsewhere) -> None:

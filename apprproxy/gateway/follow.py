@@ -12,13 +12,14 @@ from contextlib import aclosing
 
 from apprproxy.core.errors import Lied, StoreFailed
 from apprproxy.core.label import OWNER
-from apprproxy.core.model import KIB, Verdict
+from apprproxy.core.model import KIB, MIB, Verdict
 from apprproxy.core.ports.store import Held, Readable
 from apprproxy.gateway.diary import Tried
 from apprproxy.gateway.flight import Candidate, Flight
 from apprproxy.gateway.transfer import Pieces, Stretch
 
 WITHHELD = 64 * KIB
+_WRONG = "sent wrong bytes, of which this client has been given some"
 
 Instead = Callable[[int, int, int, Readable | None], Pieces]
 """Another way to bytes ``at`` up to ``stop`` of ``size``, for when they cannot be kept; with what is there."""
@@ -70,20 +71,21 @@ class Following:
             while at < stop:
                 if self._flight.settled(self._candidates) is not None:
                     held = self._as_announced(await self._done())
-                    if held.fileno() is None and reading is not None:
+                    if reading is not None and reading.identity != held.identity:
                         await asyncio.to_thread(self._compare, held, reading, start, at)
-                        reading = None
-                    yield Stretch(self._continued(held, reading), at, stop)
+                    yield Stretch(held, at, stop)
                     return
                 if self._flight.elsewhere and self._stream != "never" and not (self._entitled or self._asked):
                     self._entitled, self._asked = await self._may_see(), True
                     continue
+                if reading is not None and self._flight.has_thrown(reading):
+                    raise Lied(self.origin, _WRONG)
                 growing = self._flight.growing
                 upto = min(self._safe(), stop - WITHHELD)
-                if growing is None or upto <= at:
+                if growing is None or upto <= at or not _is_same(growing, reading):
                     await self._flight.changed()
                     continue
-                reading = self._continued(growing, reading)
+                reading = growing
                 yield Stretch(reading, at, upto)
                 at = upto
         except StoreFailed:
@@ -93,16 +95,13 @@ class Following:
                 async for piece in pieces:
                     yield piece
 
-    def _continued(self, now: Readable, before: Readable | None) -> Readable:
-        """What is read from now on, which must be what was read from before."""
-        if before is not None and before.identity != now.identity:
-            raise Lied(self.origin, "sent wrong bytes, of which this client has been given some")
-        return now
-
     def _compare(self, held: Held, before: Readable, start: int, stop: int) -> None:
-        """What could not be kept came a second time, into memory: small, so that it can be looked at. Blocking."""
-        if held.pread(start, stop - start) != before.pread(start, stop - start):
-            raise Lied(self.origin, "sent wrong bytes, of which this client has been given some")
+        """What this client was given came of another file than what is right. Blocking, at the disk's speed."""
+        while start < stop:
+            count = min(MIB, stop - start)
+            if held.pread(start, count) != before.pread(start, count):
+                raise Lied(self.origin, _WRONG)
+            start += count
 
     def _as_announced(self, held: Held) -> Held:
         if held.size != self.size:
@@ -131,3 +130,8 @@ class Following:
         if not self._closed:
             self._closed = True
             self._flight.left_by(self._candidates)
+
+
+def _is_same(now: Readable, before: Readable | None) -> bool:
+    """Where another upstream has its turn, in a file of its own, only the end tells."""
+    return before is None or before.identity == now.identity

@@ -9,44 +9,43 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from apprproxy.gateway.flight import Flight
-from apprproxy.gateway.pace import LEAST, LOOK
+from apprproxy.gateway.pace import LEAST, LONGEST, LOOK
 
 STANDS_STILL = 15.0
 """Seconds without a byte of our own upstream: the process that has the file may be suspended."""
-LONGEST = 30.0
-"""Seconds with another upstream, however quick it is: it may be garbage without an end."""
 
 
 class Patience:
-    """With one transfer of somebody else's. ``due`` is the size that it should have, where that is known."""
+    """With one transfer of somebody else's. ``brief``: it is a document's, for which a question about a name waits."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, brief: bool) -> None:
+        self._longest = LOOK if brief else LONGEST
         self._began = self._since = asyncio.get_running_loop().time()
         self._there = 0
 
     def is_over(self, there: int, due: int | None, *, ours: bool) -> bool:
-        """``there`` is how much has come by now; ``ours``: from whom we would ask first."""
+        """``there`` is how much has come by now, of ``due`` where that is known; ``ours``: from whom we would ask
+        first."""
         now = asyncio.get_running_loop().time()
         least, quick = (1, STANDS_STILL) if ours else (LEAST * LOOK, LOOK)
         if not 0 <= there - self._there < least:
             self._there, self._since = there, now
         if now - self._since > quick:
             return True
-        return not ours and (now - self._began > LONGEST or (due is not None and there > due))
+        return not ours and (now - self._began > self._longest or (due is not None and there > due))
 
 
 async def stay(flight: Flight, before: Callable[[], Sequence[Flight]]) -> bool:
     """Behind the transfers of the same bytes in this process that began earlier, until one has landed or all have
     failed; False where it is time to go on apart from them."""
     known: dict[Flight, Patience] = {}
-    members = {one.member.name for one in flight.candidates}
     while hosts := before():
         if (landed := next((one.held for one in hosts if one.held is not None), None)) is not None:
             flight.land(landed, None)
             return True
-        known = {host: known.get(host) or Patience() for host in hosts}
+        known = {host: known.get(host) or Patience(brief=flight.brief) for host in hosts}
         for host in hosts:
-            if host.current is not None and host.current.member.name in members:
+            if host.current is not None and host.current.member.name in flight.upstreams:
                 _read_along(flight, host, host.current.member.name)
         if all(_is_over(patience, flight, host) for host, patience in known.items()):
             return False
@@ -55,8 +54,8 @@ async def stay(flight: Flight, before: Callable[[], Sequence[Flight]]) -> bool:
 
 
 def _is_over(patience: Patience, flight: Flight, host: Flight) -> bool:
-    """One of ours ends by itself: its source is watched here."""
-    ours = host.current is not None and host.current.member.name == flight.lead
+    """One of ours ends by itself: its source is watched here. What waits in a queue of ours is not slow."""
+    ours = flight.lead == (host.current.member.name if host.current is not None else host.queue)
     return patience.is_over(host.arrived, flight.due, ours=ours) and not ours
 
 

@@ -1,12 +1,12 @@
-"""In a view, who sends too little while the next member could be asked makes way for it.
+"""In a view, who sends too little while the next member could be asked makes way for it, and so does, in the end, who
+goes on and on: it may be garbage.
 
-They take turns, twice as long after each round: what comes of different upstreams is never mixed, so that each begins
-anew, and whoever needs some time has it after four times as long.
+They take turns, twice as long after each round, and each has a file of its own, with which it goes on.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 from apprproxy.core.model import KIB
 from apprproxy.core.ports.store import Partial
@@ -14,6 +14,8 @@ from apprproxy.gateway.flight import Candidate, Flight
 
 LOOK = 2.0
 """Seconds of the first turn; within those that a lookup has, and clients wait for a header."""
+LONGEST = 30.0
+"""Likewise, of whoever is quick."""
 LEAST = 256 * KIB
 """Bytes a second."""
 ROUNDS = 20
@@ -21,17 +23,38 @@ ROUNDS = 20
 
 
 class Overtaken(Exception):
-    sentence = f"sent less than {LEAST // KIB} KiB a second, or too much, while another upstream could be asked"
+    sentence = f"sent less than {LEAST // KIB} KiB a second, or for too long, while another upstream could be asked"
+
+
+class Pace:
+    """Of one attempt."""
+
+    def __init__(self) -> None:
+        self._at_work = self._worked = False
+
+    @contextmanager
+    def ours(self) -> Iterator[None]:
+        """The time that this gateway takes for itself."""
+        self._at_work = self._worked = True
+        try:
+            yield
+        finally:
+            self._at_work = False
+
+    def is_theirs(self) -> bool:
+        """Was all the time since this was asked last the source's?"""
+        worked, self._worked = self._worked, self._at_work
+        return not worked
 
 
 @asynccontextmanager
-async def paced(flight: Flight, candidate: Candidate, partial: Partial) -> AsyncIterator[None]:
-    """Raises Overtaken."""
-    limit = asyncio.timeout(None)
-    looking = asyncio.ensure_future(_look(flight, candidate, partial, limit))
+async def paced(flight: Flight, candidate: Candidate, partial: Partial) -> AsyncIterator[Pace]:
+    """Raises Overtaken, also where the bytes have come from elsewhere."""
+    limit, pace = asyncio.timeout(None), Pace()
+    looking = asyncio.ensure_future(_look(flight, candidate, partial, pace, limit))
     try:
         async with limit:
-            yield
+            yield pace
     except TimeoutError:
         if limit.expired():
             raise Overtaken from None
@@ -40,14 +63,25 @@ async def paced(flight: Flight, candidate: Candidate, partial: Partial) -> Async
         looking.cancel()
 
 
-async def _look(flight: Flight, candidate: Candidate, partial: Partial, limit: asyncio.Timeout) -> None:
-    member, turn = candidate.member.name, LOOK * 2.0 ** min(flight.rounds // 2, ROUNDS)
-    while True:
-        before = partial.size
-        await asyncio.sleep(turn)
-        others = flight.others(member)
-        slow = partial.size - before < LEAST * turn
-        if others and (slow or any(one.due is not None and one.due < partial.size for one in others)):
+async def _look(flight: Flight, candidate: Candidate, partial: Partial, pace: Pace, limit: asyncio.Timeout) -> None:
+    now, member = asyncio.get_running_loop().time, candidate.member.name
+    began = since = now()
+    before = partial.size
+    while not await _landed(flight, LOOK):
+        longer = 2.0 ** min(flight.rounds // 2, ROUNDS)
+        if now() - since < LOOK * longer:
+            continue
+        slow = partial.size - before < LEAST * (now() - since) or now() - began >= LONGEST * longer
+        if pace.is_theirs() and slow and flight.others(member):
+            flight.yields(member)
             break
-    flight.yields(member)
-    limit.reschedule(asyncio.get_running_loop().time())
+        since, before = now(), partial.size
+    limit.reschedule(now())
+
+
+async def _landed(flight: Flight, within: float) -> bool:
+    try:
+        async with asyncio.timeout(within):
+            return await flight.landed.wait()
+    except TimeoutError:
+        return False

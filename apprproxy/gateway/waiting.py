@@ -84,7 +84,7 @@ class Waiting:
     async def _probed(self, task: asyncio.Future[Any]) -> None:
         """Where everybody to ask was shut a moment ago, nobody waits long for the one request that looks whether they
         are back; raises Exhausted."""
-        if not all(one.source.health.doubtful for one in self._candidates):
+        if self._flight.behind or not all(one.source.health.doubtful for one in self._candidates):
             return
         with suppress(TimeoutError):
             async with asyncio.timeout(PROBED_BY):

@@ -21,7 +21,7 @@ from apprproxy.store.held import FileHeld
 from apprproxy.store.ingest import DiskIngest, Yard, disk_failed
 from apprproxy.store.opened import Opening
 from apprproxy.store.part import OpenPart, linked_content, new_part
-from apprproxy.store.partial import Elsewhere, Partial, claim, part_name
+from apprproxy.store.partial import Elsewhere, Partial, claim, has_some, part_name
 from apprproxy.store.unkept import Unkept
 
 WRITERS = 8
@@ -74,10 +74,10 @@ class DiskStore:
             await ingest.leave(keep=False)
 
     async def begun(self, expected: Expected) -> bool:
-        return await asyncio.to_thread(_has_some, self._root / "ingest" / part_name(expected))
+        return await asyncio.to_thread(has_some, self._root / "ingest" / part_name(expected))
 
-    async def claim(self, expected: Expected, apart: str = "") -> Claim:
-        match await self._run(self._claims, _drop_claim, claim, self._yard, expected, apart, self._open):
+    async def claim(self, expected: Expected, whose: str = "", *, apart: bool = False) -> Claim:
+        match await self._run(self._claims, _drop_claim, claim, self._yard, expected, (whose, apart), self._open):
             case FileHeld() as held:
                 return Claim(held=held)
             case Elsewhere() as elsewhere:
@@ -123,13 +123,6 @@ def _drop_part(part: OpenPart) -> None:
 def _drop_claim(claimed: FileHeld | Elsewhere | Partial) -> None:
     if isinstance(claimed, Partial):
         claimed.drop()
-
-
-def _has_some(path: Path) -> bool:
-    try:
-        return path.stat().st_size > 0
-    except OSError:
-        return False
 
 
 def _may_be_continued(path: Path) -> bool:

@@ -99,7 +99,9 @@ class DiskIngest:
         """Until the thread has done what it was given; raises what it raised. It is done also where the caller has
         gone: whoever comes next goes on behind it."""
         if self._work is not None:
-            await asyncio.wait([asyncio.wrap_future(self._work)])
+            working = asyncio.wrap_future(self._work)
+            working.add_done_callback(lambda done: done.cancelled() or done.exception())  # it is heard of below
+            await asyncio.wait([working])
             self._work.result()
             self._work = None
 

@@ -17,7 +17,7 @@ from apprproxy.core.label import Label
 from apprproxy.core.model import Contribution, Expected
 from apprproxy.store.held import FileHeld, GrowingFile
 from apprproxy.store.ingest import DiskIngest, Yard
-from apprproxy.store.part import OpenPart, open_part
+from apprproxy.store.part import OpenPart, is_at, open_part
 
 _MAX_SIDECAR = 64 * 1024
 
@@ -80,26 +80,30 @@ def begun(parts: tuple[Contribution, ...], size: int) -> tuple[Contribution, ...
     return tuple(part for part in parts if part.start < size)
 
 
-def part_name(expected: Expected, apart: str = "") -> str:
-    """``apart`` is who does not share it, in a few letters: a name of theirs may have any."""
-    digest, whose = expected.digest, f"-apart-{Digest.of(apart.encode()).hex[:16]}" if apart else ""
-    return f"{'unpacked-' if expected.unpacked else ''}{digest.algorithm}-{digest.hex}{whose}.part"
+def part_name(expected: Expected, whose: str = "") -> str:
+    """Of the file that all share, or of that of an upstream; told in a few letters, for its name may have any."""
+    digest, apart = expected.digest, f"-apart-{Digest.of(whose.encode()).hex[:16]}" if whose else ""
+    return f"{'unpacked-' if expected.unpacked else ''}{digest.algorithm}-{digest.hex}{apart}.part"
 
 
 def claim(
-    yard: Yard, expected: Expected, apart: str, find: Callable[[Expected], FileHeld | None]
+    yard: Yard, expected: Expected, of: tuple[str, bool], find: Callable[[Expected], FileHeld | None]
 ) -> FileHeld | Elsewhere | Partial:
-    """Blocking. The bytes if they are held; whoever is filling them; or the right to do it. Raises OSError."""
+    """Blocking. The bytes if they are held; whoever is filling them; or the right to do it. ``of`` is whose the file is
+    to be, and whether it must be that one's alone. Raises OSError."""
     while True:
         held = find(expected)
         if held is not None:
             return held
-        path = yard.root / "ingest" / part_name(expected, apart)
+        path = _path(yard.root / "ingest", expected, *of)
         fd, locked = open_part(path)
         if not locked:
             size = os.fstat(fd).st_size  # first: what is written from now on may be somebody else's
             parts, due = read_sidecar(path.with_suffix(".json"), expected)
-            return Elsewhere(GrowingFile(fd), size, parts, due)
+            if is_at(fd, path):
+                return Elsewhere(GrowingFile(fd), size, parts, due)
+            os.close(fd)  # it was thrown away, and what was read may be of the next one
+            continue
         part = OpenPart(fd, path, Check(expected.content.algorithm if expected.content else "sha256"))
         try:
             ours = _taken(part, yard, expected, find)
@@ -108,6 +112,21 @@ def claim(
             raise
         if ours is not None:
             return ours
+
+
+def _path(folder: Path, expected: Expected, whose: str, apart: bool) -> Path:
+    """What an upstream has left in a file of its own is gone on with."""
+    own = folder / part_name(expected, whose)
+    if apart or (whose and has_some(own)):
+        return own
+    return folder / part_name(expected)
+
+
+def has_some(path: Path) -> bool:
+    try:
+        return path.stat().st_size > 0
+    except OSError:
+        return False
 
 
 def _taken(

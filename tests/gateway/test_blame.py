@@ -386,7 +386,7 @@ async def test_headers_that_say_that_a_blob_is_empty_do_not_complete_what_could_
 
 
 async def test_a_change_between_asking_for_it_and_waiting_is_not_missed() -> None:
-    flight = Flight(Expected(Digest.of(BLOB)), "hub")
+    flight = Flight(Expected(Digest.of(BLOB)), ("hub",))
     change = flight.changed()
     flight.wake()
 

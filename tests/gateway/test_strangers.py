@@ -1,13 +1,16 @@
 """A digest is shared by whoever names it, and nobody can keep it from the others by the way in which it does."""
 
 import asyncio
+import json
 
 import pytest
 from aiohttp import web
 
+from apprproxy.gateway.health import PROBED_BY
+from apprproxy.gateway.pace import Pace
 from tests.fakes import lies
-from tests.fakes.clock import Gate, until
-from tests.fakes.content import digest, oci_error, some_bytes
+from tests.fakes.clock import Clock, Gate, until
+from tests.fakes.content import IMAGE, digest, oci_error, some_bytes
 from tests.fakes.gateway import Gateways, Got, Running, oci
 from tests.fakes.lies import Honest
 from tests.fakes.ranged import by_range, part_of, ranges_asked, stopping_at
@@ -313,6 +316,98 @@ async def test_what_another_upstream_left_is_neither_continued_nor_lost(
     assert [""] == ranges_asked(registry.seen)
 
 
+# --- who parted goes on with what is there
+
+
+@pytest.mark.usefixtures("quick")
+async def test_who_parted_is_given_what_another_upstream_has_brought(
+    registry: Registry, other: Registry, gateways: Gateways
+) -> None:
+    for one in (registry, other):
+        one.add_blob("library/app", BLOB)
+    registry.on["GET blob"] = lies.late(60)
+    other.on["GET blob"] = lies.dripping(0.1, 25_000)
+    gateway = await gateways.start({"hub": registry, "far": other})
+    first = asyncio.create_task(gateway.get(f"/v2/far/library/app/blobs/{WANTED}"))
+    await until(lambda: other.count("GET blob") == 1)
+    second = asyncio.create_task(gateway.get(f"/v2/hub/library/app/blobs/{WANTED}"))
+    await until(lambda: registry.count("GET blob") == 1)
+    answers = await asyncio.gather(first, second)
+    await gateway.at_rest()
+
+    assert [(200, BLOB)] * 2 == [(got.status, got.body) for got in answers]
+    assert [] == gateway.ingests
+
+
+@pytest.mark.usefixtures("quick")
+async def test_what_was_left_apart_is_gone_on_with(registry: Registry, other: Registry, gateways: Gateways) -> None:
+    registry.add_blob("library/app", LARGE)
+    registry.on["GET blob"] = beginning(LARGE[:MIB], rest=lies.in_turn(lies.page(500), by_range))
+    other.on["GET blob"] = lies.late(1)
+    gateway = await gateways.start({"hub": registry, "evil": other})
+    path = f"/v2/{{}}/library/app/blobs/{digest(LARGE)}"
+    attack = asyncio.create_task(gateway.get(path.format("evil")))
+    await until(lambda: other.count("GET blob") == 1)
+    broken = await gateway.get(path.format("hub"))
+    await attack
+    await gateway.at_rest()
+    whole = await gateway.get(path.format("hub"))
+    await gateway.at_rest()
+
+    assert (502, 200, LARGE) == (broken.status, whole.status, whole.body)
+    assert f"bytes={MIB}-" == ranges_asked(registry.seen)[-1]
+    assert [] == gateway.ingests
+
+
+@pytest.mark.usefixtures("quick")
+async def test_a_wait_in_our_own_queue_is_no_slowness_of_whoever_waits_there(
+    registry: Registry, other: Registry, gateways: Gateways
+) -> None:
+    """A view's client is before hub's own, and both wait for one of hub's connections."""
+    registry.add_blob("library/app", BLOB)
+    gate = Gate()
+    registry.on["GET blob"] = lies.in_turn(lies.waiting_for(gate), lies.honestly)
+    upstreams = {"corp": oci(other), "hub": oci(registry, connections=1)}
+    gateway = await gateways.start(upstreams, views={"both": ["corp", "hub"]})
+    busy = asyncio.create_task(gateway.get(f"/v2/hub/library/app/blobs/{digest(b'busy')}"))
+    await gate.reached()
+    view = asyncio.create_task(gateway.get(f"/v2/both/library/app/blobs/{WANTED}"))
+    await until(lambda: other.count("GET blob") == 1)
+    direct = asyncio.create_task(gateway.get(f"/v2/hub/library/app/blobs/{WANTED}"))
+    await asyncio.sleep(0.5)  # longer than whoever is slow is waited for
+    gate.open()
+    answers = await asyncio.gather(view, direct)
+    await busy
+
+    assert [(200, BLOB)] * 2 == [(got.status, got.body) for got in answers]
+    assert 2 == registry.count("GET blob"), "the busy one, and one for both"
+
+
+async def test_who_waits_for_somebody_elses_transfer_is_not_told_that_its_own_upstream_is_being_looked_at(
+    registry: Registry, other: Registry, gateways: Gateways, clock: Clock
+) -> None:
+    """Nobody looks: it was away a moment ago, and is not asked for what is coming."""
+    gate = Gate()
+    for one in (registry, other):
+        one.add_blob("library/app", LARGE)
+    other.on["GET blob"] = stopping_at((2 * MIB, gate))
+    gateway = await gateways.start({"hub": registry, "far": other})
+    registry.on["blob"] = lies.hangs_up
+    for number in range(3):
+        await gateway.get(f"/v2/hub/library/app/blobs/{digest(b'%d' % number)}")
+    registry.on.clear()
+    clock.advance(5)
+    path = f"/v2/{{}}/library/app/blobs/{digest(LARGE)}"
+    first = asyncio.create_task(gateway.get(path.format("far")))
+    await gate.reached()
+    second = asyncio.create_task(gateway.get(path.format("hub")))
+    await asyncio.wait([second], timeout=PROBED_BY + 0.2)
+    gate.open()
+    answers = await asyncio.gather(first, second)
+
+    assert [(200, LARGE)] * 2 == [(got.status, got.body) for got in answers]
+
+
 # --- in a view, whose members are asked one after the other
 
 
@@ -329,3 +424,59 @@ async def test_a_member_that_is_slow_makes_way_for_the_next(
     got = await gateway.get(f"/v2/both/library/app/blobs/{WANTED}")
 
     assert (200, BLOB) == (got.status, got.body)
+
+
+@pytest.mark.usefixtures("quick")
+async def test_what_a_later_member_sends_is_not_what_the_first_ones_own_clients_wait_for(
+    registry: Registry, other: Registry, gateways: Gateways
+) -> None:
+    """It was asked through the view, in the name of a repository that the first one lacks."""
+    registry.add_blob("library/app", BLOB)
+    other.on["GET blob"] = without_end(4 * MIB)
+    gateway = await gateways.start({"hub": registry, "evil": other}, views={"both": ["hub", "evil"]})
+    attack = asyncio.create_task(gateway.get(f"/v2/both/made/up/blobs/{WANTED}"))
+    await until(lambda: other.count("GET blob") == 1)
+    got = await gateway.get(f"/v2/hub/library/app/blobs/{WANTED}")
+    attack.cancel()
+
+    assert (200, BLOB) == (got.status, got.body)
+
+
+@pytest.mark.usefixtures("quick")
+async def test_a_size_that_another_member_states_ends_nobodys_turn(
+    registry: Registry, other: Registry, gateways: Gateways
+) -> None:
+    registry.add_blob("library/app", LARGE)
+    layer = {"mediaType": "application/octet-stream", "digest": digest(LARGE), "size": 1}
+    stated = json.dumps({"schemaVersion": 2, "mediaType": IMAGE, "layers": [layer]}).encode()
+    other.add_manifest("library/app", stated, tag="1")
+    registry.on["GET blob"] = lies.dripping(0.05, 300_000)
+    other.on["GET blob"] = lies.late(60)
+    gateway = await gateways.start({"hub": registry, "evil": other}, views={"both": ["hub", "evil"]})
+    await gateway.get("/v2/evil/library/app/manifests/1")
+    got = await gateway.get(f"/v2/both/library/app/blobs/{digest(LARGE)}")
+
+    assert (200, LARGE) == (got.status, got.body)
+    assert (1, 0) == (registry.count("GET blob"), other.count("GET blob"))
+
+
+async def test_a_member_whose_line_breaks_is_asked_for_the_rest_after_the_others(
+    registry: Registry, other: Registry, gateways: Gateways
+) -> None:
+    registry.add_blob("library/app", LARGE)
+    registry.on["GET blob"] = beginning(LARGE[:MIB], rest=by_range)
+    gateway = await gateways.start({"hub": registry, "far": other}, views={"both": ["hub", "far"]})
+    got = await gateway.get(f"/v2/both/library/app/blobs/{digest(LARGE)}")
+
+    assert (200, LARGE) == (got.status, got.body)
+    assert ["", f"bytes={MIB}-"] == ranges_asked(registry.seen)
+    assert 1 == other.count("GET blob")
+
+
+async def test_what_this_gateway_does_itself_is_no_slowness_of_an_upstream() -> None:
+    pace = Pace()
+    with pace.ours():
+        during = [pace.is_theirs(), pace.is_theirs()]
+    after = [pace.is_theirs(), pace.is_theirs()]
+
+    assert ([False, False], [False, True]) == (during, after)

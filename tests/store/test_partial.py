@@ -17,6 +17,7 @@ from apprproxy.core.digest import Digest
 from apprproxy.core.errors import DigestMismatch, StoreFailed
 from apprproxy.core.model import Contribution, Expected
 from apprproxy.core.ports.store import Partial
+from apprproxy.store import partial as partial_module
 from apprproxy.store.disk import WRITERS, DiskStore
 from apprproxy.store.ingest import PIECE
 from apprproxy.store.part import OpenPart
@@ -713,3 +714,31 @@ async def test_bytes_that_are_brought_whole_meanwhile_are_found(tmp_path: Path) 
 
     assert [] == arriving(tmp_path)
     assert [f"blobs/sha256/{WANT.digest.hex}"] == visible(tmp_path)
+
+
+async def test_whose_the_bytes_are_is_not_told_by_what_is_said_of_the_next_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was opened, thrown away and begun anew before what stands beside it was read."""
+    one, two = prepared(tmp_path), prepared(tmp_path)
+    evil = await claimed(one)
+    await evil.begins("evil", "owner", None)
+    await evil.write(bytes(200_000))
+    loop, read, begun = asyncio.get_running_loop(), partial_module.read_sidecar, list[Partial]()
+
+    async def anew() -> None:
+        await evil.leave(keep=False)
+        begun.append(await claimed(one))
+        await begun[0].begins("hub", "owner", len(BLOB))
+
+    def late(path: Path, expected: Expected) -> tuple[tuple[Contribution, ...], int | None]:
+        if not begun:
+            asyncio.run_coroutine_threadsafe(anew(), loop).result(5)
+        return read(path, expected)
+
+    monkeypatch.setattr(partial_module, "read_sidecar", late)
+    elsewhere = (await two.claim(WANT)).elsewhere
+    await begun[0].leave(keep=False)
+
+    assert elsewhere is not None
+    assert (0, "hub") == (elsewhere.size, elsewhere.parts[0].upstream)

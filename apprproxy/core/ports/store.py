@@ -124,9 +124,9 @@ class BlobStore(Protocol):
         """Has some of it arrived, in whichever process?"""
         ...
 
-    async def claim(self, expected: Expected, apart: str = "") -> Claim:
-        """At most one at a time is given the Partial of a digest; ``apart`` is who wants one of its own, not to wait
-        for whoever has that. Continues what a process left behind."""
+    async def claim(self, expected: Expected, whose: str = "", *, apart: bool = False) -> Claim:
+        """At most one at a time is given the Partial of a digest; with ``apart`` one of the upstream ``whose`` alone,
+        not to wait for whoever has that. Continues what a process left behind."""
         ...
 
     def unkept(self, expected: Expected) -> Partial:
