@@ -27,7 +27,7 @@ _OCTAL = re.compile(r"\\([0-7]{3})")
 
 
 _PARTS = ("blobs/sha256", "blobs/sha512", "unpacked/sha256", "ingest", "names")
-_OURS = {part.partition("/")[0] for part in _PARTS} | {"oci-layout", "index.json"}
+_OURS = {part.partition("/")[0] for part in _PARTS} | {"spare", "oci-layout", "index.json"}
 """What a start that was broken off may have left."""
 
 

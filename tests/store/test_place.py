@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from apprproxy.core.errors import StoreFailed
+from apprproxy.store import place
 from apprproxy.store.place import (
     FORMAT,
     SPARE,
@@ -136,6 +137,21 @@ def test_a_new_volume_and_a_start_that_was_broken_off_are_taken(names: list[str]
     prepare(tmp_path)
 
     assert (tmp_path / "format").exists()
+
+
+def test_a_start_that_is_broken_off_anywhere_is_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    for step in ("_keep_spare", "_write_once", "_check_file_system"):
+        cache = tmp_path / step
+        with monkeypatch.context() as patched:
+            patched.setattr(place, step, killed)
+            with pytest.raises(KeyboardInterrupt):
+                prepare(cache)
+        prepare(cache)
+
+        assert writable(cache)
 
 
 def test_a_cache_is_known_whatever_else_lies_there(tmp_path: Path) -> None:
