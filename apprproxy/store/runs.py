@@ -57,7 +57,8 @@ class Run:
                 self.others |= {int(said["max_size"])} if "max_size" in said else set()
                 return
             path.unlink()
-            self.broken_off.append(Left(said.get("begun", seen), seen))
+            begun = said.get("begun", seen)
+            self.broken_off.append(Left(begun if 0 <= begun <= seen else seen, seen))
         finally:
             os.close(fd)
 

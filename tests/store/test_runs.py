@@ -63,6 +63,16 @@ def test_a_file_that_says_nothing_is_one_all_the_same(tmp_path: Path, content: b
     assert 1 == len(Run(tmp_path / "runs", CAP, Clock()).broken_off)
 
 
+@pytest.mark.parametrize("begun", ["1e300", "-1e300", "2000.5"])
+def test_what_was_seen_last_had_not_begun_later(tmp_path: Path, begun: str) -> None:
+    left = tmp_path / "runs" / "a.run"
+    left.parent.mkdir()
+    left.write_text(f'{{"begun": {begun}, "max_size": 1}}')
+    os.utime(left, (1000, 1000))
+
+    assert [Left(1000, 1000)] == Run(tmp_path / "runs", CAP, Clock()).broken_off
+
+
 def test_what_somebody_planted_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "runs").mkdir()
     (tmp_path / "victim").write_text("mine")
