@@ -123,7 +123,7 @@ class Flights:
             flight.diary.asks("another upstream's transfer")
             flight.behind = True
             ended = await stay(flight, lambda: self._before(flight))
-            flight.behind, flight.apart = False, not ended
+            flight.behind, flight.elsewhere, flight.apart = False, False, not ended
             flight.diary.heard("did not bring it" if ended else "took too long")
 
     def _before(self, flight: Flight) -> Sequence[Flight]:

@@ -65,7 +65,6 @@ def _read_along(flight: Flight, host: Flight, upstream: str) -> None:
     if (size := host.sizes.get(upstream)) is not None:
         flight.sizes.setdefault(upstream, size)
     flight.grows(host.growing, host.parts, host.arrived)
-    flight.wake()
 
 
 async def _change(hosts: Sequence[Flight]) -> None:

@@ -10,7 +10,7 @@ from apprproxy.core.digest import Digest
 from apprproxy.core.errors import Exhausted, NotThere, StoreFailed, Unreachable
 from apprproxy.core.kind import Kind
 from apprproxy.core.model import BlobWant, Expected, Place
-from apprproxy.core.ports.store import Partial
+from apprproxy.core.ports.store import Claim, Partial
 from apprproxy.gateway.flight import ATTEMPTS, Candidate, Flight
 from apprproxy.gateway.flights import Fill, Flights
 from apprproxy.gateway.member import Member
@@ -110,6 +110,34 @@ async def test_the_upstream_whose_turn_it_is_is_asked(tmp_path: Path) -> None:
     await flights.close()
 
     assert {"hub", "far"} == set(first)
+
+
+async def test_after_another_upstreams_transfer_another_process_is_told_of_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, others, wanted = Asked(), [owner(member_of("far"), b"layer")], [owner(member_of("hub"), b"layer")]
+    store, beside, expected = prepared(tmp_path), prepared(tmp_path), wanted[0].want.expected
+    flights, claim = flights_of(store, asked), store.claim
+    host, _ = flights.join(expected, others)
+    await asked.gate.reached()
+    flight, _ = flights.join(expected, wanted)
+    host.current = wanted[0]  # as that of a view that asks both
+    await until(lambda: flight.elsewhere)
+
+    async def behind_another(expected: Expected, whose: str = "", *, apart: bool = False) -> Claim:
+        monkeypatch.setattr(store, "claim", claim)
+        partial = (await beside.claim(expected)).partial
+        assert partial is not None
+        elsewhere = await claim(expected, whose, apart=apart)
+        await partial.leave(keep=False)
+        return elsewhere
+
+    monkeypatch.setattr(store, "claim", behind_another)
+    asked.gate.open()
+    with pytest.raises(Exhausted):
+        await flight.wait(wanted)
+
+    assert ["another upstream's transfer", "another process", "hub"] == [one.what for one in flight.diary.tried]
 
 
 def test_a_repository_in_whose_name_somebody_waits_is_asked_before_others() -> None:
