@@ -52,11 +52,15 @@ class CredentialRefused:
     status: int
 
 
+Troubled = Literal["lookup", "busy", "keep", "index", "names", "search", "lock file", "credential"]
+
+
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """A refresh failed and something older was, or nothing could be, served; or a background step went wrong."""
+    """A question about a name failed, or could not be asked (``busy``), and something older was, or nothing could be,
+    served; or something of ours went wrong beside an answer."""
 
-    what: str
+    what: Troubled
     upstream: str
     name: str
     reason: str

@@ -27,7 +27,7 @@ from apprproxy.core.errors import (
     TooSlow,
     UpstreamFault,
 )
-from apprproxy.core.events import LieCaught, Observer, Trouble
+from apprproxy.core.events import LieCaught, Observer, Trouble, Troubled
 from apprproxy.core.label import OWNER
 from apprproxy.core.model import Cache, Clock, Descriptor, Expected, Found, NameWant, Record, Verdict, spoken
 from apprproxy.core.ports.store import Held
@@ -209,7 +209,7 @@ class Lookups:
         failure = task.exception()  # and so it counts as retrieved, also where nobody waits any more
         if failure is not None and not isinstance(failure, (NotThere, NotOffered, Shut)):
             upstream, _, name = key.split(" ", 2)
-            what = "busy" if isinstance(failure, (Busy, Crowded)) else "lookup"
+            what: Troubled = "busy" if isinstance(failure, (Busy, Crowded)) else "lookup"
             self._observer(Trouble(what, upstream, spoken(name), str(failure)))
 
     async def _ask(self, member: Member, want: NameWant, old: Named | None) -> Named:

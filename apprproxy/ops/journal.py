@@ -16,6 +16,7 @@ from apprproxy.core.events import (
     SourceOpened,
     SourceShut,
     Trouble,
+    Troubled,
 )
 from apprproxy.core.label import OWNER
 from apprproxy.core.model import Cache, Clock
@@ -30,7 +31,7 @@ SLOW = 1.0
 MINUTE, HOUR = 60.0, 3600.0
 """Seconds between two lines: of what somebody looks for beside a request, and of what a full cache does all day."""
 
-_TROUBLES = {
+_TROUBLES: Mapping[Troubled, str] = {
     "lookup": "upstream trouble",
     "busy": "more is asked of an upstream than it has connections",
     "keep": "something could not be kept in the cache",

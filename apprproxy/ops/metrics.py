@@ -1,6 +1,7 @@
 """The metrics, by the names that dashboards and alerts rely on. Labels come from closed sets."""
 
 from collections.abc import Callable, Iterable
+from typing import get_args
 
 from prometheus_client import (
     CollectorRegistry,
@@ -26,6 +27,7 @@ from apprproxy.core.events import (
     SourceOpened,
     SourceShut,
     Trouble,
+    Troubled,
 )
 from apprproxy.core.label import OWNER, Label
 from apprproxy.core.model import Cache
@@ -95,7 +97,7 @@ class Metrics:
         for upstream in upstreams:
             self._moved.labels(upstream)
             self._credentials.labels(upstream)
-            for what in ("lookup", "busy", "keep", "index"):
+            for what in get_args(Troubled):
                 self._troubles.labels(upstream, what)
             self._show(upstream, OWNER)
         for label in mirrors:

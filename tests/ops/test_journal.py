@@ -1,8 +1,9 @@
 """What an operator may have to act on stands in the log."""
 
 import json
+from typing import get_args
 
-from apprproxy.core.events import Evicted, SetAside, Trouble
+from apprproxy.core.events import Evicted, SetAside, Trouble, Troubled
 from apprproxy.ops.journal import Journal
 from tests.fakes.fixtures import Logged
 
@@ -30,9 +31,9 @@ def test_a_file_that_was_set_aside_is_logged_with_where_it_is(logged: Logged) ->
 
 
 def test_what_went_wrong_in_the_cache_is_not_said_of_an_upstream(logged: Logged) -> None:
-    for what in ("lookup", "keep", "index", "search", "lock file", "credential", "busy"):
+    for what in get_args(Troubled):
         Journal()(Trouble(what, "hub", "x", "because"))
     events = [json.loads(line)["event"] for line in logged.text.splitlines()]
 
     assert "upstream trouble" == events[0]
-    assert 7 == len(set(events))
+    assert len(get_args(Troubled)) == len(set(events))
