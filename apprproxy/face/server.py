@@ -19,8 +19,9 @@ log = logging.getLogger(__name__)
 
 AHEAD = 2
 """Requests that are read while another of their connection is answered; the library reads 32."""
-MAX_REASONS = 100
-"""For which a request can be malformed, remembered."""
+MAX_REASONS = 20
+"""For which a request can be malformed, told apart. Some quote what the client sent, which may be something else each
+time."""
 
 _NONE_LEFT = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
@@ -59,13 +60,17 @@ class Connection(RequestHandler):
             await super().start()
         finally:
             if transport is not None and self._manager is not None:  # it has not gone meanwhile
-                self._end_timer = self._loop.call_later(self._limits.stall, transport.abort)
+                self._end_later(transport)
+
+    def _end_later(self, transport: asyncio.WriteTransport) -> None:
+        if self._end_timer is not None:
+            self._end_timer.cancel()
+        self._end_timer = self._loop.call_later(self._limits.stall, transport.abort)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         if isinstance(transport, asyncio.WriteTransport) and transport.get_extra_info("sslcontext") is None:
-            # an answer has been sent when the system has all of it: closing waits for the rest without a bound; by TLS,
-            # for half a minute
+            # an answer has been sent when the system has all of it, or small ones that nobody takes would pile up here
             transport.set_write_buffer_limits(0)
         manager = self._manager
         if manager is not None and len(manager.connections) > self._limits.connections:
@@ -150,7 +155,7 @@ class Connection(RequestHandler):
         if isinstance(exc, ConnectionError):
             raise ConnectionError from exc
         if isinstance(self.transport, asyncio.WriteTransport):
-            asyncio.get_running_loop().call_later(self._limits.stall, self.transport.abort)
+            self._end_later(self.transport)
         if not isinstance(exc, HttpProcessingError):
             return super().handle_error(request, status, exc, message)
         exc.__traceback__ = None  # what was read stands in its frames, which are a cycle
@@ -209,10 +214,8 @@ class Server(web.Server):
 
     def malformed(self, reason: str, status: int, client: str | None) -> None:
         """Each reason seldom: many clients try https on a plain port first, at every run."""
-        told = self._malformed.setdefault(reason, Seldom(_tell_malformed))
-        if len(self._malformed) > MAX_REASONS:
-            del self._malformed[next(iter(self._malformed))]
-        told(reason, status, client)
+        key = reason if reason in self._malformed or len(self._malformed) < MAX_REASONS else ""
+        self._malformed.setdefault(key, Seldom(_tell_malformed))(reason, status, client)
 
     def begins(self, one: Beginning) -> bool:
         """A connection that has to do something first; False where there are too many already."""

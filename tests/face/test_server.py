@@ -17,7 +17,7 @@ from aiohttp.http_exceptions import BadHttpMessage
 from apprproxy.face import left
 from apprproxy.face.exchange import Exchange
 from apprproxy.face.send import send_body
-from apprproxy.face.server import Limits, Server
+from apprproxy.face.server import MAX_REASONS, Limits, Server
 from tests.fakes.clock import PATIENCE, Gate, until
 from tests.fakes.content import digest, some_bytes
 from tests.fakes.fixtures import Logged
@@ -352,6 +352,19 @@ async def test_what_is_not_http_is_refused_without_a_traceback(gateways: Gateway
 
             assert (await client.rest())[:12] in (b"HTTP/1.0 400", b"HTTP/1.1 400", b"")
     assert "Traceback" not in logged.text
+
+
+async def test_reasons_that_quote_a_client_are_not_a_line_for_each_thing_it_sends(logged: Logged) -> None:
+    async def never(_: web.BaseRequest) -> web.StreamResponse:
+        raise AssertionError
+
+    async with served(Server(never, Limits())) as url:
+        for number in range(2 * MAX_REASONS):
+            async with wire(url) as client:
+                await client.send(f"GET / HTTP/1.1\r\nHost: x\r\nX-Y: {number}{'y' * 9000}\r\n\r\n")
+                assert "400 Bad Request" in await client.head()
+
+    assert MAX_REASONS + 1 == logged.text.count("a malformed request was refused")
 
 
 async def test_tls_on_a_plain_port_is_called_that_and_not_each_time(gateways: Gateways, logged: Logged) -> None:
