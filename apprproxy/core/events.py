@@ -12,8 +12,8 @@ from apprproxy.core.digest import Digest
 @dataclass(frozen=True, slots=True)
 class Asked:
     """An upstream request ended. ``status`` is the HTTP status, or ``error`` where there was none; ``answered`` is the
-    part of its ``seconds`` until the headers of the answer, its redirects and tokens included. ``turned_away``: we were
-    not let in, or are to come back later."""
+    part of its ``seconds`` until the headers of the answer, its redirects and tokens included. ``turned_away``: it
+    gave no answer, did not let us in, or told us to come back later."""
 
     upstream: str
     source: str

@@ -7,7 +7,6 @@ from typing import Concatenate, Generic, ParamSpec
 EVERY = 60.0
 """Seconds."""
 
-
 P = ParamSpec("P")
 
 

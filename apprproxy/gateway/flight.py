@@ -1,4 +1,4 @@
-"""At most one transfer per digest, however many ask; and failure is never shared.
+"""At most one transfer of a digest for each upstream, however many ask; and failure is never shared.
 
 - A flight has candidates, tried one after the other. Whoever joins adds its own (another repository, and what else of
   a view may have it).
@@ -68,8 +68,8 @@ class Flight:
     - ``behind`` says that it waits for somebody else's transfer, ``apart`` that the file that all share is another's.
     - ``growing`` is what has arrived and ``parts`` whose bytes these are; ``sizes`` is what each upstream's owner
       announced.
-    - ``answered`` says that a source has begun to send, ``elsewhere`` that another process fills it, ``kept`` that the
-      disk takes it, as far as is known.
+    - ``answered`` says that a source has begun to send, ``elsewhere`` that another process fills it, or another
+      upstream's flight; ``kept`` that the disk takes it, as far as is known.
     - ``suspects`` are mirrors of whose bytes some were wrong, nobody knows which; ``disagreed`` those that had another
       size than was due, or less than was there.
     """

@@ -271,8 +271,7 @@ class Attempt:
         self._health.ended(self)
 
     def troubled(self, reason: str, *, reached: bool = False) -> None:
-        """No headers in time, or a body that broke off. Counts once. ``reached``: a connection
-        there was."""
+        """No headers in time, or a body that broke off. Counts once. ``reached``: there was a connection."""
         self.judged = True
         if not self._troubled:
             self._troubled = True

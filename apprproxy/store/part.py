@@ -19,7 +19,7 @@ _READ = 1 * MIB
 
 @dataclass(slots=True)
 class OpenPart:
-    """``check`` has seen all that is in the file."""
+    """``check`` has seen all that this process wrote, and all that is in the file after ``rehash``."""
 
     fd: int
     path: Path

@@ -79,8 +79,10 @@ class HttpUpstream:
             spent = time.monotonic() - began
             label = self._label
             waited = spent if answered is None else answered
-            away = answer is None
-            self._observer(Asked(label.upstream, label.source, request.kind, status, spent, received, waited, away))
+            turned_away = answer is None
+            self._observer(
+                Asked(label.upstream, label.source, request.kind, status, spent, received, waited, turned_away)
+            )
 
     async def send(self, request: Request) -> Reply:
         async with self.open(request) as incoming:
