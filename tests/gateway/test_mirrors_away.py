@@ -9,7 +9,7 @@ from tests.fakes.clock import Gate
 from tests.fakes.gateway import Gateways
 from tests.fakes.lies import Behaviour
 from tests.fakes.ranged import by_range, stopping_at
-from tests.gateway.mirrors import BLOB, HALF, TAG, Case, mirrored
+from tests.gateway.mirrors import APP, BLOB, HALF, OTHER, TAG, Case, mirrored
 
 QUICK = {"connect": "500ms", "read": "200ms"}
 TROUBLES: Mapping[str, Behaviour] = {
@@ -96,11 +96,14 @@ async def test_a_mirror_that_drips_is_slow_and_its_owner_goes_on(gateways: Gatew
 
 async def test_a_silent_mirror_leaves_the_owner_time_to_answer_for_a_tag(gateways: Gateways) -> None:
     async with mirrored(gateways, stated=False, timeouts={"name": "2s", "read": "1m"}) as case:
-        case.mirrors[0].on["manifest"] = lies.waiting_for(Gate())
-        got = await case.gateway.get(TAG)
+        (mirror,) = case.mirrors
+        mirror.on["manifest"] = lies.waiting_for(Gate())
+        next_one = case.owner.push(APP, "2.0", OTHER)
+        got, then = [await case.gateway.get(TAG.replace("1.0", tag)) for tag in ("1.0", "2.0")]
 
-        assert (200, case.manifest) == (got.status, got.body)
+        assert (200, case.manifest, 200, next_one) == (got.status, got.body, then.status, then.body)
         assert not case.available()
+        assert 1 == mirror.count("GET manifest"), "it is left alone then"
 
 
 @pytest.mark.parametrize("status", [404, 403, 400])
