@@ -36,6 +36,8 @@ class FirstSeenDigests:
         ``as_of`` is the names' generation in which the claims were asked for. Raises StoreFailed where what was seen
         first cannot be read, unless whatever comes is taken anyway.
         """
+        if not claims:
+            return {}
         try:
             known = await self._seen.first_seen(member.name, claims)
         except StoreFailed as failure:

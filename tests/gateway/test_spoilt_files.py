@@ -158,6 +158,18 @@ async def test_a_tag_whose_names_cannot_be_read_is_asked_of_its_owner(
     assert b"disk I/O error" in ready.body
 
 
+async def test_what_has_no_first_digest_needs_none_to_be_read(
+    registry: Registry, gateways: Gateways, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As whether a repository has a blob, while the folder of the names is away."""
+    wanted = registry.add_blob(APP, LARGE)
+    gateway = await gateways.start({"hub": oci(registry, moved="refuse"), "far": registry})
+    monkeypatch.setattr(gateway.app.names, "_where_it_is", lambda *_: 1 / 0)
+    statuses = [(await gateway.head(f"/v2/{name}/{APP}/blobs/{wanted}")).status for name in ("hub", "far")]
+
+    assert [200, 200] == statuses
+
+
 async def test_names_that_another_process_holds_are_no_trouble_of_the_upstreams(
     registry: Registry, gateways: Gateways, monkeypatch: pytest.MonkeyPatch
 ) -> None:
