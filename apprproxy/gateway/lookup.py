@@ -209,8 +209,7 @@ class Lookups:
         failure = task.exception()  # and so it counts as retrieved, also where nobody waits any more
         if failure is not None and not isinstance(failure, (NotThere, NotOffered, Shut)):
             upstream, _, name = key.split(" ", 2)
-            what: Troubled = "busy" if isinstance(failure, (Busy, Crowded)) else "lookup"
-            self._observer(Trouble(what, upstream, spoken(name), str(failure)))
+            self._observer(Trouble(_kind_of(failure), upstream, spoken(name), str(failure)))
 
     async def _ask(self, member: Member, want: NameWant, old: Named | None) -> Named:
         """The name anew; its record is stored, and what it points at is durable, when this returns."""
@@ -287,6 +286,16 @@ def _not_counted(limit: asyncio.Timeout) -> Iterator[None]:
         yield
     finally:
         limit.reschedule(None if when is None else when + now() - begun)
+
+
+def _kind_of(failure: BaseException) -> Troubled:
+    match failure:
+        case Busy() | Crowded():
+            return "busy"
+        case StoreFailed():
+            return "names"
+        case _:
+            return "lookup"
 
 
 def _described(body: bytes, media_type: str) -> Descriptor:

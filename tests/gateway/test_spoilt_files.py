@@ -12,6 +12,7 @@ import pytest
 
 from apprproxy.store import database
 from tests.fakes.content import digest, some_bytes
+from tests.fakes.fixtures import Logged
 from tests.fakes.gateway import Gateways, oci
 from tests.fakes.registry import Registry
 
@@ -156,6 +157,19 @@ async def test_a_tag_whose_names_cannot_be_read_is_asked_of_its_owner(
     assert (200, manifest, 200) == (tag.status, tag.body, blob.status)
     assert (503, 200) == (ready.status, after.status)
     assert b"disk I/O error" in ready.body
+
+
+async def test_where_first_digests_cannot_be_read_it_is_not_the_upstream_that_failed(
+    registry: Registry, gateways: Gateways, logged: Logged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry.push(APP, "1.0", LARGE)
+    gateway = await gateways.start({"hub": oci(registry, moved="refuse")})
+    monkeypatch.setattr(diskcache.Cache, "get", lambda *_, **__: 1 / 0)
+    refused = await gateway.get(f"/v2/hub/{APP}/manifests/1.0")
+
+    assert 500 == refused.status
+    assert "the names in the cache failed" in logged.text
+    assert "upstream trouble" not in logged.text
 
 
 async def test_what_has_no_first_digest_needs_none_to_be_read(
