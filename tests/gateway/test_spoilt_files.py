@@ -172,6 +172,18 @@ async def test_where_first_digests_cannot_be_read_it_is_not_the_upstream_that_fa
     assert "upstream trouble" not in logged.text
 
 
+async def test_in_a_view_nobody_is_asked_where_it_cannot_be_read_whose_a_name_is(
+    registry: Registry, other: Registry, gateways: Gateways, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first member may have it by now, and would be taken for its owner."""
+    other.push(APP, "1.0", LARGE)
+    gateway = await gateways.start({"hub": registry, "far": other}, views={"both": ["hub", "far"]})
+    monkeypatch.setattr(diskcache.Cache, "get", lambda *_, **__: 1 / 0)
+    refused = await gateway.get(f"/v2/both/{APP}/manifests/1.0")
+
+    assert (500, 0, 0) == (refused.status, registry.count(), other.count())
+
+
 async def test_what_has_no_first_digest_needs_none_to_be_read(
     registry: Registry, gateways: Gateways, monkeypatch: pytest.MonkeyPatch
 ) -> None:
