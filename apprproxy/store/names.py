@@ -216,7 +216,8 @@ class DiskNames:
             raise
         except Exception as error:
             code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-            self._away = f"the names cannot be read or written: {error}" if code in _AWAY else ""
+            away = code in _AWAY or isinstance(error, OSError)
+            self._away = f"the names cannot be read or written: {error}" if away else ""
             if code in BROKEN:
                 self._broken = f"the names are damaged ({error}), which starting anew mends as far as it can be"
                 raise StoreFailed(self._broken) from error

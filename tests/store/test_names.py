@@ -223,6 +223,19 @@ async def test_a_directory_in_place_of_the_database_is_told_in_a_sentence(direct
         DiskNames(directory)
 
 
+async def test_a_folder_that_is_away_is_told_until_it_is_back(names: DiskNames) -> None:
+    there = names._path
+    names._path = there.with_name("x" * 300)
+    with pytest.raises(StoreFailed):
+        await names.get("up", "tag alice/nginx 1.0.0")
+    away = names.damage
+    names._path = there
+    await names.get("up", "tag alice/nginx 1.0.0")
+
+    assert away.startswith("the names cannot be read or written: ")
+    assert "" == names.damage
+
+
 # --- beside a process that holds the database
 
 
