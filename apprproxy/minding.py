@@ -51,7 +51,10 @@ class Minding:
 
     async def _go_on(self) -> None:
         while True:
-            await asyncio.to_thread(self.look)
+            try:
+                await asyncio.to_thread(self.look)
+            except Exception:  # the top of a task
+                logger("apprproxy").exception("what a gateway looks after could not be looked after")
             await asyncio.sleep(OFTEN)
 
     def look(self) -> None:

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from apprproxy import minding
 from apprproxy.app import Lifetime
 from apprproxy.minding import DAY, OFTEN, Minding, begun
-from tests.fakes.clock import START, Clock
+from tests.fakes.clock import START, Clock, until
 from tests.fakes.fixtures import Logged
 from tests.fakes.fixtures import clock as clock
 from tests.fakes.fixtures import logged as logged
@@ -56,6 +57,24 @@ async def test_a_gateway_that_lives_says_so_every_minute(tmp_path: Path, clock: 
     assert START + OFTEN == seen
     assert [] == list((tmp_path / "runs").iterdir())
     assert [] == lines(logged)
+
+
+async def test_what_goes_wrong_once_is_looked_after_again(
+    clock: Clock, logged: Logged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(minding, "OFTEN", 0.0)
+    looked: list[float] = []
+
+    def fails(_: Minding) -> None:
+        looked.append(clock())
+        raise ValueError("for once")
+
+    monkeypatch.setattr(Minding, "look", fails)
+    mind = Minding(None, None, clock)
+    await until(lambda: len(looked) > 1)
+    await mind.close()
+
+    assert "for once" in logged.text
 
 
 def test_two_gateways_with_different_caps_on_one_cache_are_told_of(
