@@ -9,7 +9,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -104,10 +104,9 @@ class DiskNames:
 
     def discard(self, names: Iterable[tuple[str, str]]) -> None:
         """These ``(upstream, key)``, in every process at once. What was first seen, and who owns what, stands."""
-        with self._writing():
+        with self._forgetting():
             for upstream, key in names:
                 self._records.delete(f"name {upstream} {key}")
-            self._generation.bump()
         self._memory.clear()
 
     # --- first-seen digests
@@ -131,12 +130,11 @@ class DiskNames:
     def accept(self, upstream: str, repository: str, title: str, first: FirstSeen) -> None:
         """Take a new first-seen digest, and have the names asked anew that may show the old one: they stay, for whoever
         cannot ask. Blocking."""
-        with self._writing():
+        with self._forgetting():
             for key in self._of(upstream, repository):
                 if (record := read_record(self._records.get(key))) is not None:
                     self._records.set(key, write_record(replace(record, doubtful=True)))
             self._records.set(f"first {upstream} {title}", write_first(first))
-            self._generation.bump()
         self._memory.clear()
 
     def _of(self, upstream: str, repository: str) -> list[str]:
@@ -153,14 +151,22 @@ class DiskNames:
 
     def _forget(self, upstream: str, repository: str, firsts: Callable[[], Mapping[str, FirstSeen]]) -> None:
         """Walks all names, which takes a moment; writes are rare."""
-        with self._writing():
+        with self._forgetting():
             for key in self._of(upstream, repository):
                 self._records.delete(key)
             for title, first in firsts().items():
                 self._records.set(f"first {upstream} {title}", write_first(first))
-            self._generation.bump()
 
     # --- one way to the disk
+
+    @contextmanager
+    def _forgetting(self) -> Iterator[None]:
+        """A transaction, and another generation twice: before it ends, for whoever would write what was asked before,
+        and after, for whoever has read meanwhile what stood there before."""
+        with self._writing():
+            yield
+            self._generation.bump()
+        self._generation.bump()
 
     def _all(self, wanted: str) -> Iterator[tuple[str, str, bytes]]:
         """Every ``(upstream, rest of the key, record)`` of a kind. What goes meanwhile is passed over."""

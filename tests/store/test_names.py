@@ -137,6 +137,32 @@ async def test_what_was_read_while_it_was_forgotten_is_not_remembered(
     assert await names.get("up", "tag alice/nginx 1.0.0") is None
 
 
+FORGETTING: dict[str, Callable[[DiskNames], object]] = {
+    "purged": lambda names: names.discard([("up", "release alice/nginx 1.0.0/helm")]),
+    "accepted": lambda names: names.accept("up", "alice/nginx", TITLE, FIRST),
+    "pushed": lambda names: asyncio.run(names.forget("up", "alice/nginx")),
+}
+
+
+@pytest.mark.parametrize("how", FORGETTING)
+async def test_what_another_process_reads_before_the_disk_has_that_it_is_forgotten_is_not_remembered_there(
+    how: str, names: DiskNames, beside: DiskNames, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A commit is synced, and what stood there is read for as long."""
+    key, bump, loop = "release alice/nginx 1.0.0/helm", names._generation.bump, asyncio.get_running_loop()
+    await put(names, key)
+
+    def bumped() -> None:
+        bump()
+        asyncio.run_coroutine_threadsafe(beside.get("up", key), loop).result(10)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(names._generation, "bump", bumped)
+        await asyncio.to_thread(FORGETTING[how], names)
+
+    assert names.known("up", key) == await beside.get("up", key) != RECORD
+
+
 async def test_a_no_of_before_a_write_drops_nothing(names: DiskNames, beside: DiskNames) -> None:
     before = names.generation()
     await names.forget("up", "alice/nginx")
