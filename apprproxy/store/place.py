@@ -106,9 +106,13 @@ def _keep_spare(directory: Path) -> None:
     with suppress(OSError):
         if free < SPARE:
             path.unlink(missing_ok=True)
-        elif free >= 2 * SPARE:
-            with path.open("xb") as file:
+        elif free >= 2 * SPARE and not _has_room(path):
+            with path.open("ab") as file:  # one that is hollow, or that a start left which was broken off, is filled
                 os.posix_fallocate(file.fileno(), 0, SPARE)
+
+
+def _has_room(path: Path) -> bool:
+    return path.exists() and path.stat().st_blocks * 512 >= SPARE
 
 
 def instance(directory: Path) -> str:

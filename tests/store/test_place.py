@@ -67,6 +67,19 @@ def test_room_to_open_the_cache_is_kept_by_and_given_back_where_the_disk_is_full
     assert SPARE <= (tmp_path / "spare").stat().st_blocks * 512
 
 
+@pytest.mark.parametrize("size", [0, SPARE])
+def test_room_that_is_kept_by_in_name_only_is_kept_by_at_the_next_start(size: int, tmp_path: Path) -> None:
+    """As a start leaves it that was broken off, and a copy that leaves holes."""
+    prepare(tmp_path)
+    (tmp_path / "spare").unlink()
+    (tmp_path / "spare").touch()
+    os.truncate(tmp_path / "spare", size)
+    prepare(tmp_path)
+
+    assert SPARE <= (tmp_path / "spare").stat().st_blocks * 512
+    assert SPARE == (tmp_path / "spare").stat().st_size
+
+
 def test_preparing_again_changes_nothing(tmp_path: Path) -> None:
     prepare(tmp_path)
     name = instance(tmp_path)
