@@ -2,8 +2,9 @@
 
 - One connection writes and one reads, each under a lock. Writes exclude one another in sqlite anyway; the second is
   there so that nobody who only asks waits for an eviction. More connections would be more caches of the same pages.
-- It is looked through when it is suspicious (``users.py``), and begun anew where a page is broken. One that breaks
-  while it is open goes on being used as far as it can be, and ``damage`` says so.
+- It is looked through when it is suspicious (``users.py``), and begun anew where a page is broken, or was met that is:
+  a look through finds no page that is right and older than the others. One that breaks while it is open goes on being
+  used as far as it can be, and ``damage`` says so.
 - Nothing of it is mapped: a bad sector, or a file that was cut short, would be a signal then, and no error.
 - Commits are not synced one by one: killing the process loses nothing, a power cut may lose the last of them, and after
   it the blobs are counted again (``scan.py``).
@@ -14,7 +15,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,13 @@ _SETTINGS = (
     "PRAGMA wal_autocheckpoint = 8192",  # pages: one eviction touches thousands
     "PRAGMA journal_size_limit = 67108864",
 )
+_COUNTED = "SELECT blobs, held, pinned, reserved, held - pinned FROM totals"
+_THERE = """
+SELECT count(*), coalesce(sum(size), 0), coalesce(sum(size * pinned), 0),
+    (SELECT coalesce(sum(size), 0) FROM parts),
+    (SELECT coalesce(sum(size), 0) FROM blobs INDEXED BY blobs_by_use WHERE pinned = 0)
+FROM blobs NOT INDEXED
+"""
 _BROKEN = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}
 """SQLITE_ERROR: the tables are not those that its format has."""
 
@@ -71,10 +79,7 @@ class Database:
                 self._observer(SetAside("index", str(aside), "a start that took over its pins was broken off"))
             pins = _pins(self._path)  # before anybody may write
             try:
-                if self._users.suspicious:
-                    refuse_damaged(self._path)
-                    self._users.clear()
-                self._writer = _opened(self._path)
+                self._writer = self._sound()
             except sqlite3.DatabaseError as error:
                 if error.sqlite_errorcode & 0xFF not in _BROKEN or not self._users.alone:
                     raise
@@ -84,6 +89,19 @@ class Database:
             self._reader = _connected(self._path)
         if self._users.marked:
             self.damage = _damage("another process of this cache met a broken page")
+
+    def _sound(self) -> sqlite3.Connection:
+        """Raises sqlite3.DatabaseError of one that is to be begun anew."""
+        if not self._users.suspicious:
+            return _opened(self._path)
+        if self._users.marked:
+            raise broken("a broken page was met")
+        refuse_damaged(self._path)
+        with ExitStack() as opened:
+            db = opened.enter_context(closing(_opened(self._path)))
+            _refuse_miscounted(db)
+            opened.pop_all()
+        return db
 
     def mend(self) -> bool:
         """Begun anew, if it is damaged and nobody else uses it; says whether it is sound now. Nobody may use it here
@@ -197,14 +215,21 @@ def _opened(path: Path) -> sqlite3.Connection:
     try:
         bring_up_to_date(db, path.name)
         if db.execute("SELECT count(blobs + held + pinned + reserved) FROM totals").fetchone() != (1,):
-            raise _broken("its totals are missing")
+            raise broken("its totals are missing")
     except (sqlite3.Error, StoreFailed):
         db.close()
         raise
     return db
 
 
-def _broken(why: str) -> sqlite3.DatabaseError:
+def _refuse_miscounted(db: sqlite3.Connection) -> None:
+    """One page may be of before the others, each of them right: what is counted tells, and reads no more than was."""
+    if db.execute(_COUNTED).fetchall() != db.execute(_THERE).fetchall():
+        raise broken("its totals are not those of its tables")
+
+
+def broken(why: str) -> sqlite3.DatabaseError:
+    """As sqlite has it where a page is."""
     error = sqlite3.DatabaseError(why)
     error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
     return error

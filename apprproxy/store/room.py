@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from apprproxy.core.digest import Digest
+from apprproxy.store.database import broken
 from apprproxy.store.evict import Candidate, Totals, first_to_go, missing, no_room
 from apprproxy.store.partials import Partials
 from apprproxy.store.uses import Uses
@@ -18,6 +19,7 @@ AT_ONCE = 1000
 """Blobs that one transaction evicts: some tenths of a second in which other processes wait."""
 
 _IN_ORDER = "SELECT key, size, unpacked FROM blobs WHERE pinned = 0 ORDER BY used, key"
+_EVICTABLE = "SELECT coalesce(sum(size), 0) FROM blobs INDEXED BY blobs_by_use WHERE pinned = 0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,7 @@ class Room:
             return Made(enough=True)
         chosen, freed = self._choose(db, short, AT_ONCE)
         if freed < short and len(chosen) < AT_ONCE:
+            _refuse_miscounted(db)
             raise no_room(more, self._max_size)
         return self._evict(db, chosen, enough=freed >= short)
 
@@ -71,6 +74,7 @@ class Room:
             return Made(enough=True)
         chosen, freed = self._choose(db, short, AT_ONCE)
         if freed < short and len(chosen) < AT_ONCE:
+            _refuse_miscounted(db)
             self._partials.give_up(db, short - freed)
         return self._evict(db, chosen, enough=freed >= short or len(chosen) < AT_ONCE)
 
@@ -91,7 +95,9 @@ class Room:
         """Files first: if the process ends before the commit, what is gone is still counted, and goes next time."""
         for candidate in chosen:
             unlink(self._root, candidate.key, candidate.unpacked)
-        db.executemany("DELETE FROM blobs WHERE key = ?", [(candidate.key,) for candidate in chosen])
+        went = db.executemany("DELETE FROM blobs WHERE key = ?", [(candidate.key,) for candidate in chosen]).rowcount
+        if chosen and went != len(chosen):
+            raise broken("blobs that it has in order of use are not in their table")
         return Made(enough, len(chosen), sum(candidate.size for candidate in chosen))
 
 
@@ -101,6 +107,12 @@ def current(read: Callable[[str], list[Any]]) -> Totals:
 
 def _totals(db: sqlite3.Connection) -> Totals:
     return current(lambda query: db.execute(query).fetchall())
+
+
+def _refuse_miscounted(db: sqlite3.Connection) -> None:
+    """Where all that may go would not do, it is what the totals say, or a page is of before the others."""
+    if db.execute(_EVICTABLE).fetchone() != (_totals(db).evictable,):
+        raise broken("it counts blobs that it does not have")
 
 
 def _candidates(db: sqlite3.Connection, publishing: Collection[str]) -> Iterator[Candidate]:

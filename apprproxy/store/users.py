@@ -3,7 +3,7 @@
 - Whoever uses it holds a shared lock, and is alone with it where nobody else does. Only then is it replaced: the others
   would go on in the file that was set aside.
 - A log beside it that nobody has open is left of a process that did not end. A bad page that anybody met is marked by
-  a file, until somebody who is alone has looked through all of it.
+  a file, until somebody who is alone has begun anew.
 """
 
 import fcntl
