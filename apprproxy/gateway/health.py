@@ -7,7 +7,8 @@
   until something succeeds; a status does not, since it came, and names below what is broken can be made up without end.
 - A repository that has answered lately is asked all the same, until it fails itself: of names that nobody has heard of
   a client can make up as many as it likes.
-- Who says how long to be left alone (429) is left alone so long, a minute at most, about that repository.
+- Who says how long to be left alone (429) is left alone so long, a minute at most, about that repository: about its
+  documents or its blobs.
 - Requests that were under way when a source was shut tell nothing new: ten that fail together are one failure.
 - A lie distrusts a mirror for much longer. An owner is never distrusted: there is nobody else to ask for its names.
 - What was shut at a time that has not come yet is open: a clock that is set back shuts nobody out.
@@ -103,11 +104,13 @@ class Health:
         self._probes: dict[str, Attempt] = {}
         self._spots: dict[str, Spot] = {}
         self._counted: dict[str, None] = {}
+        self._resting: dict[str, Closure] = {}
 
-    def admit(self, about: str = "") -> "Attempt":
-        """Let a request about a repository, or a list, through. The attempt is to be told what comes of it. Raises
-        Shut."""
-        attempt = Attempt(self, about)
+    def admit(self, about: str = "", sort: str = "") -> "Attempt":
+        """Let a request of a sort about a repository, or a list, through. The attempt is to be told what comes of it.
+        Raises Shut."""
+        attempt = Attempt(self, about, sort)
+        self._refuse_resting(attempt.rested)
         closure = self._closure(about)
         if closure is None or (closure is self._penalty and closure.reached and self._is_good(about)):
             return attempt
@@ -118,6 +121,11 @@ class Health:
             raise self.probing(about)
         self._probes[probed] = attempt
         return attempt
+
+    def _refuse_resting(self, rested: str) -> None:
+        rest = _begun(self._resting.get(rested), self._now())
+        if rest is not None and (left := rest.left(self._now())) > 0:
+            raise Shut(self._label.name, rest.reason, max(left, 1.0))
 
     def _is_good(self, about: str) -> bool:
         spot = self._spots.get(about)
@@ -185,12 +193,12 @@ class Health:
         _remember(self._counted, about, None)
         return not counted
 
-    def rest(self, about: str, reason: str, seconds: float) -> None:
+    def rest(self, rested: str, reason: str, seconds: float) -> None:
         """It answers, and wants to be left alone about this for so long; no longer than the longest penalty, and about
-        nothing else: of which names it says so whoever asks for them may choose."""
+        nothing else: of which names it says so whoever asks for them may choose, and some count documents only."""
         if seconds >= 1.0:
-            penalty = Closure(self._now(), min(seconds, self._tolerance.penalty.longest), reason, reached=True)
-            _remember(self._spots, about, Spot(penalty=penalty))
+            closure = Closure(self._now(), min(seconds, self._tolerance.penalty.longest), reason, reached=True)
+            _remember(self._resting, rested, closure)
 
     def answered(self, about: str = "") -> None:
         """It lives: others may ask too. An answer does not end a distrust before its time."""
@@ -258,8 +266,9 @@ def _begun(closure: Closure | None, now: float) -> Closure | None:
 class Attempt:
     """One request that was let through. ``ended`` must be called, whatever happened."""
 
-    def __init__(self, health: Health, about: str) -> None:
+    def __init__(self, health: Health, about: str, sort: str) -> None:
         self.about = about
+        self.rested = f"{sort} {about}"
         self._health = health
         self._troubled = False
         self.judged = False
@@ -284,7 +293,7 @@ class Attempt:
 
     def rests(self, reason: str, seconds: float) -> None:
         """It says that we ask too often. Told last."""
-        self._health.rest(self.about, reason, seconds)
+        self._health.rest(self.rested, reason, seconds)
 
     def finished(self) -> None:
         """Read as far as its caller wished, and nothing broke."""

@@ -56,7 +56,7 @@ class Watched:
 
     @asynccontextmanager
     async def _asked(self, request: Request) -> AsyncIterator[Incoming]:
-        attempt, began = self._health.admit(request.about), asyncio.get_running_loop().time()
+        attempt, began = self._health.admit(request.about, request.lane), asyncio.get_running_loop().time()
         try:
             async with self._upstream.open(request) as incoming:
                 if self._health.is_away(incoming.status) and not is_beyond(incoming.status, incoming.headers):

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from tests.fakes import lies
 from tests.fakes.clock import PATIENCE, Clock, Gate
+from tests.fakes.content import digest
 from tests.fakes.fixtures import Logged
 from tests.fakes.gateway import Gateways, Running, oci
 from tests.fakes.registry import Registry
@@ -193,6 +194,19 @@ async def test_a_minute_is_the_longest_that_an_owner_is_left_alone_since_it_says
     clock.advance(60)
 
     assert 200 == (await gateway.get(COLD.format("cold-0"))).status
+
+
+async def test_429_for_documents_leaves_the_blobs_of_the_repository_alone(
+    registry: Registry, gateways: Gateways
+) -> None:
+    """Some count only those."""
+    registry.push("library/app", "1.0", b"layer")
+    registry.on["tag"] = lies.says(429, Retry_After="60")
+    gateway = await gateways.start({"hub": registry})
+    refused = await gateway.get(TAG)
+    blob = await gateway.get(f"/v2/hub/library/app/blobs/{digest(b'layer')}")
+
+    assert (503, 200) == (refused.status, blob.status)
 
 
 async def test_429_for_names_that_are_made_up_keeps_nobody_from_others(registry: Registry, gateways: Gateways) -> None:
