@@ -223,8 +223,8 @@ async def _answer(
     response = web.StreamResponse(status=status, headers=fields)
     if length is not None:  # else the headers may have one
         response.content_length = length
-    if exchange.method == "CONNECT" or "Upgrade" in exchange.request.headers:
-        response.force_close()  # neither is done here, and what came behind such a request may not have been read
+    if exchange.method == "CONNECT":
+        response.force_close()  # what came behind it has not been read
     exchange.status, exchange.answered = status, time.monotonic()
     writer = await response.prepare(exchange.request)
     if writer is not None:

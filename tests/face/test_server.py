@@ -330,18 +330,30 @@ async def test_a_place_that_was_left_is_free_again(gateways: Gateways) -> None:
             assert b"ok\n" == (await client.rest())[-3:]
 
 
-@pytest.mark.parametrize("line", ["GET /healthz", "CONNECT gateway:443"])
-async def test_nothing_is_taken_behind_what_would_speak_another_protocol(gateways: Gateways, line: str) -> None:
-    """It might be lost: its client is told that the connection ends, and asks again on another."""
+async def test_nothing_is_taken_behind_a_tunnel_that_is_not_made(gateways: Gateways) -> None:
     gateway = await gateways.start({})
     async with wire(gateway.url) as client:
         behind = "GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n"
-        await client.send(f"{line} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n{behind}")
+        await client.send(f"CONNECT gateway:443 HTTP/1.1\r\nHost: x\r\n\r\n{behind}")
         head = await client.head()
         rest = await client.rest()
 
     assert "Connection: close" in head
     assert b"HTTP/1.1" not in rest
+
+
+async def test_who_offers_another_protocol_keeps_its_connection(gateways: Gateways) -> None:
+    """Java's client offers HTTP/2 with each request, and goes on without (RFC 9110, section 7.8)."""
+    gateway = await gateways.start({})
+    async with wire(gateway.url) as client:
+        for _ in range(2):
+            await client.send(
+                "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n\r\n"
+            )
+            head = await client.head()
+            await client.reader.readexactly(3)
+
+            assert "Connection: close" not in head
 
 
 async def test_what_is_not_http_is_refused_without_a_traceback(gateways: Gateways, logged: Logged) -> None:

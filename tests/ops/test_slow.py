@@ -35,7 +35,7 @@ async def test_a_pull_says_whom_it_tried(
     await until(lambda: len(lines(logged, "request")) == 2)
     cold, warm = lines(logged, "request")
 
-    mirror, owner = cold["tried"].split("; ")
+    *_, mirror, owner = cold["tried"].split("; ")
     assert mirror.startswith("hub mirror-1 0.")
     assert "answered 503" in mirror
     assert owner.startswith("hub 0.")
@@ -68,9 +68,8 @@ async def test_a_question_before_the_transfer_is_told_too(
     await until(lambda: len(lines(logged, "request")) == 1)
     (cold,) = lines(logged, "request")
 
-    question, mirror = cold["tried"].split("; ")
-    assert question.startswith("its size ")
-    assert mirror.startswith("hub mirror-1 ")
+    told = {one.partition(" 0.")[0] for one in cold["tried"].split("; ")}
+    assert {"its size", "hub mirror-1"} <= told
 
 
 async def test_what_comes_after_the_header_is_told_apart_from_what_was_waited_for(
