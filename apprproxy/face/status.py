@@ -25,6 +25,9 @@ from apprproxy.core.errors import (
     UpstreamFault,
 )
 
+DAY = 86_400.0
+"""Seconds."""
+
 
 def status_of(failure: Failure) -> int:  # noqa: PLR0912 — one line per failure, in one place
     match failure:
@@ -76,12 +79,13 @@ def _together(failures: tuple[UpstreamFault, ...]) -> int:
 
 
 def retry_after(failure: Failure) -> float | None:
-    """Seconds after which asking again makes sense, where an upstream said so, or we know."""
+    """Seconds after which asking again makes sense, where an upstream said so, or we know; a day at most, for clients
+    keep to it, and ask through us for what others have as well."""
     if isinstance(failure, Crowded):
         return failure.retry_after
     failures = failure.failures if isinstance(failure, Exhausted) else (failure,)
     waits = [one.retry_after for one in failures if isinstance(one, Throttled) and one.retry_after is not None]
-    return min(waits) if waits else None
+    return min(*waits, DAY) if waits else None
 
 
 def no_of(failure: Failure) -> NotThere | None:

@@ -118,7 +118,9 @@ class Fetch:
             if received < there:
                 raise HasLess(source.upstream.name, there, received)
             if candidate.due is not None and received < candidate.due and _ends_with_its_line(rest.incoming):
-                raise Unreachable(source.upstream.name, f"broke off after {received} bytes of {candidate.due}")
+                broken = Unreachable(source.upstream.name, f"broke off after {received} bytes of {candidate.due}")
+                source.health.trouble(broken.sentence, candidate.want.repository)
+                raise broken
 
     @asynccontextmanager
     async def rest(self, candidate: Candidate, start: int, lane: Lane | None = None) -> AsyncIterator[Rest]:

@@ -5,7 +5,7 @@ import pytest
 from apprproxy.core import errors
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import Exhausted, Failure, NotOffered, NotThere, Outage, Throttled, TooSlow, Unauthorized
-from apprproxy.face.status import no_of, retry_after, status_of
+from apprproxy.face.status import DAY, no_of, retry_after, status_of
 
 NO = NotThere("a", "says NAME_UNKNOWN")
 DOWN = Outage("b", "no connection")
@@ -58,6 +58,7 @@ def test_a_failure_has_one_status(failure: Failure, status: int) -> None:
         (Exhausted([BUSIER, DOWN, BUSY]), 7.0),
         (Exhausted([DOWN]), None),
         (NO, None),
+        (errors.Throttled("hub", "answered 503", 503, 1e12), DAY),
     ],
 )
 def test_the_shortest_wait_is_told(failure: Failure, seconds: float | None) -> None:

@@ -206,7 +206,8 @@ async def test_a_mirror_that_was_not_asked_is_not_blamed_for_what_was_spoilt_on_
 
 
 async def test_a_mirror_that_breaks_off_where_no_length_was_told_has_not_lied(gateways: Gateways) -> None:
-    """An answer that ends with its connection looks whole to an HTTP library."""
+    """An answer that ends with its connection looks whole to an HTTP library. It is left alone for a moment, as any
+    that breaks off."""
 
     async def until_it_ends(request: web.BaseRequest, honest: Honest) -> web.StreamResponse:
         assert request.transport is not None
@@ -221,5 +222,13 @@ async def test_a_mirror_that_breaks_off_where_no_length_was_told_has_not_lied(ga
         got = await case.pull()
 
         assert (200, BLOB) == (got.status, got.body)
-        assert case.available()
         assert [f"bytes={HALF}-"] == case.ranges()
+        assert 0 == case.gateway.metric("apprproxy_digest_mismatches_total")
+        assert not case.available()
+
+        case.mirrors[0].on["blob"] = by_range
+        gateways.clock.advance(3)
+        await case.forget()
+        await case.pull()
+
+        assert ([2, 1], True) == (case.asked(), case.available())
