@@ -112,6 +112,7 @@ class Flights:
             self._retire(flight)
             if flight.held is None and flight.fault is None and flight.next() is not None:
                 flight.fault = Interrupted("the transfer was interrupted inside this gateway; try again")
+            flight.grows(None, ())
             flight.tell()
             flight.ended.set()
             self._of[flight.lead] -= 1

@@ -66,7 +66,10 @@ class Partial:
 
     async def leave(self, *, keep: bool) -> None:
         """Without ``keep`` what is there is thrown away."""
-        await self._ingest.leave(keep=keep)
+        try:
+            await self._ingest.leave(keep=keep)
+        finally:
+            del self.growing  # whoever reads it has it; a failure may hold this in a cycle, and with it the disk's room
 
     def drop(self) -> None:
         """Give back what was never begun. Blocking."""

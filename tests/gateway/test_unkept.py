@@ -2,9 +2,11 @@
 
 import asyncio
 import errno
+import gc
 import os
 import shutil
-from contextlib import AsyncExitStack
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -353,3 +355,41 @@ async def test_clients_that_read_slowly_what_cannot_be_kept_leave_room_for_other
         answer = await gateway.get(f"/v2/hub/library/app/blobs/{digest(small)}")
 
     assert (200, small) == (answer.status, answer.body)
+
+
+@pytest.fixture
+def uncollected() -> Iterator[None]:
+    """Without the cyclic collector: what is in a cycle stays."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("uncollected")
+async def test_what_the_full_disk_ended_gives_its_room_back_at_once(
+    registry: Registry, gateways: Gateways, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = registry.add_blob("library/app", BLOB)
+    gateway = await gateways.start({"hub": registry})
+    write = os.write
+
+    def fills_up(fd: int, piece: bytes) -> int:
+        if os.readlink(f"/proc/self/fd/{fd}").endswith(".part") and os.fstat(fd).st_size > len(BLOB) // 4:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(fd, piece)
+
+    monkeypatch.setattr(os, "write", fills_up)
+    got = await gateway.get(f"/v2/hub/library/app/blobs/{wanted}")
+    await gateway.at_rest()
+
+    assert (200, BLOB) == (got.status, got.body)
+    assert [] == [path for path in open_files() if "(deleted)" in path]
+
+
+def open_files() -> list[str]:
+    paths = []
+    for fd in os.listdir("/proc/self/fd"):
+        with suppress(FileNotFoundError):  # that of the list itself
+            paths.append(os.readlink(f"/proc/self/fd/{fd}"))
+    return [path for path in paths if "/ingest/" in path]
