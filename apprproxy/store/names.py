@@ -9,7 +9,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -232,14 +232,23 @@ class DiskNames:
         return done
 
     def _where_it_is(self, call: Callable[..., T], *args: Any) -> T:
-        """In a thread: another process may have set the file aside and begun it anew."""
-        with suppress(FileNotFoundError):
-            there = self._path.stat()
-            file = there.st_dev, there.st_ino
-            if getattr(self._opened, "file", file) != file:
+        """In a thread: another process may set the file aside and begin it anew, before this or meanwhile. Then it is
+        done once more, for what was written came maybe too late to be taken over."""
+        while True:
+            file = self._file()
+            if file is not None and getattr(self._opened, "file", file) != file:
                 self._records.close()  # this thread's connection, which is opened anew where it is needed
-            self._opened.file = file
-        return call(*args)
+            self._opened.file = file or getattr(self._opened, "file", file)
+            done = call(*args)
+            if self._file() in (file, None):
+                return done
+
+    def _file(self) -> tuple[int, int] | None:
+        try:
+            there = self._path.stat()
+        except FileNotFoundError:
+            return None
+        return there.st_dev, there.st_ino
 
     def close(self) -> None:
         self._writer.shutdown()

@@ -6,6 +6,7 @@ last of those to leave would write that log into it.
 """
 
 import os
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, suppress
@@ -71,12 +72,37 @@ def finish(path: Path) -> Path | None:
     return aside
 
 
+def broken_off(path: Path) -> list[Path]:
+    """Of a ``replace`` that was, with the broken file still in its place: what was to come there, and the broken one as
+    it may have been linked by then, for its log lies beside that. ``replace`` begins anew; ``finish`` would go on."""
+    ready = _ready(path)
+    return [ready, *_linked(path, path)[1:]] if ready.exists() and path.exists() else []
+
+
+def last_aside(path: Path) -> list[Path]:
+    """The file that was set aside last, by each of its names."""
+    numbers = _numbers(path)
+    return _linked(path, _aside(path, max(numbers))) if numbers else []
+
+
+def _linked(path: Path, file: Path) -> list[Path]:
+    others = (_aside(path, number) for number in sorted(_numbers(path)))
+    return [file, *(one for one in others if one != file and one.exists() and file.exists() and one.samefile(file))]
+
+
 def _ready(path: Path) -> Path:
     return path.with_name(f"{path.name}.anew")
 
 
 def _free(path: Path) -> Path:
-    number = 1
-    while (aside := path.with_name(f"{path.name}.broken-{number}")).exists():
-        number += 1
-    return aside
+    return _aside(path, max(_numbers(path), default=0) + 1)
+
+
+def _aside(path: Path, number: int) -> Path:
+    return path.with_name(f"{path.name}.broken-{number}")
+
+
+def _numbers(path: Path) -> set[int]:
+    """Those that are taken, be it by a log alone."""
+    named = re.compile(rf"{re.escape(path.name)}\.broken-([0-9]{{1,9}})(?:-wal)?")
+    return {int(found[1]) for one in path.parent.iterdir() if (found := named.fullmatch(one.name))}

@@ -1,9 +1,11 @@
 """A damaged database of names is set aside and begun anew, with all that can still be read of it."""
 
+import asyncio
 import os
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from itertools import count
 from pathlib import Path
@@ -26,6 +28,7 @@ __all__ = ["clock", "gateways", "registry"]
 
 MANY = 2000
 PAGE = 4096
+NUMBERS = count(1)
 
 
 @pytest.fixture
@@ -60,6 +63,20 @@ def damage(path: Path) -> None:
     with closing(sqlite3.connect(path)) as db, db:
         db.execute("PRAGMA writable_schema = ON")
         db.execute("UPDATE sqlite_master SET rootpage = 2 WHERE name = 'Cache_expire_time'")
+
+
+def bad_page(path: Path) -> None:
+    """With some of the names in it; whoever has the file open goes on writing elsewhere."""
+    with path.open("r+b") as file:
+        file.seek(path.read_bytes().index(b"name up tag app 60") // PAGE * PAGE)
+        file.write(b"\xff" * 8)
+
+
+def learn(names: DiskNames, title: str, content: bytes = b"late") -> None:
+    """In a loop of its own, since a start blocks that of the test."""
+    seen = {title: FirstSeen(Digest.of(content), float(next(NUMBERS)))}
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, names.set_first_seen("up", seen, names.generation())).result()
 
 
 def left(directory: Path, told: Told) -> set[str]:
@@ -192,6 +209,106 @@ async def test_what_is_taken_over_outlives_a_start_that_is_broken_off(
     assert ["names"] == list(aside(told))
     assert not (directory / "anew").exists()
     assert not (directory / "cache.db.anew").exists()
+
+
+@pytest.fixture
+async def running(directory: Path) -> AsyncIterator[DiskNames]:
+    """Of another process, on a database with a bad page."""
+    await filled(directory, "app", 200)
+    one = DiskNames(directory)
+    learn(one, "early@1")
+    bad_page(directory / "cache.db")
+    yield one
+    one.close()
+
+
+def meanwhile(monkeypatch: pytest.MonkeyPatch, name: str, happens: Callable[[], None]) -> None:
+    """Once that of ``sound`` is done."""
+    real = getattr(sound, name)
+
+    def done(*args: object) -> object:
+        try:
+            return real(*args)
+        finally:
+            happens()
+
+    monkeypatch.setattr(sound, name, done)
+
+
+async def test_what_another_process_learns_while_names_are_taken_over_stays(
+    directory: Path, running: DiskNames, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def learnt() -> None:
+        learn(running, "late@1")
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(asyncio.run, running.set_owner("view", "tag late", "up")).result()
+
+    meanwhile(monkeypatch, "_begun_anew", learnt)
+    found = left(directory, told)
+    names = DiskNames(directory)
+    owner = await names.owner("view", "tag late")
+    names.close()
+
+    assert {"app@1", "early@1", "late@1"} <= found
+    assert "up" == owner
+    assert ["names"] == list(aside(told))
+
+
+@pytest.mark.parametrize("where", BROKEN_OFF)
+async def test_what_another_process_learns_outlives_a_start_that_is_broken_off(
+    where: str, directory: Path, running: DiskNames, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For as long as nobody starts."""
+    with monkeypatch.context() as patched:
+        BROKEN_OFF[where](patched)
+        with pytest.raises((KeyboardInterrupt, StoreFailed)):
+            DiskNames(directory)
+    learn(running, "late@1")
+
+    assert {"app@1", "early@1", "late@1"} <= left(directory, told)
+    assert not (directory / "anew").exists()
+
+
+async def test_what_it_had_learnt_before_a_start_was_broken_off_stays(
+    directory: Path, running: DiskNames, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        meanwhile(patched, "_begun_anew", lambda: learn(running, "late@1"))
+        patched.setattr(sound, "_catch_up", _killed)
+        with pytest.raises(KeyboardInterrupt):
+            DiskNames(directory)
+
+    assert {"app@1", "early@1", "late@1"} <= left(directory, told)
+
+
+async def test_what_it_takes_for_first_seen_before_all_is_taken_over_is_not(
+    directory: Path, running: DiskNames, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meanwhile(monkeypatch, "_begun_anew", lambda: learn(running, "late@1", b"first"))
+    meanwhile(monkeypatch, "replace", lambda: learn(running, "late@1", b"second"))
+    names = DiskNames(directory, told)
+    seen = await names.first_seen("up", ["late@1"])
+    names.close()
+
+    assert Digest.of(b"first") == seen["late@1"].digest
+
+
+async def test_what_it_is_about_to_write_into_a_file_that_is_set_aside_it_writes_into_the_new_one(
+    directory: Path, running: DiskNames, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        real = diskcache.Cache.set
+
+        def late(*args: object) -> object:
+            patched.undo()
+            left(directory, told)
+            return real(*args)
+
+        patched.setattr(diskcache.Cache, "set", late)
+        learn(running, "late@1")
+
+    assert ["names"] == list(aside(told))
+    assert {"app@1", "early@1", "late@1"} <= left(directory, told)
 
 
 async def test_names_that_were_begun_anew_are_those_of_all_processes(directory: Path, told: Told) -> None:
