@@ -22,7 +22,7 @@ from typing import Any
 from apprproxy.core.digest import Digest, MalformedDigest
 from apprproxy.core.errors import StoreFailed
 from apprproxy.core.events import Observer, SetAside
-from apprproxy.store.salvage import finish, refuse_damaged, replace, salvaged
+from apprproxy.store.salvage import finish, has_bad_sectors, refuse_damaged, replace, salvaged
 from apprproxy.store.schema import bring_up_to_date
 from apprproxy.store.users import Users
 
@@ -81,7 +81,7 @@ class Database:
             try:
                 self._writer = self._sound()
             except sqlite3.DatabaseError as error:
-                if error.sqlite_errorcode & 0xFF not in _BROKEN or not self._users.alone:
+                if not _is_damage(error, self._path) or not self._users.alone:
                     raise
                 self._observer(SetAside("index", str(replace(self._path, _made(self._path, pins))), str(error)))
                 self._users.clear()
@@ -220,6 +220,11 @@ def _opened(path: Path) -> sqlite3.Connection:
         db.close()
         raise
     return db
+
+
+def _is_damage(error: sqlite3.DatabaseError, path: Path) -> bool:
+    code = error.sqlite_errorcode & 0xFF
+    return code in _BROKEN or (code == sqlite3.SQLITE_IOERR and has_bad_sectors(path))
 
 
 def _refuse_miscounted(db: sqlite3.Connection) -> None:

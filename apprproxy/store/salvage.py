@@ -18,6 +18,9 @@ from apprproxy.store.part import sync_directory
 
 PATIENCE = 10.0
 """Seconds for a writer of another process."""
+_SECTOR = 4096
+_FEW = 0.1
+_CODE = re.compile("unable to get the page. error code=([0-9]{1,9})")
 _ALONE, _WITH_LOG = "immutable=1", "mode=ro"
 
 
@@ -37,8 +40,28 @@ def refuse_damaged(path: Path) -> None:
         ((said,),) = db.execute("PRAGMA quick_check(1)").fetchall()
     if said != "ok":
         error = sqlite3.DatabaseError(str(said))
-        error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+        told = _CODE.search(str(said))  # of a page that the disk did not give: that is told like any other damage
+        error.sqlite_errorcode = int(told[1]) if told else sqlite3.SQLITE_CORRUPT
         raise error
+
+
+def has_bad_sectors(path: Path) -> bool:
+    """Does the disk not give some of it, and most? One that gives nothing may be back later, with all of it."""
+    size = path.stat().st_size
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        bad = sum(not _given(fd, at) for at in range(0, size, _SECTOR))
+    finally:
+        os.close(fd)
+    return 0 < bad * _SECTOR <= max(_SECTOR, size * _FEW)
+
+
+def _given(fd: int, at: int) -> bool:
+    try:
+        os.pread(fd, _SECTOR, at)
+    except OSError:
+        return False
+    return True
 
 
 def _connected(path: Path, how: str) -> sqlite3.Connection:

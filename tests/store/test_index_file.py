@@ -1,10 +1,11 @@
 """The index's file: newer is refused, broken is set aside, and without one the blobs are counted anew."""
 
+import errno
 import os
 import shutil
 import sqlite3
 import time
-from contextlib import closing, suppress
+from contextlib import closing, nullcontext, suppress
 from pathlib import Path
 
 import pytest
@@ -241,6 +242,38 @@ def test_a_broken_page_that_the_start_itself_meets_does_not_end_it(table: str, t
 
     assert 400 >= totals.held > 0
     assert ["index"] == [event.what for event in cache.told.events if isinstance(event, SetAside)]
+
+
+@pytest.mark.parametrize(("gone", "anew"), [(range(0), False), (range(3, 4), True), (range(10_000), False)])
+def test_bad_sectors_are_damage_and_a_disk_that_gives_nothing_ends_the_start(
+    gone: range, anew: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which may have all pins, once it is back."""
+    path, real = made(tmp_path), os.pread
+    with opened(tmp_path) as cache:
+        cache.ledger.pinned.pin(NAME, digest_of("a"))
+    not_ended(path)
+
+    def read(fd: int, size: int, at: int) -> bytes:
+        if at // 4096 in gone:
+            raise OSError(errno.EIO, "as if")
+        return real(fd, size, at)
+
+    def told(_: Path) -> None:
+        error = sqlite3.DatabaseError("as if")
+        error.sqlite_errorcode = sqlite3.SQLITE_IOERR_READ
+        raise error
+
+    with monkeypatch.context() as patched:
+        patched.setattr(database, "refuse_damaged", told)
+        patched.setattr(os, "pread", read)
+        with nullcontext() if anew else pytest.raises(StoreFailed, match="as if"):
+            Cache(tmp_path).close()
+    with opened(tmp_path) as cache:
+        pins = cache.ledger.pinned.pins()
+
+    assert {NAME: digest_of("a")} == pins
+    assert anew == (tmp_path / "index.db.broken-1").exists()
 
 
 def test_an_end_that_was_one_costs_no_look_at_every_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,14 +1,16 @@
 """A damaged database of names is set aside and begun anew, with all that can still be read of it."""
 
 import asyncio
+import errno
 import os
 import shutil
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, nullcontext
 from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 
 import diskcache
 import pytest
@@ -17,7 +19,7 @@ from apprproxy.core.digest import Digest
 from apprproxy.core.errors import StoreFailed
 from apprproxy.core.events import SetAside
 from apprproxy.core.model import Descriptor, FirstSeen, Record
-from apprproxy.store import sound
+from apprproxy.store import salvage, sound
 from apprproxy.store.names import DiskNames
 from tests.fakes.fixtures import clock, gateways, registry
 from tests.fakes.gateway import Gateways
@@ -162,6 +164,38 @@ async def test_what_nobody_here_can_have_written_is_not_taken_over(directory: Pa
     damage(path)
 
     assert {"tag app 0", "app@1"} == left(directory, told)
+
+
+@pytest.mark.parametrize(("gone", "anew"), [(range(0), []), (range(20, 21), ["names"]), (range(10_000), [])])
+async def test_a_disk_that_is_away_is_no_damage_and_a_bad_sector_is(
+    gone: range, anew: list[str], directory: Path, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """sqlite tells of either by a text, among what else may be wrong. Once it is back, all names are."""
+    await filled(directory, "app", 400)
+    said = "*** in database main ***\nPage 20: unable to get the page. error code=8458"
+    rows = SimpleNamespace(fetchall=lambda: [(said,)])
+    looking = SimpleNamespace(execute=lambda _: rows, close=lambda: None)
+    real = os.pread
+
+    def read(fd: int, size: int, at: int) -> bytes:
+        if at // PAGE in gone:
+            raise OSError(errno.EIO, "as if")
+        return real(fd, size, at)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sound, "refuse_damaged", lambda path: _looked(patched, looking, path))
+        patched.setattr(os, "pread", read)
+        with nullcontext() if anew else pytest.raises(StoreFailed, match="unable to get the page"):
+            DiskNames(directory, told).close()
+
+    assert anew == list(aside(told))
+    assert {f"tag app {number}" for number in range(400)} <= left(directory, told)
+
+
+def _looked(patched: pytest.MonkeyPatch, looking: object, path: Path) -> None:
+    with patched.context() as only:
+        only.setattr(salvage, "_connected", lambda *_: looking)
+        salvage.refuse_damaged(path)
 
 
 def _full(*_: object, **__: object) -> None:
