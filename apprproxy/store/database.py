@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from apprproxy.core.digest import Digest, MalformedDigest
-from apprproxy.core.errors import StoreFailed
+from apprproxy.core.errors import NoRoom, StoreFailed
 from apprproxy.core.events import Observer, SetAside
 from apprproxy.store.salvage import finish, has_bad_sectors, refuse_damaged, replace, salvaged
 from apprproxy.store.schema import bring_up_to_date
@@ -53,6 +53,10 @@ _BROKEN = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}
 """SQLITE_ERROR: the tables are not those that its format has."""
 
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+
+
+class IndexFull(NoRoom):
+    """The disk is, and does not take what the index was told."""
 
 
 class Database:
@@ -180,6 +184,10 @@ def translated() -> Iterator[None]:
     try:
         yield
     except sqlite3.DatabaseError as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL:
+            raise IndexFull(
+                "the cache's disk is full: free space, lower cache.max_size, or move cache.directory"
+            ) from error
         raise StoreFailed(f"the cache's index failed: {error}") from error
     except sqlite3.Error as error:  # a connection that was closed, which only a stopping gateway has
         raise StoreFailed(f"the cache's index cannot be used: {error}") from error

@@ -13,13 +13,14 @@ from apprproxy.core.digest import Digest
 from apprproxy.core.errors import StoreFailed
 from apprproxy.core.events import Because, Evicted, Observer
 from apprproxy.core.model import Clock
-from apprproxy.store.database import Database, exclusively, translated
+from apprproxy.store.database import Database, IndexFull, exclusively, translated
 from apprproxy.store.evict import Totals
 from apprproxy.store.generation import Generation
 from apprproxy.store.links import Links
 from apprproxy.store.membership import Membership
 from apprproxy.store.partials import Partials, count_part
 from apprproxy.store.pinned import Pinned, covered
+from apprproxy.store.place import spare_given
 from apprproxy.store.relief import FILES, STEP, Relief
 from apprproxy.store.room import Made, Room, current, unlink
 from apprproxy.store.scan import count_once
@@ -88,8 +89,19 @@ class Ledger:
     def reserve(self, part: str, total: int, due: int | None = None) -> None:
         """The file may grow to ``total`` bytes in all; less than before changes nothing. Evicts what must go; raises
         NoRoom, and evicts no blob, where that would not do, or not for the bytes that are ``due`` in the end."""
-        while not self._reserved(part, total, due or 0):
+        self._with_room(lambda: self._reserve(part, total, due or 0))
+
+    def _reserve(self, part: str, total: int, due: int) -> None:
+        while not self._reserved(part, total, due):
             pass
+
+    def _with_room(self, call: Callable[[], None]) -> None:
+        """Where the full disk does not take what the index is told, once more when something has gone."""
+        try:
+            call()
+        except IndexFull:
+            self.relieve(0, files=False)
+            call()
 
     def _reserved(self, part: str, total: int, due: int) -> bool:
         """One step, so that others get their turn while many small blobs make room for a large one."""
@@ -117,8 +129,10 @@ class Ledger:
 
     def keep(self, part: str, digest: Digest, size: int, unpacked: Digest | None) -> None:
         """Just before the file is renamed into its place: the reservation becomes a blob. ``release`` it afterwards."""
-        key, tar = str(digest), f"unpacked:{unpacked}" if unpacked else None
         self.reserve(part, size)
+        self._with_room(lambda: self._keep(part, str(digest), size, f"unpacked:{unpacked}" if unpacked else None))
+
+    def _keep(self, part: str, key: str, size: int, tar: str | None) -> None:
         with self.database.transaction() as db:
             now = self._now()
             db.execute("UPDATE parts SET size = 0, key = ?, at = ? WHERE part = ?", (key, now, part))
@@ -151,7 +165,12 @@ class Ledger:
         held = self.totals().held
         if not self._relief.wanted(held, written):
             return
-        freed = self._free_files() if files else self.free(STEP, "disk")
+        try:
+            with spare_given(self._root):
+                freed = self._free_files() if files else self.free(STEP, "disk")
+        except StoreFailed:
+            self._relief.failed()
+            raise
         self._relief.went(freed, held - freed)
 
     def _free_files(self) -> int:

@@ -5,8 +5,8 @@ import os
 import re
 import secrets
 import socket
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from apprproxy.core.errors import StoreFailed
@@ -109,6 +109,18 @@ def _keep_spare(directory: Path) -> None:
         elif free >= 2 * SPARE and not _has_room(path):
             with path.open("ab") as file:  # one that is hollow, or that a start left which was broken off, is filled
                 os.posix_fallocate(file.fileno(), 0, SPARE)
+
+
+@contextmanager
+def spare_given(directory: Path) -> Iterator[None]:
+    """For as long, to whoever makes room. Blocking."""
+    with suppress(OSError):
+        (directory / "spare").unlink(missing_ok=True)
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            _keep_spare(directory)
 
 
 def _has_room(path: Path) -> bool:

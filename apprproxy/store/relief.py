@@ -16,6 +16,8 @@ FILES = 32
 """Blobs that go at a time where it is files that the disk has no more room for: a transfer needs three or four."""
 AGAIN = 3600.0
 """Seconds until something goes once more although the last time was of no use."""
+SOON = 60.0
+"""Likewise where nothing went, since the index could not be written."""
 
 
 class Relief:
@@ -37,6 +39,11 @@ class Relief:
                 return False
             self._at, self._freed, self._left = self._now(), STEP, held
             return True
+
+    def failed(self) -> None:
+        """Nothing went."""
+        with self._lock:
+            self._at = self._now() - AGAIN + SOON
 
     def went(self, freed: int, left: int) -> None:
         with self._lock:

@@ -2,15 +2,17 @@
 
 import fcntl
 import os
+import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from apprproxy.core.digest import Digest
-from apprproxy.core.errors import NoRoom
+from apprproxy.core.errors import NoRoom, StoreFailed
 from apprproxy.core.events import Evicted
 from apprproxy.store import ledger, relief, room
 from apprproxy.store.evict import Totals
@@ -393,6 +395,57 @@ def test_a_disk_that_others_fill_does_not_cost_all_that_is_held(cache: Cache, mo
     assert "1 2 3 4 5 6 7" == once
     assert "2 3 4 5 6 7" == cache.holds(*map(str, range(8)))
     assert [Evicted(1, 100, "disk"), Evicted(1, 100, "disk")] == cache.told.events
+
+
+def _full() -> sqlite3.OperationalError:
+    error = sqlite3.OperationalError("database or disk is full")
+    error.sqlite_errorcode = sqlite3.SQLITE_FULL
+    return error
+
+
+def _busy(*_: object) -> None:
+    raise StoreFailed("the index is held by somebody else")
+
+
+@pytest.mark.parametrize("step", ["count_part", "use"])
+def test_a_disk_that_does_not_take_what_the_index_is_told_is_relieved_as_well(
+    step: str, cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a restart, when its log is to grow: what is kept by for that is given for as long."""
+    for number in range(5):
+        cache.put(str(number), 100)
+    monkeypatch.setattr(ledger, "STEP", 100)
+    real, evict, spares = getattr(ledger, step), room.Room.make_what_can_be, []
+
+    def told(*args: object) -> None:
+        if not cache.told.events:
+            raise _full()
+        real(*args)
+
+    def evicted(*args: Any) -> room.Made:
+        spares.append((cache.root / "spare").exists())
+        return evict(*args)
+
+    monkeypatch.setattr(ledger, step, told)
+    monkeypatch.setattr(room.Room, "make_what_can_be", evicted)
+    cache.put("new", 60)
+
+    assert "1 2 3 4 new" == cache.holds(*map(str, range(5)), "new")
+    assert [Evicted(1, 100, "disk")] == cache.told.events
+    assert ([False], True) == (spares, (cache.root / "spare").exists())
+
+
+def test_a_relief_that_did_not_come_about_is_tried_again_soon(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache.put("a", 100)
+    with monkeypatch.context() as patched:
+        patched.setattr(cache.ledger, "free", _busy)
+        with pytest.raises(StoreFailed):
+            cache.ledger.relieve(0, files=False)
+        cache.ledger.relieve(0, files=False)
+    cache.clock.advance(relief.SOON)
+    cache.ledger.relieve(0, files=False)
+
+    assert "" == cache.holds("a")
 
 
 def test_more_goes_from_a_full_disk_where_what_went_was_of_use(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
