@@ -88,7 +88,8 @@ class Ledger:
 
     def reserve(self, part: str, total: int, due: int | None = None) -> None:
         """The file may grow to ``total`` bytes in all; less than before changes nothing. Evicts what must go; raises
-        NoRoom, and evicts no blob, where that would not do, or not for the bytes that are ``due`` in the end."""
+        NoRoom, and evicts no blob, where that would not do, or not for the bytes that are ``due`` in the end, or where
+        the disk has no room for these whatever goes."""
         self._with_room(lambda: self._reserve(part, total, due or 0))
 
     def _reserve(self, part: str, total: int, due: int) -> None:
@@ -110,6 +111,7 @@ class Ledger:
             if row is not None and row[0] >= total:
                 return True
             there = row[0] if row else 0
+            self._room.check_disk(db, due, part)
             self._room.check(db, due - there, self._now(), part)
             made = self._room.make(db, total - there, self._now(), part)
             if made.enough:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from apprproxy.core.digest import Digest
+from apprproxy.core.errors import NoRoom
 from apprproxy.store.database import broken
 from apprproxy.store.evict import Candidate, Totals, first_to_go, missing, no_room
 from apprproxy.store.partials import Partials
@@ -45,6 +46,15 @@ class Room:
         self._partials.settle(db, now, part)
         if self._short(db, more) > _totals(db).evictable + self._partials.orphaned(db, part):
             raise no_room(more, self._max_size)
+
+    def check_disk(self, db: sqlite3.Connection, due: int, part: str) -> None:
+        """Can the disk hold so many bytes of the part? What would go from a full one for them would go for nothing.
+        Raises NoRoom."""
+        lacking = due - _free(self._root) - _size(self._root / "ingest" / part)
+        if lacking > 0 and lacking > _totals(db).evictable + self._partials.orphaned(db, part):
+            raise NoRoom(
+                f"the cache's disk has no room for {due} bytes, whatever goes: free space, or move cache.directory"
+            )
 
     def make(self, db: sqlite3.Connection, more: int, now: float, part: str) -> Made:
         """For so many more bytes of the part. Raises NoRoom before any blob has gone."""
@@ -99,6 +109,18 @@ class Room:
         if chosen and went != len(chosen):
             raise broken("blobs that it has in order of use are not in their table")
         return Made(enough, len(chosen), sum(candidate.size for candidate in chosen))
+
+
+def _free(root: Path) -> int:
+    disk = os.statvfs(root)
+    return disk.f_bavail * disk.f_frsize
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def current(read: Callable[[str], list[Any]]) -> Totals:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -395,6 +396,22 @@ def test_a_disk_that_others_fill_does_not_cost_all_that_is_held(cache: Cache, mo
     assert "1 2 3 4 5 6 7" == once
     assert "2 3 4 5 6 7" == cache.holds(*map(str, range(8)))
     assert [Evicted(1, 100, "disk"), Evicted(1, 100, "disk")] == cache.told.events
+
+
+def test_nothing_goes_for_what_the_disk_cannot_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each request for it would cost another step, until nothing is held."""
+    with opened(tmp_path, cap=10_000) as cache:
+        for number in range(5):
+            cache.put(str(number), 100)
+        cache.orphan("begun.part", 200, age=0)
+        monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_bavail=50, f_frsize=1))
+        cache.ledger.pinned.pin("kept", digest_of("0"))
+        with pytest.raises(NoRoom, match="the cache's disk has no room for 451 bytes"):
+            cache.ledger.reserve("new.part", 10, 451)
+        cache.ledger.reserve("new.part", 10, 450)
+        cache.ledger.reserve("begun.part", 210, 650)
+
+        assert "0 1 2 3 4" == cache.holds(*map(str, range(5)))
 
 
 def _full() -> sqlite3.OperationalError:
