@@ -41,10 +41,10 @@ class Run:
             with suppress(OSError):
                 self._look(path)
         self.others.discard(max_size)
-        self._path = directory / f"{secrets.token_hex(8)}.run"
-        self._fd = os.open(self._path, _FLAGS | os.O_CREAT | os.O_EXCL, 0o600)
-        fcntl.flock(self._fd, fcntl.LOCK_EX)
-        os.write(self._fd, orjson.dumps({"begun": now(), "max_size": max_size}))
+        for path in directory.glob("*.new"):
+            with suppress(OSError):
+                _sweep(path)
+        self._fd, self._path = _made(directory, orjson.dumps({"begun": now(), "max_size": max_size}))
         self.sign()
 
     def _look(self, path: Path) -> None:
@@ -70,6 +70,35 @@ class Run:
     def close(self) -> None:
         self._path.unlink(missing_ok=True)
         os.close(self._fd)
+
+
+def _made(directory: Path, said: bytes) -> tuple[int, Path]:
+    """Locked and written before it is one that others look at. Raises OSError, and leaves nothing then."""
+    while True:
+        path = directory / f"{secrets.token_hex(8)}.run"
+        new = path.with_suffix(".new")
+        fd = os.open(new, _FLAGS | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            os.write(fd, said)
+            new.rename(path)
+        except FileNotFoundError:  # another process took it for abandoned before it was locked
+            os.close(fd)
+        except BaseException:
+            new.unlink(missing_ok=True)
+            os.close(fd)
+            raise
+        else:
+            return fd, path
+
+
+def _sweep(path: Path) -> None:
+    fd = os.open(path, _FLAGS)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        path.unlink()
+    finally:
+        os.close(fd)
 
 
 def _said(content: bytes) -> dict[str, float]:

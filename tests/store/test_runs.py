@@ -1,5 +1,7 @@
 """A gateway that was killed is told of by the one that comes next, once."""
 
+import errno
+import fcntl
 import os
 from pathlib import Path
 
@@ -23,6 +25,40 @@ def test_one_that_runs_is_not_told_of(tmp_path: Path) -> None:
 
     assert [] == Run(tmp_path / "runs", CAP, Clock()).broken_off
     run.close()
+
+
+def test_one_that_begins_at_the_same_time_is_not_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However far it has come."""
+    real, others = fcntl.flock, []
+
+    def locked(fd: int, how: int) -> None:
+        with monkeypatch.context() as patched:
+            patched.setattr(fcntl, "flock", real)
+            others.append(Run(tmp_path / "runs", CAP, Clock()))
+        real(fd, how)
+        monkeypatch.undo()
+
+    monkeypatch.setattr(fcntl, "flock", locked)
+    run = Run(tmp_path / "runs", CAP, Clock())
+    left = sorted(path.suffix for path in (tmp_path / "runs").iterdir())
+    for one in (run, *others):
+        one.close()
+
+    assert [[]] == [other.broken_off for other in others]
+    assert [".run", ".run"] == left
+    assert not list((tmp_path / "runs").iterdir())
+
+
+def test_one_that_a_full_disk_did_not_let_begin_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "as if")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", full)
+        with pytest.raises(OSError, match="as if"):
+            Run(tmp_path / "runs", CAP, Clock())
+
+    assert not list((tmp_path / "runs").iterdir())
 
 
 def test_one_that_was_killed_is_told_of_once(tmp_path: Path) -> None:
