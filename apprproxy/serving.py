@@ -67,7 +67,7 @@ async def serve(
             doors.append((settings.ops, app.ops_door, replace(limits, connections=min(OPERATORS, limits.connections))))
         for address, door, bounds in doors:
             handler = Server(door, bounds)
-            factory = Handshakes(handler, tls, bounds.header) if tls is not None else handler
+            factory = Handshakes(handler, tls, bounds) if tls is not None else handler
             ports.append((await listen(address, factory), handler))
         scheme = "https" if tls else "http"
         urls = [f"{scheme}://{_written(port)}" for port, _ in ports]

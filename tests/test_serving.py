@@ -28,8 +28,10 @@ from apprproxy.core.digest import Digest
 from apprproxy.serving import CannotListen, listen, serve
 from apprproxy.settings import Settings
 from tests.fakes.clock import until
+from tests.fakes.content import some_bytes
 from tests.fakes.fixtures import Logged
 from tests.fakes.fixtures import logged as logged
+from tests.fakes.listening import listening
 from tests.fakes.raw import wire
 
 CONTENT = b"0123456789" * 1000
@@ -267,6 +269,36 @@ async def test_bytes_come_whole_over_tls(tmp_path: Path) -> None:
 
     assert running.urls[0].startswith("https://")
     assert (CONTENT, CONTENT, CONTENT[10:20]) == (cold, warm, part)
+
+
+async def test_the_end_of_an_answer_is_not_cut_off_by_tls_when_the_gateway_stops(tmp_path: Path) -> None:
+    content = some_bytes(400_000)
+
+    async def blob(_: web.BaseRequest) -> web.StreamResponse:
+        return web.Response(body=content)
+
+    cert, key = _certificate(tmp_path)
+    server = {"listen": "127.0.0.1:0", "tls": {"cert": str(cert), "key": str(key)}}
+    trust = ssl.create_default_context(cafile=str(cert))
+    async with (
+        listening(blob) as url,
+        gateway(tmp_path, server=server, upstreams={"hub": {"kind": "oci", "url": url}}) as running,
+        wire(running.urls[0], limit=1000, window=4096, tls=trust) as client,
+        wire(running.urls[0], tls=trust) as other,
+    ):
+        request = f"GET /v2/hub/x/blobs/{Digest.of(content)} HTTP/1.1\r\nHost: x\r\n\r\n"
+        await other.send(request)
+        await other.head()
+        assert content == await other.reader.readexactly(len(content))
+        await client.send(request)
+        await client.head()
+        await asyncio.sleep(0.3)  # as much of it as there is room for is on its way
+        running.process.send_signal(signal.SIGTERM)
+        await asyncio.sleep(0.3)
+        received = await client.reader.readexactly(len(content))
+        await running.ended()
+
+    assert content == received
 
 
 async def test_who_does_not_begin_the_handshake_is_a_connection_like_any_other(tmp_path: Path) -> None:

@@ -1,21 +1,23 @@
 """TLS on the clients' side: whoever has not finished the handshake is a connection like any other, in number and time.
 
-Left to the loop, a connection is known here only after its handshake, for which it has a minute.
+Left to the loop, a connection is known here only after its handshake, for which it has a minute; and what it was sent
+counts as sent while most of a megabyte of it is still here, in the plain line below.
 """
 
 import asyncio
 import ssl
+from typing import Any
 
-from apprproxy.face.server import Server
+from apprproxy.face.server import Limits, Server
 
 
 class Handshakes:
     """Makes the protocols of a listening socket, in the place of ``server``."""
 
-    def __init__(self, server: Server, context: ssl.SSLContext, seconds: float) -> None:
+    def __init__(self, server: Server, context: ssl.SSLContext, limits: Limits) -> None:
         self.server = server
         self.context = context
-        self.seconds = seconds
+        self.limits = limits
 
     def __call__(self) -> asyncio.Protocol:
         return _Handshake(self)
@@ -29,16 +31,22 @@ class _Handshake(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         transport.pause_reading()  # what comes is the handshake's
+        transport.set_write_buffer_limits(0)
         if self._all.server.begins(self):
             self._task = asyncio.create_task(self._shake(transport), name="handshake")
         else:
             transport.abort()
 
     async def _shake(self, transport: asyncio.Transport) -> None:
-        server, loop, early = self._all.server, asyncio.get_running_loop(), _Early()
+        server, limits, early = self._all.server, self._all.limits, _Early()
         try:
-            encrypted = await loop.start_tls(
-                transport, early, self._all.context, server_side=True, ssl_handshake_timeout=self._all.seconds
+            encrypted = await asyncio.get_running_loop().start_tls(
+                transport,
+                early,
+                self._all.context,
+                server_side=True,
+                ssl_handshake_timeout=limits.header,
+                ssl_shutdown_timeout=limits.stall,
             )
         except OSError:  # no TLS, no more patience, or gone
             transport.abort()
@@ -46,11 +54,51 @@ class _Handshake(asyncio.Protocol):
         finally:
             server.ends(self)
         if encrypted is not None:
-            early.give(encrypted, server())
+            connection = server()
+            _Below.put(transport, connection)
+            early.give(encrypted, connection)
 
     def cancel(self) -> None:
         if self._task is not None:
             self._task.cancel()
+
+
+class _Below(asyncio.BufferedProtocol):
+    """Between the plain line and TLS: tells the connection, too, whether the system has all that was sent."""
+
+    def __init__(self, tls: asyncio.BufferedProtocol, connection: asyncio.BaseProtocol) -> None:
+        self._tls = tls
+        self._connection = connection
+
+    @classmethod
+    def put(cls, transport: asyncio.Transport, connection: asyncio.BaseProtocol) -> None:
+        """Nothing is put below a line that has gone."""
+        tls = transport.get_protocol()
+        if isinstance(tls, asyncio.BufferedProtocol):
+            transport.set_protocol(cls(tls, connection))
+            if transport.get_write_buffer_size():  # of the handshake, of which TLS has been told
+                connection.pause_writing()
+
+    def pause_writing(self) -> None:
+        self._tls.pause_writing()
+        self._connection.pause_writing()
+
+    def resume_writing(self) -> None:
+        """What TLS has kept goes out first, and may be too much again."""
+        self._tls.resume_writing()
+        self._connection.resume_writing()
+
+    def get_buffer(self, sizehint: int) -> Any:
+        return self._tls.get_buffer(sizehint)
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self._tls.buffer_updated(nbytes)
+
+    def eof_received(self) -> bool | None:
+        return self._tls.eof_received()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._tls.connection_lost(exc)
 
 
 class _Early(asyncio.Protocol):

@@ -1,10 +1,12 @@
 """Answers on the wire: small bodies whole, held bytes by sendfile with ranges, broken off where they cannot be right.
 
-- A client that takes less than ``PIECE`` in ``stall`` seconds is dropped, so that it holds neither memory nor a place.
+- A client that takes less than ``PIECE``, by TLS ``TLS_PIECE``, in ``stall`` seconds is dropped, so that it holds
+  neither memory nor a place.
 - Bytes are identity-coded, always.
 """
 
 import asyncio
+import os
 import socket
 import struct
 import time
@@ -27,6 +29,8 @@ from apprproxy.gateway.transfer import HeldTransfer, Stretch, Transfer
 SERVER = f"apprproxy/{__version__}"
 PIECE = 256 * KIB
 """Larger ones are no faster, and must be taken whole in ``stall`` seconds."""
+TLS_PIECE = 64 * KIB
+"""By TLS a piece is in memory, and once more encrypted, until it has been taken."""
 
 
 class ClientLeft(ConnectionResetError):
@@ -41,8 +45,7 @@ async def send_body(exchange: Exchange, status: int, body: bytes, headers: Mappi
     """A small body that is in memory, in a protocol's own words."""
     async with _answer(exchange, status, headers, len(body)) as response:
         if exchange.method != "HEAD":
-            for at in range(0, len(body), PIECE):
-                await _write(exchange, response, body[at : at + PIECE])
+            await _write(exchange, response, body)
     return response
 
 
@@ -154,25 +157,36 @@ async def _pour(exchange: Exchange, response: web.StreamResponse, transfer: Tran
 
 async def _stretch(exchange: Exchange, response: web.StreamResponse, stretch: Stretch) -> None:
     fd = stretch.readable.fileno()
-    transport = exchange.request.transport
-    plain = transport is not None and transport.get_extra_info("sslcontext") is None
+    most = _most(exchange)
     at, stop = stretch.start, stretch.stop
     while at < stop:
-        count = min(PIECE, stop - at)
-        if fd is None or not plain or not await _sendfile(exchange, _File(fd), at, count):
+        count = min(most, stop - at)
+        if fd is None or most < PIECE or not await _sendfile(exchange, _File(fd), at, count):
             count = await _copy(exchange, response, stretch.readable, at, count)
         at += count
 
 
 async def _copy(exchange: Exchange, response: web.StreamResponse, readable: Readable, offset: int, count: int) -> int:
     """Returns how much that was."""
-    in_memory = readable.fileno() is None
-    piece = readable.pread(offset, count) if in_memory else await asyncio.to_thread(readable.pread, offset, count)
+    fd = readable.fileno()
+    piece = readable.pread(offset, count) if fd is None else _at_hand(fd, offset, count)
+    if not piece:
+        piece = await asyncio.to_thread(readable.pread, offset, count)
     if not piece:
         abort(exchange)
         raise BrokenOff("the file is shorter than it was")
     await _write(exchange, response, piece)
     return len(piece)
+
+
+def _at_hand(fd: int, offset: int, count: int) -> bytes:
+    """What the system has of it in memory: for so little, a thread costs more than all the rest."""
+    piece = bytearray(count)
+    try:
+        done = os.preadv(fd, [piece], offset, os.RWF_NOWAIT)
+    except (OSError, AttributeError):  # it has to be read from the disk, or the system does not tell
+        return b""
+    return bytes(memoryview(piece)[:done])
 
 
 class _File:
@@ -249,9 +263,21 @@ async def _taken(exchange: Exchange) -> AsyncIterator[None]:
 
 
 async def _write(exchange: Exchange, response: web.StreamResponse, piece: bytes) -> None:
-    async with _taken(exchange):
-        await response.write(piece)
-    exchange.sent += len(piece)
+    most = _most(exchange)
+    for at in range(0, len(piece), most):
+        part = piece[at : at + most]
+        async with _taken(exchange):
+            await response.write(part)
+            if most < PIECE:
+                await exchange.request.writer.drain()  # the library does so for larger ones only
+        exchange.sent += len(part)
+
+
+def _most(exchange: Exchange) -> int:
+    """How much is sent before the client must have taken it."""
+    transport = exchange.request.transport
+    encrypted = transport is None or transport.get_extra_info("sslcontext") is not None
+    return TLS_PIECE if encrypted else PIECE
 
 
 def _lie(failure: Failure) -> bool:

@@ -39,7 +39,7 @@ class Limits:
 class Connection(RequestHandler):
     """Drops a client that does not finish its header in time, and reads hardly ahead of what it answers."""
 
-    __slots__ = ("_cut", "_end_timer", "_header_timer", "_left", "_limits", "_look_timer")
+    __slots__ = ("_cut", "_end_timer", "_full", "_header_timer", "_left", "_limits", "_look_timer")
 
     _manager: "Server | None"
 
@@ -52,6 +52,7 @@ class Connection(RequestHandler):
         self._end_timer: asyncio.TimerHandle | None = None
         self._look_timer: asyncio.TimerHandle | None = None
         self._cut = self._left = False
+        self._full = 0
 
     async def start(self) -> None:
         """Closes the connection in the end, for which the library waits until all that was sent has been taken."""
@@ -69,15 +70,28 @@ class Connection(RequestHandler):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        if isinstance(transport, asyncio.WriteTransport) and transport.get_extra_info("sslcontext") is None:
-            # an answer has been sent when the system has all of it, or small ones that nobody takes would pile up here
-            transport.set_write_buffer_limits(0)
+        if isinstance(transport, asyncio.WriteTransport):
+            # an answer has been sent when the system has all of it, or small ones that nobody takes would pile up here.
+            # One that encrypts pauses at `high`, the others above it
+            encrypts = transport.get_extra_info("sslcontext") is not None
+            transport.set_write_buffer_limits(high=1 if encrypts else 0, low=0)
         manager = self._manager
         if manager is not None and len(manager.connections) > self._limits.connections:
             manager.crowded()
             self.force_close()
             return
         self._await_header()
+
+    def pause_writing(self) -> None:
+        """By TLS two transports say so, the encrypted one and the plain one below it, and the library knows of one."""
+        self._full += 1
+        if self._full == 1:
+            super().pause_writing()
+
+    def resume_writing(self) -> None:
+        self._full -= 1
+        if not self._full:
+            super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
         requests = self._request_count

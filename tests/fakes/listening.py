@@ -27,9 +27,9 @@ async def listening(handler: Handler, host: str = "127.0.0.1") -> AsyncIterator[
 
 
 @asynccontextmanager
-async def served(server: Server) -> AsyncIterator[str]:
-    """The URL of one with our own connections."""
-    port = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0)
+async def served(server: Server, factory: Callable[[], asyncio.Protocol] | None = None) -> AsyncIterator[str]:
+    """The URL of one with our own connections, which ``factory`` may begin."""
+    port = await asyncio.get_running_loop().create_server(factory or server, "127.0.0.1", 0)
     try:
         yield f"http://127.0.0.1:{port.sockets[0].getsockname()[1]}"
     finally:

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -64,17 +65,26 @@ class Wire:
 
 @asynccontextmanager
 async def wire(
-    url: str, limit: int = 65536, window: int | None = None, source: str = "127.0.0.1"
+    url: str,
+    limit: int = 65536,
+    window: int | None = None,
+    source: str = "127.0.0.1",
+    tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[Wire]:
     """``window`` is how much may be on its way, which is a lot where it is not said; ``source`` is whose it is."""
-    host, _, port = url.removeprefix("http://").partition(":")
+    host, _, port = url.rpartition("//")[2].partition(":")
     line = socket.socket()
     if window is not None:
         line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
+        line.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 1000)  # what the other system holds is some of these
     line.bind((source, 0))
     line.setblocking(False)
     await asyncio.get_running_loop().sock_connect(line, (host, int(port)))
-    reader, writer = await asyncio.open_connection(sock=line, limit=limit)
+    reader, writer = await asyncio.open_connection(
+        sock=line, limit=limit, ssl=tls, server_hostname=host if tls else None
+    )
+    if tls is not None:
+        writer.transport.set_read_buffer_limits(limit)  # type: ignore[attr-defined]  # what is encrypted is read ahead
     try:
         yield Wire(reader, writer)
     finally:

@@ -1,0 +1,145 @@
+"""By TLS an answer that nobody takes is as little in memory, and as long under way, as on a plain line."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from apprproxy.core.model import KIB
+from apprproxy.face.exchange import Exchange
+from apprproxy.face.handshakes import Handshakes
+from apprproxy.face.send import send_body
+from apprproxy.face.server import Limits, Server
+from tests.fakes.clock import until
+from tests.fakes.content import some_bytes
+from tests.fakes.gateway import Gateways
+from tests.fakes.listening import Handler, served
+from tests.fakes.raw import Wire, wire
+from tests.fakes.registry import Registry
+from tests.peers.certificate import certify
+
+BODY = some_bytes(2_000_000)
+END = some_bytes(400_000)
+"""Less than asyncio takes in by TLS before it says that nothing is taken."""
+
+
+class Encrypted:
+    """A server with one client that has a small window; ``done`` are the answers that have been sent."""
+
+    def __init__(self, body: bytes, folder: Path, limits: Limits, handler: Handler | None = None) -> None:
+        certificate = certify("localhost", folder)
+        self.trust = ssl.create_default_context(cafile=certificate.path)
+        self.exchanges: list[Exchange] = []
+        self.done: list[Exchange] = []
+        self.server = Server(handler or self._answer, limits)
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(certificate.path, certificate.key)
+        self._handshakes = Handshakes(self.server, context, limits)
+        self._body, self._limits = body, limits
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        exchange = Exchange(request, "1", self._limits.stall)
+        self.exchanges.append(exchange)
+        response = await send_body(exchange, 200, self._body, {})
+        self.done.append(exchange)
+        return response
+
+    @property
+    def stuck(self) -> bool:
+        return any(connection.writing_paused for connection in self.server.connections)
+
+    @asynccontextmanager
+    async def client(self) -> AsyncIterator[Wire]:
+        async with (
+            served(self.server, self._handshakes) as url,
+            wire(url, limit=1000, window=4096, tls=self.trust) as client,
+        ):
+            yield client
+
+
+def asks(*fields: str) -> str:
+    return "\r\n".join(("GET / HTTP/1.1", "Host: x", *fields, "", ""))
+
+
+async def test_a_client_that_reads_nothing_holds_little_by_tls(tmp_path: Path) -> None:
+    encrypted = Encrypted(BODY, tmp_path, Limits())
+    async with encrypted.client() as client:
+        await client.send(asks())
+        await until(lambda: encrypted.stuck)
+        (connection,) = encrypted.server.connections
+        assert isinstance(connection.transport, asyncio.WriteTransport)
+
+        assert connection.transport.get_write_buffer_size() <= 128 * KIB
+
+
+async def test_an_answer_by_tls_is_sent_when_the_system_has_all_of_it(tmp_path: Path) -> None:
+    """Until then its request is under way, for which a gateway that stops waits."""
+    encrypted = Encrypted(END, tmp_path, Limits())
+    async with encrypted.client() as client:
+        await client.send(asks())
+        await client.head()
+        await asyncio.sleep(0.1)
+        sent_early = bool(encrypted.done)
+        received = await client.reader.readexactly(len(END))
+        await until(lambda: bool(encrypted.done))
+
+    assert not sent_early
+    assert END == received
+
+
+async def test_a_client_that_leaves_the_last_answer_is_dropped_by_tls(tmp_path: Path) -> None:
+    encrypted = Encrypted(END, tmp_path, Limits(stall=0.2))
+    async with encrypted.client() as client:
+        await client.send(asks())
+        await until(lambda: bool(encrypted.exchanges))
+        await until(lambda: not encrypted.server.connections)
+
+    assert not encrypted.done
+
+
+async def test_a_slow_client_has_the_end_of_a_last_answer_by_tls(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The library gives a line that is closed half a minute for all that is left."""
+    monkeypatch.setattr("asyncio.constants.SSL_SHUTDOWN_TIMEOUT", 0.1)
+    encrypted = Encrypted(END, tmp_path, Limits())
+    async with encrypted.client() as client:
+        await client.send(asks("Connection: close"))
+        await client.head()
+        await asyncio.sleep(0.3)
+
+        assert END == await client.rest()
+
+
+@pytest.mark.parametrize("tells", [True, False], ids=["at hand", "from the disk"])
+async def test_a_held_blob_is_read_whole_by_tls(
+    tells: bool, tmp_path: Path, registry: Registry, gateways: Gateways, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def reads(*_: object) -> int:
+        raise BlockingIOError
+
+    if not tells:
+        monkeypatch.setattr("os.preadv", reads)
+    wanted = registry.add_blob("library/app", BODY)
+    gateway = await gateways.start({"hub": registry})
+    await gateway.get(f"/v2/hub/library/app/blobs/{wanted}")
+    await gateway.at_rest()
+    encrypted = Encrypted(b"", tmp_path, Limits(), gateway.app.door)
+    async with encrypted.client() as client:
+        await client.send(asks().replace("/", f"/v2/hub/library/app/blobs/{wanted}", 1))
+        await client.head()
+
+        assert BODY == await client.reader.readexactly(len(BODY))
+
+
+async def test_many_answers_by_tls_that_are_asked_for_at_once_come_in_turn(tmp_path: Path) -> None:
+    encrypted = Encrypted(some_bytes(50_000), tmp_path, Limits())
+    async with encrypted.client() as client:
+        await client.send(asks() * 20)
+        for _ in range(20):
+            await client.head()
+            assert some_bytes(50_000) == await client.reader.readexactly(50_000)
