@@ -37,19 +37,28 @@ def doors(
 
     def ready() -> str | None:
         directory = settings.cache.directory.absolute()
-        return names.damage or database.damage or (None if writable(directory) else f"{directory} cannot be written")
+        return names.damage or (None if writable(directory) else f"{directory} cannot be written")
+
+    def ails() -> str:
+        return database.damage
 
     large = Large()
     apart = settings.server.ops is not None
     faces = (
         api,
         *(protocol.face(gateway, places(settings, name), large) for name, protocol in PROTOCOLS.items()),
-        OpsPages(ready, None if apart else metrics.text, welcome(clients=True, metrics=not apart)),
+        OpsPages(ready, ails, None if apart else metrics.text, welcome(clients=True, metrics=not apart)),
     )
     stall = settings.server.limits.stall
     return (
         Door(faces, ours, stall, report, bind_request),
-        Door((OpsPages(ready, metrics.text, welcome(clients=False, metrics=True)),), ours, stall, report, bind_request),
+        Door(
+            (OpsPages(ready, ails, metrics.text, welcome(clients=False, metrics=True)),),
+            ours,
+            stall,
+            report,
+            bind_request,
+        ),
     )
 
 
