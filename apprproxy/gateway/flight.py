@@ -257,6 +257,8 @@ class Flight:
     def grows(self, growing: Readable | None, parts: tuple[Contribution, ...], known: int | None = None) -> None:
         """Where the bytes are growing, and whose they are; of so many of them, where somebody else fills the file."""
         self.growing, self.parts, self._known = growing, parts, known
+        if growing is not None:  # a file that nobody reads any more gives its identity to the next
+            self._thrown.discard(growing.identity)
         self.wake()
 
     def forget(self) -> None:

@@ -70,7 +70,7 @@ async def test_a_bad_sector_breaks_one_answer_off_and_is_fetched_again(
     await gateway.get(f"/v2/hub/{APP}/blobs/{wanted}")
     await gateway.at_rest()
     (path,) = gateway.cache.glob("blobs/sha256/*")
-    bad, real = path.stat().st_ino, (os.pread, os.sendfile)
+    bad, real = path.stat().st_ino, (os.pread, os.sendfile, os.preadv)
 
     def pread(fd: int, count: int, offset: int) -> bytes:
         if os.fstat(fd).st_ino == bad and offset + count > 500_000:
@@ -82,7 +82,13 @@ async def test_a_bad_sector_breaks_one_answer_off_and_is_fetched_again(
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         return real[1](line, fd, offset, count)
 
+    def preadv(fd: int, buffers: list[bytearray], offset: int, flags: int = 0) -> int:
+        if os.fstat(fd).st_ino == bad and offset + len(buffers[0]) > 500_000:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return real[2](fd, buffers, offset, flags)
+
     monkeypatch.setattr(os, "pread", pread)
+    monkeypatch.setattr(os, "preadv", preadv)
     monkeypatch.setattr(os, "sendfile", sendfile)
     with pytest.raises(aiohttp.ClientPayloadError):
         await gateway.get(f"/v2/hub/{APP}/blobs/{wanted}")

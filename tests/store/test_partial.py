@@ -247,6 +247,7 @@ async def test_an_old_descriptor_is_never_written_through(
     """The second has opened the file and is about to lock it when the first is done with it."""
     store, second = prepared(tmp_path), prepared(tmp_path)
     first = await filled(store, len(BLOB))
+    reading = first.growing
     opened, go_on, lock = threading.Event(), threading.Event(), fcntl.flock
 
     def late(fd: int, operation: int) -> None:
@@ -271,7 +272,7 @@ async def test_an_old_descriptor_is_never_written_through(
     else:
         assert claim.partial is not None
         assert 0 == claim.partial.size
-        assert claim.partial.growing.identity != first.growing.identity
+        assert claim.partial.growing.identity != reading.identity
         await claim.partial.leave(keep=False)
 
 
