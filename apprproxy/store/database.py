@@ -22,7 +22,7 @@ from typing import Any
 from apprproxy.core.digest import Digest, MalformedDigest
 from apprproxy.core.errors import NoRoom, StoreFailed
 from apprproxy.core.events import Observer, SetAside
-from apprproxy.store.salvage import finish, has_bad_sectors, refuse_damaged, replace, salvaged
+from apprproxy.store.salvage import DAMAGED, broken, finish, is_damage, refuse_damaged, replace, salvaged
 from apprproxy.store.schema import bring_up_to_date
 from apprproxy.store.users import Users
 
@@ -49,10 +49,6 @@ SELECT count(*), coalesce(sum(size), 0), coalesce(sum(size * pinned), 0),
     (SELECT coalesce(sum(size), 0) FROM blobs INDEXED BY blobs_by_use WHERE pinned = 0)
 FROM blobs NOT INDEXED
 """
-_BROKEN = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}
-"""SQLITE_ERROR: the tables are not those that its format has."""
-
-_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
 class IndexFull(NoRoom):
@@ -85,7 +81,7 @@ class Database:
             try:
                 self._writer = self._sound()
             except sqlite3.DatabaseError as error:
-                if not _is_damage(error, self._path) or not self._users.alone:
+                if not _is_unusable(error, self._path) or not self._users.alone:
                     raise
                 self._observer(SetAside("index", str(replace(self._path, _made(self._path, pins))), str(error)))
                 self._users.clear()
@@ -121,7 +117,7 @@ class Database:
             try:
                 yield
             except sqlite3.DatabaseError as error:
-                if getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:  # the module's own have none
+                if getattr(error, "sqlite_errorcode", 0) & 0xFF in DAMAGED:  # the module's own have none
                     self.damage = _damage(str(error))
                     self._users.mark()
                 raise
@@ -230,22 +226,15 @@ def _opened(path: Path) -> sqlite3.Connection:
     return db
 
 
-def _is_damage(error: sqlite3.DatabaseError, path: Path) -> bool:
-    code = error.sqlite_errorcode & 0xFF
-    return code in _BROKEN or (code == sqlite3.SQLITE_IOERR and has_bad_sectors(path))
+def _is_unusable(error: sqlite3.DatabaseError, path: Path) -> bool:
+    """Damaged, or its tables are not those that its format has."""
+    return error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_ERROR or is_damage(error, path)
 
 
 def _refuse_miscounted(db: sqlite3.Connection) -> None:
     """One page may be of before the others, each of them right: what is counted tells, and reads no more than was."""
     if db.execute(_COUNTED).fetchall() != db.execute(_THERE).fetchall():
         raise broken("its totals are not those of its tables")
-
-
-def broken(why: str) -> sqlite3.DatabaseError:
-    """As sqlite has it where a page is."""
-    error = sqlite3.DatabaseError(why)
-    error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
-    return error
 
 
 def _damage(why: str) -> str:

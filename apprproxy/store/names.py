@@ -22,7 +22,8 @@ from apprproxy.core.events import Observer
 from apprproxy.core.model import FirstSeen, Record
 from apprproxy.store.generation import Generation
 from apprproxy.store.record import read_first, read_record, write_first, write_record
-from apprproxy.store.sound import BROKEN, sound_records
+from apprproxy.store.salvage import DAMAGED
+from apprproxy.store.sound import sound_records
 from apprproxy.store.writing import Writing
 
 REMEMBERED = 20_000
@@ -224,7 +225,7 @@ class DiskNames:
             code = getattr(error, "sqlite_errorcode", 0) & 0xFF
             away = code in _AWAY or isinstance(error, OSError)
             self._away = f"the names cannot be read or written: {error}" if away else ""
-            if code in BROKEN:
+            if code in DAMAGED:
                 self._broken = f"the names are damaged ({error}), which starting anew mends as far as it can be"
                 raise StoreFailed(self._broken) from error
             raise StoreFailed(f"the names cannot be read or written: {error}") from error

@@ -11,9 +11,9 @@ from typing import Any
 
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import NoRoom
-from apprproxy.store.database import broken
 from apprproxy.store.evict import Candidate, Totals, first_to_go, missing, no_room
 from apprproxy.store.partials import Partials
+from apprproxy.store.salvage import broken
 from apprproxy.store.uses import Uses
 
 AT_ONCE = 1000

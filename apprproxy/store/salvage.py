@@ -18,6 +18,7 @@ from apprproxy.store.part import sync_directory
 
 PATIENCE = 10.0
 """Seconds for a writer of another process."""
+DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _SECTOR = 4096
 _FEW = 0.1
 _CODE = re.compile("unable to get the page. error code=([0-9]{1,9})")
@@ -39,13 +40,24 @@ def refuse_damaged(path: Path) -> None:
     with closing(_connected(path, _WITH_LOG)) as db:
         ((said,),) = db.execute("PRAGMA quick_check(1)").fetchall()
     if said != "ok":
-        error = sqlite3.DatabaseError(str(said))
         told = _CODE.search(str(said))  # of a page that the disk did not give: that is told like any other damage
-        error.sqlite_errorcode = int(told[1]) if told else sqlite3.SQLITE_CORRUPT
-        raise error
+        raise broken(str(said), int(told[1]) if told else sqlite3.SQLITE_CORRUPT)
 
 
-def has_bad_sectors(path: Path) -> bool:
+def broken(why: str, code: int = sqlite3.SQLITE_CORRUPT) -> sqlite3.DatabaseError:
+    """As sqlite has it where a page is."""
+    error = sqlite3.DatabaseError(why)
+    error.sqlite_errorcode = code
+    return error
+
+
+def is_damage(error: sqlite3.DatabaseError, path: Path) -> bool:
+    """Of the file, as against what passes: a lock, a full disk, a disk that is away."""
+    code = error.sqlite_errorcode & 0xFF
+    return code in DAMAGED or (code == sqlite3.SQLITE_IOERR and _has_bad_sectors(path))
+
+
+def _has_bad_sectors(path: Path) -> bool:
     """Does the disk not give some of it, and most? One that gives nothing may be back later, with all of it."""
     size = path.stat().st_size
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)

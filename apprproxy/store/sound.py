@@ -14,11 +14,10 @@ from pathlib import Path
 import diskcache
 
 from apprproxy.core.events import Observer, SetAside
-from apprproxy.store.database import broken, exclusively
+from apprproxy.store.database import exclusively
 from apprproxy.store.fence import MAX_RECORD, Tampered, open_records
-from apprproxy.store.salvage import broken_off, finish, has_bad_sectors, last_aside, refuse_damaged, replace, salvaged
+from apprproxy.store.salvage import broken, broken_off, finish, is_damage, last_aside, refuse_damaged, replace, salvaged
 
-BROKEN = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _PLAIN = f"raw = 1 AND mode = 1 AND typeof(key) = 'text' AND typeof(value) = 'blob' AND length(value) <= {MAX_RECORD}"
 _ANEW = "anew"
 _FIRST = "first "
@@ -35,7 +34,7 @@ def sound_records(directory: Path, observer: Observer, age: Age) -> diskcache.Ca
         try:
             _refuse_broken(path)
         except sqlite3.DatabaseError as error:
-            if not _is_damage(error, path):
+            if not is_damage(error, path):
                 raise
             kept = _begun_anew([path, *broken_off(path)], directory / _ANEW, age)
             aside = replace(path, directory / _ANEW / path.name)
@@ -53,11 +52,6 @@ def _refuse_broken(path: Path) -> None:
         raise broken("a start that took over what could still be read was broken off")
     finish(path)
     refuse_damaged(path)
-
-
-def _is_damage(error: sqlite3.DatabaseError, path: Path) -> bool:
-    code = error.sqlite_errorcode & 0xFF
-    return code in BROKEN or (code == sqlite3.SQLITE_IOERR and has_bad_sectors(path))
 
 
 def _begun_anew(left: Iterable[Path], folder: Path, age: Age) -> int:
