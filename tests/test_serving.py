@@ -106,6 +106,23 @@ async def started(folder: Path, configuration: dict[str, Any], files: int = 0) -
             await process.wait()
 
 
+async def serving_here(
+    folder: Path, upstream: str, stop: asyncio.Event, *, grace: float
+) -> tuple[asyncio.Task[None], str]:
+    """In this process, where the grace can be given: what serves until ``stop``, and its URL."""
+    settings = Settings.model_validate(
+        {
+            "server": {"listen": "127.0.0.1:0"},
+            "cache": {"directory": str(folder / "cache")},
+            "upstreams": {"hub": {"kind": "oci", "url": upstream}},
+        }
+    )
+    urls: list[str] = []
+    serving = asyncio.create_task(serve(build(settings), stop=stop, listening=urls.extend, grace=grace))
+    await until(lambda: bool(urls))
+    return serving, urls[0]
+
+
 async def test_a_running_transfer_is_finished_before_the_process_ends(tmp_path: Path) -> None:
     go_on, asked = asyncio.Event(), asyncio.Event()
     async with (
@@ -129,18 +146,8 @@ async def test_a_running_transfer_is_finished_before_the_process_ends(tmp_path: 
 async def test_a_client_that_takes_for_ever_is_given_the_grace_once(tmp_path: Path) -> None:
     go_on, asked, stop = asyncio.Event(), asyncio.Event(), asyncio.Event()
     async with slow_upstream(go_on, asked) as url, aiohttp.ClientSession() as client:
-        settings = Settings.model_validate(
-            {
-                "server": {"listen": "127.0.0.1:0"},
-                "cache": {"directory": str(tmp_path / "cache")},
-                "upstreams": {"hub": {"kind": "oci", "url": url}},
-            }
-        )
-        urls: list[str] = []
-        serving = asyncio.create_task(serve(build(settings), stop=stop, listening=urls.extend, grace=1.0))
-        while not urls:
-            await asyncio.sleep(0.01)
-        pull = asyncio.create_task(client.get(f"{urls[0]}/v2/hub/x/blobs/{DIGEST}"))
+        serving, ours = await serving_here(tmp_path, url, stop, grace=1.0)
+        pull = asyncio.create_task(client.get(f"{ours}/v2/hub/x/blobs/{DIGEST}"))
         await asked.wait()
         begun = time.monotonic()
         stop.set()
@@ -161,17 +168,8 @@ async def test_what_is_broken_off_after_the_grace_is_not_put_down_to_the_client(
 ) -> None:
     go_on, asked, stop = asyncio.Event(), asyncio.Event(), asyncio.Event()
     async with slow_upstream(go_on, asked) as url, aiohttp.ClientSession() as client:
-        settings = Settings.model_validate(
-            {
-                "server": {"listen": "127.0.0.1:0"},
-                "cache": {"directory": str(tmp_path / "cache")},
-                "upstreams": {"hub": {"kind": "oci", "url": url}},
-            }
-        )
-        urls: list[str] = []
-        serving = asyncio.create_task(serve(build(settings), stop=stop, listening=urls.extend, grace=0.4))
-        await until(lambda: bool(urls))
-        pull = asyncio.create_task(_get(client, f"{urls[0]}/v2/hub/x/blobs/{DIGEST}"))
+        serving, ours = await serving_here(tmp_path, url, stop, grace=0.4)
+        pull = asyncio.create_task(_get(client, f"{ours}/v2/hub/x/blobs/{DIGEST}"))
         await asked.wait()
         stop.set()
         await until(lambda: "stopping" in logged.text)

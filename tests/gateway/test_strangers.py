@@ -29,10 +29,12 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(f"apprproxy.gateway.{module}.LOOK", 0.2)
 
 
-async def attacked(gateway: Running, other: Registry, repository: str = "evil/app") -> asyncio.Task[Got]:
+async def attacked(
+    gateway: Running, other: Registry, name: str = "evil/evil/app", wanted: str = WANTED
+) -> asyncio.Task[Got]:
     """Somebody asks for it in the name of the other upstream, which has been asked now."""
     before = other.count("GET blob")
-    task = asyncio.create_task(gateway.get(f"/v2/evil/{repository}/blobs/{WANTED}"))
+    task = asyncio.create_task(gateway.get(f"/v2/{name}/blobs/{wanted}"))
     await until(lambda: other.count("GET blob") > before)
     return task
 
@@ -157,8 +159,7 @@ async def test_garbage_of_the_right_size_is_not_waited_for_longer_than_so(
 
     other.on["GET blob"] = leisurely
     gateway = await gateways.start({"hub": registry, "evil": other})
-    attack = asyncio.create_task(gateway.get(f"/v2/evil/evil/app/blobs/{wanted}"))
-    await until(lambda: other.count("GET blob") == 1)
+    attack = await attacked(gateway, other, wanted=wanted)
     got = await gateway.get(f"/v2/hub/library/app/blobs/{wanted}")
     attack.cancel()
 
@@ -194,7 +195,7 @@ async def test_many_repositories_that_each_take_a_little_less_than_too_long_keep
     other.on["HEAD blob"] = lies.says(200, Docker_Content_Digest=WANTED)
     other.on["GET blob"] = nearly_too_late
     gateway = await gateways.start({"hub": registry, "evil": other})
-    attack = [await attacked(gateway, other, "r/0")]
+    attack = [await attacked(gateway, other, "evil/r/0")]
     attack += [asyncio.create_task(gateway.get(f"/v2/evil/r/{n}/blobs/{WANTED}")) for n in range(1, 16)]
     await until(lambda: other.count("HEAD blob") == 15)
     before = other.count("GET blob")
@@ -280,7 +281,7 @@ async def test_what_another_upstream_says_or_sends_fails_nobody_and_convicts_nob
         other.on["HEAD blob"] = lies.says(200, Docker_Content_Digest=WANTED)
         other.on["GET blob"] = behaviour
         gateway = await gateways.start({"hub": oci(registry, mirrors=[{"url": mirror.url}]), "evil": other})
-        attack = [await attacked(gateway, other, "r/0")]
+        attack = [await attacked(gateway, other, "evil/r/0")]
         victim = asyncio.create_task(gateway.get(f"/v2/hub/library/app/blobs/{WANTED}"))
         for number in range(1, 8):
             attack.append(asyncio.create_task(gateway.get(f"/v2/evil/r/{number}/blobs/{WANTED}")))
@@ -349,13 +350,12 @@ async def test_what_was_left_apart_is_gone_on_with(registry: Registry, other: Re
     registry.on["GET blob"] = beginning(LARGE[:MIB], rest=lies.in_turn(lies.page(500), by_range))
     other.on["GET blob"] = lies.late(1)
     gateway = await gateways.start({"hub": registry, "evil": other})
-    path = f"/v2/{{}}/library/app/blobs/{digest(LARGE)}"
-    attack = asyncio.create_task(gateway.get(path.format("evil")))
-    await until(lambda: other.count("GET blob") == 1)
-    broken = await gateway.get(path.format("hub"))
+    path = f"/v2/hub/library/app/blobs/{digest(LARGE)}"
+    attack = await attacked(gateway, other, "evil/library/app", digest(LARGE))
+    broken = await gateway.get(path)
     await attack
     await gateway.at_rest()
-    whole = await gateway.get(path.format("hub"))
+    whole = await gateway.get(path)
     await gateway.at_rest()
 
     assert (502, 200, LARGE) == (broken.status, whole.status, whole.body)
@@ -438,8 +438,7 @@ async def test_what_a_later_member_sends_is_not_what_the_first_ones_own_clients_
     registry.add_blob("library/app", BLOB)
     other.on["GET blob"] = without_end(4 * MIB)
     gateway = await gateways.start({"hub": registry, "evil": other}, views={"both": ["hub", "evil"]})
-    attack = asyncio.create_task(gateway.get(f"/v2/both/made/up/blobs/{WANTED}"))
-    await until(lambda: other.count("GET blob") == 1)
+    attack = await attacked(gateway, other, "both/made/up")
     got = await gateway.get(f"/v2/hub/library/app/blobs/{WANTED}")
     attack.cancel()
 
