@@ -77,10 +77,12 @@ def test_no_text_raises_anything_else(field: str, size: int) -> None:
     assert part is None or 0 <= part.start < part.stop <= size
 
 
-@pytest.mark.parametrize("field", ["bytes=" + " " * 4000 + "-" + " " * 4000 + "x", "bytes=" + "\t " * 4000, "b" * 8000])
+@pytest.mark.parametrize(
+    "field", ["bytes=" + " " * 40_000 + "-" + " " * 40_000 + "x", "bytes=" + "\t " * 40_000, "b" * 80_000]
+)
 def test_a_range_of_blanks_costs_no_time(field: str) -> None:
-    began = time.process_time()
+    began = time.thread_time()
     part = parse_range(field, 100)
 
     assert part is None
-    assert time.process_time() - began < 0.05
+    assert time.thread_time() - began < 0.5

@@ -1,6 +1,7 @@
 """While its owner is away: what is held is served at once, what is not fails at once, and nobody is asked in vain."""
 
 import asyncio
+import statistics
 import time
 
 import pytest
@@ -55,7 +56,7 @@ async def test_with_a_circuit_open_a_warm_answer_is_immediate_and_a_cold_one_fai
     ]
     assert "hub: is not asked for 1 more second: closed the connection" in cold.message
     assert asked == registry.count()
-    assert spent < 0.5
+    assert spent < 1
     assert content == (await gateway.get(TAG)).body
     assert 0 == available(gateway)
 
@@ -68,15 +69,17 @@ async def test_what_is_stale_is_served_without_asking_while_the_circuit_is_open(
     clock.advance(61)
     await break_it(gateway)
     asked = registry.count()
-    began = time.perf_counter()
-    answers = [await gateway.get(TAG) for _ in range(20)]
-    spent = (time.perf_counter() - began) / 20
+    answers, spent = [], []
+    for _ in range(20):
+        began = time.perf_counter()
+        answers.append(await gateway.get(TAG))
+        spent.append(time.perf_counter() - began)
 
     assert {(200, content, "fwd=stale; detail=stale-if-error")} == {
         (one.status, one.body, one.cache) for one in answers
     }
     assert asked == registry.count()
-    assert spent < 0.05
+    assert statistics.median(spent) < 0.05
 
 
 async def test_without_a_listener_three_asks_open_the_circuit(
