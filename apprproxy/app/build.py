@@ -122,7 +122,7 @@ def build(settings: Settings, *, now: Clock = time.time) -> App:
         searching,
         traced,
         refusals,
-        *doors(settings, gateway, ApiFace(searching, traced, LISTS), ours, metrics, journal, names, ledger.database),
+        *doors(settings, gateway, ApiFace(searching, traced, LISTS), ours, metrics, names, ledger.database),
     )
 
 

@@ -9,10 +9,10 @@ from apprproxy.face.large import Large
 from apprproxy.face.places import Places
 from apprproxy.face.server import Limits
 from apprproxy.gateway.gateway import Gateway
-from apprproxy.ops.journal import Journal
 from apprproxy.ops.logs import bind_request
 from apprproxy.ops.metrics import Metrics
 from apprproxy.ops.pages import OpsPages, welcome
+from apprproxy.ops.requests import log_request
 from apprproxy.settings import Settings
 from apprproxy.store.database import Database
 from apprproxy.store.names import DiskNames
@@ -25,7 +25,6 @@ def doors(
     api: ApiFace,
     ours: str,
     metrics: Metrics,
-    journal: Journal,
     names: DiskNames,
     database: Database,
 ) -> tuple[Door, Door]:
@@ -33,7 +32,7 @@ def doors(
 
     def report(report: Report) -> None:
         metrics.report(report)
-        journal.report(report)
+        log_request(report)
 
     def ready() -> str | None:
         directory = settings.cache.directory.absolute()

@@ -1,4 +1,4 @@
-"""What happened, as log lines: one per request, one per event that an operator may have to act on."""
+"""What happened beside requests, as log lines: what an operator may have to act on."""
 
 import time
 from collections.abc import Mapping
@@ -19,8 +19,7 @@ from apprproxy.core.events import (
     Troubled,
 )
 from apprproxy.core.label import OWNER
-from apprproxy.core.model import Cache, Clock
-from apprproxy.face.door import Report
+from apprproxy.core.model import Clock
 from apprproxy.ops.episodes import Episodes
 from apprproxy.ops.logs import logger, stamp
 from apprproxy.ops.repeats import Repeats
@@ -42,46 +41,16 @@ _TROUBLES: Mapping[Troubled, str] = {
     "credential": "the file with our credential could not be read again",
 }
 _WELL = {"200", "206", "304"}
-_QUIET = ("/healthz", "/readyz", "/metrics")
 
 
 class Journal:
-    """Implements Observer, and is told of each request by ``report``."""
+    """Implements Observer."""
 
     def __init__(self, now: Clock = time.time) -> None:
         self._log = logger("apprproxy")
         self._now = now
         self._episodes = Episodes()
         self._repeats = Repeats()
-
-    def report(self, report: Report) -> None:
-        exchange = report.exchange
-        if exchange.face == "ops" and exchange.status < 400 and exchange.name in _QUIET:
-            return
-        fields: dict[str, Any] = {
-            "method": exchange.method,
-            "face": exchange.face,
-            "name": exchange.name or exchange.request.raw_path.partition("?")[0],
-            "status": exchange.status,
-            "bytes": exchange.sent,
-            "cache": exchange.verdict.cache.value if exchange.verdict else None,
-            "upstream": exchange.upstream or None,
-            "seconds": round(report.seconds, 4),
-            "waited": round(report.waited, 4),
-            "client": exchange.request.remote,
-        }
-        if exchange.verdict is not None and exchange.verdict.detail is not None:
-            fields["detail"] = exchange.verdict.detail
-        if exchange.tried and exchange.verdict is not None and exchange.verdict.cache is Cache.MISS:
-            fields["source"] = exchange.tried[-1].what
-        if exchange.tried and (len(exchange.tried) > 1 or report.waited > SLOW):
-            fields["tried"] = "; ".join(map(str, exchange.tried))
-        if report.outcome != "done":
-            fields["outcome"] = report.outcome
-        if report.failure:
-            fields["reason"] = report.failure
-        serious = report.outcome in ("broken-off", "crashed") or exchange.status >= 500
-        (self._log.warning if serious else self._log.info)("request", **fields)
 
     def __call__(self, event: Event) -> None:
         match event:

@@ -44,9 +44,12 @@ def logged() -> set[str]:
         for node in ast.walk(tree):
             if isinstance(node, ast.keyword) and node.arg == "extra":
                 found |= set(literals(node))
-    journal = ast.parse((ROOT / "ops" / "journal.py").read_text())
-    (named,) = (node for node in journal.body if isinstance(node, ast.ClassDef))
-    return found | set(literals(named))
+    for name in ("journal", "requests"):
+        tree = ast.parse((ROOT / "ops" / f"{name}.py").read_text())
+        for node in tree.body:
+            if isinstance(node, ast.ClassDef | ast.FunctionDef):
+                found |= set(literals(node))
+    return found
 
 
 def test_every_field_of_the_log_stands_in_the_documentation() -> None:
