@@ -36,6 +36,7 @@ lint: $(VENV)/dev.stamp ## Format check, lint, types, import contracts
 
 .PHONY: unit
 unit: $(VENV)/dev.stamp peers
+	@$(BIN)/python -m compileall -q apprproxy  # the tests start hundreds of commands, also where Python is told to write no bytecode
 	@$(BIN)/pytest -n 2 --dist loadfile
 
 .PHONY: explore

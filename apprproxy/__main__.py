@@ -1,6 +1,7 @@
 """``python -m apprproxy``, and the installed command: what surrounds a process is made bearable before it begins."""
 
 import errno
+import gc
 import io
 import os
 import sys
@@ -13,8 +14,11 @@ _UNWRITTEN = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 def main() -> None:
     _open_closed()
     try:
-        from apprproxy.cli import main as command  # noqa: PLC0415 — takes a second or two, in which one may stop it
+        gc.disable()  # all that is imported stays: looking through it again and again takes a fifth of the start
+        from apprproxy.cli import main as command  # noqa: PLC0415 — takes a moment, in which one may stop it
 
+        gc.freeze()
+        gc.enable()
         command()
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
