@@ -145,7 +145,7 @@ class Flights:
             yield
 
     async def _placed(self, flight: Flight, place: AsyncExitStack) -> None:
-        while (free := self._free(flight)) is None:
+        while self._must_wait(flight):
             flight.diary.asks("its turn")
             first = flight.left[0]
             flight.queue = first.member.name
@@ -153,7 +153,7 @@ class Flights:
                 place.enter_async_context(self._turnstile(first).turn(lambda: flight.wanted))
             )
             try:
-                while not queued.done() and self._free(flight) is None:
+                while not queued.done() and self._must_wait(flight):
                     await either(queued, flight.changed(), seconds=ROOM_AGAIN)
             finally:
                 given, flight.queue = not queued.cancel(), ""
@@ -162,8 +162,13 @@ class Flights:
                 flight.takes_place(first.member.name)
                 return
             await asyncio.wait([queued])
-        await place.enter_async_context(self._turnstile(free).turn())
-        flight.takes_place(free.member.name)
+        if flight.held is None and (free := self._free(flight)) is not None:
+            await place.enter_async_context(self._turnstile(free).turn())
+            flight.takes_place(free.member.name)
+
+    def _must_wait(self, flight: Flight) -> bool:
+        """Not for what somebody else has brought meanwhile."""
+        return flight.held is None and self._free(flight) is None
 
     def _free(self, flight: Flight) -> Candidate | None:
         return next((one for one in flight.left if not self._turnstile(one).full), None)

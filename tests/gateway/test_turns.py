@@ -9,12 +9,13 @@ from apprproxy.core.errors import StoreFailed
 from apprproxy.gateway import flights, guest
 from apprproxy.gateway.turnstile import Turnstile
 from tests.fakes import lies
-from tests.fakes.clock import Gate, until
+from tests.fakes.clock import PATIENCE, Gate, until
 from tests.fakes.content import digest
 from tests.fakes.gateway import Gateways, Running, oci
 from tests.fakes.registry import Registry
 
 MANY = 95
+LAYER = b"layer"
 CONNECTIONS = 32
 """Of an upstream, where its section does not say."""
 
@@ -204,3 +205,33 @@ async def test_a_transfer_that_goes_on_to_another_member_gives_its_place_back(
 
     assert (200, b"wanted") == (got.status, got.body)
     assert {404} == {one.status for one in lacking}
+
+
+# --- whoever has it by another's transfer stands in no queue
+
+
+@pytest.mark.parametrize("kind", ["manifests", "blobs"])
+async def test_what_another_upstream_has_brought_waits_in_no_queue(
+    kind: str, registry: Registry, other: Registry, gateways: Gateways, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a tag's manifest the tag itself would wait for that queue, until it is told that its upstream is silent."""
+    monkeypatch.setattr(guest, "LOOK", 0.2)
+    manifest = registry.push("library/app", "1.0", LAYER)
+    wanted, path = (manifest, "manifests/1.0") if kind == "manifests" else (LAYER, f"blobs/{digest(LAYER)}")
+    gate = Gate()
+    other.on[f"GET {kind[:-1]}"] = lies.waiting_for(gate)
+    gateway = await gateways.start({"hub": registry, "evil": oci(other, connections=1)})
+    theirs = [f"/v2/evil/evil/app/{kind}/{digest(one)}" for one in (b"holds the place", wanted)]
+    held = asyncio.create_task(gateway.get(theirs[0]))
+    await gate.reached()
+    queued = asyncio.create_task(gateway.get(theirs[1]))
+    await until(lambda: gateway.metric("apprproxy_flights") == 2)
+    try:
+        async with asyncio.timeout(PATIENCE):
+            got = await gateway.get(f"/v2/hub/library/app/{path}")
+        await until(lambda: gateway.metric("apprproxy_flights") == 1)
+    finally:
+        gate.open()
+        await asyncio.gather(held, queued)
+
+    assert (200, wanted) == (got.status, got.body)
