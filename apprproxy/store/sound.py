@@ -1,6 +1,7 @@
 """The names' database, always one that can be read: a damaged one is set aside, and what is left of it taken over.
 
-- Looked through when it is opened: one that a copy ran over opens as if nothing were wrong, and fails at some name.
+- Looked through when it is opened: one that a copy ran over opens as if nothing were wrong, and fails at some name; one
+  of which a page is older than the others, each of them right, answers a name with another's record.
 - What is taken over is what this program can have written; of a name told twice, what its owner said last.
 - Other gateways write into the damaged one until another is in its place. That is taken over once it is.
 """
@@ -51,7 +52,7 @@ def _refuse_broken(path: Path) -> None:
     if broken_off(path):  # maybe long ago, and others have written into it since
         raise broken("a start that took over what could still be read was broken off")
     finish(path)
-    refuse_damaged(path)
+    refuse_damaged(path, keys=True)
 
 
 def _begun_anew(left: Iterable[Path], folder: Path, age: Age) -> int:

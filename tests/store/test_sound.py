@@ -183,7 +183,7 @@ async def test_a_disk_that_is_away_is_no_damage_and_a_bad_sector_is(
         return real(fd, size, at)
 
     with monkeypatch.context() as patched:
-        patched.setattr(sound, "refuse_damaged", lambda path: _looked(patched, looking, path))
+        patched.setattr(sound, "refuse_damaged", lambda path, **_: _looked(patched, looking, path))
         patched.setattr(os, "pread", read)
         with nullcontext() if anew else pytest.raises(StoreFailed, match="unable to get the page"):
             DiskNames(directory, told).close()
@@ -377,3 +377,47 @@ async def test_damage_that_comes_while_it_is_open_is_told_to_whoever_asks_whethe
 
     assert (200, 200, 503) == (before, asked.status, after.status)
     assert b"the names are damaged" in after.body
+
+
+# --- a page that is older than the others, each of them right
+
+
+def _page_of(path: Path, index: str) -> tuple[int, bytes]:
+    """Where the index of so few names lies, and what is there."""
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        ((page,),) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (index,))
+    at = (page - 1) * PAGE
+    return at, path.read_bytes()[at : at + PAGE]
+
+
+@pytest.mark.parametrize("index", ["Cache_key_raw", "Cache"])
+async def test_a_page_of_before_the_others_answers_no_name_with_anothers_record(
+    index: str, directory: Path, told: Told
+) -> None:
+    """As a disk leaves it that lost one write, or a copy that was made meanwhile: rows are numbered anew, and a key
+    leads to its row by number."""
+    path = directory / "cache.db"
+    await filled(directory, "app", 1)
+    names = DiskNames(directory)
+    await names.put("up", "tag web 1", record("web"), 0)
+    names.close()
+    at, before = _page_of(path, index)
+    names = DiskNames(directory)
+    await names.drop("up", "tag web 1", 0)
+    await names.put("up", "tag other 1", record("other"), 0)
+    names.close()
+    assert before != _page_of(path, index)[1]
+    with path.open("r+b") as file:
+        file.seek(at)
+        file.write(before)
+    names = DiskNames(directory, told)
+    found = [await names.get("up", f"tag {name} 1") for name in ("web", "other")]
+    names.close()
+
+    assert ["names"] == list(aside(told))
+    assert all(
+        one is None or one.target.digest == Digest.of(name.encode())
+        for name, one in zip(("web", "other"), found, strict=True)
+    )
+    assert any(found)
