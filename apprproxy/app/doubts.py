@@ -70,10 +70,10 @@ def _directory(settings: Settings) -> Iterator[str]:
 
 
 def _disk(settings: Settings) -> int | None:
-    """Bytes in all; None where whoever asks may not look, or the name is longer than a path can be."""
+    """Bytes in all; None where it has no size, whoever asks may not look, or the name is longer than a path can be."""
     directory = settings.cache.directory.absolute()
     try:
         there = next(path for path in (directory, *directory.parents) if path.exists())
-        return shutil.disk_usage(there).total
+        return shutil.disk_usage(there).total or None
     except OSError:
         return None

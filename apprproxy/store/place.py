@@ -11,6 +11,7 @@ from pathlib import Path
 
 from apprproxy.core.errors import StoreFailed
 from apprproxy.core.model import MIB
+from apprproxy.store.relief import free_space
 
 FORMAT = 1
 """Of the directory as a whole. A higher one was written by a newer apprproxy and is refused."""
@@ -101,8 +102,7 @@ def _refuse_foreign(directory: Path) -> None:
 
 def _keep_spare(directory: Path) -> None:
     """Given back where the disk is full, and made again where it is not."""
-    path, facts = directory / "spare", os.statvfs(directory)
-    free = facts.f_bavail * facts.f_frsize
+    path, free = directory / "spare", free_space(directory)
     with suppress(OSError):
         if free < SPARE:
             path.unlink(missing_ok=True)

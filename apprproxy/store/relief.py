@@ -6,6 +6,7 @@ Whoever else fills the disk takes what was made free as well: all that is held w
 import os
 from math import inf
 from pathlib import Path
+from sys import maxsize
 from threading import Lock
 
 from apprproxy.core.model import MIB, Clock
@@ -57,3 +58,10 @@ def lacks_files(root: Path) -> bool:
     except OSError:
         return False
     return disk.f_files > 0 and disk.f_favail == 0
+
+
+def free_space(root: Path) -> int:
+    """Bytes. Without end where the disk has no size of its own (ramfs, a tmpfs without a limit): it says 0 of 0. Raises
+    OSError."""
+    disk = os.statvfs(root)
+    return disk.f_bavail * disk.f_frsize if disk.f_blocks else maxsize

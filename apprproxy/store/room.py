@@ -13,6 +13,7 @@ from apprproxy.core.digest import Digest
 from apprproxy.core.errors import NoRoom
 from apprproxy.store.evict import Candidate, Totals, first_to_go, missing, no_room
 from apprproxy.store.partials import Partials
+from apprproxy.store.relief import free_space
 from apprproxy.store.salvage import broken
 from apprproxy.store.uses import Uses
 
@@ -50,7 +51,7 @@ class Room:
     def check_disk(self, db: sqlite3.Connection, due: int, part: str) -> None:
         """Can the disk hold so many bytes of the part? What would go from a full one for them would go for nothing.
         Raises NoRoom."""
-        lacking = due - _free(self._root) - _size(self._root / "ingest" / part)
+        lacking = due - free_space(self._root) - _size(self._root / "ingest" / part)
         if lacking > 0 and lacking > _totals(db).evictable + self._partials.orphaned(db, part):
             raise NoRoom(
                 f"the cache's disk has no room for {due} bytes, whatever goes: free space, or move cache.directory"
@@ -109,11 +110,6 @@ class Room:
         if chosen and went != len(chosen):
             raise broken("blobs that it has in order of use are not in their table")
         return Made(enough, len(chosen), sum(candidate.size for candidate in chosen))
-
-
-def _free(root: Path) -> int:
-    disk = os.statvfs(root)
-    return disk.f_bavail * disk.f_frsize
 
 
 def _size(path: Path) -> int:

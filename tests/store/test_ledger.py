@@ -404,7 +404,7 @@ def test_nothing_goes_for_what_the_disk_cannot_hold(tmp_path: Path, monkeypatch:
         for number in range(5):
             cache.put(str(number), 100)
         cache.orphan("begun.part", 200, age=0)
-        monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_bavail=50, f_frsize=1))
+        monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_bavail=50, f_frsize=1, f_blocks=100))
         cache.ledger.pinned.pin("kept", digest_of("0"))
         with pytest.raises(NoRoom, match="the cache's disk has no room for 451 bytes"):
             cache.ledger.reserve("new.part", 10, 451)
@@ -412,6 +412,15 @@ def test_nothing_goes_for_what_the_disk_cannot_hold(tmp_path: Path, monkeypatch:
         cache.ledger.reserve("begun.part", 210, 650)
 
         assert "0 1 2 3 4" == cache.holds(*map(str, range(5)))
+
+
+def test_a_disk_that_has_no_size_of_its_own_is_not_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tmpfs without a limit says 0 of 0."""
+    with opened(tmp_path, cap=10_000) as cache:
+        monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_bavail=0, f_frsize=4096, f_blocks=0))
+        cache.ledger.reserve("new.part", 10, 450)
+
+        assert 10 == cache.ledger.totals().reserved
 
 
 def _full() -> sqlite3.OperationalError:

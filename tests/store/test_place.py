@@ -51,7 +51,7 @@ def test_an_empty_directory_becomes_an_oci_image_layout(tmp_path: Path) -> None:
 
 def _free(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """So many bytes, as the disk says."""
-    monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_bavail=size // 4096, f_frsize=4096))
+    monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_bavail=size // 4096, f_frsize=4096, f_blocks=1))
 
 
 def test_room_to_open_the_cache_is_kept_by_and_given_back_where_the_disk_is_full(
