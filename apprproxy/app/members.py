@@ -79,7 +79,7 @@ def member(name: str, settings: UpstreamSettings, world: World) -> Member:
     locked = _locked(name, settings, world.observer)
     private = settings.auth is not None or settings.tls.cert is not None
     asked = Watched(owner, health, connections=settings.connections, late=settings.timeouts.name / 2)
-    identity = _identity(name, settings)
+    identity = identity_of(name, settings)
     return Member(
         asked, dialect, terms, health, identity, rules, mirrors, locked, private, connections=settings.connections
     )
@@ -96,8 +96,8 @@ def _locked(name: str, settings: UpstreamSettings, observer: Observer) -> Locked
     return PROTOCOLS[settings.kind].locked(name, lock(name, path, trouble))
 
 
-def _identity(name: str, settings: UpstreamSettings) -> str:
-    """Another for another place or account under the same name. A hash of names, not of secrets."""
+def identity_of(name: str, settings: UpstreamSettings) -> str:
+    """A Member's: another for another place or account under the same name. A hash of names, not of secrets."""
     auth = settings.auth
     account = (auth.username, str(auth.docker_config or "")) if auth is not None else ()
     facts = "\0".join((settings.kind, settings.url, settings.full_prefix, *account))

@@ -18,6 +18,8 @@ _OF_BLOBS = (
     f"SELECT key FROM blobs WHERE key IN ({_COVERED}) UNION SELECT key FROM blobs WHERE unpacked IN ({_COVERED})"
 )
 _PIN = f"UPDATE blobs SET pinned = 1 WHERE pinned = 0 AND key IN ({_OF_BLOBS})"
+_NOT_HELD = """NOT EXISTS (SELECT 1 FROM blobs WHERE blobs.key = pinned.key)
+    AND NOT EXISTS (SELECT 1 FROM blobs WHERE blobs.unpacked = pinned.key)"""
 _FREE = """
 UPDATE blobs SET pinned = 0 WHERE key = ?
     AND NOT EXISTS (SELECT 1 FROM pinned WHERE pinned.key = blobs.key OR pinned.key = blobs.unpacked)
@@ -26,10 +28,10 @@ UPDATE blobs SET pinned = 0 WHERE key = ?
 
 @dataclass(frozen=True, slots=True)
 class Closure:
-    """Digests of a pin that are held, and that will be kept once they come."""
+    """Keys that a pin covers: those that are held, and those that will be kept once they come."""
 
-    held: int
-    missing: int
+    held: tuple[str, ...]
+    missing: tuple[str, ...]
 
 
 class Pinned:
@@ -39,13 +41,12 @@ class Pinned:
         self._database = database
         self._generation = generation
 
-    def pin(self, name: str, root: Digest) -> Closure:
+    def pin(self, name: str, root: Digest) -> None:
         """``name`` as ``moved_on`` is told it: ``upstream/repository:tag``. A pin of that name is replaced."""
         with self._database.transaction() as db:
             _unpin(db, name)
-            closure = _pin(db, name, root)
+            _pin(db, name, root)
         self._generation.bump()
-        return closure
 
     def unpin(self, name: str) -> bool:
         """Says whether there was such a pin."""
@@ -59,13 +60,9 @@ class Pinned:
 
     def closure(self, name: str) -> Closure:
         """Of a pin as it is now."""
-        (covered,), *_ = self._database.read("SELECT count(*) FROM pinned WHERE name = ?", name)
-        missing = len(self.missing(name))
-        return Closure(covered - missing, missing)
-
-    def missing(self, name: str) -> list[str]:
-        """Keys that the pin covers and nobody has fetched yet."""
-        return [key for (key,) in self._database.read(f"{_COVERED} AND {_NOT_HELD} ORDER BY key", name)]
+        covered = self._database.read(f"SELECT key, {_NOT_HELD} FROM pinned WHERE name = ? ORDER BY key", name)
+        held, missing = ([key for key, away in covered if bool(away) is one] for one in (False, True))
+        return Closure(tuple(held), tuple(missing))
 
     def follow(self, name: str, root: Digest) -> None:
         """The name points elsewhere now: its pin, if there still is one, goes along."""
@@ -74,10 +71,6 @@ class Pinned:
             if before is not None and before != (str(root),):
                 _unpin(db, name)
                 _pin(db, name, root)
-
-
-_NOT_HELD = """NOT EXISTS (SELECT 1 FROM blobs WHERE blobs.key = pinned.key)
-    AND NOT EXISTS (SELECT 1 FROM blobs WHERE blobs.unpacked = pinned.key)"""
 
 
 def extend(db: sqlite3.Connection, parent: str) -> None:
@@ -90,12 +83,9 @@ def covered(db: sqlite3.Connection, *keys: str | None) -> bool:
     return any(db.execute("SELECT 1 FROM pinned WHERE key = ? LIMIT 1", (key,)).fetchone() for key in keys)
 
 
-def _pin(db: sqlite3.Connection, name: str, root: Digest) -> Closure:
+def _pin(db: sqlite3.Connection, name: str, root: Digest) -> None:
     db.execute("INSERT INTO pins (name, root) VALUES (?, ?)", (name, str(root)))
     _cover(db, name, str(root))
-    (all_of_it,) = db.execute("SELECT count(*) FROM pinned WHERE name = ?", (name,)).fetchone()
-    (missing,) = db.execute(f"SELECT count(*) FROM pinned WHERE name = ? AND {_NOT_HELD}", (name,)).fetchone()
-    return Closure(all_of_it - missing, missing)
 
 
 def _cover(db: sqlite3.Connection, name: str, root: str) -> None:

@@ -1,11 +1,12 @@
 """A cache directory as a command opens it: the same files as a gateway's, shared with those that run."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from apprproxy.app.members import identity_of
 from apprproxy.core.model import Clock
 from apprproxy.ops.journal import Journal
 from apprproxy.settings import Settings
@@ -18,7 +19,10 @@ from apprproxy.store.removal import Removal
 
 @dataclass(frozen=True, slots=True)
 class Folder:
+    """``identities`` of the upstreams that are configured, by name."""
+
     root: Path
+    identities: Mapping[str, str]
     names: DiskNames
     ledger: Ledger
     holdings: Holdings
@@ -36,8 +40,9 @@ def opened(settings: Settings, *, now: Clock = time.time) -> Iterator[Folder]:
     try:
         names = DiskNames(root / "names", journal)
         try:
-            database = ledger.database
-            yield Folder(root, names, ledger, Holdings(database), Removal(root, database, ledger.generation))
+            identities = {name: identity_of(name, upstream) for name, upstream in settings.upstreams.items()}
+            removal = Removal(root, ledger.database, ledger.generation)
+            yield Folder(root, identities, names, ledger, Holdings(ledger.database), removal)
         finally:
             names.close()
     finally:

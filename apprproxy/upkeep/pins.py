@@ -7,22 +7,25 @@ from apprproxy.app import App
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import Failure
 from apprproxy.core.kind import Kind
-from apprproxy.core.model import BlobWant, Expected
+from apprproxy.core.model import BlobWant, Expected, Where
 from apprproxy.core.ports.store import Held
 from apprproxy.oci.manifest import DOCKER_LIST, INDEX, media_type
 from apprproxy.store.disk import DiskStore
 from apprproxy.store.holdings import Holdings
+from apprproxy.store.ledger import Ledger
 from apprproxy.upkeep.folder import Folder
-from apprproxy.upkeep.title import Title, expected_of, records_of
+from apprproxy.upkeep.title import Title, expected_of, parse, records_of
 from apprproxy.upkeep.told import Told
 
 _AT_ONCE = 4
+_HIDDEN = "it is held, and not known to be in this repository"
+"""As what came by another upstream: its owner has to say so, once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pin:
-    """``missing`` has the keys that are not held, with the reason where they were asked for. ``failure`` says why
-    there is no pin."""
+    """``missing`` has the keys that are not held, or not to be shown, with the reason where there is something to say.
+    ``failure`` says why there is no pin."""
 
     name: str
     root: str = ""
@@ -32,7 +35,7 @@ class Pin:
 
 
 def pins(folder: Folder) -> list[Pin]:
-    return [_pin(folder, name, root) for name, root in folder.ledger.pinned.pins().items()]
+    return [_pin(folder, parse(name), root) for name, root in folder.ledger.pinned.pins().items()]
 
 
 def pin(folder: Folder, title: Title) -> Pin:
@@ -43,12 +46,20 @@ def pin(folder: Folder, title: Title) -> Pin:
     if root is None:
         return Pin(title.text, failure="nothing is known of it here; --fetch asks its upstream")
     folder.ledger.pinned.pin(title.text, root)
-    return _pin(folder, title.text, root)
+    return _pin(folder, title, root)
 
 
-def _pin(folder: Folder, name: str, root: Digest) -> Pin:
-    closure = folder.ledger.pinned.closure(name)
-    return Pin(name, str(root), closure.held, dict.fromkeys(folder.ledger.pinned.missing(name), ""))
+def _pin(folder: Folder, title: Title, root: Digest) -> Pin:
+    identity = folder.identities.get(title.upstream)
+    where = Where(identity, title.repository) if identity is not None else None
+    return Pin(title.text, str(root), *_held(folder.ledger, title, where))
+
+
+def _held(ledger: Ledger, title: Title, where: Where | None) -> tuple[int, dict[str, str]]:
+    """How many blobs of it a gateway gives without asking anybody, and the keys of the others."""
+    closure = ledger.pinned.closure(title.text)
+    hidden = [key for key in closure.held if where is not None and not ledger.membership.shows(where, key)]
+    return len(closure.held) - len(hidden), dict.fromkeys(closure.missing, "") | dict.fromkeys(hidden, _HIDDEN)
 
 
 async def fetch(app: App, title: Title, told: Told) -> Pin:
@@ -62,17 +73,17 @@ async def fetch(app: App, title: Title, told: Told) -> Pin:
         root = await _root(app, title)
     except Failure as failure:
         return Pin(title.text, failure=str(failure))
-    failures: dict[str, str] = {}
-    asked = 0
-    while missing := [key for key in await _missing(app, title) if key not in failures]:
-        limit, asked = asyncio.Semaphore(_AT_ONCE), asked + len(missing)
-        told.expect(asked)
+    where = app.members[title.upstream].where(title.repository)
+    reasons: dict[str, str] = {}
+    while True:
+        held, missing = await asyncio.to_thread(_held, app.ledger, title, where)
+        if not (keys := [key for key in missing if key not in reasons]):
+            return Pin(title.text, str(root), held, {key: reasons[key] or why for key, why in missing.items()})
+        told.expect(len(reasons) + len(keys))
+        limit = asyncio.Semaphore(_AT_ONCE)
         async with asyncio.TaskGroup() as group:
-            tasks = {key: group.create_task(_fetched(app, title, key, limit, told)) for key in missing}
-        failures |= {key: task.result() for key, task in tasks.items() if task.result()}
-    closure = await asyncio.to_thread(app.ledger.pinned.closure, title.text)
-    left = {key: failures.get(key, "") for key in await _missing(app, title)}
-    return Pin(title.text, str(root), closure.held, left)
+            tasks = {key: group.create_task(_fetched(app, title, key, limit, told)) for key in keys}
+        reasons |= {key: task.result() for key, task in tasks.items()}
 
 
 async def _root(app: App, title: Title) -> Digest:
@@ -97,12 +108,8 @@ async def _manifest(app: App, title: Title, digest: Digest) -> Held:
     return await app.gateway.keep(BlobWant(title.place, title.repository, Expected(digest), Kind.MANIFEST))
 
 
-async def _missing(app: App, title: Title) -> list[str]:
-    return await asyncio.to_thread(app.ledger.pinned.missing, title.text)
-
-
 async def _fetched(app: App, title: Title, key: str, limit: asyncio.Semaphore, told: Told) -> str:
-    """Why it could not be had; empty where it is held now."""
+    """Why it could not be had; empty where it is held now. What is held has its owner asked whether it is there."""
     async with limit:
         expected = expected_of(key)
         try:

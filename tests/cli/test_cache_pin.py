@@ -179,3 +179,50 @@ async def test_beside_a_running_gateway_what_is_pinned_stays_and_what_is_unpinne
     assert [0, 2] == pinned
     assert {digest(layers[0]): True, digest(layers[2]): False} == {one["digest"]: one["pinned"] for one in listed}
     assert [2, 3] == held()
+
+
+# --- what the cache holds because of somebody else
+
+
+async def test_what_came_by_another_upstream_is_asked_for_so_that_it_may_be_shown_offline(
+    registry: Registry, other: Registry, operator: Operator, gateways: Gateways
+) -> None:
+    """A layer in common, as base images are: held is not enough, for who may see it must be known as well."""
+    for one, tag in ((registry, "first"), (other, "second")):
+        one.push(APP, tag, ONE)
+        one.add_blob(APP, b"{}")
+    upstreams = {"hub": oci(registry), "far": oci(other)}
+    operator.configures(upstreams)
+    before = await operator.runs("pin", "--fetch", f"hub/{APP}:first")
+    running = await gateways.start(upstreams)  # tells anew who may see what, where nobody has yet
+    await running.at_rest()
+    await running.close()
+    ran = await operator.runs("pin", "--fetch", f"far/{APP}:second")
+    offline = await gateways.start(upstreams, offline=True)
+    pulled = [
+        (await offline.get(f"/v2/far/{APP}/{path}")).status
+        for path in ("manifests/second", f"blobs/{digest(ONE)}", f"blobs/{digest(b'{}')}")
+    ]
+
+    assert (0, 0) == (before.returncode, ran.returncode), ran.stdout + ran.stderr
+    assert [200] * 3 == pulled
+
+
+async def test_what_may_not_be_shown_in_the_name_of_a_pin_is_missing(
+    registry: Registry, other: Registry, operator: Operator, gateways: Gateways
+) -> None:
+    manifest = other.push(APP, "second", ONE)
+    registry.push(APP, "first", ONE)
+    registry.add_blob(APP, b"{}")
+    upstreams = {"hub": oci(registry), "far": oci(other)}
+    operator.configures(upstreams)
+    await operator.runs("pin", "--fetch", f"hub/{APP}:first")
+    running = await gateways.start(upstreams)
+    await running.get(f"/v2/far/{APP}/manifests/second")
+    await running.at_rest()
+    ran = await operator.runs("pin", f"far/{APP}:second")
+    verified = await operator.runs("verify")
+
+    assert (1, 1) == (ran.returncode, verified.returncode), ran.stdout + verified.stdout
+    assert f"far/{APP}:second  {digest(manifest)}  1 held, 2 missing" == ran.stdout.splitlines()[0]
+    assert f"  missing {digest(ONE)}: it is held, and not known to be in this repository" in ran.stdout.splitlines()
