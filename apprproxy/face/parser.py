@@ -6,7 +6,7 @@ from aiohttp.base_protocol import BaseProtocol
 from aiohttp.http import HttpRequestParser, RawRequestMessage
 from aiohttp.http_exceptions import BadHttpMessage, HttpProcessingError
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
-from aiohttp.web_protocol import MAX_MSG_QUEUE_SIZE, RequestPayloadError
+from aiohttp.web_protocol import RequestPayloadError
 
 from apprproxy.core.model import KIB
 
@@ -14,6 +14,11 @@ MAX_LINE = 32 * KIB
 """Of a request line, so that an overlong name reaches the face and is refused in its words."""
 MAX_HEADER = 64 * KIB
 """Of a request line and all fields: credentials of some kilobytes are common, and each connection may hold a few."""
+AHEAD = 2
+"""Requests that are taken apart while another of their connection is answered, which makes twenty times as much of
+them; the library's is 32. What else has come stays as it came."""
+BODY = 16 * KIB
+"""Of a body that nobody reads: twice as much is held, and what one read brought."""
 
 Read = tuple[list[tuple[RawRequestMessage, StreamReader]], bool, bytes]
 
@@ -25,11 +30,11 @@ class Parser(HttpRequestParser):
         super().__init__(
             connection,
             loop,
-            256 * KIB,
+            BODY,
             max_line_size=MAX_LINE,
             payload_exception=RequestPayloadError,
             auto_decompress=False,
-            max_msg_queue_size=MAX_MSG_QUEUE_SIZE,
+            max_msg_queue_size=AHEAD,
         )
         self._unfinished = 0
         self._body: StreamReader = EMPTY_PAYLOAD

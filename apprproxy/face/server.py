@@ -11,14 +11,12 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestHandler
 
 from apprproxy.face import left
-from apprproxy.face.parser import Parser
+from apprproxy.face.parser import AHEAD, Parser
 from apprproxy.face.seldom import Seldom
 from apprproxy.face.send import SERVER
 
 log = logging.getLogger(__name__)
 
-AHEAD = 2
-"""Requests that are read while another of their connection is answered; the library reads 32."""
 MAX_REASONS = 20
 """For which a request can be malformed, told apart. Some quote what the client sent, which may be something else each
 time."""

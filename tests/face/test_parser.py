@@ -7,7 +7,8 @@ from aiohttp import web
 from aiohttp.base_protocol import BaseProtocol
 from aiohttp.http_exceptions import BadHttpMessage
 
-from apprproxy.face.parser import Parser
+from apprproxy.core.model import KIB
+from apprproxy.face.parser import AHEAD, Parser
 from apprproxy.face.server import Limits, Server
 from tests.fakes.clock import Gate, until
 from tests.fakes.listening import served
@@ -15,6 +16,7 @@ from tests.fakes.raw import wire
 
 BEGUN = "GET / HTTP/1.1\r\nHost: x\r\n"
 FIELD = f"X-Much: {'y' * 8000}\r\n"
+SMALL = "".join(f"a{number}:b\r\n" for number in range(120))
 CHUNKED = "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
@@ -67,7 +69,9 @@ async def test_a_body_may_be_larger_than_a_header() -> None:
             await client.reader.readexactly(len(str(body.count("x"))))
 
 
-async def test_little_is_read_ahead_of_what_is_answered() -> None:
+@pytest.mark.parametrize("fields", [FIELD * 7, SMALL], ids=["large fields", "many small ones"])
+async def test_little_is_read_ahead_of_what_is_answered(fields: str) -> None:
+    """Taken apart, a request is twenty times as large as it came."""
     gate = Gate()
 
     async def waits(_: web.BaseRequest) -> web.StreamResponse:
@@ -78,12 +82,32 @@ async def test_little_is_read_ahead_of_what_is_answered() -> None:
     async with served(server) as url, wire(url) as client:
         await client.send(BEGUN + "\r\n")
         await gate.reached()
-        client.writer.write((BEGUN + FIELD * 7 + "\r\n").encode() * 40)
+        client.writer.write((BEGUN + fields + "\r\n").encode() * 40)
         (connection,) = server.connections
         await until(lambda: connection._buffer_paused)
 
-        assert len(connection._messages) <= 10, "what two reads of 256 KiB bring"
+        assert len(connection._messages) <= AHEAD
         gate.open()
         for _ in range(41):
             assert "200 OK" in await client.head()
             await client.reader.readexactly(2)
+
+
+async def test_little_is_held_of_a_body_that_nobody_reads() -> None:
+    gate, bodies = Gate(), []
+
+    async def waits(request: web.BaseRequest) -> web.StreamResponse:
+        bodies.append(request.content)
+        await gate()
+        return web.Response(text="ok")
+
+    server = Server(waits, Limits())
+    async with served(server) as url, wire(url) as client:
+        await client.send("GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 5000000\r\n\r\n")
+        await gate.reached()
+        client.writer.write(b"x" * 2_000_000)
+        (connection,) = server.connections
+        await until(lambda: connection._reading_paused)
+
+        assert bodies[0]._size <= 256 * KIB + 32 * KIB, "what one read brought, and twice the bound"
+        gate.open()

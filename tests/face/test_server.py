@@ -232,7 +232,7 @@ async def test_a_client_that_leaves_half_way_is_no_crash(
 
 @pytest.mark.parametrize(
     ("field", "behind"),
-    [("", ""), ("Content-Length: 2000000\r\n", "x" * 2_000_000), ("", ASKS * 40)],
+    [("", ""), ("Content-Length: 90000\r\n", "x" * 90_000), ("", ASKS * 40)],
     ids=["nothing", "a body", "requests"],
 )
 async def test_a_client_that_left_is_noticed_whatever_it_sent_that_nobody_reads(
