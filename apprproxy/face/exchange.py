@@ -51,7 +51,12 @@ class Exchange:
 
     @property
     def again(self) -> bool:
-        return again(self.request.headers.get("Cache-Control"), self.request.headers.get("Pragma"))
+        return again(self.field("Cache-Control"), self.field("Pragma"))
+
+    def field(self, name: str) -> str | None:
+        """All of that name, as one list (RFC 9110, section 5.3)."""
+        found = self.request.headers.getall(name, [])
+        return ", ".join(found) if found else None
 
     @property
     def old_http(self) -> bool:

@@ -11,7 +11,7 @@ from aiohttp.web_protocol import RequestPayloadError
 from apprproxy.core.model import KIB
 
 MAX_LINE = 32 * KIB
-"""Of a request line, so that an overlong name reaches the face and is refused in its words."""
+"""Of a request line, so that an overlong name reaches the face and is refused in its words; and of a field."""
 MAX_HEADER = 64 * KIB
 """Of a request line and all fields: credentials of some kilobytes are common, and each connection may hold a few."""
 AHEAD = 2
@@ -32,6 +32,7 @@ class Parser(HttpRequestParser):
             loop,
             BODY,
             max_line_size=MAX_LINE,
+            max_field_size=MAX_LINE,
             payload_exception=RequestPayloadError,
             auto_decompress=False,
             max_msg_queue_size=AHEAD,
@@ -54,6 +55,8 @@ class Parser(HttpRequestParser):
         body, read = self._body, self._body.total_bytes
         messages, upgraded, tail = super().feed_data(data)
         for message, self._body in messages:
+            if not message.path:
+                raise BadHttpMessage("it asks for nothing")  # the library lets a CONNECT to nowhere pass
             if len(message.path) + sum(len(name) + len(value) for name, value in message.raw_headers) > MAX_HEADER:
                 raise BadHttpMessage(_TOO_LARGE)
         came = bool(messages) or body.total_bytes > read

@@ -103,7 +103,7 @@ async def send_transfer(
 
 async def _send(exchange: Exchange, transfer: Transfer, fields: dict[str, str], tag: str) -> web.StreamResponse:
     fields |= {"ETag": tag, "Accept-Ranges": "bytes"}
-    if matches(exchange.request.headers.get("If-None-Match"), tag):
+    if matches(exchange.field("If-None-Match"), tag):
         fields.pop("Content-Type", None)
         return await send_empty(exchange, 304, fields)
     part, status = Slice(0, transfer.size), 200

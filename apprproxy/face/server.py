@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from aiohttp import web
-from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.http_exceptions import HttpProcessingError, InvalidURLError, LineTooLong
 from aiohttp.web_protocol import RequestHandler
 
 from apprproxy.face import left
@@ -171,12 +171,19 @@ class Connection(RequestHandler):
         if not isinstance(exc, HttpProcessingError):
             return super().handle_error(request, status, exc, message)
         exc.__traceback__ = None  # what was read stands in its frames, which are a cycle
-        reason = exc.message.partition("\n")[0]
         if self._manager is not None:
-            self._manager.malformed(reason, status, request.remote)
+            self._manager.malformed(_reason(exc), status, request.remote)
         response = web.Response(status=status, text="malformed HTTP request\n", headers={"Server": SERVER})
         response.force_close()
         return response
+
+
+def _reason(error: HttpProcessingError) -> str:
+    """Without what was sent where that may be a credential: a whole target, or the beginning of a long field."""
+    if isinstance(error, InvalidURLError):
+        return "its target is no URL"
+    reason = error.message.partition("\n")[0]
+    return reason.partition(":")[0] if isinstance(error, LineTooLong) else reason
 
 
 def _tell_malformed(times: int, reason: str, status: int, client: str | None) -> None:

@@ -11,6 +11,7 @@ from apprproxy.core.model import KIB
 from apprproxy.face.parser import AHEAD, Parser
 from apprproxy.face.server import Limits, Server
 from tests.fakes.clock import Gate, until
+from tests.fakes.fixtures import Logged
 from tests.fakes.listening import served
 from tests.fakes.raw import wire
 
@@ -25,10 +26,13 @@ async def well(request: web.BaseRequest) -> web.StreamResponse:
 
 
 async def test_a_header_of_some_credentials_is_taken() -> None:
-    async with served(Server(well, Limits())) as url, wire(url) as client:
-        await client.send(BEGUN + FIELD * 7 + "\r\n")
+    """In one field as well, where the library has 8 KiB."""
+    async with served(Server(well, Limits())) as url:
+        for fields in (FIELD * 7, f"Authorization: Bearer {'y' * 30_000}\r\n"):
+            async with wire(url) as client:
+                await client.send(f"{BEGUN}{fields}\r\n")
 
-        assert "200 OK" in await client.head()
+                assert "200 OK" in await client.head()
 
 
 @pytest.mark.parametrize("end", ["\r\n", ""], ids=["whole", "unfinished"])
@@ -52,6 +56,16 @@ async def test_what_is_large_beside_a_body_is_refused_too(begun: str) -> None:
     with pytest.raises(BadHttpMessage):
         parser.feed_data(piece)
     assert ([], False, b"") == parser.feed_data(BEGUN.encode()), "nothing behind it is read, or kept"
+
+
+async def test_who_asks_for_nothing_is_refused(logged: Logged) -> None:
+    """The library takes a CONNECT to nowhere, with no target at all."""
+    async with served(Server(well, Limits())) as url, wire(url) as client:
+        await client.send("CONNECT  \r\n\r\n")
+        answer = await client.head()
+
+    assert "400 Bad Request" in answer
+    assert "Traceback" not in logged.text
 
 
 async def test_a_body_may_be_larger_than_a_header() -> None:

@@ -367,16 +367,31 @@ async def test_what_is_not_http_is_refused_without_a_traceback(gateways: Gateway
 
 
 async def test_reasons_that_quote_a_client_are_not_a_line_for_each_thing_it_sends(logged: Logged) -> None:
+    server = Server(None, Limits())
+    for number in range(2 * MAX_REASONS):
+        server.malformed(f"'{number}' is no such thing", 400, "10.0.0.1")
+
+    assert MAX_REASONS + 1 == logged.text.count("a malformed request was refused")
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [
+        "GET http://user:hunter2@h:bad/ HTTP/1.1\r\nHost: x",
+        f"GET / HTTP/1.1\r\nAuthorization: Bearer hunter2{'y' * 33_000}",
+    ],
+    ids=["in a target", "in a long field"],
+)
+async def test_what_is_refused_is_not_quoted_where_it_may_be_a_credential(begun: str, logged: Logged) -> None:
     async def never(_: web.BaseRequest) -> web.StreamResponse:
         raise AssertionError
 
-    async with served(Server(never, Limits())) as url:
-        for number in range(2 * MAX_REASONS):
-            async with wire(url) as client:
-                await client.send(f"GET / HTTP/1.1\r\nHost: x\r\nX-Y: {number}{'y' * 9000}\r\n\r\n")
-                assert "400 Bad Request" in await client.head()
+    async with served(Server(never, Limits())) as url, wire(url) as client:
+        await client.send(f"{begun}\r\n\r\n")
+        assert "400 Bad Request" in await client.head()
 
-    assert MAX_REASONS + 1 == logged.text.count("a malformed request was refused")
+    assert 1 == logged.text.count("a malformed request was refused")
+    assert "hunter2" not in logged.text
 
 
 async def test_tls_on_a_plain_port_is_called_that_and_not_each_time(gateways: Gateways, logged: Logged) -> None:

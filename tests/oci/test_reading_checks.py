@@ -10,6 +10,7 @@ import pytest
 from tests.fakes import lies
 from tests.fakes.content import INDEX, digest, manifest, oci_error, some_bytes
 from tests.fakes.gateway import Gateways, Got, Running
+from tests.fakes.raw import wire
 from tests.fakes.registry import Registry
 from tests.oci.shapes import Shape, shapes
 
@@ -303,6 +304,18 @@ async def test_a_manifest_that_the_client_has_is_not_sent(
 
         assert (304, b"") == (got.status, got.body)
         assert (wanted, f'"{wanted}"') == (got.headers["Docker-Content-Digest"], got.headers["ETag"])
+
+
+async def test_fields_of_one_name_are_one_list(registry: Registry, gateways: Gateways) -> None:
+    """RFC 9110, section 5.3: what a proxy may have taken apart."""
+    wanted = registry.add_manifest(NAME, manifest(), "sha256", "tag")
+    gateway = await gateways.start({"hub": registry})
+    fields = f'If-None-Match: "other"\r\nIf-None-Match: "{wanted}"\r\nConnection: close'
+    async with wire(gateway.url) as client:
+        await client.send(f"GET {HERE}/manifests/tag HTTP/1.1\r\nHost: x\r\n{fields}\r\n\r\n")
+        answer = await client.rest()
+
+    assert answer.startswith(b"HTTP/1.1 304 ")
 
 
 async def test_a_refusal_is_told_in_the_specifications_words(registry: Registry, gateways: Gateways) -> None:
