@@ -6,6 +6,7 @@
 
 import base64
 import io
+import secrets
 import string
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -34,11 +35,11 @@ _FOREIGN = bytes(set(range(256)) - set(f"{string.ascii_letters}{string.digits}+/
 def pushed_titles(package: str, body: bytes) -> tuple[str, ...]:
     """The release that a push names. Blocking; raises Malformed for what costs too much to read."""
     try:
-        fields, _ = _read(body)
+        fields, long = _read(body)
         release, media_type = fields["release"], fields.get("media_type") or "kpm"
     except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
         return ()
-    if not isinstance(release, str) or not isinstance(media_type, str):
+    if not isinstance(release, str) or not isinstance(media_type, str) or {release, media_type} & long.keys():
         return ()
     return (title_of(package, release, media_type),)
 
@@ -48,20 +49,22 @@ def pushed_archive(body: bytes) -> bytes:
     try:
         fields, long = _read(body)
         blob = fields["blob"]
-        return _decoded([blob] if isinstance(blob, str) else _texts(body, blob, long[blob]))
-    except (Malformed, ValueError, LookupError, TypeError):
+        return _decoded(_texts(body, *long[blob]) if blob in long else [blob])
+    except (Malformed, ValueError, LookupError, TypeError, AttributeError):
         return b""
 
 
-def _read(body: bytes) -> tuple[Any, Mapping[int, int]]:
-    """The document with a number in the place of each long string, where that begins; and where each of them ends."""
-    long = {begin: end for begin, end in _strings(body) if end - begin > LONG}
-    if len(body) - sum(end - begin for begin, end in long.items()) > MAX_REST:
+def _read(body: bytes) -> tuple[Any, Mapping[str, tuple[int, int]]]:
+    """The document with a name in the place of each long string, and where that begins and ends. Nobody can know such a
+    name before, and say it."""
+    mark = secrets.token_hex(16)
+    long = {f"{mark}{begin}": (begin, end) for begin, end in _strings(body) if end - begin > LONG}
+    if len(body) - sum(end - begin for begin, end in long.values()) > MAX_REST:
         raise Malformed("the body has too much beside its package")
     rest, at = [], 0
-    for begin, end in long.items():
-        rest += [body[at : begin - 1], b"%d" % begin]
-        at = end + 1
+    for name, (begin, end) in long.items():
+        rest += [body[at:begin], name.encode()]
+        at = end
     short = b"".join([*rest, body[at:]])
     if short.count(b",") > MAX_COMMAS:
         raise Malformed("the body has too many fields for a package's")

@@ -78,3 +78,26 @@ def test_pieces_of_any_size_are_the_whole(package: bytes, note: str, size: int, 
         patch.setattr(push_body, "PIECE", max(size, 12))
 
         assert package == pushed_archive(body)
+
+
+# --- nothing that is said elsewhere stands for a long string
+
+
+def test_a_number_is_not_taken_for_a_string_that_stands_elsewhere() -> None:
+    body = b'{"release":"1.0.0","other":"%s","blob":28}' % CODED.encode()
+
+    assert 28 == body.index(CODED.encode())
+    assert b"" == pushed_archive(body)
+
+
+@pytest.mark.parametrize("around", ['1"{}"', '-"{}"', '"{}"5', '1e"{}"'])
+def test_digits_beside_a_long_string_make_no_number_of_it(around: str) -> None:
+    body = ('{"release":"1.0.0","blob":"QUJD","x":' + around.format(CODED) + "}").encode()
+
+    assert () == pushed_titles("alice/nginx", body)
+
+
+def test_a_long_name_of_a_field_hides_no_release() -> None:
+    body = json.dumps({CODED: 1, "release": "1.0.0", "media_type": "helm", "blob": "QUJD"}).encode()
+
+    assert TITLES == pushed_titles("alice/nginx", body)

@@ -16,6 +16,7 @@ SLOWEST = 2
 """Seconds for one input; the longest documents are a thousandth of what is taken."""
 MEMORY = 1024
 """MiB of one process."""
+_INSTRUMENTED = ["apprproxy", "aiohttp.http_parser", "json", "urllib", "email", "semantic_version", "yaml"]
 
 
 def main() -> int:
@@ -55,7 +56,7 @@ def _one(asked: argparse.Namespace) -> int:
     except ImportError:
         print("atheris is missing here: `make fuzz` makes an environment that has it", file=sys.stderr)
         return 2
-    with atheris.instrument_imports(include=["apprproxy", "json", "urllib", "email", "semantic_version", "yaml"]):
+    with atheris.instrument_imports(include=_INSTRUMENTED):
         from tests.fuzz.targets import TARGETS
     (name,) = asked.targets
     target = TARGETS[name]

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from tests.fuzz import answers, documents, files, headers, names, packages, paths
+from tests.fuzz import answers, documents, files, headers, names, packages, paths, pushes, requests
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +23,10 @@ TARGETS: Mapping[str, Target] = {
     "names": Target(names.lines),
     "oci-answers": Target(answers.of_oci),
     "packages": Target(packages.unpacked, 16384),
+    "pushes": Target(pushes.read, 2048),
     "records": Target(files.records),
     "request-targets": Target(paths.targets),
+    "requests": Target(requests.read, 2048),
     "settings": Target(files.settings),
     "upstream-headers": Target(headers.of_upstreams),
 }
