@@ -8,7 +8,7 @@ from aiohttp import web
 
 from apprproxy.appregistry.incoming import TURN, Body, Incoming
 from apprproxy.appregistry.writes import MAX_BODY, parse_write
-from apprproxy.core.errors import Crowded, TooLarge
+from apprproxy.core.errors import Crowded, Malformed, TooLarge
 from apprproxy.core.model import Cache, Verdict, Write
 from apprproxy.core.ports.upstream import Reply
 from apprproxy.core.reading import in_turn
@@ -76,6 +76,10 @@ async def _received(exchange: Exchange, body: Body) -> bytes:
     request, now = exchange.request, asyncio.get_running_loop().time
     if request.content_length is not None and request.content_length > MAX_BODY:
         raise _too_large()
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise Malformed(
+            "the body is coded (Content-Encoding), of which the upstream would not be told: send it as it is"
+        )
     await go_ahead(exchange)
     content = io.BytesIO()  # gives what it has without a copy
     try:

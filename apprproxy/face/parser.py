@@ -3,7 +3,7 @@
 import asyncio
 
 from aiohttp.base_protocol import BaseProtocol
-from aiohttp.http import HttpRequestParser, RawRequestMessage
+from aiohttp.http import HttpRequestParser, HttpVersion10, HttpVersion11, RawRequestMessage
 from aiohttp.http_exceptions import BadHttpMessage, HttpProcessingError
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from aiohttp.web_protocol import RequestPayloadError
@@ -55,8 +55,7 @@ class Parser(HttpRequestParser):
         body, read = self._body, self._body.total_bytes
         messages, upgraded, tail = super().feed_data(data)
         for message, self._body in messages:
-            if not message.path:
-                raise BadHttpMessage("it asks for nothing")  # the library lets a CONNECT to nowhere pass
+            _refuse_odd(message)
             if len(message.path) + sum(len(name) + len(value) for name, value in message.raw_headers) > MAX_HEADER:
                 raise BadHttpMessage(_TOO_LARGE)
         came = bool(messages) or body.total_bytes > read
@@ -66,4 +65,19 @@ class Parser(HttpRequestParser):
         return messages, upgraded, tail
 
 
+def _refuse_odd(message: RawRequestMessage) -> None:
+    """What the library lets pass, and others on the way may read otherwise (RFC 9112, sections 2.5 and 6)."""
+    coding, length = message.headers.get("Transfer-Encoding"), message.headers.get("Content-Length", "")
+    if not message.path:
+        raise BadHttpMessage("it asks for nothing")
+    if message.version not in (HttpVersion10, HttpVersion11):
+        raise BadHttpMessage("its version of HTTP is not spoken here")
+    if coding is not None and (message.version == HttpVersion10 or coding.lower() != "chunked"):
+        raise BadHttpMessage("its body is coded as none is taken")
+    if len(length) > _DIGITS:
+        raise BadHttpMessage("its body is longer than any")
+
+
+_DIGITS = 18
+"""Of a body's length: of 2 ** 64 the library makes none."""
 _TOO_LARGE = f"its header is larger than {MAX_HEADER} bytes"

@@ -183,6 +183,16 @@ async def test_a_push_of_ten_thousand_nothings_is_refused_before_it_is_looked_in
     assert 0 == upstream.count()
 
 
+async def test_a_push_that_is_coded_is_refused(start: Start, upstream: Upstream) -> None:
+    """Its upstream would be sent what it is not told to decode."""
+    gateway = await start({"up": upstream}, writes="pass")
+    got = await gateway.get(PUSH, "POST", {"Content-Encoding": "gzip"}, b"not decoded here")
+
+    assert 400 == got.status
+    assert "Content-Encoding" in got.json["message"]
+    assert 0 == upstream.count()
+
+
 async def test_pushes_that_an_upstream_does_not_answer_leave_others_their_places(start: Start) -> None:
     never = asyncio.Event()
 

@@ -58,10 +58,22 @@ async def test_what_is_large_beside_a_body_is_refused_too(begun: str) -> None:
     assert ([], False, b"") == parser.feed_data(BEGUN.encode()), "nothing behind it is read, or kept"
 
 
-async def test_who_asks_for_nothing_is_refused(logged: Logged) -> None:
-    """The library takes a CONNECT to nowhere, with no target at all."""
+@pytest.mark.parametrize(
+    "begun",
+    [
+        "CONNECT  ",
+        "GET / HTTP/2.0\r\nHost: x",
+        "GET / HTTP/0.9\r\nHost: x",
+        "POST / HTTP/1.0\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked",
+        "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked",
+        "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 18446744073709551615",
+    ],
+    ids=["nothing", "the next version", "the first version", "chunks of an old client", "coded", "longer than any"],
+)
+async def test_what_others_on_the_way_may_read_otherwise_is_refused(begun: str, logged: Logged) -> None:
+    """The library takes each of them."""
     async with served(Server(well, Limits())) as url, wire(url) as client:
-        await client.send("CONNECT  \r\n\r\n")
+        await client.send(f"{begun}\r\n\r\n")
         answer = await client.head()
 
     assert "400 Bad Request" in answer
