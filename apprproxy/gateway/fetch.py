@@ -67,10 +67,11 @@ class Fetch:
             if candidate.source.owner and asked and not mixed:
                 await misses.note(member, key, fault, as_of)
             raise
-        sources = ",".join(labels_of(partial, member.name)) or candidate.source.label
+        # where all of it lay there, nobody has said that this repository may show it
+        sources = ",".join(labels_of(partial, member.name)) or candidate.source.label if asked else None
         if want.kind.document:  # first: who has it asks at once for what it names
             await self._note(candidate, sources, held)
-        flight.land(held, candidate)
+        flight.land(held, candidate if asked else None)
         if not want.kind.document:
             await self._note(candidate, sources)
         await partial.commit()
@@ -162,11 +163,13 @@ class Fetch:
             raise Lied(name, f"announced {size} bytes, more than the {limit} that are taken")
         return size
 
-    async def _note(self, candidate: Candidate, source: str, manifest: Held | None = None) -> None:
-        """What is known now. The bytes are right whether or not that can be written down."""
+    async def _note(self, candidate: Candidate, source: str | None, manifest: Held | None = None) -> None:
+        """What is known now; no ``source`` where it is not known that this repository shows the bytes. They are right
+        whether or not that can be written down."""
         where, key = candidate.member.where(candidate.want.repository), candidate.want.expected.key
         try:
-            await self._shelf.index.shown(where, key, source)
+            if source is not None:
+                await self._shelf.index.shown(where, key, source)
             if manifest is not None:
                 await self._shelf.link(candidate.member.dialect, manifest)
         except StoreFailed as failure:

@@ -282,7 +282,7 @@ class Flight:
         return there if self._known is None else min(there, self._known)
 
     def land(self, held: Held, winner: Candidate | None) -> None:
-        """Verified. ``winner`` None: by another process, or another flight."""
+        """Verified. ``winner`` None: nobody was asked for it here, but another process, another flight, or before."""
         self.held, self.winner = held, winner
         self.diary.heard("sent it")
         self.landed.set()

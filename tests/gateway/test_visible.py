@@ -5,12 +5,15 @@ import json
 
 import aiohttp
 import pytest
+from aiohttp import web
 
-from apprproxy.core.model import Where
+from apprproxy.core.digest import Digest
+from apprproxy.core.model import Expected, Where
 from tests.fakes import lies
 from tests.fakes.clock import Gate, until
 from tests.fakes.content import INDEX, digest, manifest, some_bytes
-from tests.fakes.gateway import Gateways
+from tests.fakes.gateway import Gateways, oci
+from tests.fakes.lies import Honest
 from tests.fakes.ranged import by_range, stopping_at
 from tests.fakes.registry import Registry
 
@@ -243,3 +246,68 @@ async def test_a_blob_that_turns_up_meanwhile_is_confirmed_before_it_is_given(
 
     assert 404 == (await evil).status
     assert (200, SECRET) == ((await mine).status, (await mine).body)
+
+
+# --- whole already
+
+
+@pytest.mark.parametrize("apart", [False, True], ids=["in the shared file", "in a file of its upstream's own"])
+async def test_what_was_left_whole_is_not_shown_to_a_repository_that_lacks_it(
+    registry: Registry, gateways: Gateways, apart: bool
+) -> None:
+    """By a gateway that was killed between the last byte and its commit, which may take as long as the disk's sync."""
+    registry.add_blob("private/app", SECRET)
+    evil = registry.add_manifest("evil/app", manifest(SECRET))
+    gateway = await gateways.start({"hub": registry})
+    partial = (await gateway.app.disk.claim(Expected(Digest.of(SECRET)), "hub", apart=apart)).partial
+    assert partial is not None
+    await partial.begins("hub", "owner", len(SECRET))
+    await partial.write(SECRET)
+    await partial.leave(keep=True)
+    named = await gateway.get(f"/v2/hub/evil/app/manifests/{evil}")
+    stranger = await gateway.get(blob("evil/app"))
+    await gateway.at_rest()
+    again = await gateway.get(blob("evil/app"))
+    mine = await gateway.get(blob("private/app"))
+
+    assert (200, 404, 404) == (named.status, stranger.status, again.status)
+    assert (200, SECRET) == (mine.status, mine.body)
+
+
+async def test_what_broke_off_behind_its_last_byte_is_not_shown_to_a_repository_that_lacks_it(
+    registry: Registry, gateways: Gateways
+) -> None:
+    """Both wait for the same transfer, which was begun in the name of the one that lacks it."""
+    small = some_bytes(1000)
+    registry.add_blob("library/app", small)
+    registry.add_blob("private/app", SECRET)
+    evil = registry.add_manifest("evil/app", manifest(SECRET))
+    first = Gate()
+
+    async def without_an_end(request: web.BaseRequest, honest: Honest) -> web.StreamResponse:
+        if honest.body == small:
+            await first()
+        if honest.status != 200 or honest.body != SECRET:
+            return await lies.honestly(request, honest)
+        response = web.StreamResponse(headers=honest.headers)
+        response.enable_chunked_encoding()
+        await response.prepare(request)
+        await response.write(SECRET)
+        assert request.transport is not None
+        await asyncio.sleep(0.1)
+        request.transport.close()
+        return response
+
+    registry.on["GET blob"] = without_an_end
+    gateway = await gateways.start({"hub": oci(registry, connections=1)})
+    await gateway.get(f"/v2/hub/evil/app/manifests/{evil}")
+    busy = asyncio.create_task(gateway.get(blob("library/app", small)))
+    await first.reached()
+    stranger = asyncio.create_task(gateway.get(blob("evil/app")))
+    await until(lambda: gateway.metric("apprproxy_flights_waiting") == 1)
+    mine = asyncio.create_task(gateway.get(blob("private/app")))
+    await until(lambda: gateway.metric("apprproxy_flight_followers_total") == 1)
+    first.open()
+    _, _, answer = await asyncio.gather(busy, mine, stranger)
+
+    assert 404 == answer.status

@@ -121,7 +121,7 @@ class BlobStore(Protocol):
         ...
 
     async def begun(self, expected: Expected) -> bool:
-        """Has some of it arrived, in whichever process?"""
+        """Has some of it arrived in the file that all share, in whichever process?"""
         ...
 
     async def claim(self, expected: Expected, whose: str = "", *, apart: bool = False) -> Claim:
