@@ -11,6 +11,7 @@ from apprproxy.api.provenance import Provenances
 from apprproxy.api.routes import ApiFace
 from apprproxy.app.doors import doors
 from apprproxy.app.finding import provenances, search
+from apprproxy.app.linked import cover_pins
 from apprproxy.app.members import World, member, mirrors_of, owned_in
 from apprproxy.app.protocols import LISTS
 from apprproxy.core.errors import StoreFailed
@@ -85,7 +86,7 @@ def build(settings: Settings, *, now: Clock = time.time) -> App:
     ledger = Ledger(directory, settings.cache.max_size, now, observer)
     disk = DiskStore(directory, observer, ledger, settings.delivery.max_blob)
     disk.sweep()
-    ledger.sweep()
+    ledger.sweep(lambda: cover_pins(settings, ledger, disk.find_here))
     metrics.read_held(lambda: _totals(ledger)[0], lambda: _totals(ledger)[1])
     names = DiskNames(directory / "names", observer)
     agent = {"User-Agent": f"apprproxy/{__version__}", "Via": f"1.1 apprproxy-{ours}"}

@@ -143,11 +143,13 @@ class Ledger:
             use(db, key, now)
             self._partials.forget_published(db, now)
 
-    def sweep(self) -> None:
-        """At the start: count what is there, let go of what is not, and come below a cap that was lowered."""
-        self._mended(self._swept)
+    def sweep(self, first: Callable[[], None] = lambda: None) -> None:
+        """At the start: count what is there, let go of what is not, and come below a cap that was lowered. ``first`` is
+        done before anything goes, and again where the index has to be begun anew in the middle."""
+        self._mended(lambda: self._swept(first))
 
-    def _swept(self) -> None:
+    def _swept(self, first: Callable[[], None]) -> None:
+        first()
         with self.database.transaction() as db:
             self._partials.settle(db, self._now())
             above = self._room.above(db)

@@ -2,14 +2,16 @@
 
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from apprproxy.app.linked import cover_pins
 from apprproxy.app.members import identity_of
 from apprproxy.core.model import Clock
 from apprproxy.ops.journal import Journal
 from apprproxy.settings import Settings
+from apprproxy.store.disk import DiskStore
 from apprproxy.store.holdings import Holdings
 from apprproxy.store.ledger import Ledger
 from apprproxy.store.names import DiskNames
@@ -38,6 +40,8 @@ def opened(settings: Settings, *, now: Clock = time.time) -> Iterator[Folder]:
     journal = Journal()
     ledger = Ledger(root, settings.cache.max_size, now, journal)
     try:
+        with closing(DiskStore(root, journal, ledger, settings.delivery.max_blob)) as disk:
+            cover_pins(settings, ledger, disk.find_here)  # before anything is removed that they keep
         names = DiskNames(root / "names", journal)
         try:
             identities = {name: identity_of(name, upstream) for name, upstream in settings.upstreams.items()}

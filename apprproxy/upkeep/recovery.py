@@ -8,22 +8,19 @@ stranger's document must not open what only an account may read. The others ask 
 import asyncio
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 
 from apprproxy.app import App
+from apprproxy.app.linked import linked
 from apprproxy.app.protocols import PROTOCOLS
 from apprproxy.core.digest import Digest, MalformedDigest
-from apprproxy.core.errors import StoreFailed
 from apprproxy.core.kind import Kind
 from apprproxy.core.lock import BadLock
-from apprproxy.core.model import MAX_DOCUMENT, Expected, NameWant, Place, want_of
-from apprproxy.core.ports.store import Held
+from apprproxy.core.model import Expected, NameWant, Place, want_of
 from apprproxy.core.spelling import Spelling
 from apprproxy.gateway.member import Member
 from apprproxy.ops.logs import logger
-from apprproxy.store.below import DEPTH
 from apprproxy.store.lock_file import read
 
 
@@ -139,35 +136,9 @@ class Recovery:
         return len(namers) == 1 or not holders or holders == {upstream}
 
     def _below(self, known: Known) -> Iterator[tuple[Expected, int]]:
-        """What is held of it, with how far down it stands; what documents name is written down on the way."""
-        waiting, seen = [(known.expected, 0)], {known.expected.key}
-        while waiting:
-            expected, depth = waiting.pop()
-            held = self._app.disk.find_here(expected)
-            if held is None:
-                continue
-            if depth or known.itself:
-                yield expected, depth
-            if depth < DEPTH and (children := self._children(known.member, expected, held)):
-                waiting += [(child, depth + 1) for child in children if child.key not in seen]
-                seen |= {child.key for child in children}
-
-    def _children(self, member: Member, expected: Expected, held: Held) -> tuple[Expected, ...]:
-        """Nothing of what is no document."""
-        if expected.unpacked is not None or not (document := _document(held)):
-            return ()
-        children = tuple(member.dialect.children(document))
-        self._app.ledger.membership.link(held.digest, children)
-        return children
-
-
-def _document(held: Held) -> bytes:
-    """Nothing where it is none, or the disk does not give it: others are to be shown all the same. Layers are not
-    read."""
-    with suppress(StoreFailed):
-        if held.size <= MAX_DOCUMENT and held.pread(0, 1) in (b"{", b"["):
-            return held.pread(0, held.size)
-    return b""
+        children = known.member.dialect.children
+        found = linked(self._app.disk.find_here, self._app.ledger.membership, children, known.expected)
+        return ((expected, depth) for expected, depth in found if depth or known.itself)
 
 
 def _present(want: NameWant, spelling: Spelling) -> Expected | None:

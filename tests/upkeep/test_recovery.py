@@ -11,6 +11,10 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from apprproxy.app import build
+from apprproxy.core.digest import Digest
+from apprproxy.upkeep.folder import opened
+from apprproxy.upkeep.pins import pins
 from apprproxy.upkeep.recovery import recover
 from tests.appregistry.archives import chart, digest_of, packed
 from tests.appregistry.upstream import Upstream
@@ -22,7 +26,7 @@ from tests.fakes.registry import Registry, descriptor
 from tests.test_serving import gateway
 
 APP, SECRET, STRANGER = "library/app", "corp/secret", "mallory/index"
-LAYER, PRIVATE = some_bytes(300_000), b"private bytes"
+LAYER, OTHER, PRIVATE = some_bytes(300_000), some_bytes(300_000, "other"), b"private bytes"
 TAR = chart("0.1.0")
 
 
@@ -210,3 +214,43 @@ async def test_what_was_broken_off_begins_again(registry: Registry, gateways: Ga
 
     assert lost
     assert running.app.ledger.recovered()
+
+
+async def pinned_and_broken(registry: Registry, gateways: Gateways, title: str) -> tuple[Running, bytes]:
+    """A gateway that has ended, with a pinned image that was used longest ago, another layer, and an index of which
+    somebody met a broken page; the image's manifest."""
+    image = registry.push(APP, "1.0", LAYER)
+    other = registry.add_blob(APP, OTHER)
+    running = await gateways.start({"hub": registry})
+    for path in ("manifests/1.0", f"blobs/{digest(LAYER)}", f"blobs/{other}"):
+        assert 200 == (await running.get(f"/v2/hub/{APP}/{path}")).status
+    await running.at_rest()
+    running.app.ledger.pinned.pin(title.format(digest(image)), Digest.parse(digest(image)))
+    await running.close()
+    os.utime(running.cache / "blobs" / "sha256" / digest(LAYER).removeprefix("sha256:"), (1, 1))
+    (running.cache / "index.suspect").touch()
+    return running, image
+
+
+@pytest.mark.parametrize("title", [f"hub/{APP}:1.0", f"hub/{APP}@{{}}", "gone/app:1.0"])
+async def test_what_a_pin_keeps_is_known_before_anything_is_evicted(
+    registry: Registry, gateways: Gateways, title: str
+) -> None:
+    running, image = await pinned_and_broken(registry, gateways, title)
+    settings = running.app.settings
+    less = settings.cache.model_copy(update={"max_size": 400_000})
+    await build(settings.model_copy(update={"cache": less})).close()
+
+    assert {digest(image), digest(LAYER)} <= set(running.blobs)
+    assert digest(OTHER) not in running.blobs
+
+
+async def test_a_command_knows_what_a_pin_keeps_though_no_gateway_has_begun(
+    registry: Registry, gateways: Gateways
+) -> None:
+    running, image = await pinned_and_broken(registry, gateways, f"hub/{APP}@{{}}")
+    with opened(running.app.settings) as folder:
+        (pin,) = pins(folder)
+        closure = folder.ledger.pinned.closure(pin.name)
+
+    assert {digest(image), digest(LAYER)} <= set(closure.held)

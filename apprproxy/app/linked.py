@@ -1,0 +1,65 @@
+"""What documents name, written down anew as far as it is held: an index that was begun anew knows none of it.
+
+What pins keep comes first, before anything may be evicted: they are few, while the names that lead to all the rest may
+be many, and are gone through while the gateway serves (``upkeep/recovery.py``).
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+
+from apprproxy.app.protocols import PROTOCOLS
+from apprproxy.core.errors import StoreFailed
+from apprproxy.core.model import MAX_DOCUMENT, Expected
+from apprproxy.core.ports.store import Held
+from apprproxy.settings import Settings
+from apprproxy.store.below import DEPTH
+from apprproxy.store.ledger import Ledger
+from apprproxy.store.membership import Membership
+
+Children = Callable[[bytes], Sequence[Expected]]
+Find = Callable[[Expected], Held | None]
+
+
+def cover_pins(settings: Settings, ledger: Ledger, find: Find) -> None:
+    """Blocking. Raises StoreFailed."""
+    if ledger.recovered():
+        return
+    children = _by_any(settings)
+    for root in set(ledger.pinned.pins().values()):
+        for _ in linked(find, ledger.membership, children, Expected(root)):
+            pass
+
+
+def _by_any(settings: Settings) -> Children:
+    """Of whichever protocol a document is: the upstream of a pin may be configured no longer."""
+    dialects = {one.kind: PROTOCOLS[one.kind].dialect(name, one) for name, one in settings.upstreams.items()}
+
+    def children(document: bytes) -> Sequence[Expected]:
+        return next((found for dialect in dialects.values() if (found := dialect.children(document))), ())
+
+    return children
+
+
+def linked(find: Find, membership: Membership, children: Children, root: Expected) -> Iterator[tuple[Expected, int]]:
+    """What is held of it, with how far down it stands; what its documents name is written down on the way."""
+    waiting, seen = [(root, 0)], {root.key}
+    while waiting:
+        expected, depth = waiting.pop()
+        held = find(expected)
+        if held is None:
+            continue
+        yield expected, depth
+        if depth < DEPTH and expected.unpacked is None and (document := _document(held)):
+            named = tuple(children(document))
+            membership.link(held.digest, named)
+            waiting += [(child, depth + 1) for child in named if child.key not in seen]
+            seen |= {child.key for child in named}
+
+
+def _document(held: Held) -> bytes:
+    """Nothing where it is none, or the disk does not give it: others are to be linked all the same. Layers are not
+    read."""
+    with suppress(StoreFailed):
+        if held.size <= MAX_DOCUMENT and held.pread(0, 1) in (b"{", b"["):
+            return held.pread(0, held.size)
+    return b""
