@@ -1,7 +1,9 @@
-"""What a gateway looks after while it serves: the sign that it lives, and the end of its own certificate."""
+"""What a gateway looks after while it serves: the sign that it lives, the end of its own certificate, and what its log
+owes."""
 
 import asyncio
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from apprproxy.app import Lifetime
@@ -40,11 +42,15 @@ def begun(directory: Path, max_size: int, now: Clock = time.time) -> Run | None:
 
 
 class Minding:
-    """``certificate`` is that of the addresses that we listen on. ``close`` it."""
+    """``certificate`` is that of the addresses that we listen on; ``remind`` is called as often as we look. ``close``
+    it."""
 
-    def __init__(self, run: Run | None, certificate: Lifetime | None, now: Clock = time.time) -> None:
+    def __init__(
+        self, run: Run | None, certificate: Lifetime | None, remind: Callable[[], None], now: Clock = time.time
+    ) -> None:
         self._run = run
         self._certificate = certificate
+        self._remind = remind
         self._now = now
         self._told: float | None = None
         self._task = asyncio.create_task(self._go_on(), name="minding")
@@ -52,6 +58,7 @@ class Minding:
     async def _go_on(self) -> None:
         while True:
             try:
+                self._remind()
                 await asyncio.to_thread(self.look)
             except Exception:  # the top of a task
                 logger("apprproxy").exception("what a gateway looks after could not be looked after")

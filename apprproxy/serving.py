@@ -56,7 +56,8 @@ async def serve(
     cache, certificate = app.settings.cache, lifetime(settings.tls)
     if certificate is not None:
         app.metrics.certificate_ends(certificate.ends)
-    minding = Minding(await asyncio.to_thread(begun, cache.directory.absolute(), cache.max_size), certificate)
+    run = await asyncio.to_thread(begun, cache.directory.absolute(), cache.max_size)
+    minding = Minding(run, certificate, app.journal.remind)
     try:
         if app.settings.offline:  # nobody can be asked for what is not known yet
             await _first(recovering, stop)
@@ -83,6 +84,7 @@ async def serve(
             listening(urls)
         await stop.wait()
         log.info("stopping", grace_seconds=grace)
+        app.journal.end()
     finally:
         await _finish(ports, grace)
         recovering.cancel()

@@ -19,6 +19,10 @@ def lines(logged: Logged) -> list[dict[str, Any]]:
     return [json.loads(line) for line in logged.text.splitlines() if '"event": "' in line]
 
 
+def quiet() -> None:
+    """There is nothing to be reminded of."""
+
+
 @pytest.mark.parametrize(
     ("begins", "left", "told"),
     [
@@ -33,7 +37,7 @@ def lines(logged: Logged) -> list[dict[str, Any]]:
 async def test_the_end_of_our_own_certificate_is_told_at_the_start_and_daily(
     clock: Clock, logged: Logged, begins: float, left: float, told: str | None
 ) -> None:
-    minding = Minding(None, Lifetime(START + begins, START + left), clock)
+    minding = Minding(None, Lifetime(START + begins, START + left), quiet, clock)
     for _ in range(3):
         minding.look()
     once = [line["event"] for line in lines(logged)]
@@ -47,7 +51,7 @@ async def test_the_end_of_our_own_certificate_is_told_at_the_start_and_daily(
 
 async def test_a_gateway_that_lives_says_so_every_minute(tmp_path: Path, clock: Clock, logged: Logged) -> None:
     run = begun(tmp_path, 1000, clock)
-    minding = Minding(run, None, clock)
+    minding = Minding(run, None, quiet, clock)
     clock.advance(OFTEN)
     minding.look()
     (file,) = (tmp_path / "runs").iterdir()
@@ -70,11 +74,20 @@ async def test_what_goes_wrong_once_is_looked_after_again(
         raise ValueError("for once")
 
     monkeypatch.setattr(Minding, "look", fails)
-    mind = Minding(None, None, clock)
+    mind = Minding(None, None, quiet, clock)
     await until(lambda: len(looked) > 1)
     await mind.close()
 
     assert "for once" in logged.text
+
+
+async def test_what_the_log_owes_is_told_as_often(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(minding, "OFTEN", 0.0)
+    reminded: list[float] = []
+    mind = Minding(None, None, lambda: reminded.append(clock()), clock)
+
+    await until(lambda: len(reminded) > 1)
+    await mind.close()
 
 
 def test_two_gateways_with_different_caps_on_one_cache_are_told_of(

@@ -191,6 +191,18 @@ async def test_ctrl_c_ends_without_a_traceback(tmp_path: Path) -> None:
         assert ["stopping", "stopped"] == [line["event"] for line in running.lines[-2:]]
 
 
+async def test_a_gateway_that_stops_says_what_is_not_over(tmp_path: Path) -> None:
+    async with gateway(tmp_path, upstreams={"hub": {"kind": "oci", "url": "http://127.0.0.1:9"}}) as running:
+        async with aiohttp.ClientSession() as client, client.get(f"{running.urls[0]}/v2/hub/x/manifests/1") as answer:
+            assert 502 == answer.status
+        os.kill(running.process.pid, signal.SIGTERM)
+
+        assert 0 == await running.ended()
+        stopping, trouble, _ = running.lines[-3:]
+    assert ("stopping", "trouble is not over") == (stopping["event"], trouble["event"])
+    assert ("hub", 1) == (trouble["upstream"], trouble["times"])
+
+
 async def test_a_process_that_a_signal_of_the_systems_ends_says_so(tmp_path: Path) -> None:
     """As where sqlite's shared memory is cut off by a copy that runs over it."""
     async with gateway(tmp_path, upstreams={"hub": {"kind": "oci", "url": "http://127.0.0.1:9"}}) as running:

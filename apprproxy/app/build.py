@@ -55,6 +55,7 @@ class App:
     members: Mapping[str, Member]
     brief: BriefMemory
     metrics: Metrics
+    journal: Journal
     search: Search
     provenances: Provenances
     refusals: Refusals
@@ -120,6 +121,7 @@ def build(settings: Settings, *, now: Clock = time.time) -> App:
         members,
         brief,
         metrics,
+        journal,
         searching,
         traced,
         refusals,

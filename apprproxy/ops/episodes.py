@@ -49,6 +49,11 @@ class Episodes:
         told, episode.told, episode.untold = episode.untold, now, 0
         return told, episode.begun
 
+    @property
+    def open(self) -> list[Episode]:
+        """What is not over, as far as anybody has asked."""
+        return list(self._open.values())
+
     def answered(self, upstream: str, now: float) -> list[Episode]:
         """It answers: what is over, because it has not happened for a while."""
         over = [key for key, one in self._open.items() if one.upstream == upstream and not 0 <= now - one.last < QUIET]

@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
+from math import inf
 from types import MappingProxyType
 from typing import Any
 
@@ -22,7 +24,7 @@ from apprproxy.core.label import OWNER
 from apprproxy.core.model import Clock
 from apprproxy.ops.episodes import Episodes
 from apprproxy.ops.logs import logger, stamp
-from apprproxy.ops.repeats import Repeats
+from apprproxy.ops.repeats import Repeats, Untold
 
 SLOW = 1.0
 """Seconds after which it is worth a line who was waited for."""
@@ -43,6 +45,15 @@ _TROUBLES: Mapping[Troubled, str] = {
 _WELL = {"200", "206", "304"}
 
 
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What is told once in a while: of the same thing, a line has the same of all this."""
+
+    level: str
+    event: str
+    of: tuple[tuple[str, str], ...]
+
+
 class Journal:
     """Implements Observer."""
 
@@ -50,16 +61,16 @@ class Journal:
         self._log = logger("apprproxy")
         self._now = now
         self._episodes = Episodes()
-        self._repeats = Repeats()
+        self._repeats: Repeats[Line] = Repeats()
 
     def __call__(self, event: Event) -> None:
         match event:
             case LieCaught(upstream, source, expected, None, sentence):
                 of, facts = {"upstream": upstream, "source": source}, {"expected": str(expected), "reason": sentence}
-                self._now_and_again("warning", "a wrong answer was refused", MINUTE, of, facts)
+                self._repeated("warning", "a wrong answer was refused", MINUTE, of, facts)
             case LieCaught(upstream, source, expected, got):
                 of, facts = {"upstream": upstream, "source": source}, {"expected": str(expected), "got": str(got)}
-                self._now_and_again("warning", "wrong bytes refused", MINUTE, of, facts)
+                self._repeated("warning", "wrong bytes refused", MINUTE, of, facts)
             case NameMoved(upstream, name, first, now, followed):
                 self._log.warning(
                     "a name moved and was followed" if followed else "a release moved; its first digest stands",
@@ -69,14 +80,14 @@ class Journal:
                     now=str(now),
                 )
             case CredentialRefused(upstream, status):
-                self._again(
+                self._episode(
                     "error", "an upstream refused our credential", str(status), upstream=upstream, status=status
                 )
             case Asked():
                 self._asked(event)
             case Trouble(what, upstream, name, reason):
                 told = _TROUBLES.get(what, "trouble")
-                self._again("warning", told, reason, what=what, upstream=upstream, name=name, reason=reason)
+                self._episode("warning", told, reason, what=what, upstream=upstream, name=name, reason=reason)
             case SourceShut(upstream, source, seconds, reason, lied):
                 self._log.warning(
                     "a mirror lied and is distrusted" if lied else "a source fails and is not asked for a while",
@@ -88,11 +99,9 @@ class Journal:
             case SourceOpened(upstream, source, seconds):
                 self._log.info("a source answers again", upstream=upstream, source=source, after=round(seconds, 1))
             case Evicted(blobs, size, "cap"):
-                self._now_and_again("info", "evicted to stay below cache.max_size", HOUR, blobs=blobs, bytes=size)
+                self._repeated("info", "evicted to stay below cache.max_size", HOUR, blobs=blobs, bytes=size)
             case Evicted(blobs, size):
-                self._now_and_again(
-                    "warning", "evicted because the cache's disk is full", MINUTE, blobs=blobs, bytes=size
-                )
+                self._repeated("warning", "evicted because the cache's disk is full", MINUTE, blobs=blobs, bytes=size)
             case SetAside(what, path, reason):
                 self._log.error("a broken file was set aside", what=what, path=path, reason=reason)
             case _:
@@ -103,7 +112,7 @@ class Journal:
             status = int(asked.status) if asked.status.isdecimal() else None
             of = {"upstream": asked.upstream, "source": asked.source, "kind": asked.kind}
             facts = {"status": status, "seconds": round(asked.answered, 2)}
-            self._now_and_again("info", "an upstream took long to answer", MINUTE, of, facts)
+            self._repeated("info", "an upstream took long to answer", MINUTE, of, facts)
         if asked.source == OWNER and asked.status in _WELL:
             for one in self._episodes.answered(asked.upstream, self._now()):
                 self._log.info(
@@ -116,7 +125,29 @@ class Journal:
                     times=one.times,
                 )
 
-    def _now_and_again(
+    def remind(self) -> None:
+        """What has not been told for its time, though it has not happened again. To be called now and then."""
+        self._tell_untold(self._now())
+
+    def end(self) -> None:
+        """All that has not been told yet, and what is not over: who reads on has no more lines."""
+        self._tell_untold(inf)
+        for one in self._episodes.open:
+            self._log.warning(
+                "trouble is not over",
+                upstream=one.upstream,
+                was=one.what,
+                reason=one.reason,
+                since=stamp(one.begun),
+                last=stamp(one.last),
+                times=one.times,
+            )
+
+    def _tell_untold(self, now: float) -> None:
+        for line, untold in self._repeats.due(now):
+            self._tell(line, untold, counted=True)
+
+    def _repeated(
         self,
         level: str,
         event: str,
@@ -126,13 +157,16 @@ class Journal:
         **amounts: int,
     ) -> None:
         """At once the first time, then so often with how much it was meanwhile; ``facts`` are those of the last."""
-        told = self._repeats.again((event, *of.values()), self._now(), every, amounts)
-        if told is None:
-            return
-        more = {"times": told.times, "since": stamp(told.since)} if told.times > 1 else {}
-        getattr(self._log, level)(event, **of, **facts, **told.amounts, **more)
+        line = Line(level, event, tuple(of.items()))
+        untold = self._repeats.again(line, self._now(), every, facts, amounts)
+        if untold is not None:
+            self._tell(line, untold, counted=untold.times > 1)
 
-    def _again(self, level: str, event: str, why: str, *, upstream: str, **fields: Any) -> None:
+    def _tell(self, line: Line, untold: Untold, *, counted: bool) -> None:
+        more = {"times": untold.times, "since": stamp(untold.since)} if counted else {}
+        getattr(self._log, line.level)(line.event, **dict(line.of), **untold.facts, **untold.amounts, **more)
+
+    def _episode(self, level: str, event: str, why: str, *, upstream: str, **fields: Any) -> None:
         """At once the first time, then with how often it happened meanwhile."""
         worth = self._episodes.again(event, upstream, why, self._now())
         if worth is None:

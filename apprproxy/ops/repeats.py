@@ -3,32 +3,49 @@
 from collections import Counter
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
+from math import inf
+from typing import Any, Generic, TypeVar
+
+K = TypeVar("K", bound=Hashable)
 
 
 @dataclass(slots=True)
 class Untold:
-    """So often since ``since``; ``told`` is when there was a line of it."""
+    """So often since ``since``, which is worth a line ``every`` so many seconds; ``told`` is when there was one, and
+    ``facts`` are those of the last time."""
 
     told: float
+    every: float
     since: float
     times: int = 0
+    facts: Mapping[str, Any] = field(default_factory=dict)
     amounts: Counter[str] = field(default_factory=Counter)
 
+    def due(self, now: float) -> bool:
+        return self.times > 0 and not 0 <= now - self.told < self.every
 
-class Repeats:
+
+class Repeats(Generic[K]):
     """Of a closed set of things: each is remembered."""
 
     def __init__(self) -> None:
-        self._known: dict[Hashable, Untold] = {}
+        self._known: dict[K, Untold] = {}
 
-    def again(self, what: Hashable, now: float, every: float, amounts: Mapping[str, int]) -> Untold | None:
-        """All of it since the last line, if it is worth another after ``every`` seconds; None if not."""
-        one = self._known.setdefault(what, Untold(told=now - every, since=now))
+    def again(
+        self, what: K, now: float, every: float, facts: Mapping[str, Any], amounts: Mapping[str, int]
+    ) -> Untold | None:
+        """All of it since the last line, if it is worth another; None if not."""
+        one = self._known.setdefault(what, Untold(told=-inf, every=every, since=now))
         if not one.times:
             one.since = now
-        one.times += 1
+        one.times, one.facts = one.times + 1, facts
         one.amounts.update(amounts)
-        if 0 <= now - one.told < every:
-            return None
-        self._known[what] = Untold(told=now, since=now)
+        return self._told(what, now) if one.due(now) else None
+
+    def due(self, now: float) -> list[tuple[K, Untold]]:
+        """What is worth a line by now although it has not happened again; at the end of time all that is untold."""
+        return [(what, self._told(what, now)) for what, one in list(self._known.items()) if one.due(now)]
+
+    def _told(self, what: K, now: float) -> Untold:
+        one, self._known[what] = self._known[what], Untold(told=now, every=self._known[what].every, since=now)
         return one

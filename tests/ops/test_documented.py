@@ -14,7 +14,7 @@ from apprproxy.ops.metrics import Metrics
 
 ROOT = Path(apprproxy.__file__).parent
 PAGE = (ROOT.parent / "docs" / "operations.md").read_text()
-CALLS = {"debug", "info", "warning", "error", "exception", "_again", "_now_and_again"}
+CALLS = {"debug", "info", "warning", "error", "exception", "_episode", "_repeated"}
 NO_FIELDS = {"exc_info", "extra"}
 
 

@@ -67,6 +67,20 @@ def test_that_it_is_over_is_told_once_it_has_not_happened_for_a_while(
     assert over[0]["since"] < over[0]["until"]
 
 
+def test_what_is_not_over_is_told_when_the_log_ends(journal: Journal, clock: Clock, logged: Logged) -> None:
+    for _ in range(3):
+        journal(trouble("answered 429, to come back in 5 s"))
+        clock.advance(5)
+    clock.advance(60)
+    journal.end()
+    *_, last = lines(logged)
+
+    assert ("trouble is not over", "hub", "upstream trouble", 3) == tuple(
+        last[key] for key in ("event", "upstream", "was", "times")
+    )
+    assert ("2027-01-15T08:00:00Z", "2027-01-15T08:00:10Z") == (last["since"], last["last"])
+
+
 def test_a_credential_that_is_refused_again_and_again_is_one_line(journal: Journal, logged: Logged) -> None:
     for _ in range(50):
         journal(CredentialRefused("hub", 401))

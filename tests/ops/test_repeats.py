@@ -72,3 +72,35 @@ def test_a_clock_that_is_set_back_silences_nothing(journal: Journal, clock: Cloc
     journal(Evicted(1, 10))
 
     assert 2 == len(lines(logged))
+
+
+def test_what_happened_meanwhile_is_told_without_happening_again(
+    journal: Journal, clock: Clock, logged: Logged
+) -> None:
+    for size in (10, 20, 30):
+        journal(Evicted(1, size))
+        clock.advance(1)
+    journal.remind()
+    early = len(lines(logged))
+    clock.advance(HOUR)
+    journal.remind()
+    journal.remind()
+    _, later = lines(logged)
+
+    assert 1 == early
+    assert (2, 50, 2) == (later["blobs"], later["bytes"], later["times"])
+    assert "2027-01-15T08:00:01Z" == later["since"]
+
+
+def test_a_log_that_ends_owes_nothing(journal: Journal, clock: Clock, logged: Logged) -> None:
+    for number in range(3):
+        journal(LieCaught("hub", "owner", ONE, OTHER))
+        journal(Evicted(1, number))
+    clock.advance(1)
+    journal.end()
+    told = lines(logged)[2:]
+
+    assert {("wrong bytes refused", 2), ("evicted to stay below cache.max_size", 2)} == {
+        (line["event"], line["times"]) for line in told
+    }
+    assert [str(OTHER), 3] == [told[0]["got"], told[1]["bytes"]]
