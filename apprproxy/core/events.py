@@ -58,12 +58,13 @@ Troubled = Literal["lookup", "busy", "keep", "index", "names", "search", "lock f
 @dataclass(frozen=True, slots=True)
 class Trouble:
     """A question about a name failed, or could not be asked (``busy``), and something older was, or nothing could be,
-    served; or something of ours went wrong beside an answer."""
+    served; or something of ours went wrong beside an answer. ``told``: by an event of its own."""
 
     what: Troubled
     upstream: str
     name: str
     reason: str
+    told: bool = False
 
 
 @dataclass(frozen=True, slots=True)

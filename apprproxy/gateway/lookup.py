@@ -25,6 +25,7 @@ from apprproxy.core.errors import (
     Shut,
     StoreFailed,
     TooSlow,
+    Unauthorized,
     UpstreamFault,
 )
 from apprproxy.core.events import LieCaught, Observer, Trouble, Troubled
@@ -209,7 +210,8 @@ class Lookups:
         failure = task.exception()  # and so it counts as retrieved, also where nobody waits any more
         if failure is not None and not isinstance(failure, (NotThere, NotOffered, Shut)):
             upstream, _, name = key.split(" ", 2)
-            self._observer(Trouble(_kind_of(failure), upstream, spoken(name), str(failure)))
+            told = isinstance(failure, Unauthorized) and failure.presented
+            self._observer(Trouble(_kind_of(failure), upstream, spoken(name), str(failure), told))
 
     async def _ask(self, member: Member, want: NameWant, old: Named | None) -> Named:
         """The name anew; its record is stored, and what it points at is durable, when this returns."""

@@ -5,7 +5,9 @@ asks what began when, and whether it goes on.
 """
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from math import inf
 
 AGAIN = 60.0
 """Seconds between two lines of one trouble."""
@@ -21,16 +23,21 @@ Key = tuple[str, str, str]
 
 @dataclass(slots=True)
 class Episode:
-    """``times`` since ``begun``; ``untold`` of them since the last line."""
+    """``times`` since ``begun``; ``untold`` of them since the last line. ``well`` is when the upstream answered first
+    after the last of them."""
 
     what: str
     upstream: str
     reason: str
     begun: float
     last: float
-    told: float
+    told: float = -inf
     times: int = 0
     untold: int = 0
+    well: float | None = None
+
+    def within(self, seconds: float, now: float) -> bool:
+        return 0 <= now - self.last < seconds
 
 
 class Episodes:
@@ -40,21 +47,46 @@ class Episodes:
     def again(self, what: str, upstream: str, reason: str, now: float) -> tuple[int, float] | None:
         """Is it worth a line now? How often it happened since the last one, and when it began; None if not."""
         key = (what, upstream, _DETAIL.sub("#", reason))
-        episode = self._open.setdefault(key, Episode(what, upstream, reason, begun=now, last=now, told=-AGAIN))
+        episode = self._open.setdefault(key, Episode(what, upstream, reason, begun=now, last=now))
         if len(self._open) > MAX_EPISODES:
             del self._open[next(iter(self._open))]
-        episode.last, episode.times, episode.untold = now, episode.times + 1, episode.untold + 1
-        if episode.times > 1 and 0 <= now - episode.told < AGAIN:
+        episode.last, episode.times, episode.untold, episode.well = now, episode.times + 1, episode.untold + 1, None
+        if 0 <= now - episode.told < AGAIN:
             return None
         told, episode.told, episode.untold = episode.untold, now, 0
         return told, episode.begun
 
     @property
     def open(self) -> list[Episode]:
-        """What is not over, as far as anybody has asked."""
-        return list(self._open.values())
+        """What has not been found to be over."""
+        return together(self._open.values())
 
     def answered(self, upstream: str, now: float) -> list[Episode]:
-        """It answers: what is over, because it has not happened for a while."""
-        over = [key for key, one in self._open.items() if one.upstream == upstream and not 0 <= now - one.last < QUIET]
-        return [self._open.pop(key) for key in over]
+        """It answers: what is over, because it has not happened for a while; what came with it is told with it, unless
+        that goes on."""
+        mine = {key: one for key, one in list(self._open.items()) if one.upstream == upstream}
+        for one in mine.values():
+            one.well = now if one.well is None else one.well
+        goes_on = {one.what for one in mine.values() if one.within(QUIET, now)}
+        over = [key for key, one in mine.items() if not one.within(AGAIN if one.what in goes_on else QUIET, now)]
+        return together(self._open.pop(key) for key in over)
+
+
+def together(episodes: Iterable[Episode]) -> list[Episode]:
+    """What went wrong for several reasons, as the one thing that it was."""
+    found: dict[tuple[str, str], Episode] = {}
+    for one in episodes:
+        key = one.what, one.upstream
+        found[key] = _joined(found[key], one) if key in found else one
+    return list(found.values())
+
+
+def _joined(one: Episode, other: Episode) -> Episode:
+    return replace(
+        one,
+        reason=f"{one.reason}; {other.reason}",
+        begun=min(one.begun, other.begun),
+        last=max(one.last, other.last),
+        times=one.times + other.times,
+        well=None if one.well is None or other.well is None else max(one.well, other.well),
+    )

@@ -22,7 +22,7 @@ from apprproxy.core.events import (
 )
 from apprproxy.core.label import OWNER
 from apprproxy.core.model import Clock
-from apprproxy.ops.episodes import Episodes
+from apprproxy.ops.episodes import Episode, Episodes
 from apprproxy.ops.logs import logger, stamp
 from apprproxy.ops.repeats import Repeats, Untold
 
@@ -85,9 +85,10 @@ class Journal:
                 )
             case Asked():
                 self._asked(event)
-            case Trouble(what, upstream, name, reason):
-                told = _TROUBLES.get(what, "trouble")
-                self._episode("warning", told, reason, what=what, upstream=upstream, name=name, reason=reason)
+            case Trouble(what, upstream, name, reason, told=False):
+                self._episode(
+                    "warning", _TROUBLES[what], reason, what=what, upstream=upstream, name=name, reason=reason
+                )
             case SourceShut(upstream, source, seconds, reason, lied):
                 self._log.warning(
                     "a mirror lied and is distrusted" if lied else "a source fails and is not asked for a while",
@@ -115,15 +116,14 @@ class Journal:
             self._repeated("info", "an upstream took long to answer", MINUTE, of, facts)
         if asked.source == OWNER and asked.status in _WELL:
             for one in self._episodes.answered(asked.upstream, self._now()):
-                self._log.info(
-                    "upstream trouble is over",
-                    upstream=one.upstream,
-                    was=one.what,
-                    reason=one.reason,
-                    since=stamp(one.begun),
-                    until=stamp(one.last),
-                    times=one.times,
-                )
+                self._tell_end(one)
+
+    def _tell_end(self, one: Episode) -> None:
+        of = {"upstream": one.upstream, "was": one.what, "reason": one.reason, "since": stamp(one.begun)}
+        if one.well is None:
+            self._log.warning("trouble is not over", **of, last=stamp(one.last), times=one.times)
+        else:
+            self._log.info("upstream trouble is over", **of, until=stamp(one.well), times=one.times)
 
     def remind(self) -> None:
         """What has not been told for its time, though it has not happened again. To be called now and then."""
@@ -133,15 +133,7 @@ class Journal:
         """All that has not been told yet, and what is not over: who reads on has no more lines."""
         self._tell_untold(inf)
         for one in self._episodes.open:
-            self._log.warning(
-                "trouble is not over",
-                upstream=one.upstream,
-                was=one.what,
-                reason=one.reason,
-                since=stamp(one.begun),
-                last=stamp(one.last),
-                times=one.times,
-            )
+            self._tell_end(one)
 
     def _tell_untold(self, now: float) -> None:
         for line, untold in self._repeats.due(now):

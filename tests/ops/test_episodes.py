@@ -67,6 +67,47 @@ def test_that_it_is_over_is_told_once_it_has_not_happened_for_a_while(
     assert over[0]["since"] < over[0]["until"]
 
 
+def test_trouble_lasts_until_the_upstream_answers_again(journal: Journal, clock: Clock, logged: Logged) -> None:
+    journal(trouble("answered 502"))
+    clock.advance(40)
+    for _ in range(3):
+        journal(answer())
+        clock.advance(5)
+    *_, over = lines(logged)
+
+    assert ("2027-01-15T08:00:00Z", "2027-01-15T08:00:40Z") == (over["since"], over["until"])
+
+
+def test_an_outage_with_several_reasons_is_over_once(journal: Journal, clock: Clock, logged: Logged) -> None:
+    for _ in range(3):
+        journal(trouble("no connection: Connection refused"))
+        clock.advance(1)
+    journal(trouble("answered 503"))
+    for _ in range(20):
+        clock.advance(1)
+        journal(answer())
+    over = [line for line in lines(logged) if "over" in line["event"]]
+
+    assert [("no connection: Connection refused; answered 503", 4, "2027-01-15T08:00:04Z")] == [
+        (line["reason"], line["times"], line["until"]) for line in over
+    ]
+
+
+def test_a_name_that_fails_all_the_time_does_not_hide_the_end_of_an_outage(
+    journal: Journal, clock: Clock, logged: Logged
+) -> None:
+    journal(trouble("no connection: Connection refused"))
+    for _ in range(70):
+        journal(trouble("answered 500"))
+        clock.advance(1)
+        journal(answer())
+    over = [line for line in lines(logged) if "over" in line["event"]]
+
+    assert [("no connection: Connection refused", "2027-01-15T08:00:01Z")] == [
+        (line["reason"], line["until"]) for line in over
+    ]
+
+
 def test_what_is_not_over_is_told_when_the_log_ends(journal: Journal, clock: Clock, logged: Logged) -> None:
     for _ in range(3):
         journal(trouble("answered 429, to come back in 5 s"))

@@ -1,5 +1,6 @@
 """A credential goes to its upstream and nowhere else, is read again when it changes, and its refusal is an alarm."""
 
+import json
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -36,13 +37,17 @@ def alarms(gateway: Running) -> float:
 
 
 @pytest.mark.parametrize("path", [TAG, BLOB])
-async def test_a_refused_credential_is_an_outage_and_an_alarm(closed: Registry, gateways: Gateways, path: str) -> None:
+async def test_a_refused_credential_is_an_outage_and_an_alarm(
+    closed: Registry, gateways: Gateways, logged: Logged, path: str
+) -> None:
     gateway = await gateways.start({"hub": oci(closed, auth={**ACCOUNT, "password": "wrong"})})
     failed = await gateway.get(path)
 
     assert (502, "UNAVAILABLE") == (failed.status, failed.code)
     assert "refused our credential" in failed.message
     assert 1 == alarms(gateway)
+    told = [line for line in map(json.loads, logged.text.splitlines()) if line["level"] in ("warning", "error")]
+    assert ["an upstream refused our credential", "request"] == [line["event"] for line in told]
 
 
 async def test_what_is_held_is_served_while_the_credential_is_refused(
