@@ -27,14 +27,17 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class LieCaught:
-    """Of bytes that are ``expected``. ``got`` is what came in their place; None where it was something else that was
-    wrong (a length, a range), which ``sentence`` says."""
+    """Of bytes that are ``expected``, in a repository. ``got`` is what came in their place; None where it was something
+    else that was wrong (a length, a range), which ``sentence`` says. ``instead`` is who is asked now, or has sent the
+    right ones, as failures name it; empty where there is nobody, so that whoever wanted them does not get them."""
 
     upstream: str
     source: str
     expected: Digest
     got: Digest | None
     sentence: str = ""
+    repository: str = ""
+    instead: str = ""
 
 
 @dataclass(frozen=True, slots=True)

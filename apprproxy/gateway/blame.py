@@ -75,7 +75,8 @@ class Blame:
     def _convict(self, flight: Flight, candidate: Candidate, lie: Lied) -> None:
         candidate.source.health.lied()
         flight.fail(candidate, lie)
-        self._tell(Suspect(candidate.member.name, candidate.source, lie), flight)
+        suspect = Suspect(candidate.member.name, candidate.source, lie)
+        self._tell(suspect, flight, candidate.want.repository, flight.next())
 
     async def clear(self, flight: Flight) -> None:
         """The bytes are right: whoever sent others, or had another size, was wrong."""
@@ -86,14 +87,17 @@ class Blame:
             other_size = held.size == suspect.due or suspect.claimed not in (None, held.size)
             if other_size or await refuted(suspect.sent, held):
                 suspect.source.health.lied()
-                self._tell(suspect, flight)
+                asked = (one.want.repository for one in flight.candidates if one.source is suspect.source)
+                self._tell(suspect, flight, next(asked, ""), flight.winner)
         flight.disagreed.clear()
         flight.suspects.clear()
 
-    def _tell(self, suspect: Suspect, flight: Flight) -> None:
-        lie = suspect.lie
+    def _tell(self, suspect: Suspect, flight: Flight, repository: str, instead: Candidate | None) -> None:
+        lie, source = suspect.lie, suspect.source
         got = lie.got if isinstance(lie, DigestMismatch) else None
-        self._observer(LieCaught(suspect.upstream, suspect.source.label, flight.expected.digest, got, lie.sentence))
+        other = instead.source.upstream.name if instead is not None else ""
+        expected = flight.expected.digest
+        self._observer(LieCaught(suspect.upstream, source.label, expected, got, lie.sentence, repository, other))
 
 
 def _is_too_long(candidate: Candidate, partial: Partial, others: set[tuple[str, str]]) -> bool:

@@ -251,7 +251,7 @@ class Lookups:
         try:
             return await ask(member, member.dialect.lookup(want))
         except DigestMismatch as lie:
-            self._observer(LieCaught(member.name, OWNER, lie.expected, lie.got, lie.sentence))
+            self._observer(LieCaught(member.name, OWNER, lie.expected, lie.got, lie.sentence, want.repository))
             raise
         except (NotThere, NotOffered) as no:
             if want.kind.everything and await self._shelf.names.get(member.name, want.key) is not None:

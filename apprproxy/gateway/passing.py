@@ -62,7 +62,9 @@ class Passing:
         name, expected, got = candidate.member.name, candidate.want.expected.digest, check.digest()
         if got != expected:
             lie = DigestMismatch(name, expected, got)
-            self._observer(LieCaught(name, candidate.source.label, expected, got, lie.sentence))
+            self._observer(
+                LieCaught(name, candidate.source.label, expected, got, lie.sentence, candidate.want.repository)
+            )
             raise lie
 
 

@@ -65,12 +65,8 @@ class Journal:
 
     def __call__(self, event: Event) -> None:
         match event:
-            case LieCaught(upstream, source, expected, None, sentence):
-                of, facts = {"upstream": upstream, "source": source}, {"expected": str(expected), "reason": sentence}
-                self._repeated("warning", "a wrong answer was refused", MINUTE, of, facts)
-            case LieCaught(upstream, source, expected, got):
-                of, facts = {"upstream": upstream, "source": source}, {"expected": str(expected), "got": str(got)}
-                self._repeated("warning", "wrong bytes refused", MINUTE, of, facts)
+            case LieCaught():
+                self._lied(event)
             case NameMoved(upstream, name, first, now, followed):
                 self._log.warning(
                     "a name moved and was followed" if followed else "a release moved; its first digest stands",
@@ -107,6 +103,15 @@ class Journal:
                 self._log.error("a broken file was set aside", what=what, path=path, reason=reason)
             case _:
                 pass
+
+    def _lied(self, lie: LieCaught) -> None:
+        """Nobody to ask instead is an error: clients fail by it."""
+        event = "wrong bytes refused" if lie.got is not None else "a wrong answer was refused"
+        facts = {"repository": lie.repository, "expected": str(lie.expected)}
+        facts |= {"got": str(lie.got)} if lie.got is not None else {"reason": lie.sentence}
+        facts |= {"instead": lie.instead} if lie.instead else {}
+        of = {"upstream": lie.upstream, "source": lie.source}
+        self._repeated("warning" if lie.instead else "error", event, MINUTE, of, facts)
 
     def _asked(self, asked: Asked) -> None:
         if asked.answered > SLOW:

@@ -10,6 +10,7 @@ from aiohttp import web
 from tests.fakes import lies
 from tests.fakes.clock import Gate, until
 from tests.fakes.content import some_bytes
+from tests.fakes.fixtures import Logged
 from tests.fakes.gateway import Gateways
 from tests.fakes.lies import Behaviour, Honest
 from tests.fakes.ranged import by_range, lying_by_range, stopping_at
@@ -232,3 +233,38 @@ async def test_a_mirror_that_breaks_off_where_no_length_was_told_has_not_lied(ga
         await case.pull()
 
         assert ([2, 1], True) == (case.asked(), case.available())
+
+
+def refused(logged: Logged) -> list[tuple[str, str, str, str | None]]:
+    """Of each line that says so: how bad, whose bytes, where, and who is asked instead."""
+    told = [line for line in map(json.loads, logged.text.splitlines()) if line["event"] == "wrong bytes refused"]
+    return [(line["level"], line["source"], line["repository"], line.get("instead")) for line in told]
+
+
+async def test_wrong_bytes_are_told_with_where_and_with_who_is_asked_instead(
+    gateways: Gateways, logged: Logged
+) -> None:
+    async with mirrored(gateways, 2) as case:
+        case.mirrors[0].on["blob"] = lies.says(200, SPOILT)
+        await case.pull()
+
+        assert [("warning", "mirror-1", APP, "hub mirror-2")] == refused(logged)
+
+
+async def test_those_of_a_mixture_with_who_sent_the_right_ones(gateways: Gateways, logged: Logged) -> None:
+    gate = Gate()
+    async with mirrored(gateways) as case:
+        case.mirrors[0].on["blob"] = stopping_at((HALF, gate), (HALF, None), body=SPOILT)
+        await case.pull_through(gate)
+
+        assert [("warning", "mirror-1", APP, "hub")] == refused(logged)
+
+
+async def test_those_that_nobody_makes_good_are_an_error(gateways: Gateways, logged: Logged) -> None:
+    async with mirrored(gateways) as case:
+        await case.mirrors[0].stop()
+        case.owner.on["blob"] = lies.says(200, SPOILT)
+        got = await case.pull()
+
+        assert 502 == got.status
+        assert [("error", "owner", APP, None)] == refused(logged)

@@ -64,6 +64,13 @@ def test_what_another_source_does_is_told_at_once(journal: Journal, logged: Logg
     assert {200, None} == {line.get("status") for line in lines(logged)}
 
 
+def test_wrong_bytes_that_nobody_makes_good_are_told_at_once(journal: Journal, logged: Logged) -> None:
+    for instead in ("hub mirror-2", "hub mirror-2", "", ""):
+        journal(LieCaught("hub", "mirror-1", ONE, OTHER, repository="library/app", instead=instead))
+
+    assert ["warning", "error"] == [line["level"] for line in lines(logged)]
+
+
 def test_a_clock_that_is_set_back_silences_nothing(journal: Journal, clock: Clock, logged: Logged) -> None:
     journal(Evicted(1, 10))
     clock.advance(-HOUR)
