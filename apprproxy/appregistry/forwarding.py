@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 
 from aiohttp import web
 
-from apprproxy.appregistry.incoming import TURN, Body, Incoming
+from apprproxy.appregistry.bodies import TURN, Bodies, Body
 from apprproxy.appregistry.writes import MAX_BODY, parse_write
 from apprproxy.core.errors import Crowded, Malformed, TooLarge
 from apprproxy.core.model import Cache, Verdict, Write
@@ -23,7 +23,7 @@ class Forwarding:
     def __init__(self, gateway: Gateway, places: Places) -> None:
         self._gateway = gateway
         self._places = places
-        self._incoming: dict[str, Incoming] = {}
+        self._bodies: dict[str, Bodies] = {}
         self._reading = asyncio.Lock()
         self._under_way: set[asyncio.Task[tuple[str, Reply]]] = set()
 
@@ -33,7 +33,7 @@ class Forwarding:
         taker = self._gateway.may_forward(change.place, change.package)
         asked = exchange.request.headers
         async with AsyncExitStack() as stack:
-            place = self._incoming.setdefault(taker, Incoming()).place(exchange.request.remote or "", taker)
+            place = self._bodies.setdefault(taker, Bodies()).place(exchange.request.remote or "", taker)
             content = await _received(exchange, await stack.enter_async_context(place))
             write = await in_turn(
                 self._reading, change.with_body, content, asked.get("Content-Type", ""), asked.get("Authorization")

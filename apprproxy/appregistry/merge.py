@@ -1,12 +1,10 @@
 """Lists of several upstreams as one. Pure; idempotent; the first upstream that has a name owns it."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from apprproxy.core.documents import elements, listed
-
-Admits = Callable[[str, str], bool]
-"""Does what this member lists under a name count?"""
+from apprproxy.gateway.gate import Admits
 
 
 @dataclass(frozen=True, slots=True)

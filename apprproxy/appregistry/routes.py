@@ -134,7 +134,7 @@ class AppRegistryFace:
         headers = {**about(lists.verdict, lists.upstreams, NAMES), **_JSON, **lists.partial}
 
         def made() -> bytes:
-            return told(merged_documents(lists.contents(), self._gateway.lists))
+            return told(merged_documents(lists.contents(), self._gateway.admits))
 
         async with self._large.body((*asked, lists.key), lists.size, made) as body:
             return await send_body(exchange, 200, body, headers)

@@ -3,12 +3,16 @@
 A member that may not be asked is passed over; where none is left the want is refused, and the reasons are told.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from apprproxy.core.errors import Denied
 from apprproxy.core.kind import Kind
 from apprproxy.core.model import BlobWant, NameWant, Place
 from apprproxy.gateway.member import Member, Members
+
+Admits = Callable[[str, str], bool]
+"""Does what this member lists under a name count?"""
 
 
 class Gate:
@@ -29,7 +33,7 @@ class Gate:
         reasons = {member: self._members(member).rules.refusal(repository) for member in place.members}
         return _narrowed(place, reasons, repository)
 
-    def lists(self, member: str, repository: str) -> bool:
+    def admits(self, member: str, repository: str) -> bool:
         """Does what this member lists under a name count?"""
         return self._members(member).rules.refusal(repository) is None
 

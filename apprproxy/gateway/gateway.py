@@ -88,9 +88,9 @@ class Gateway:
         """What is held of a name, of whatever age, or only what is ``fresh``; nobody is asked. Raises Denied."""
         return await self._views.recall(self._gate.for_name(want), fresh=fresh)
 
-    def lists(self, member: str, repository: str) -> bool:
+    def admits(self, member: str, repository: str) -> bool:
         """Does what this member's list has under a name belong into a merged answer?"""
-        return self._gate.lists(member, repository)
+        return self._gate.admits(member, repository)
 
     def refuses_some(self, member: str) -> bool:
         """May there be something in this member's lists that does not?"""

@@ -15,7 +15,8 @@ from cachetools import LRUCache
 from apprproxy.core.digest import Digest
 from apprproxy.face.large import Large
 from apprproxy.face.surveyed import Surveyed
-from apprproxy.oci.merge import Admits, merged_catalogs
+from apprproxy.gateway.gate import Admits
+from apprproxy.oci.merge import merged_catalogs
 
 MAX_NAMES = 400_000
 """In memory over all merged lists, of about a hundred bytes each."""

@@ -1,12 +1,10 @@
 """Catalogs of several registries as one list. Pure; idempotent; the order of the members makes no difference."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from itertools import groupby
 
 from apprproxy.core.documents import parsed
-
-Admits = Callable[[str, str], bool]
-"""Does what this member lists under a name count?"""
+from apprproxy.gateway.gate import Admits
 
 
 def merged_catalogs(catalogs: Iterable[tuple[str, bytes]], admits: Admits) -> tuple[str, ...]:

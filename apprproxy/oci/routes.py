@@ -45,7 +45,7 @@ class OciFace:
         self._places = places
         self._large = large
         self._media_types: LRUCache[Digest, str] = LRUCache(4096)
-        self._catalogs = Catalogs(gateway.lists, large)
+        self._catalogs = Catalogs(gateway.admits, large)
         self._tag_lists: LRUCache[Digest, TagList] = LRUCache(_TAG_LISTS, getsizeof=_weight)
 
     def claims(self, path: str) -> bool:

@@ -186,7 +186,7 @@ class Keeper:
         name = self.searched.name
         if not self._gateway.refuses_some(name):
             return things
-        return (thing for thing in things if self._gateway.lists(name, thing.name))
+        return (thing for thing in things if self._gateway.admits(name, thing.name))
 
     # --- its file
 

@@ -9,8 +9,8 @@ from types import SimpleNamespace
 import pytest
 from aiohttp import web
 
-from apprproxy.appregistry import incoming
-from apprproxy.appregistry.incoming import Body, gives_way
+from apprproxy.appregistry import bodies
+from apprproxy.appregistry.bodies import Body, gives_way
 from apprproxy.core.errors import StoreFailed
 from apprproxy.store.names import DiskNames
 from tests.appregistry.archives import chart, digest_of, packed
@@ -27,10 +27,10 @@ UNFINISHED = f"POST {PUSH} HTTP/1.1\r\nHost: gateway\r\nContent-Length: 1000\r\n
 async def test_a_write_that_finds_no_room_is_told_to_come_back(
     start: Start, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(incoming, "TURN", 0.3)
+    monkeypatch.setattr(bodies, "TURN", 0.3)
     gateway = await start({"up": upstream}, writes="pass")
     async with AsyncExitStack() as stack:
-        for _ in range(incoming.AT_ONCE):
+        for _ in range(bodies.AT_ONCE):
             client = await stack.enter_async_context(wire(gateway.url))
             await client.send(UNFINISHED)
         async with asyncio.timeout(5):
@@ -53,7 +53,7 @@ async def test_an_offline_gateway_passes_no_write_on(start: Start, upstream: Ups
 async def test_a_body_that_comes_too_slowly_is_broken_off(
     start: Start, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(incoming, "GRACE", 0.1)
+    monkeypatch.setattr(bodies, "GRACE", 0.1)
     gateway = await start({"up": upstream}, writes="pass")
     async with wire(gateway.url) as client:
         await client.send(UNFINISHED)
@@ -70,10 +70,10 @@ async def test_a_body_that_comes_too_slowly_is_broken_off(
 async def test_whoever_takes_all_places_gives_one_to_another(
     start: Start, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(incoming, "PATIENCE", 0.05)
+    monkeypatch.setattr(bodies, "PATIENCE", 0.05)
     gateway = await start({"up": upstream}, writes="pass")
     async with AsyncExitStack() as stack:
-        clients = [await stack.enter_async_context(wire(gateway.url)) for _ in range(incoming.AT_ONCE)]
+        clients = [await stack.enter_async_context(wire(gateway.url)) for _ in range(bodies.AT_ONCE)]
         for client in clients:
             await client.send(UNFINISHED)
         async with wire(gateway.url, source="127.0.0.2") as other:
@@ -205,9 +205,7 @@ async def test_pushes_that_an_upstream_does_not_answer_leave_others_their_places
 
     async with listening(silent) as one, listening(good) as two:
         gateway = await start({"silent": SimpleNamespace(url=one), "good": SimpleNamespace(url=two)}, writes="pass")
-        pushes = [
-            asyncio.create_task(gateway.get(f"/silent{PUSH}", "POST", body=b"{}")) for _ in range(incoming.AT_ONCE)
-        ]
+        pushes = [asyncio.create_task(gateway.get(f"/silent{PUSH}", "POST", body=b"{}")) for _ in range(bodies.AT_ONCE)]
         await asyncio.sleep(0.1)
         got = await gateway.get(f"/good{PUSH}", "POST", body=b"{}")
         never.set()

@@ -53,7 +53,7 @@ class Body:
         return self.received / max(now - self.began, 0.001)
 
 
-class Incoming:
+class Bodies:
     """The places of one upstream, and who waits for one."""
 
     def __init__(self) -> None:
