@@ -17,6 +17,8 @@ from apprproxy.face.send import SERVER
 
 log = logging.getLogger(__name__)
 
+GOODBYE = 1.0
+"""Seconds for the end of TLS to be answered, where the system has all that was sent."""
 MAX_REASONS = 20
 """For which a request can be malformed, told apart. Some quote what the client sent, which may be something else each
 time."""
@@ -59,12 +61,12 @@ class Connection(RequestHandler):
             await super().start()
         finally:
             if transport is not None and self._manager is not None:  # it has not gone meanwhile
-                self._end_later(transport)
+                self._end_later(transport, self._limits.stall if self._full else GOODBYE)
 
-    def _end_later(self, transport: asyncio.WriteTransport) -> None:
+    def _end_later(self, transport: asyncio.WriteTransport, seconds: float) -> None:
         if self._end_timer is not None:
             self._end_timer.cancel()
-        self._end_timer = self._loop.call_later(self._limits.stall, transport.abort)
+        self._end_timer = self._loop.call_later(seconds, transport.abort)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -148,7 +150,13 @@ class Connection(RequestHandler):
         return self._cut
 
     def _await_header(self) -> None:
-        self._header_timer = asyncio.get_running_loop().call_later(self._limits.header, self.force_close)
+        self._header_timer = asyncio.get_running_loop().call_later(self._limits.header, self._give_up)
+
+    def _give_up(self) -> None:
+        transport = self.transport
+        self.force_close()
+        if isinstance(transport, asyncio.WriteTransport):
+            self._end_later(transport, GOODBYE)
 
     def _stop_timer(self) -> None:
         if self._header_timer is not None:
@@ -167,7 +175,7 @@ class Connection(RequestHandler):
         if isinstance(exc, ConnectionError):
             raise ConnectionError from exc
         if isinstance(self.transport, asyncio.WriteTransport):
-            self._end_later(self.transport)
+            self._end_later(self.transport, self._limits.stall)
         if not isinstance(exc, HttpProcessingError):
             return super().handle_error(request, status, exc, message)
         exc.__traceback__ = None  # what was read stands in its frames, which are a cycle

@@ -1,15 +1,17 @@
 """By TLS an answer that nobody takes is as little in memory, and as long under way, as on a plain line."""
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import pytest
 from aiohttp import web
 
 from apprproxy.core.model import KIB
+from apprproxy.face import server
 from apprproxy.face.exchange import Exchange
 from apprproxy.face.handshakes import Handshakes
 from apprproxy.face.send import send_body
@@ -52,10 +54,13 @@ class Encrypted:
     def stuck(self) -> bool:
         return any(connection.writing_paused for connection in self.server.connections)
 
+    def listening(self) -> AbstractAsyncContextManager[str]:
+        return served(self.server, self._handshakes)
+
     @asynccontextmanager
     async def client(self) -> AsyncIterator[Wire]:
         async with (
-            served(self.server, self._handshakes) as url,
+            self.listening() as url,
             wire(url, limit=1000, window=4096, tls=self.trust) as client,
         ):
             yield client
@@ -143,3 +148,22 @@ async def test_many_answers_by_tls_that_are_asked_for_at_once_come_in_turn(tmp_p
         for _ in range(20):
             await client.head()
             assert some_bytes(50_000) == await client.reader.readexactly(50_000)
+
+
+@pytest.mark.parametrize("said", ["", asks("Connection: close")], ids=["silent", "answered"])
+async def test_who_does_not_answer_the_end_of_tls_holds_no_place_for_it(
+    said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "GOODBYE", 0.1)
+    encrypted = Encrypted(b"", tmp_path, Limits(header=0.2, stall=3600))
+
+    def connected(port: int) -> ssl.SSLSocket:
+        plain = socket.create_connection(("127.0.0.1", port))
+        client = encrypted.trust.wrap_socket(plain, server_hostname="localhost")
+        client.sendall(said.encode())
+        return client
+
+    async with encrypted.listening() as url:
+        with await asyncio.to_thread(connected, int(url.rpartition(":")[2])):
+            await until(lambda: bool(encrypted.server.connections))
+            await until(lambda: not encrypted.server.connections)
