@@ -31,6 +31,8 @@ def begun(directory: Path, max_size: int, now: Clock = time.time) -> Run | None:
             "a gateway on this cache had ended without stopping: it was killed, or the machine went down",
             began=stamp(left.begun),
             last_seen=stamp(left.seen),
+            gone_by=stamp(min(left.seen + OFTEN, now())),
+            hint="its exit status (137 is SIGKILL), and for the OOM killer the kernel's log: dmesg, journalctl -k",
         )
     for other in sorted(run.others):
         log.warning(

@@ -1,6 +1,7 @@
 """What a gateway looks after while it serves, and says of it."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,25 @@ async def test_a_gateway_that_lives_says_so_every_minute(tmp_path: Path, clock: 
     assert START + OFTEN == seen
     assert [] == list((tmp_path / "runs").iterdir())
     assert [] == lines(logged)
+
+
+@pytest.mark.parametrize(("later", "gone_by"), [(20.0, "08:01:20"), (3600.0, "08:02:00")], ids=["soon", "later"])
+async def test_one_that_was_killed_was_so_between_two_signs_that_it_lives(
+    tmp_path: Path, clock: Clock, logged: Logged, later: float, gone_by: str
+) -> None:
+    run = begun(tmp_path, 1000, clock)
+    assert run is not None
+    clock.advance(OFTEN)
+    run.sign()
+    os.close(run._fd)  # as the system does for a process that is killed
+    clock.advance(later)
+    next_one = begun(tmp_path, 1000, clock)
+    (told,) = lines(logged)
+    assert next_one is not None
+    next_one.close()
+
+    assert ["08:00:00", "08:01:00", gone_by] == [told[key][11:19] for key in ("began", "last_seen", "gone_by")]
+    assert "OOM killer" in told["hint"]
 
 
 async def test_what_goes_wrong_once_is_looked_after_again(
