@@ -12,7 +12,7 @@ from apprproxy.api.routes import ApiFace
 from apprproxy.app.doors import doors
 from apprproxy.app.finding import provenances, search
 from apprproxy.app.linked import cover_pins
-from apprproxy.app.members import World, member, mirrors_of, owned_in
+from apprproxy.app.members import World, credentials_in, member, mirrors_of, owned_in
 from apprproxy.app.protocols import LISTS
 from apprproxy.core.errors import StoreFailed
 from apprproxy.core.events import Event, Observer
@@ -80,7 +80,7 @@ def build(settings: Settings, *, now: Clock = time.time) -> App:
     directory = settings.cache.directory.absolute()
     prepare(directory)
     ours = instance(directory)
-    metrics, journal = Metrics(settings.upstreams, mirrors_of(settings)), Journal(now)
+    metrics, journal = Metrics(settings.upstreams, mirrors_of(settings)), Journal(now, credentials_in(settings))
     refusals = Refusals(directory / "refusals.json", now)
     observer = _all(metrics, journal, refusals)
     brief = BriefMemory(now)

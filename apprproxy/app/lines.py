@@ -19,18 +19,24 @@ from apprproxy.upstream.accounts import Accounts, NoAccount, docker_account_of, 
 from apprproxy.upstream.auth import Account
 
 
-def account(name: str, auth: Auth | None, url: URL, trouble: Callable[[str], None] = lambda _: None) -> Accounts:
-    """``trouble`` is told what is wrong with a later version of its file; raises BadConfiguration."""
+def account(
+    name: str,
+    auth: Auth | None,
+    url: URL,
+    trouble: Callable[[str], None] = lambda _: None,
+    renewed: Callable[[], None] = lambda: None,
+) -> Accounts:
+    """``renewed`` is told of a later version of its file, ``trouble`` what is wrong with one; raises
+    BadConfiguration."""
     if auth is None:
         return fixed(None)
     try:
         if auth.docker_config is not None:
-            return from_file(auth.docker_config, docker_account_of(*written(url)), trouble)
+            return from_file(auth.docker_config, docker_account_of(*written(url)), trouble, renewed)
         if auth.password_file is not None:
-            return from_file(auth.password_file, password_of(auth.username), trouble)
+            return from_file(auth.password_file, password_of(auth.username), trouble, renewed)
     except NoAccount as error:
-        key = "docker_config" if auth.docker_config is not None else "password_file"
-        raise BadConfiguration(f"upstreams.{name}.auth.{key}: {error}") from None
+        raise BadConfiguration(f"upstreams.{name}.auth.{auth.key}: {error}") from None
     return fixed(Account(auth.username, auth.password.get_secret_value() if auth.password else ""))
 
 
@@ -118,9 +124,9 @@ def _identified(context: ssl.SSLContext, path: str, cert: Path, key: Path) -> No
         raise BadConfiguration(f"{path}: {cert}, {key}: {why}") from None
 
 
-def lock(name: str, path: Path, trouble: Callable[[str], None]) -> Locks:
-    """``trouble`` is told what is wrong with a later version; raises BadConfiguration."""
+def lock(name: str, path: Path, trouble: Callable[[str], None], renewed: Callable[[], None] = lambda: None) -> Locks:
+    """As ``account``."""
     try:
-        return watched(path, trouble)
+        return watched(path, trouble, renewed)
     except BadLock as error:
         raise BadConfiguration(f"upstreams.{name}.lock_file: {error}; `apprproxy names lock` writes one") from None

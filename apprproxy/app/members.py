@@ -7,7 +7,7 @@ from yarl import URL
 
 from apprproxy.app.lines import account, client_tls, foreign_tls, lock
 from apprproxy.app.protocols import PROTOCOLS, speaks
-from apprproxy.core.events import Observer, Trouble
+from apprproxy.core.events import Observer, ReadAnew, Trouble
 from apprproxy.core.label import Label, mirror
 from apprproxy.core.model import KIB, Clock, Terms
 from apprproxy.core.ports.store import Brief
@@ -58,6 +58,16 @@ def mirrors_of(settings: Settings) -> list[Label]:
     ]
 
 
+def credentials_in(settings: Settings) -> dict[str, dict[str, str]]:
+    """Of each upstream: which key has its secret, and which file."""
+    auths = ((name, upstream.auth) for name, upstream in settings.upstreams.items())
+    return {
+        name: {"key": f"upstreams.{name}.auth.{auth.key}", **({"path": str(auth.file)} if auth.file else {})}
+        for name, auth in auths
+        if auth is not None
+    }
+
+
 def member(name: str, settings: UpstreamSettings, world: World) -> Member:
     dialect = PROTOCOLS[settings.kind].dialect(name, settings)
     terms = Terms(
@@ -93,7 +103,10 @@ def _locked(name: str, settings: UpstreamSettings, observer: Observer) -> Locked
     def trouble(reason: str) -> None:
         observer(Trouble("lock file", name, str(path), reason))
 
-    return PROTOCOLS[settings.kind].locked(name, lock(name, path, trouble))
+    def renewed() -> None:
+        observer(ReadAnew("lock file", name, str(path)))
+
+    return PROTOCOLS[settings.kind].locked(name, lock(name, path, trouble, renewed))
 
 
 def identity_of(name: str, settings: UpstreamSettings) -> str:
@@ -112,6 +125,9 @@ def _upstream(name: str, settings: UpstreamSettings, world: World) -> HttpUpstre
     def trouble(reason: str) -> None:
         world.observer(Trouble("credential", name, "auth", reason))
 
+    def renewed() -> None:
+        world.observer(ReadAnew("credential", name, str(auth.file) if auth is not None else ""))
+
     line = Line(
         settings.timeouts.connect,
         settings.timeouts.read,
@@ -124,7 +140,7 @@ def _upstream(name: str, settings: UpstreamSettings, world: World) -> HttpUpstre
         Label(name),
         guard,
         Sessions(line, world.agent),
-        account(name, auth, URL(settings.url), trouble),
+        account(name, auth, URL(settings.url), trouble, renewed),
         world.brief,
         world.observer,
         world.now,

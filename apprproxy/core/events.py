@@ -126,6 +126,15 @@ class SetAside:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class ReadAnew:
+    """A file of an upstream's that had changed."""
+
+    what: Literal["lock file", "credential"]
+    upstream: str
+    path: str
+
+
 Event = (
     Asked
     | LieCaught
@@ -139,6 +148,7 @@ Event = (
     | Followed
     | Evicted
     | SetAside
+    | ReadAnew
 )
 
 

@@ -14,6 +14,7 @@ from apprproxy.core.events import (
     Evicted,
     LieCaught,
     NameMoved,
+    ReadAnew,
     SetAside,
     SourceOpened,
     SourceShut,
@@ -55,9 +56,12 @@ class Line:
 
 
 class Journal:
-    """Implements Observer."""
+    """Implements Observer. ``credentials`` says where that of each upstream stands, in fields of a line."""
 
-    def __init__(self, now: Clock = time.time) -> None:
+    def __init__(
+        self, now: Clock = time.time, credentials: Mapping[str, Mapping[str, str]] = MappingProxyType({})
+    ) -> None:
+        self._credentials = credentials
         self._log = logger("apprproxy")
         self._now = now
         self._episodes = Episodes()
@@ -76,9 +80,8 @@ class Journal:
                     now=str(now),
                 )
             case CredentialRefused(upstream, status):
-                self._episode(
-                    "error", "an upstream refused our credential", str(status), upstream=upstream, status=status
-                )
+                where, told = self._credentials.get(upstream, {}), "an upstream refused our credential"
+                self._episode("error", told, str(status), upstream=upstream, status=status, **where)
             case Asked():
                 self._asked(event)
             case Trouble(what, upstream, name, reason, told=False):
@@ -101,6 +104,8 @@ class Journal:
                 self._repeated("warning", "evicted because the cache's disk is full", MINUTE, blobs=blobs, bytes=size)
             case SetAside(what, path, reason):
                 self._log.error("a broken file was set aside", what=what, path=path, reason=reason)
+            case ReadAnew(what, upstream, path):
+                self._log.info("a file that had changed was read again", what=what, upstream=upstream, path=path)
             case _:
                 pass
 

@@ -46,6 +46,17 @@ class Auth(Section):
         return self
 
     @property
+    def key(self) -> str:
+        """That which has the secret."""
+        given = (key for key in ("docker_config", "password_file", "password") if getattr(self, key) is not None)
+        return next(given)
+
+    @property
+    def file(self) -> Path | None:
+        """Which has it, if it is one."""
+        return self.docker_config or self.password_file
+
+    @property
     def whose(self) -> str:
         """The account, as a message names it."""
         return repr(self.username) if self.username else f"the account in {self.docker_config}"

@@ -32,8 +32,9 @@ def read(path: Path) -> Lock:
         raise BadLock(f"{path}: {error}") from None
 
 
-def watched(path: Path, trouble: Callable[[str], None]) -> Locks:
-    """Reads now, which raises BadLock, and again whenever the file changes; ``trouble`` is told why it could not."""
+def watched(path: Path, trouble: Callable[[str], None], renewed: Callable[[], None] = lambda: None) -> Locks:
+    """Reads now, which raises BadLock, and again whenever the file changes; ``renewed`` is told of it then, or
+    ``trouble`` why it could not."""
     stamp, kept = _stamp(path), read(path)
 
     def lock() -> Lock:
@@ -45,6 +46,8 @@ def watched(path: Path, trouble: Callable[[str], None]) -> Locks:
                 kept = read(path)
             except BadLock as error:
                 trouble(f"{error}; the version from before stays in force")
+            else:
+                renewed()
         return kept
 
     return lock

@@ -28,10 +28,13 @@ def fixed(account: Account | None) -> Accounts:
 
 
 def from_file(
-    path: Path, read: Callable[[str], Account | None], trouble: Callable[[str], None] = lambda _: None
+    path: Path,
+    read: Callable[[str], Account | None],
+    trouble: Callable[[str], None] = lambda _: None,
+    renewed: Callable[[], None] = lambda: None,
 ) -> Accounts:
-    """Reads now, which raises NoAccount, and again whenever the file changes; ``trouble`` is told once what is wrong
-    with it then."""
+    """Reads now, which raises NoAccount, and again whenever the file changes; ``renewed`` is told of it then, or
+    ``trouble`` once what is wrong with it."""
     kept = (_stamp(path), _read(path, read))
     told = ""
 
@@ -41,6 +44,7 @@ def from_file(
             stamp = _stamp(path)
             if stamp != kept[0]:
                 kept = stamp, _read(path, read)
+                renewed()
             told = ""
         except NoAccount as wrong:
             if told != str(wrong):

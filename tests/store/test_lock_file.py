@@ -22,7 +22,8 @@ def path(tmp_path: Path) -> Path:
 
 def test_a_change_is_seen_and_a_broken_one_leaves_the_old_in_force(path: Path) -> None:
     troubles: list[str] = []
-    lock = watched(path, troubles.append)
+    renewed: list[Path] = []
+    lock = watched(path, troubles.append, lambda: renewed.append(path))
     before = lock().names
     update(path, {"app:1": TWO})
     changed = lock().names
@@ -35,7 +36,7 @@ def test_a_change_is_seen_and_a_broken_one_leaves_the_old_in_force(path: Path) -
     assert [{"app:1": ONE}, {"app:1": TWO}, {"app:1": TWO}] == [before, changed, gone]
     assert [changed] * 2 == broken
     assert [f"{path}: not JSON; the version from before stays in force"] == told
-    assert 2 == len(troubles)
+    assert (2, 1) == (len(troubles), len(renewed))
 
 
 @pytest.mark.parametrize("content", [None, b"\xff", b"[]"])

@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -30,6 +31,10 @@ async def closed() -> AsyncIterator[Registry]:
     async with Registry(Password()) as registry:
         registry.push("library/app", "1.0", b"layer")
         yield registry
+
+
+def events(logged: Logged, event: str) -> list[dict[str, Any]]:
+    return [line for line in map(json.loads, logged.text.splitlines()) if line["event"] == event]
 
 
 def alarms(gateway: Running) -> float:
@@ -86,7 +91,7 @@ async def test_a_registry_that_wants_a_credential_and_gets_none_is_no_alarm(
 
 
 async def test_the_password_file_is_read_again_when_it_changes(
-    closed: Registry, gateways: Gateways, tmp_path: Path
+    closed: Registry, gateways: Gateways, logged: Logged, tmp_path: Path
 ) -> None:
     secret = tmp_path / "password"
     secret.write_text("s3cret\n")
@@ -98,6 +103,22 @@ async def test_the_password_file_is_read_again_when_it_changes(
     after = await gateway.get(BLOB)
 
     assert (200, 200) == (before.status, after.status)
+    (told,) = events(logged, "a file that had changed was read again")
+    assert ("credential", "hub", str(secret)) == (told["what"], told["upstream"], told["path"])
+    assert "rotated" not in logged.text
+
+
+async def test_a_refused_credential_is_told_with_where_it_stands(
+    closed: Registry, gateways: Gateways, logged: Logged, tmp_path: Path
+) -> None:
+    secret = tmp_path / "password"
+    secret.write_text("not-that-one")
+    gateway = await gateways.start({"hub": oci(closed, auth={"username": "bot", "password_file": secret})})
+    await gateway.get(TAG)
+    (told,) = events(logged, "an upstream refused our credential")
+
+    assert ("upstreams.hub.auth.password_file", str(secret)) == (told["key"], told["path"])
+    assert "not-that-one" not in logged.text
 
 
 async def test_a_password_file_that_is_not_there_is_a_mistake_in_the_configuration(
