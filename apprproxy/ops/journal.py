@@ -44,6 +44,7 @@ _TROUBLES: Mapping[Troubled, str] = {
     "credential": "the file with our credential could not be read again",
 }
 _WELL = {"200", "206", "304"}
+_FETCHED_AGAIN = "it is fetched again when it is asked for; `apprproxy cache verify` looks at all the others"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,8 @@ class Journal:
             case Evicted(blobs, size):
                 self._repeated("warning", "evicted because the cache's disk is full", MINUTE, blobs=blobs, bytes=size)
             case SetAside(what, path, reason):
-                self._log.error("a broken file was set aside", what=what, path=path, reason=reason)
+                more = {"hint": _FETCHED_AGAIN} if what == "blob" else {}
+                self._log.error("a broken file was set aside", what=what, path=path, reason=reason, **more)
             case ReadAnew(what, upstream, path):
                 self._log.info("a file that had changed was read again", what=what, upstream=upstream, path=path)
             case _:

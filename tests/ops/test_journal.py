@@ -30,6 +30,14 @@ def test_a_file_that_was_set_aside_is_logged_with_where_it_is(logged: Logged) ->
     assert ("error", "/cache/index.db.broken-1") == (line["level"], line["path"])
 
 
+def test_of_a_blob_that_was_set_aside_it_is_told_how_it_comes_back(logged: Logged) -> None:
+    Journal()(SetAside("blob", "/cache/quarantine/sha256-1", "its bytes are others"))
+    line = json.loads(logged.text)
+
+    assert "fetched again" in line["hint"]
+    assert "apprproxy cache verify" in line["hint"]
+
+
 def test_what_went_wrong_in_the_cache_is_not_said_of_an_upstream(logged: Logged) -> None:
     for what in get_args(Troubled):
         Journal()(Trouble(what, "hub", "x", "because"))
