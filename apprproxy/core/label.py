@@ -18,6 +18,14 @@ class Label:
         return self.upstream if self.source == OWNER else f"{self.upstream} {self.source}"
 
 
+def source_of(upstream: str, name: str) -> str | None:
+    """Which source of that upstream failures name so; None for anything else that is waited for."""
+    first, _, source = name.partition(" ")
+    if first != upstream or not (name == upstream or source.startswith("mirror-")):
+        return None
+    return source or OWNER
+
+
 def mirror(upstream: str, number: int) -> Label:
     """``number`` counts from 1."""
     return Label(upstream, f"mirror-{number}")

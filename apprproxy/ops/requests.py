@@ -2,11 +2,15 @@
 
 from typing import Any
 
+from apprproxy.core.label import source_of
 from apprproxy.core.model import Cache
 from apprproxy.face.door import Report
+from apprproxy.face.exchange import Exchange
 from apprproxy.ops.journal import SLOW
 from apprproxy.ops.logs import logger
 
+SOME_TIME = 0.01
+"""Seconds. Who is not asked for a while, and took less, is not told with each request: it has a line of its own."""
 _QUIET = ("/healthz", "/readyz", "/metrics")
 
 
@@ -28,10 +32,8 @@ def log_request(report: Report) -> None:
     }
     if exchange.verdict is not None and exchange.verdict.detail is not None:
         fields["detail"] = exchange.verdict.detail
-    if exchange.tried and exchange.verdict is not None and exchange.verdict.cache is Cache.MISS:
-        fields["source"] = exchange.tried[-1].what
-    if exchange.tried and (len(exchange.tried) > 1 or report.waited > SLOW):
-        fields["tried"] = "; ".join(map(str, exchange.tried))
+    if exchange.tried:
+        fields |= _waited_for(exchange, long=report.waited > SLOW)
     if report.outcome != "done":
         fields["outcome"] = report.outcome
     if report.failure:
@@ -39,3 +41,15 @@ def log_request(report: Report) -> None:
     serious = report.outcome in ("broken-off", "crashed") or exchange.status >= 500
     log = logger("apprproxy")
     (log.warning if serious else log.info)("request", **fields)
+
+
+def _waited_for(exchange: Exchange, *, long: bool) -> dict[str, str]:
+    """Who sent the bytes, and whom the request had to wait for."""
+    fields: dict[str, str] = {}
+    if exchange.verdict is not None and exchange.verdict.cache is Cache.MISS:
+        source = source_of(exchange.upstream, exchange.tried[-1].what)
+        fields |= {"source": source} if source is not None else {}
+    told = [one for one in exchange.tried if one.seconds >= SOME_TIME or not one.outcome.startswith("is not asked for")]
+    if len(told) > 1 or (told and long):
+        fields["tried"] = "; ".join(map(str, told))
+    return fields

@@ -57,6 +57,52 @@ async def test_a_pull_that_fails_says_whom_it_tried(
     assert ["hub mirror-1", "hub"] == [one.partition(" 0.")[0] for one in failed["tried"].split("; ")]
 
 
+async def test_a_source_is_spelt_as_in_all_other_lines(
+    logged: Logged, registry: Registry, other: Registry, gateways: Gateways
+) -> None:
+    for one in (registry, other):
+        one.add_blob("library/app", BLOB)
+    registry.add_blob("library/app", b"not in the mirror")
+    gateway = await gateways.start({"hub": oci(registry, mirrors=[{"url": other.url}])})
+    await gateway.get(PATH)
+    await gateway.get(f"/v2/hub/library/app/blobs/{digest(b'not in the mirror')}")
+    await until(lambda: len(lines(logged, "request")) == 2)
+
+    assert ["mirror-1", "owner"] == [line["source"] for line in lines(logged, "request")]
+
+
+async def test_another_process_is_no_source(logged: Logged, registry: Registry, gateways: Gateways) -> None:
+    registry.add_blob("library/app", BLOB)
+    registry.on["GET blob"] = lies.rest_then(gate := Gate(), 1000)
+    one, two = [await gateways.start({"hub": registry}) for _ in range(2)]
+    leads = asyncio.create_task(one.get(PATH))
+    await gate.reached()
+    follows = asyncio.create_task(two.get(PATH))
+    await until(lambda: two.metric("apprproxy_flights") == 1)
+    await asyncio.sleep(0.1)
+    gate.open()
+    await asyncio.gather(leads, follows)
+    await until(lambda: len(lines(logged, "request")) == 2)
+
+    assert ["miss", "miss"] == [line["cache"] for line in lines(logged, "request")]
+    assert ["", "owner"] == sorted(line.get("source", "") for line in lines(logged, "request"))
+
+
+async def test_who_is_not_asked_for_a_while_is_not_told_with_each_pull(
+    logged: Logged, registry: Registry, other: Registry, gateways: Gateways
+) -> None:
+    contents = [some_bytes(1000, seed=f"{number} ") for number in range(2)]
+    for content in contents:
+        registry.add_blob("library/app", content)
+    other.on["blob"] = lies.page(503)
+    gateway = await gateways.start({"hub": oci(registry, mirrors=[{"url": other.url}])})
+    for content in contents:
+        await gateway.get(f"/v2/hub/library/app/blobs/{digest(content)}")
+    await until(lambda: len(lines(logged, "request")) == 2)
+
+    assert [True, False] == ["hub mirror-1" in line.get("tried", "") for line in lines(logged, "request")]
+
+
 async def test_a_question_before_the_transfer_is_told_too(
     logged: Logged, registry: Registry, other: Registry, gateways: Gateways
 ) -> None:
