@@ -22,6 +22,7 @@ from typing import Any
 from apprproxy.core.digest import Digest, MalformedDigest
 from apprproxy.core.errors import NoRoom, StoreFailed
 from apprproxy.core.events import Observer, SetAside
+from apprproxy.store.owner import begin, give, refuse_foreign
 from apprproxy.store.salvage import DAMAGED, broken, finish, is_damage, refuse_damaged, replace, salvaged
 from apprproxy.store.schema import bring_up_to_date
 from apprproxy.store.users import Users
@@ -194,9 +195,14 @@ def translated() -> Iterator[None]:
 
 @contextmanager
 def exclusively(path: Path) -> Iterator[None]:
-    """One process at a time opens and, where there is need, replaces the file."""
-    fd = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    """One process at a time opens and, where there is need, replaces the file. Raises StoreFailed where it is somebody
+    else's, and OSError."""
+    lock = path.with_suffix(".lock")
+    for file in (lock, path):
+        refuse_foreign(file)
+    fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
+        give(fd, lock.parent)
         fcntl.flock(fd, fcntl.LOCK_EX)
         yield
     finally:
@@ -204,6 +210,7 @@ def exclusively(path: Path) -> Iterator[None]:
 
 
 def _connected(path: Path) -> sqlite3.Connection:
+    begin(path)
     db = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
     try:
         for setting in _SETTINGS:

@@ -13,6 +13,7 @@ from diskcache.core import MODE_RAW, UNKNOWN
 
 from apprproxy.core.errors import StoreFailed
 from apprproxy.store.database import PATIENCE
+from apprproxy.store.owner import begin
 
 MAX_RECORD = 4096
 ADVICE = (
@@ -50,6 +51,7 @@ class PlainDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache ships no typ
 def open_records(directory: Path) -> diskcache.Cache:
     """``str -> bytes`` records, durable when a call returns, none ever evicted. Blocking."""
     directory.chmod(0o700)
+    begin(directory / "cache.db")
     return diskcache.Cache(
         str(directory),
         timeout=PATIENCE,

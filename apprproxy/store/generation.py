@@ -11,6 +11,7 @@ import secrets
 from pathlib import Path
 
 from apprproxy.core.errors import StoreFailed
+from apprproxy.store.owner import give
 
 _SIZE = 8
 
@@ -20,7 +21,8 @@ class Generation:
 
     def __init__(self, path: Path) -> None:
         try:
-            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            give(self._fd, path.parent)
             if os.fstat(self._fd).st_size < _SIZE:
                 self._write(0)
         except OSError as error:

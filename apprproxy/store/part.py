@@ -13,6 +13,7 @@ from pathlib import Path
 
 from apprproxy.core.digest import Check, Digest, MalformedDigest
 from apprproxy.core.model import MIB
+from apprproxy.store.owner import give
 
 _READ = 1 * MIB
 
@@ -55,7 +56,7 @@ def new_part(folder: Path, algorithm: str) -> OpenPart:
     while True:
         path = folder / f"{secrets.token_hex(16)}.part"
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        _give(fd, folder)
+        give(fd, folder)
         fcntl.flock(fd, fcntl.LOCK_EX)
         if is_at(fd, path):
             return OpenPart(fd, path, Check(algorithm))
@@ -66,7 +67,7 @@ def open_part(path: Path) -> tuple[int, bool]:
     """The file of that name, made if there is none, and whether it is locked by us: if not, somebody else writes it."""
     while True:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        _give(fd, path.parent)
+        give(fd, path.parent)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             locked = True
@@ -75,13 +76,6 @@ def open_part(path: Path) -> tuple[int, bool]:
         if is_at(fd, path):
             return fd, locked
         os.close(fd)
-
-
-def _give(fd: int, folder: Path) -> None:
-    """What root makes is the folder's owner's: a gateway that is nobody else could neither continue nor remove it."""
-    if os.geteuid() == 0:
-        owner = os.stat(folder)
-        os.fchown(fd, owner.st_uid, owner.st_gid)
 
 
 def is_at(fd: int, path: Path) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from apprproxy.core.errors import StoreFailed
 from apprproxy.core.model import MIB
+from apprproxy.store.owner import give, make_folder
 from apprproxy.store.relief import free_space
 
 FORMAT = 1
@@ -27,7 +28,7 @@ _OCTAL = re.compile(r"\\([0-7]{3})")
 """How mount points are written that have blanks or backslashes in them."""
 
 
-_PARTS = ("blobs/sha256", "blobs/sha512", "unpacked/sha256", "ingest", "names")
+_PARTS = ("blobs", "blobs/sha256", "blobs/sha512", "unpacked", "unpacked/sha256", "ingest", "names")
 _OURS = {part.partition("/")[0] for part in _PARTS} | {"spare", "oci-layout", "index.json"}
 """What a start that was broken off may have left."""
 
@@ -61,7 +62,7 @@ def prepare(directory: Path) -> None:
         _refuse_unfit(directory)
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         for part in _PARTS:
-            (directory / part).mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folder(directory / part)
         _keep_spare(directory)
         _write_once(directory / "format", str(FORMAT))
         _check_format(directory / "format")
@@ -108,6 +109,7 @@ def _keep_spare(directory: Path) -> None:
             path.unlink(missing_ok=True)
         elif free >= 2 * SPARE and not _has_room(path):
             with path.open("ab") as file:  # one that is hollow, or that a start left which was broken off, is filled
+                give(file.fileno(), directory)
                 os.posix_fallocate(file.fileno(), 0, SPARE)
 
 
@@ -222,6 +224,7 @@ def _write_once(path: Path, text: str) -> None:
         return
     part = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
     with part.open("w") as file:
+        give(file.fileno(), path.parent)
         file.write(text + "\n")
         file.flush()
         os.fsync(file.fileno())

@@ -22,7 +22,7 @@ DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _SECTOR = 4096
 _FEW = 0.1
 _CODE = re.compile("unable to get the page. error code=([0-9]{1,9})")
-_ALONE, _WITH_LOG = "immutable=1", "mode=ro"
+_ALONE, _WITH_LOG = "mode=ro&immutable=1", "mode=ro"
 
 
 def salvaged(path: Path, query: str, by: str) -> Iterator[tuple[Any, ...]]:

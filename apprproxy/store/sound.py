@@ -17,6 +17,7 @@ import diskcache
 from apprproxy.core.events import Observer, SetAside
 from apprproxy.store.database import exclusively
 from apprproxy.store.fence import MAX_RECORD, Tampered, open_records
+from apprproxy.store.owner import make_folder
 from apprproxy.store.salvage import broken, broken_off, finish, is_damage, last_aside, refuse_damaged, replace, salvaged
 
 _PLAIN = f"raw = 1 AND mode = 1 AND typeof(key) = 'text' AND typeof(value) = 'blob' AND length(value) <= {MAX_RECORD}"
@@ -58,7 +59,7 @@ def _refuse_broken(path: Path) -> None:
 def _begun_anew(left: Iterable[Path], folder: Path, age: Age) -> int:
     """Beside the broken one, which stays where it is until all of it has been taken over."""
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(mode=0o700)
+    make_folder(folder)
     with closing(open_records(folder)) as records:
         return _taken_over(left, records, age)
 

@@ -11,13 +11,14 @@ from glob import escape
 from pathlib import Path
 
 from apprproxy.core.errors import StoreFailed
+from apprproxy.store.owner import give, make_folder
 from apprproxy.store.part import is_at
 
 
 def write_whole(path: Path, content: bytes) -> None:
     """Makes the folder, too. Blocking; raises StoreFailed."""
     try:
-        path.parent.mkdir(mode=0o700, exist_ok=True)
+        make_folder(path.parent)
         _sweep(path)
         fd, part = _new(path)
         try:
@@ -37,6 +38,7 @@ def _new(path: Path) -> tuple[int, Path]:
     while True:
         part = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
         fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        give(fd, path.parent)
         fcntl.flock(fd, fcntl.LOCK_EX)
         if is_at(fd, part):
             return fd, part

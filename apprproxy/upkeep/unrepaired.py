@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from apprproxy.core.digest import MalformedDigest
 from apprproxy.core.errors import StoreFailed
 from apprproxy.core.model import MIB
+from apprproxy.store.owner import give
 from apprproxy.store.part import blob_path
 from apprproxy.store.whole import read_whole, write_whole
 from apprproxy.upkeep.findings import Fault, Finding
@@ -36,6 +37,7 @@ def load(root: Path, seen: Iterable[Finding] = ()) -> list[Finding]:
 def note(root: Path, finding: Finding) -> None:
     """Before the index forgets it; ``save`` it in the end. For threads. Blocking."""
     with suppress(OSError), _lines(root).open("ab", buffering=0) as file:  # then it is told all the same
+        give(file.fileno(), root)
         file.write(_FINDING.dump_json(finding) + b"\n")
 
 

@@ -1,0 +1,79 @@
+"""What root makes in a cache is its owner's, and what is somebody else's is said."""
+
+import os
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from apprproxy.core.errors import StoreFailed
+from apprproxy.store.ledger import Ledger
+from apprproxy.store.names import DiskNames
+from apprproxy.store.owner import give
+from apprproxy.store.place import prepare
+from apprproxy.store.quarantine import quarantined
+from apprproxy.store.runs import Run
+from apprproxy.store.whole import write_whole
+from tests.fakes.clock import Clock
+from tests.fakes.stranger import NOBODY
+from tests.store.contents import Told
+from tests.store.ledgers import CAP, opened
+
+
+def used(root: Path) -> None:
+    """As a command does that begins all anew."""
+    prepare(root)
+    Ledger(root, CAP, Clock(), Told()).close()
+    DiskNames(root / "names").close()
+    Run(root / "runs", CAP, Clock())
+    write_whole(root / "search" / "hub.json", b"{}")
+    (root / "blobs" / "sha256" / "strange").touch()
+    quarantined(root, root / "blobs" / "sha256" / "strange", "strange")
+
+
+@pytest.mark.parametrize("broken", [False, True], ids=["new", "broken"])
+def test_what_a_command_makes_as_root_is_the_gateways(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: bool
+) -> None:
+    given = set[int]()
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(os, "fchown", lambda fd, *_: given.add(os.fstat(fd).st_ino))
+    (tmp_path / "cache").mkdir()
+    used(tmp_path / "cache")
+    if broken:
+        (tmp_path / "cache" / "index.suspect").touch()
+        (tmp_path / "cache" / "names" / "cache.db").write_bytes(b"no database at all, " * 1000)
+        used(tmp_path / "cache")
+    others = {"strange", "strange.1", "index.db.broken-1-wal"}  # sqlite gives its logs away as their file is
+
+    assert others >= {path.name for path in (tmp_path / "cache").rglob("*") if path.lstat().st_ino not in given}
+
+
+def test_a_file_that_has_another_name_is_not_given_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = list[int]()
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(os, "fchown", lambda fd, *_: given.append(fd))
+    (tmp_path / "shadow").touch()
+    (tmp_path / "generation").hardlink_to(tmp_path / "shadow")
+    with (tmp_path / "generation").open() as file:
+        give(file.fileno(), tmp_path)
+
+    assert [] == given
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make what is somebody else's")
+@pytest.mark.parametrize("name", ["index.db", "index.lock", "names/cache.db", "names/cache.lock"])
+def test_an_index_that_is_roots_is_said_and_how_to_give_it_back(name: str) -> None:
+    with TemporaryDirectory() as folder:  # whose parents anybody may pass through
+        root = Path(folder)
+        with opened(root):
+            DiskNames(root / "names").close()
+        for path in (root, *root.rglob("*")):
+            os.chown(path, NOBODY, NOBODY)
+        os.chown(root / name, 0, 0)
+        os.seteuid(NOBODY)
+        try:
+            with pytest.raises(StoreFailed, match=rf"{name} is root's, .*`chown --reference={(root / name).parent} "):
+                used(root)
+        finally:
+            os.seteuid(0)
