@@ -16,10 +16,11 @@ class Fault(StrEnum):
     UNCOUNTED = "uncounted"
     MISCOUNTED = "miscounted"
     DANGLING = "dangling link"
+    UNLINKED = "lost link"
     BEFORE = "found before"
 
 
-_MENDED = {Fault.UNCOUNTED, Fault.MISCOUNTED, Fault.DANGLING, Fault.STRAY}
+_MENDED = {Fault.UNCOUNTED, Fault.MISCOUNTED, Fault.DANGLING, Fault.UNLINKED, Fault.STRAY}
 """Nothing is missing once these were told: what was right is counted, what was nothing is out of the way."""
 
 

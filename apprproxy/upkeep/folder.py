@@ -16,19 +16,23 @@ from apprproxy.store.holdings import Holdings
 from apprproxy.store.ledger import Ledger
 from apprproxy.store.names import DiskNames
 from apprproxy.store.place import expect, prepare
+from apprproxy.store.relinking import Relinking
 from apprproxy.store.removal import Removal
 
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """``identities`` of the upstreams that are configured, by name."""
+    """``identities`` of the upstreams that are configured, by name; the names of those that are ``locked`` stand in a
+    file of the operator's."""
 
     root: Path
     identities: Mapping[str, str]
+    locked: frozenset[str]
     names: DiskNames
     ledger: Ledger
     holdings: Holdings
     removal: Removal
+    relinking: Relinking
 
 
 @contextmanager
@@ -45,8 +49,10 @@ def opened(settings: Settings, *, now: Clock = time.time) -> Iterator[Folder]:
         names = DiskNames(root / "names", journal)
         try:
             identities = {name: identity_of(name, upstream) for name, upstream in settings.upstreams.items()}
+            locked = frozenset(name for name, upstream in settings.upstreams.items() if upstream.names == "locked")
             removal = Removal(root, ledger.database, ledger.generation)
-            yield Folder(root, identities, names, ledger, Holdings(ledger.database), removal)
+            holdings, relinking = Holdings(ledger.database), Relinking(root, ledger.database)
+            yield Folder(root, identities, locked, names, ledger, holdings, removal, relinking)
         finally:
             names.close()
     finally:

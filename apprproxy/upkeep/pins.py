@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from apprproxy.app import App
 from apprproxy.core.digest import Digest
@@ -14,12 +15,16 @@ from apprproxy.store.disk import DiskStore
 from apprproxy.store.holdings import Holdings
 from apprproxy.store.ledger import Ledger
 from apprproxy.upkeep.folder import Folder
+from apprproxy.upkeep.there import is_there
 from apprproxy.upkeep.title import Title, expected_of, parse, records_of
 from apprproxy.upkeep.told import Told
 
 _AT_ONCE = 4
 _HIDDEN = "it is held, and not known to be in this repository"
 """As what came by another upstream: its owner has to say so, once."""
+_LOST = "the index has it, and its file is not there"
+_UNLINKED = "it may be held, and no link leads to it: `apprproxy cache verify` makes links again"
+_UNNAMED = "no name here leads to it: names/ of the cache was not carried along, or its owner says that there is none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +57,27 @@ def pin(folder: Folder, title: Title) -> Pin:
 def _pin(folder: Folder, title: Title, root: Digest) -> Pin:
     identity = folder.identities.get(title.upstream)
     where = Where(identity, title.repository) if identity is not None else None
-    return Pin(title.text, str(root), *_held(folder.ledger, title, where))
+    held, missing = _held(folder.root, folder.ledger, title, where)
+    return Pin(title.text, str(root), held, missing | _unnamed(folder, title))
 
 
-def _held(ledger: Ledger, title: Title, where: Where | None) -> tuple[int, dict[str, str]]:
+def _unnamed(folder: Folder, title: Title) -> dict[str, str]:
+    """The bytes are of no use to who asks for the name."""
+    named = title.want is None or title.upstream in folder.locked or records_of(folder.names, title)
+    return {} if named else {title.text: _UNNAMED}
+
+
+def _held(root: Path, ledger: Ledger, title: Title, where: Where | None) -> tuple[int, dict[str, str]]:
     """How many blobs of it a gateway gives without asking anybody, and the keys of the others."""
-    closure = ledger.pinned.closure(title.text)
-    hidden = [key for key in closure.held if where is not None and not ledger.membership.shows(where, key)]
-    return len(closure.held) - len(hidden), dict.fromkeys(closure.missing, "") | dict.fromkeys(hidden, _HIDDEN)
+    closure, missing, held = ledger.pinned.closure(title.text), dict[str, str](), 0
+    for key in closure.held:
+        if not is_there(root, expected_of(key)):
+            missing[key] = _UNLINKED if expected_of(key).content is None else _LOST
+        elif where is not None and not ledger.membership.shows(where, key):
+            missing[key] = _HIDDEN
+        else:
+            held += 1
+    return held, dict.fromkeys(closure.missing, "") | missing
 
 
 async def fetch(app: App, title: Title, told: Told) -> Pin:
@@ -73,10 +91,10 @@ async def fetch(app: App, title: Title, told: Told) -> Pin:
         root = await _root(app, title)
     except Failure as failure:
         return Pin(title.text, failure=str(failure))
-    where = app.members[title.upstream].where(title.repository)
+    where, directory = app.members[title.upstream].where(title.repository), app.settings.cache.directory.absolute()
     reasons: dict[str, str] = {}
     while True:
-        held, missing = await asyncio.to_thread(_held, app.ledger, title, where)
+        held, missing = await asyncio.to_thread(_held, directory, app.ledger, title, where)
         if not (keys := [key for key in missing if key not in reasons]):
             return Pin(title.text, str(root), held, {key: reasons[key] or why for key, why in missing.items()})
         told.expect(len(reasons) + len(keys))

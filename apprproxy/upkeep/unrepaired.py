@@ -15,9 +15,9 @@ from apprproxy.core.digest import MalformedDigest
 from apprproxy.core.errors import StoreFailed
 from apprproxy.core.model import MIB
 from apprproxy.store.owner import give
-from apprproxy.store.part import blob_path
 from apprproxy.store.whole import read_whole, write_whole
 from apprproxy.upkeep.findings import Fault, Finding
+from apprproxy.upkeep.there import is_there
 from apprproxy.upkeep.title import expected_of
 
 MOST = 50_000
@@ -77,9 +77,6 @@ def _read(root: Path) -> list[Finding]:
 def _held(root: Path, finding: Finding) -> bool:
     """Also what is no key: then nothing can be done about it."""
     try:
-        expected = expected_of(finding.key)
+        return is_there(root, expected_of(finding.key))
     except MalformedDigest:
         return True
-    if expected.content is not None:
-        return blob_path(root, expected.content).exists()
-    return (root / "unpacked" / expected.digest.algorithm / expected.digest.hex).exists()

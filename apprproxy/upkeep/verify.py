@@ -36,6 +36,7 @@ def verify(folder: Folder, told: Told, threads: int = THREADS) -> Iterator[Findi
     """Blocking. Raises StoreFailed."""
     yield from _in_parallel(_file_jobs(folder, told), threads)
     yield from _in_parallel(_link_jobs(folder), threads)
+    yield from _in_parallel(_unlinked_jobs(folder), threads)
     for blob in folder.ledger.blobs():
         if (finding := _lost(folder, blob.digest)) is not None:
             yield finding
@@ -157,19 +158,10 @@ def _link(folder: Folder, path: Path) -> Finding | None:
     except (OSError, MalformedDigest) as error:
         if isinstance(error, OSError) and error.errno != errno.EINVAL:
             raise _cannot(error) from None
-        return _stray(folder, path, "it is no link to a package; copying a cache must keep symbolic links")
-    try:
-        fd = os.open(folder.root / "blobs" / "sha256" / content.hex, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except FileNotFoundError:
+        return _no_link(folder, path)
+    holds = _inside(folder, content)
+    if holds is None:
         return _dangling(folder, path)
-    except OSError as error:
-        raise _cannot(error) from None
-    try:
-        holds = str(unpacked_digest(lambda offset, count: os.pread(fd, count, offset)))
-    except (NotGzip, OSError) as error:
-        holds = f"none: {error}"
-    finally:
-        os.close(fd)
     if holds == str(tar):
         return None
     origins = tuple(folder.ledger.membership.provenance(content))
@@ -183,6 +175,59 @@ def _dangling(folder: Folder, path: Path) -> Finding | None:
     if not folder.removal.drop_dangling(Digest("sha256", path.name)):
         return None
     return Finding(Fault.DANGLING, f"unpacked:sha256:{path.name}", "it led to nothing and was removed")
+
+
+def _inside(folder: Folder, content: Digest) -> str | None:
+    """The tar in a package, or why there is none; None where the package is not held."""
+    try:
+        fd = os.open(folder.root / "blobs" / "sha256" / content.hex, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise _cannot(error) from None
+    try:
+        return str(unpacked_digest(lambda offset, count: os.pread(fd, count, offset)))
+    except (NotGzip, OSError) as error:
+        return f"none: {error}"
+    finally:
+        os.close(fd)
+
+
+def _no_link(folder: Folder, path: Path) -> Finding | None:
+    """As in a copy that followed the links: out of the way, and what the index knows is put in its place."""
+    sentence = "it was no link to a package: copying a cache must keep symbolic links"
+    try:
+        tar = Digest("sha256", path.name)
+    except MalformedDigest:
+        return _stray(folder, path, sentence)
+    content = folder.holdings.content_of(tar)
+    if (aside := folder.removal.set_stray_aside(path)) is None:
+        return None
+    if content is not None and (finding := _linked_again(folder, tar, Digest.parse(content), sentence)) is not None:
+        return replace(finding, aside=aside)
+    lost = Finding(Fault.LINK, f"unpacked:{tar}", f"{sentence}; which package it led to is not known", aside)
+    unrepaired.note(folder.root, lost)
+    return lost
+
+
+def _unlinked_jobs(folder: Folder) -> Iterator[_Job]:
+    sentence = "no link led to the package: copying a cache must keep symbolic links"
+    for tar, content in folder.relinking.unlinked():
+        yield lambda tar=tar, content=content: _linked_again(folder, tar, content, sentence)  # type: ignore[misc]
+
+
+def _linked_again(folder: Folder, tar: Digest, content: Digest, sentence: str) -> Finding | None:
+    """What is not held is told by its row."""
+    key, holds = f"unpacked:{tar}", _inside(folder, content)
+    if holds == str(tar) and folder.relinking.again(tar, content):
+        return Finding(Fault.UNLINKED, key, f"{sentence}; made again")
+    if holds in (None, str(tar)):
+        return None
+    origins = tuple(folder.ledger.membership.provenance(content))
+    finding = Finding(Fault.LINK, key, f"{sentence}; the tar in {content}, which it led to, is {holds}", None, origins)
+    unrepaired.note(folder.root, finding)
+    folder.relinking.disown(tar, content)
+    return finding
 
 
 # --- rows

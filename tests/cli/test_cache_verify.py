@@ -2,7 +2,13 @@
 
 import json
 import os
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from apprproxy.core.digest import Digest
 from apprproxy.core.model import Expected, Where
@@ -261,6 +267,71 @@ async def test_a_link_to_another_package_is_set_aside_and_repaired(gateways: Gat
     assert 0 == ran.returncode, ran.stdout + ran.stderr
     assert f"wrong link: unpacked:{digest_of(one)}" in ran.stdout
     assert os.readlink(links / digest_of(one).hex) != os.readlink(links / digest_of(two).hex)
+
+
+@pytest.mark.parametrize("how", ["followed", "lost"])
+async def test_links_that_were_not_carried_are_made_again(how: str, gateways: Gateways, operator: Operator) -> None:
+    tar = chart("0.1.0")
+    async with carried_package(operator, tar) as upstreams:
+        link = operator.cache / "unpacked" / "sha256" / digest_of(tar).hex
+        package = link.read_bytes()
+        link.unlink()
+        if how == "followed":
+            link.write_bytes(package)
+        operator.configures(upstreams, offline=True)
+        pinned, ran, again = [await operator.runs(command) for command in ("pin", "verify", "verify")]
+        site = await gateways.start(upstreams, offline=True)
+        got = await site.get("/quay/cnr/api/v1/packages/alice/nginx/0.1.0/helm/pull")
+
+    assert (1, 0, 0) == (pinned.returncode, ran.returncode, again.returncode), ran.stdout + ran.stderr
+    assert "`apprproxy cache verify` makes links again" in pinned.stdout
+    assert f"lost link: unpacked:{digest_of(tar)}: " in ran.stdout
+    assert ": 1 findings, 0 of them not repaired\n" in ran.stdout
+    assert again.stdout.endswith("nothing is wrong\n")
+    assert (200, package) == (got.status, got.body)
+
+
+async def test_a_link_of_which_nobody_knows_where_it_led_is_told(operator: Operator) -> None:
+    """Followed, and the index not carried either."""
+    tar = chart("0.1.0")
+    async with carried_package(operator, tar) as upstreams:
+        link = operator.cache / "unpacked" / "sha256" / digest_of(tar).hex
+        package = link.read_bytes()
+        link.unlink()
+        link.write_bytes(package)
+        for file in operator.cache.glob("index.db*"):
+            file.unlink()
+        operator.configures(upstreams, offline=True)
+        ran = await operator.runs("verify")
+
+    assert 1 == ran.returncode, ran.stdout + ran.stderr
+    assert f"wrong link: unpacked:{digest_of(tar)}: it was no link to a package" in ran.stdout
+
+
+async def test_a_pinned_name_that_was_not_carried_is_told(registry: Registry, operator: Operator) -> None:
+    registry.push(APP, "1.0", LAYER)
+    registry.add_blob(APP, b"{}")
+    operator.configures({"hub": oci(registry)})
+    await operator.runs("pin", "--fetch", f"hub/{APP}:1.0")
+    shutil.rmtree(operator.cache / "names")
+    operator.configures({"hub": oci(registry)}, offline=True)
+    pinned, ran = await operator.runs("pin"), await operator.runs("verify")
+
+    assert (1, 1) == (pinned.returncode, ran.returncode), ran.stdout
+    assert f"  missing hub/{APP}:1.0: no name here leads to it" in pinned.stdout
+    assert f"hub/{APP}:1.0 is pinned and lacks 1" in ran.stdout
+
+
+@asynccontextmanager
+async def carried_package(operator: Operator, tar: bytes) -> AsyncIterator[dict[str, Any]]:
+    """Pinned and fetched; yields the upstreams."""
+    async with app_registry() as quay:
+        quay.registry.push("alice/nginx", "0.1.0", "helm", packed(tar))
+        upstreams: dict[str, Any] = {"quay": {"kind": "appr", "url": quay.url}}
+        operator.configures(upstreams)
+        fetched = await operator.runs("pin", "--fetch", "quay/alice/nginx@0.1.0/helm")
+        assert 0 == fetched.returncode, fetched.stdout + fetched.stderr
+        yield upstreams
 
 
 async def test_names_of_repositories_paint_no_terminal(operator: Operator, tmp_path: Path) -> None:
