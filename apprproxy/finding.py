@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from apprproxy.api.told import provenance_document, search_document
-from apprproxy.app import App, build
+from apprproxy.app import App, build_beside
 from apprproxy.app.protocols import LISTS
 from apprproxy.core.errors import UnknownPlace
 from apprproxy.core.listing import Base
@@ -61,7 +61,7 @@ def _formats(names: DiskNames, release: str) -> list[str]:
 
 @asynccontextmanager
 async def _built(settings: Settings, now: Clock) -> AsyncIterator[App]:
-    app = build(settings, now=now)
+    app = build_beside(settings, now=now)
     try:
         yield app
     finally:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from apprproxy.app import App, build
+from apprproxy.app import App, build_beside
 from apprproxy.app.protocols import PROTOCOLS
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import Failure, Malformed
@@ -28,8 +28,8 @@ def lock_files(settings: Settings) -> set[Path]:
 
 
 async def resolve(settings: Settings, names: Sequence[str], *, now: Clock = time.time) -> list[Resolved]:
-    """Never raises for one of the names; raises what ``build`` raises."""
-    app = build(_without_locks(settings), now=now)
+    """Never raises for one of the names; raises what ``build_beside`` raises."""
+    app = build_beside(_without_locks(settings), now=now)
     try:
         return [await _resolved(app, settings, name) for name in names]
     finally:

@@ -2,6 +2,7 @@
 
 from apprproxy.app.build import App as App
 from apprproxy.app.build import build as build
+from apprproxy.app.build import build_beside as build_beside
 from apprproxy.app.doors import limits_of as limits_of
 from apprproxy.app.doubts import doubts as doubts
 from apprproxy.app.files import try_files as try_files

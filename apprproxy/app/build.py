@@ -36,6 +36,7 @@ from apprproxy.store.ledger import Ledger
 from apprproxy.store.names import DiskNames
 from apprproxy.store.place import instance, prepare
 from apprproxy.store.refusals import Refusals
+from apprproxy.store.runs import caps
 from apprproxy.store.trace import DiskTraces
 from apprproxy.store.unpacking import digest_inside
 from apprproxy.upstream.http import HttpUpstream
@@ -77,6 +78,16 @@ class App:
 
 def build(settings: Settings, *, now: Clock = time.time) -> App:
     """Raises StoreFailed where the cache directory cannot be used, BadConfiguration where a named file cannot."""
+    return _built(settings, now, settings.cache.max_size, Ledger.sweep)
+
+
+def build_beside(settings: Settings, *, now: Clock = time.time) -> App:
+    """``build``, for a command: a cap that it was told otherwise than the gateways of this cache evicts nothing."""
+    others = caps(settings.cache.directory.absolute() / "runs")
+    return _built(settings, now, min(others, default=settings.cache.max_size), Ledger.join)
+
+
+def _built(settings: Settings, now: Clock, max_size: int, begin: Callable[[Ledger, Callable[[], None]], None]) -> App:
     directory = settings.cache.directory.absolute()
     prepare(directory)
     ours = instance(directory)
@@ -84,10 +95,10 @@ def build(settings: Settings, *, now: Clock = time.time) -> App:
     refusals = Refusals(directory / "refusals.json", now)
     observer = _all(metrics, journal, refusals)
     brief = BriefMemory(now)
-    ledger = Ledger(directory, settings.cache.max_size, now, observer)
+    ledger = Ledger(directory, max_size, now, observer)
     disk = DiskStore(directory, observer, ledger, settings.delivery.max_blob)
     disk.sweep()
-    ledger.sweep(lambda: cover_pins(settings, ledger, disk.find_here))
+    begin(ledger, lambda: cover_pins(settings, ledger, disk.find_here))
     metrics.read_held(lambda: _totals(ledger)[0], lambda: _totals(ledger)[1])
     names = DiskNames(directory / "names", observer)
     agent = {"User-Agent": f"apprproxy/{__version__}", "Via": f"1.1 apprproxy-{ours}"}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from apprproxy.app import build
+from apprproxy.app import build_beside
 from apprproxy.cli.common import CONFIG, asking_settings_of, failures_told, settings_of
 from apprproxy.cli.progress import BLOBS, progress
 from apprproxy.cli.shown import as_json
@@ -81,7 +81,7 @@ def _pinned(folder: Folder, settings: Settings, title: Title) -> Pin:
 
 async def _fetched(settings: Settings, titles: Sequence[Title]) -> list[Pin]:
     """One after the other; without titles, what the pins there are lack."""
-    app, done = build(settings), list[Pin]()
+    app, done = build_beside(settings), list[Pin]()
     try:
         for title in titles or [parse(name) for name in app.ledger.pinned.pins()]:
             with progress(f"fetching {plain(title.text)}", 1, BLOBS) as told:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from apprproxy.app import build
+from apprproxy.app import build_beside
 from apprproxy.cli.common import CONFIG, failures_told, settings_of
 from apprproxy.cli.progress import BLOBS, progress
 from apprproxy.cli.verified import Summary, tell
@@ -103,7 +103,7 @@ async def _repaired(settings: Settings, findings: Sequence[Finding]) -> dict[str
     """By key, why it could not be had again; empty where it was."""
     if not (wrong := _unmended(findings)):
         return {}
-    app, reasons = build(settings), dict[str, str]()
+    app, reasons = build_beside(settings), dict[str, str]()
     try:
         with progress("fetching again", len(wrong), BLOBS) as told:
             async for finding, reason in repair(app, wrong):

@@ -155,6 +155,18 @@ class Ledger:
             above = self._room.above(db)
         self.free(above)
 
+    def join(self, first: Callable[[], None]) -> None:
+        """``sweep``, for a command: nothing goes because its cap is lower than what is held. What it brings makes room
+        for itself."""
+        self._mended(lambda: self._joined(first))
+
+    def _joined(self, first: Callable[[], None]) -> None:
+        first()
+        with self.database.transaction() as db:
+            self._partials.settle(db, self._now())
+        totals = self.totals()
+        self._room.raise_cap(totals.held + totals.reserved)
+
     def free(self, size: int, because: Because = "cap") -> int:
         """Evict so many bytes, as far as pins allow, whatever the cap says; returns how many it were."""
         freed, enough = 0, False

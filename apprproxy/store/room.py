@@ -40,6 +40,10 @@ class Room:
         self._partials = partials
         self._uses = uses
 
+    def raise_cap(self, size: int) -> None:
+        """To so many bytes, for as long as this lives."""
+        self._max_size = max(self._max_size, size)
+
     def check(self, db: sqlite3.Connection, more: int, now: float, part: str) -> None:
         """Could room be made for so many? Nothing goes; raises NoRoom."""
         if self._short(db, more) <= _totals(db).evictable:

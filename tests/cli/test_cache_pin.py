@@ -5,6 +5,7 @@ import json
 import pytest
 
 from apprproxy.core.model import MIB
+from apprproxy.store.runs import Run
 from tests.appregistry.archives import chart, digest_of, packed
 from tests.appregistry.upstream import running as app_registry
 from tests.cli.operator import Operator
@@ -226,3 +227,27 @@ async def test_what_may_not_be_shown_in_the_name_of_a_pin_is_missing(
     assert (1, 1) == (ran.returncode, verified.returncode), ran.stdout + verified.stdout
     assert f"far/{APP}:second  {digest(manifest)}  1 held, 2 missing" == ran.stdout.splitlines()[0]
     assert f"  missing {digest(ONE)}: it is held, and not known to be in this repository" in ran.stdout.splitlines()
+
+
+@pytest.mark.parametrize("beside", [True, False], ids=["beside a gateway", "alone"])
+async def test_a_command_that_was_told_a_lower_cap_than_the_gateway_evicts_nothing_for_it(
+    registry: Registry, gateways: Gateways, operator: Operator, beside: bool
+) -> None:
+    """As where the gateway has it from its environment, and the operator's shell has not."""
+    layers = [some_bytes(25 * MIB, f"{number} ") for number in range(4)]
+    registry.add_blob(APP, b"{}")
+    registry.push(APP, "1.0", b"small")
+    running = await gateways.start({"hub": registry})
+    for layer in layers:
+        assert 200 == (await running.get(f"/v2/hub/{APP}/blobs/{registry.add_blob(APP, layer)}")).status
+    await running.at_rest()
+    operator.configures({"hub": oci(registry)}, max_size="64MiB")
+    run = Run(running.cache / "runs", 20 * 1024 * MIB, gateways.clock)
+    if not beside:
+        run.close()
+    ran = await operator.runs("pin", "--fetch", f"hub/{APP}:1.0")
+    kept = sum(digest(layer) in running.blobs for layer in layers)
+
+    assert 0 == ran.returncode, ran
+    assert (4 if beside else 3) == kept  # what it brings makes room for itself
+    assert digest(b"small") in running.blobs

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from apprproxy.store.runs import Left, Run
+from apprproxy.store.runs import Left, Run, caps
 from tests.fakes.clock import START, Clock
 
 CAP = 1000
@@ -25,6 +25,20 @@ def test_one_that_runs_is_not_told_of(tmp_path: Path) -> None:
 
     assert [] == Run(tmp_path / "runs", CAP, Clock()).broken_off
     run.close()
+
+
+def test_what_caps_gateways_have_is_seen_and_nothing_is_made_or_taken_for_it(tmp_path: Path) -> None:
+    none, folder = caps(tmp_path / "runs"), (tmp_path / "runs").exists()
+    runs = [Run(tmp_path / "runs", cap, Clock()) for cap in (CAP, 2 * CAP)]
+    (tmp_path / "runs" / "left.run").write_bytes(b'{"max_size": 3}')
+    both = caps(tmp_path / "runs")
+    runs[0].close()
+
+    assert (set(), False) == (none, folder)
+    assert {CAP, 2 * CAP} == both
+    assert {2 * CAP} == caps(tmp_path / "runs")
+    assert (tmp_path / "runs" / "left.run").exists()
+    runs[1].close()
 
 
 def test_one_that_begins_at_the_same_time_is_not_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
