@@ -36,10 +36,10 @@ def doors(
 
     def ready() -> str | None:
         directory = settings.cache.directory.absolute()
-        return names.damage or (None if writable(directory) else f"{directory} cannot be written")
+        return names.away or (None if writable(directory) else f"{directory} cannot be written")
 
     def ails() -> str:
-        return database.damage
+        return "; ".join(filter(None, (database.damage, names.damage)))
 
     large = Large()
     apart = settings.server.ops is not None

@@ -23,7 +23,7 @@ from apprproxy.core.model import FirstSeen, Record
 from apprproxy.store.generation import Generation
 from apprproxy.store.record import read_first, read_record, write_first, write_record
 from apprproxy.store.salvage import DAMAGED
-from apprproxy.store.sound import sound_records
+from apprproxy.store.sound import mark, sound_records
 from apprproxy.store.writing import Writing
 
 REMEMBERED = 20_000
@@ -36,8 +36,8 @@ T = TypeVar("T")
 
 
 class DiskNames:
-    """Implements Names and FirstSeens. ``damage`` says what was found wrong with its file since it was opened, or that
-    it could not be used the last time. ``close`` when done."""
+    """Implements Names and FirstSeens. ``damage`` says what was found wrong with its file since it was opened, ``away``
+    that it could not be used the last time; both are empty otherwise. ``close`` when done."""
 
     def __init__(self, directory: Path, observer: Observer = lambda _: None) -> None:
         """``observer`` is told of a database that was damaged."""
@@ -45,7 +45,7 @@ class DiskNames:
             self._records = sound_records(directory, observer, _age)
         except Exception as error:
             raise StoreFailed(f"the names in {directory} cannot be opened: {error}") from error
-        self._broken = self._away = ""
+        self.damage = self.away = ""
         self._generation = Generation(directory / "generation")
         self._seen_generation = self._generation.read()
         self._memory: LRUCache[str, bytes] = LRUCache(REMEMBERED)
@@ -54,10 +54,6 @@ class DiskNames:
         self._writing = Writing(self._records)
         self._readers = ThreadPoolExecutor(2, thread_name_prefix="names-reader")
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="names-writer")  # so that no question waits for one
-
-    @property
-    def damage(self) -> str:
-        return self._broken or self._away
 
     # --- names
 
@@ -224,12 +220,13 @@ class DiskNames:
         except Exception as error:
             code = getattr(error, "sqlite_errorcode", 0) & 0xFF
             away = code in _AWAY or isinstance(error, OSError)
-            self._away = f"the names cannot be read or written: {error}" if away else ""
+            self.away = f"the names cannot be read or written: {error}" if away else ""
             if code in DAMAGED:
-                self._broken = f"the names are damaged ({error}), which starting anew mends as far as it can be"
-                raise StoreFailed(self._broken) from error
+                self.damage = f"the names are damaged ({error}), which starting anew mends as far as it can be"
+                mark(self._path)
+                raise StoreFailed(self.damage) from error
             raise StoreFailed(f"the names cannot be read or written: {error}") from error
-        self._away = ""
+        self.away = ""
         return done
 
     def _where_it_is(self, call: Callable[..., T], *args: Any) -> T:
@@ -239,6 +236,7 @@ class DiskNames:
             file = self._file()
             if file is not None and getattr(self._opened, "file", file) != file:
                 self._records.close()  # this thread's connection, which is opened anew where it is needed
+                self.damage = ""
             self._opened.file = file or getattr(self._opened, "file", file)
             done = call(*args)
             if self._file() in (file, None):

@@ -1,7 +1,8 @@
 """The names' database, always one that can be read: a damaged one is set aside, and what is left of it taken over.
 
 - Looked through when it is opened: one that a copy ran over opens as if nothing were wrong, and fails at some name; one
-  of which a page is older than the others, each of them right, answers a name with another's record.
+  of which a page is older than the others, each of them right, answers a name with another's record. A bad page that
+  anybody met is marked by a file.
 - What is taken over is what this program can have written; of a name told twice, what its owner said last.
 - Other gateways write into the damaged one until another is in its place. That is taken over once it is.
 """
@@ -40,6 +41,7 @@ def sound_records(directory: Path, observer: Observer, age: Age) -> diskcache.Ca
                 raise
             kept = _begun_anew([path, *broken_off(path)], directory / _ANEW, age)
             aside = replace(path, directory / _ANEW / path.name)
+            _mark(path).unlink(missing_ok=True)
             observer(SetAside("names", str(aside), f"{error}; {kept} of its records could still be read"))
         records = opened.enter_context(closing(open_records(directory)))
         if (directory / _ANEW).exists():  # until all is told, whatever breaks this off
@@ -49,10 +51,22 @@ def sound_records(directory: Path, observer: Observer, age: Age) -> diskcache.Ca
         return records
 
 
+def mark(path: Path) -> None:
+    """Somebody met a broken page, which a look through may not find: the next start begins anew. Blocking."""
+    with suppress(OSError):  # then it is met again
+        _mark(path).touch(mode=0o600)
+
+
+def _mark(path: Path) -> Path:
+    return path.with_suffix(".suspect")
+
+
 def _refuse_broken(path: Path) -> None:
     if broken_off(path):  # maybe long ago, and others have written into it since
         raise broken("a start that took over what could still be read was broken off")
     finish(path)
+    if _mark(path).exists():
+        raise broken("a broken page was met")
     refuse_damaged(path, keys=True)
 
 

@@ -254,12 +254,12 @@ async def test_a_folder_that_is_away_is_told_until_it_is_back(names: DiskNames) 
     names._path = there.with_name("x" * 300)
     with pytest.raises(StoreFailed):
         await names.get("up", "tag alice/nginx 1.0.0")
-    away = names.damage
+    away = names.away
     names._path = there
     await names.get("up", "tag alice/nginx 1.0.0")
 
     assert away.startswith("the names cannot be read or written: ")
-    assert "" == names.damage
+    assert "" == names.away
 
 
 # --- beside a process that holds the database
