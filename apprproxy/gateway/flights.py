@@ -124,7 +124,7 @@ class Flights:
             flight.diary.asks("another upstream's transfer")
             flight.behind = True
             ended = await stay(flight, lambda: self._before(flight))
-            flight.behind, flight.elsewhere, flight.apart = False, False, not ended
+            flight.behind = flight.elsewhere = False
             flight.diary.heard("did not bring it" if ended else "took too long")
 
     def _before(self, flight: Flight) -> Sequence[Flight]:
@@ -186,10 +186,11 @@ class Flights:
                 if claim.held is not None:
                     flight.land(claim.held, None)
                 elif claim.elsewhere is not None:
-                    patience = patience or Patience(brief=flight.brief)
-                    if not _read_along(flight, claim.elsewhere, patience):
+                    patience = patience or Patience(flight)
+                    mine = apart or _is_filled_by(claim.elsewhere, flight.place)
+                    if not _read_along(flight, claim.elsewhere, patience, mine=mine):
                         patience = None
-                        _part(flight)
+                        _go_on(flight, mine=mine)
                     await asyncio.sleep(LOOK_AGAIN)
                 else:
                     assert claim.partial is not None
@@ -283,23 +284,33 @@ class Flights:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
-def _read_along(flight: Flight, elsewhere: Elsewhere, patience: Patience) -> bool:
-    """Another process is at it; False where it is not to be waited for any longer."""
+def _is_filled_by(elsewhere: Elsewhere, upstream: str) -> bool:
+    return bool(elsewhere.parts) and elsewhere.parts[-1].upstream == upstream
+
+
+def _read_along(flight: Flight, elsewhere: Elsewhere, patience: Patience, *, mine: bool) -> bool:
+    """Another process is at it, or another flight of this one; False where it is not to be waited for any longer.
+    ``mine``: with what the upstream sends at which this one has its place."""
     there = elsewhere.growing.size
     flight.answered = flight.answered or there > 0
     if not flight.elsewhere:
         flight.diary.asks("another process")
     _told_by(flight, elsewhere)
     flight.grows(elsewhere.growing, elsewhere.parts, elsewhere.size)
-    ours = bool(elsewhere.parts) and elsewhere.parts[-1].upstream == flight.lead
-    return not patience.is_over(there, flight.due, ours=ours)
+    alone = mine and not flight.others(flight.place)
+    return not patience.is_over(there, None if mine else flight.due, ours=alone)
 
 
-def _part(flight: Flight) -> None:
-    """From another process. Raises StoreFailed where that has happened before."""
+def _go_on(flight: Flight, *, mine: bool) -> None:
+    """With another member, as if this one's had been asked here; else apart. Raises StoreFailed where it is that."""
+    flight.elsewhere = False
+    if mine and flight.others(flight.place):
+        flight.yields(flight.place)
+        flight.diary.heard("took too long")
+        return
     if flight.apart:
         raise StoreFailed("another process of this cache has begun the file, and does not go on with it")
-    flight.apart, flight.elsewhere = True, False
+    flight.apart = True
     flight.diary.heard("did not go on with it")
 
 

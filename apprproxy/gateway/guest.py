@@ -2,32 +2,35 @@
 
 A digest is shared by upstreams, and by processes, that have nothing else to do with each other: one transfer is enough
 for all as long as it goes well, and none must keep it from another's clients. So a guest stays for as long as whom it
-would ask first is the one that sends; with another upstream's it stays while that is quick, and never for long.
+would ask first is the one that sends; with another upstream's it stays while that is quick, and never for long. A view
+makes no difference between them: its next member could be asked.
 """
 
 import asyncio
 from collections.abc import Callable, Sequence
 
 from apprproxy.gateway.flight import Flight
-from apprproxy.gateway.pace import LEAST, LONGEST, LOOK
+from apprproxy.gateway.pace import LEAST, LONGEST, LOOK, longer
 
 STANDS_STILL = 15.0
 """Seconds without a byte of our own upstream: the process that has the file may be suspended."""
 
 
 class Patience:
-    """With one transfer of somebody else's. ``brief``: it is a document's, for which a question about a name waits."""
+    """Of that flight, with one transfer of somebody else's; little with a document's, for which a question about a name
+    waits."""
 
-    def __init__(self, *, brief: bool) -> None:
-        self._longest = LOOK if brief else LONGEST
+    def __init__(self, flight: Flight) -> None:
+        self._look = LOOK * longer(flight)
+        self._longest = LOOK if flight.brief else LONGEST * longer(flight)
         self._began = self._since = asyncio.get_running_loop().time()
         self._there = 0
 
     def is_over(self, there: int, due: int | None, *, ours: bool) -> bool:
-        """``there`` is how much has come by now, of ``due`` where that is known; ``ours``: from whom we would ask
-        first."""
+        """``there`` is how much has come by now, of ``due`` where that is known; ``ours``: from the only one whom we
+        would ask."""
         now = asyncio.get_running_loop().time()
-        least, quick = (1, STANDS_STILL) if ours else (LEAST * LOOK, LOOK)
+        least, quick = (1, STANDS_STILL) if ours else (LEAST * self._look, self._look)
         if not 0 <= there - self._there < least:
             self._there, self._since = there, now
         if now - self._since > quick:
@@ -43,28 +46,43 @@ async def stay(flight: Flight, before: Callable[[], Sequence[Flight]]) -> bool:
         if (landed := next((one.held for one in hosts if one.held is not None), None)) is not None:
             flight.land(landed, None)
             return True
-        known = {host: known.get(host) or Patience(brief=flight.brief) for host in hosts}
+        known = {host: known.get(host) or Patience(flight) for host in hosts}
         for host in hosts:
-            if host.current is not None and host.current.member.name in flight.upstreams:
-                _read_along(flight, host, host.current.member.name)
+            if host.current is not None and host.current.member.name == flight.lead:
+                _read_along(flight, host)
         if all(_is_over(patience, flight, host) for host, patience in known.items()):
+            _go_on(flight, hosts)
             return False
         await _change(hosts)
     return True
 
 
 def _is_over(patience: Patience, flight: Flight, host: Flight) -> bool:
-    """One of ours ends by itself: its source is watched here. What waits in a queue of ours is not slow."""
-    ours = flight.lead == (host.current.member.name if host.current is not None else host.queue)
+    """One of the only upstream to ask ends by itself: its source is watched here. What waits in a queue of that one is
+    not slow."""
+    ours = _at(host) == flight.lead and not flight.others(flight.lead)
     return patience.is_over(host.arrived, flight.due, ours=ours) and not ours
 
 
-def _read_along(flight: Flight, host: Flight, upstream: str) -> None:
-    """Whoever waits may be given what its own upstream sends, to whomever."""
+def _at(host: Flight) -> str:
+    return host.current.member.name if host.current is not None else host.queue
+
+
+def _read_along(flight: Flight, host: Flight) -> None:
+    """Whoever waits may be given what the upstream that it would ask first sends, to whomever."""
     flight.elsewhere = flight.answered = True
-    if (size := host.sizes.get(upstream)) is not None:
-        flight.sizes.setdefault(upstream, size)
+    if (size := host.sizes.get(flight.lead)) is not None:
+        flight.sizes.setdefault(flight.lead, size)
     flight.grows(host.growing, host.parts, host.arrived)
+
+
+def _go_on(flight: Flight, hosts: Sequence[Flight]) -> None:
+    """With the next member, where the first has had its turn with one of these; what that one is filling is come back
+    to. Else apart from them."""
+    if any(_at(host) == flight.lead for host in hosts):
+        flight.yields(flight.lead)
+    else:
+        flight.apart = True
 
 
 async def _change(hosts: Sequence[Flight]) -> None:

@@ -22,6 +22,11 @@ ROUNDS = 20
 """After which turns get no longer: they take weeks."""
 
 
+def longer(flight: Flight) -> float:
+    """By how much turns are longer than the first by now."""
+    return 2.0 ** min(flight.rounds // 2, ROUNDS)
+
+
 class Overtaken(Exception):
     sentence = f"sent less than {LEAST // KIB} KiB a second, or for too long, while another upstream could be asked"
 
@@ -68,10 +73,9 @@ async def _look(flight: Flight, candidate: Candidate, partial: Partial, pace: Pa
     began = since = now()
     before = partial.size
     while not await _landed(flight, LOOK):
-        longer = 2.0 ** min(flight.rounds // 2, ROUNDS)
-        if now() - since < LOOK * longer:
+        if now() - since < LOOK * longer(flight):
             continue
-        slow = partial.size - before < LEAST * (now() - since) or now() - began >= LONGEST * longer
+        slow = partial.size - before < LEAST * (now() - since) or now() - began >= LONGEST * longer(flight)
         if pace.is_theirs() and slow and flight.others(member):
             flight.yields(member)
             break

@@ -1,0 +1,140 @@
+"""A view's clients are answered by all its members, whatever one of these does for clients of its own."""
+
+import asyncio
+
+import pytest
+from aiohttp import web
+
+from tests.fakes import lies
+from tests.fakes.clock import until
+from tests.fakes.content import digest, some_bytes
+from tests.fakes.gateway import Gateways, Running
+from tests.fakes.lies import Honest
+from tests.fakes.ranged import by_range, part_of
+from tests.fakes.registry import Registry
+
+BLOB = some_bytes(300_000)
+WANTED = digest(BLOB)
+MIB = 1024 * 1024
+LARGE = some_bytes(4 * MIB)
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looks every fifth of a second, wants three MiB a second, and waits for nobody longer than two."""
+    for module in ("pace", "guest"):
+        monkeypatch.setattr(f"apprproxy.gateway.{module}.LOOK", 0.2)
+        monkeypatch.setattr(f"apprproxy.gateway.{module}.LONGEST", 2.0)
+        monkeypatch.setattr(f"apprproxy.gateway.{module}.LEAST", 3_200_000)
+
+
+async def evicted(gateway: Running, *paths: str) -> None:
+    """What came here by these paths, so that it is known who has it, and is here no longer."""
+    for path in paths:
+        assert 200 == (await gateway.get(path)).status
+    await gateway.at_rest()
+    for blob in (gateway.cache / "blobs").glob("sha*/*"):
+        blob.unlink()
+
+
+def garbage(rate: int, size: int | None = None) -> lies.Behaviour:
+    """So many bytes a second, for ever, whatever size is announced."""
+
+    async def answer(request: web.BaseRequest, _: Honest) -> web.StreamResponse:
+        response = web.StreamResponse()
+        response.content_length = size
+        if size is None:
+            response.enable_chunked_encoding()
+        await response.prepare(request)
+        while True:
+            await response.write(bytes(rate // 20))
+            await asyncio.sleep(0.05)
+
+    return answer
+
+
+SLOW = {"drips": lies.dripping(0.5, 1), "garbage": garbage(4 * MIB)}
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("behaviour", SLOW.values(), ids=SLOW)
+async def test_a_member_that_is_slow_to_a_client_of_its_own_makes_way_for_the_next(
+    behaviour: lies.Behaviour, registry: Registry, other: Registry, gateways: Gateways
+) -> None:
+    for one in (registry, other):
+        one.add_blob("library/app", BLOB)
+    gateway = await gateways.start({"evil": other, "hub": registry}, views={"both": ["evil", "hub"]})
+    await evicted(gateway, *(f"/v2/{name}/library/app/blobs/{WANTED}" for name in ("evil", "hub")))
+    other.on["GET blob"] = behaviour
+    asked = other.count("GET blob")
+    own = asyncio.create_task(gateway.get(f"/v2/evil/library/app/blobs/{WANTED}"))
+    await until(lambda: other.count("GET blob") > asked)
+    got = await gateway.get(f"/v2/both/library/app/blobs/{WANTED}")
+    own.cancel()
+
+    assert (200, BLOB) == (got.status, got.body)
+    assert asked + 1 == other.count("GET blob")
+
+
+@pytest.mark.usefixtures("quick")
+async def test_what_only_the_first_member_has_comes_once_for_its_own_clients_and_the_views(
+    registry: Registry, other: Registry, gateways: Gateways
+) -> None:
+    """It takes longer than anybody is waited for while another could be asked."""
+    registry.add_blob("library/app", BLOB)
+    registry.on["GET blob"] = lies.dripping(0.1, 20_000)
+    gateway = await gateways.start({"hub": registry, "far": other}, views={"both": ["hub", "far"]})
+    own = asyncio.create_task(gateway.get(f"/v2/hub/library/app/blobs/{WANTED}"))
+    await until(lambda: registry.count("GET blob") == 1)
+    got = await gateway.get(f"/v2/both/library/app/blobs/{WANTED}")
+
+    assert [(200, BLOB)] * 2 == [(one.status, one.body) for one in (got, await own)]
+    assert 1 == registry.count("GET blob")
+
+
+@pytest.mark.usefixtures("quick")
+async def test_a_view_gives_nobody_what_a_later_member_sends_to_somebody_else(
+    registry: Registry, other: Registry, gateways: Gateways
+) -> None:
+    """Patience is over before the wait for that one is, as it is by default (10 s, 30 s)."""
+    for one in (registry, other):
+        one.add_blob("library/app", LARGE)
+    registry.on["GET blob"] = by_range
+    gateway = await gateways.start(
+        {"hub": registry, "evil": other}, views={"both": ["hub", "evil"]}, delivery={"patience": "700ms"}
+    )
+    await evicted(gateway, *(f"/v2/{name}/library/app/blobs/{digest(LARGE)}" for name in ("evil", "hub")))
+    other.on["GET blob"] = garbage(MIB, len(LARGE))
+    asked = other.count("GET blob")
+    attack = asyncio.create_task(gateway.get(f"/v2/evil/library/app/blobs/{digest(LARGE)}"))
+    await until(lambda: other.count("GET blob") > asked)
+    got = await gateway.get(f"/v2/both/library/app/blobs/{digest(LARGE)}")
+    attack.cancel()
+
+    assert (200, LARGE) == (got.status, got.body)
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("stream", ["owner", "never"])
+async def test_what_a_slow_member_sends_to_a_client_of_its_own_is_the_views_as_well(
+    stream: str, registry: Registry, other: Registry, gateways: Gateways
+) -> None:
+    """Nobody lies: the first member is silent. The view's turn at the next one comes while that one fills its file."""
+    registry.add_blob("library/app", LARGE)
+
+    async def slowly(request: web.BaseRequest, honest: Honest) -> web.StreamResponse:
+        return await lies.dripping(0.1, 200_000)(request, part_of(request, honest)[0])
+
+    registry.on["GET blob"] = slowly
+    other.on["GET blob"] = lies.late(60)
+    gateway = await gateways.start(
+        {"far": other, "hub": registry}, views={"both": ["far", "hub"]}, delivery={"stream": stream}
+    )
+    view = asyncio.create_task(gateway.get(f"/v2/both/library/app/blobs/{digest(LARGE)}"))
+    await until(lambda: other.count("GET blob") == 1)
+    own = asyncio.create_task(gateway.get(f"/v2/hub/library/app/blobs/{digest(LARGE)}"))
+    answers = await asyncio.gather(view, own)
+    await gateway.at_rest()
+
+    assert [(200, LARGE)] * 2 == [(got.status, got.body) for got in answers]
+    assert 0 == gateway.metric("apprproxy_troubles_total", what="keep", upstream="hub")
