@@ -18,26 +18,34 @@ from apprproxy.settings import Settings
 from apprproxy.upkeep import pins as work
 from apprproxy.upkeep.folder import Folder, opened
 from apprproxy.upkeep.pins import Pin
+from apprproxy.upkeep.referrers import Referring
 from apprproxy.upkeep.title import Title, parse
 
 
 @click.command()
 @CONFIG
 @click.option("--fetch", is_flag=True, help="Fetch what is missing, with the configuration's upstreams.")
+@click.option(
+    "--referrers",
+    is_flag=True,
+    help="With --fetch: what refers to it as well, signatures and SBOMs, cosign's tags too.",
+)
 @click.option("--json", "as_lines", is_flag=True, help="One JSON object a line.")
 @click.argument("wanted", metavar="[NAME]…", nargs=-1)
-def pin(path: Path | None, fetch: bool, as_lines: bool, wanted: tuple[str, ...]) -> None:
+def pin(path: Path | None, fetch: bool, referrers: bool, as_lines: bool, wanted: tuple[str, ...]) -> None:
     """Keep each NAME with all that it leads to, whatever else is evicted; without a NAME, list the pins.
 
     NAME is UPSTREAM/REPOSITORY:TAG, UPSTREAM/REPOSITORY@DIGEST or UPSTREAM/PACKAGE@RELEASE/FORMAT. Where the name moves
     on, the pin goes along. Status 1 where something is missing, or could not be pinned.
     """
+    if referrers and not fetch:
+        raise click.UsageError("--referrers asks their upstream: give --fetch as well")
     titles = [_parsed(name) for name in wanted]
     settings = asking_settings_of(path) if fetch else settings_of(path)
     configure("auto", "error")
     with failures_told():
         if fetch:
-            pins = asyncio.run(_fetched(settings, titles))
+            pins = asyncio.run(_fetched(settings, titles, referrers=referrers))
         else:
             with opened(settings) as folder:
                 pins = [_pinned(folder, settings, title) for title in titles] if titles else work.pins(folder)
@@ -79,13 +87,20 @@ def _pinned(folder: Folder, settings: Settings, title: Title) -> Pin:
     return replace(one, failure=f"no upstream is called {title.upstream!r}") if strange else one
 
 
-async def _fetched(settings: Settings, titles: Sequence[Title]) -> list[Pin]:
+async def _fetched(settings: Settings, titles: Sequence[Title], *, referrers: bool) -> list[Pin]:
     """One after the other; without titles, what the pins there are lack."""
-    app, done = build_beside(settings), list[Pin]()
+    app, done, names = build_beside(settings), list[Pin](), set[str]()
+    referring = Referring(app)
     try:
         for title in titles or [parse(name) for name in app.ledger.pinned.pins()]:
+            if title.text in names:  # it refers to one before it
+                continue
             with progress(f"fetching {plain(title.text)}", 1, BLOBS) as told:
-                done.append(await work.fetch(app, title, told))
+                done.append(pin := await work.fetch(app, title, told))
+            if referrers and pin.root and title.protocol == "oci":
+                with progress(f"asking what refers to {plain(title.text)}", 1, BLOBS) as told:
+                    done += [one for one in await referring.to(title, pin.root, told) if one.name not in names]
+            names.update(one.name for one in done)
         return done
     finally:
         await app.close()

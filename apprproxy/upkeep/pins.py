@@ -25,6 +25,7 @@ _HIDDEN = "it is held, and not known to be in this repository"
 _LOST = "the index has it, and its file is not there"
 _UNLINKED = "it may be held, and no link leads to it: `apprproxy cache verify` makes links again"
 _UNNAMED = "no name here leads to it: names/ of the cache was not carried along, or its owner says that there is none"
+_GROWN = "the list of its referrers has changed since"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,23 +58,31 @@ def pin(folder: Folder, title: Title) -> Pin:
 def _pin(folder: Folder, title: Title, root: Digest) -> Pin:
     identity = folder.identities.get(title.upstream)
     where = Where(identity, title.repository) if identity is not None else None
-    held, missing = _held(folder.root, folder.ledger, title, where)
-    return Pin(title.text, str(root), held, missing | _unnamed(folder, title))
+    held, missing = _held(folder.root, folder.ledger, title, where, root)
+    return Pin(title.text, str(root), held, missing | _unnamed(folder, title, root))
 
 
-def _unnamed(folder: Folder, title: Title) -> dict[str, str]:
+def _unnamed(folder: Folder, title: Title, root: Digest) -> dict[str, str]:
     """The bytes are of no use to who asks for the name."""
-    named = title.want is None or title.upstream in folder.locked or records_of(folder.names, title)
-    return {} if named else {title.text: _UNNAMED}
+    if title.want is None or title.upstream in folder.locked:
+        return {}
+    records = records_of(folder.names, title)
+    if title.want.kind is Kind.REFERRERS and any(record.target.digest != root for record in records.values()):
+        return {title.text: _GROWN}
+    return {} if records else {title.text: _UNNAMED}
 
 
-def _held(root: Path, ledger: Ledger, title: Title, where: Where | None) -> tuple[int, dict[str, str]]:
-    """How many blobs of it a gateway gives without asking anybody, and the keys of the others."""
+def _held(
+    directory: Path, ledger: Ledger, title: Title, where: Where | None, root: Digest
+) -> tuple[int, dict[str, str]]:
+    """How many blobs of it a gateway gives without asking anybody, and the keys of the others. A list is its name's
+    answer, and no repository shows it."""
     closure, missing, held = ledger.pinned.closure(title.text), dict[str, str](), 0
+    listed = str(root) if title.want is not None and not title.want.kind.content else ""
     for key in closure.held:
-        if not is_there(root, expected_of(key)):
+        if not is_there(directory, expected_of(key)):
             missing[key] = _UNLINKED if expected_of(key).content is None else _LOST
-        elif where is not None and not ledger.membership.shows(where, key):
+        elif where is not None and key != listed and not ledger.membership.shows(where, key):
             missing[key] = _HIDDEN
         else:
             held += 1
@@ -94,7 +103,7 @@ async def fetch(app: App, title: Title, told: Told) -> Pin:
     where, directory = app.members[title.upstream].where(title.repository), app.settings.cache.directory.absolute()
     reasons: dict[str, str] = {}
     while True:
-        held, missing = await asyncio.to_thread(_held, directory, app.ledger, title, where)
+        held, missing = await asyncio.to_thread(_held, directory, app.ledger, title, where, root)
         if not (keys := [key for key in missing if key not in reasons]):
             return Pin(title.text, str(root), held, {key: reasons[key] or why for key, why in missing.items()})
         told.expect(len(reasons) + len(keys))
@@ -131,7 +140,7 @@ async def _fetched(app: App, title: Title, key: str, limit: asyncio.Semaphore, t
     async with limit:
         expected = expected_of(key)
         try:
-            kind = await _kind(app, key)
+            kind = await kind_of(app, key)
             await app.gateway.keep(BlobWant(title.place, title.repository, expected, kind))
         except Failure as failure:
             return str(failure)
@@ -140,7 +149,7 @@ async def _fetched(app: App, title: Title, key: str, limit: asyncio.Semaphore, t
         return "" if await app.disk.find(expected) is not None else "it came, and there is no room to keep it"
 
 
-async def _kind(app: App, key: str) -> Kind:
+async def kind_of(app: App, key: str) -> Kind:
     """An index names manifests, a manifest names blobs; a registry keeps the two apart."""
     for parent in await asyncio.to_thread(Holdings(app.ledger.database).named_by, key):
         if await _is_index(app.disk, Digest.parse(parent)):

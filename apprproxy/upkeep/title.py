@@ -13,6 +13,9 @@ from apprproxy.store.names import DiskNames
 FORMS = "UPSTREAM/REPOSITORY:TAG, UPSTREAM/REPOSITORY@DIGEST or UPSTREAM/PACKAGE@RELEASE/FORMAT"
 
 
+_REFERRERS = "/referrers"
+
+
 @dataclass(frozen=True, slots=True)
 class Title:
     """``text`` is what pins call it. ``want`` is how its owner is asked; None for what is named by ``digest``."""
@@ -30,8 +33,8 @@ class Title:
 
 
 def parse(text: str) -> Title:
-    """``<upstream>/<repository>:<tag>``, ``<upstream>/<repository>@sha256:…`` or ``<upstream>/<package>@<release>/
-    <format>``; raises Malformed."""
+    """``<upstream>/<repository>:<tag>``, ``<upstream>/<repository>@sha256:…``, that with ``/referrers`` for the list of
+    its referrers, or ``<upstream>/<package>@<release>/<format>``; raises Malformed."""
     upstream, slash, rest = text.partition("/")
     if not slash:
         raise Malformed(f"a name begins with its upstream's: {FORMS}")
@@ -39,6 +42,10 @@ def parse(text: str) -> Title:
         raise Malformed(f"a name begins with its upstream's, not with a scheme or the gateway's address: {FORMS}")
     name, at, after = rest.partition("@")
     if after.startswith(("sha256:", "sha512:")):
+        if after.endswith(_REFERRERS):
+            subject = str(oci.digest(after.removesuffix(_REFERRERS)))
+            listed = NameWant(Place.of(upstream, "oci"), Kind.REFERRERS, oci.repository(name), subject)
+            return Title(text, upstream, "oci", listed.repository, listed)
         return Title(text, upstream, "oci", oci.repository(name), digest=oci.digest(after))
     if at and "/" not in after:
         raise Malformed(f"name the format as well: {text[:200]}/helm")

@@ -13,3 +13,13 @@ class Told(Protocol):
     def expect(self, total: int) -> None:
         """So many there are in all, as far as is known now."""
         ...
+
+
+class _Unheard:
+    def __call__(self, count: int, /) -> None: ...
+
+    def expect(self, total: int) -> None: ...
+
+
+unheard: Told = _Unheard()
+"""For work that is a part of other work."""

@@ -9,7 +9,8 @@ from apprproxy.store.runs import Run
 from tests.appregistry.archives import chart, digest_of, packed
 from tests.appregistry.upstream import running as app_registry
 from tests.cli.operator import Operator
-from tests.fakes.content import INDEX, digest, some_bytes
+from tests.fakes import lies
+from tests.fakes.content import INDEX, digest, manifest, some_bytes
 from tests.fakes.gateway import Gateways, oci
 from tests.fakes.registry import Registry, descriptor
 
@@ -251,3 +252,100 @@ async def test_a_command_that_was_told_a_lower_cap_than_the_gateway_evicts_nothi
     assert 0 == ran.returncode, ran
     assert (4 if beside else 3) == kept  # what it brings makes room for itself
     assert digest(b"small") in running.blobs
+
+
+# --- what refers to it
+
+
+def attached(registry: Registry, subject: bytes, layer: bytes, tag: str = "") -> bytes:
+    """A manifest that refers to another; by a tag of cosign's it does not say so."""
+    registry.add_blob(APP, layer)
+    referring = json.loads(manifest(layer))
+    if not tag:
+        referring |= {"subject": descriptor(subject, digest(subject)), "artifactType": "application/x-signature"}
+    content = json.dumps(referring).encode()
+    registry.add_manifest(APP, content, tag=tag)
+    return content
+
+
+def listed(*manifests: bytes) -> bytes:
+    entries = [descriptor(one, digest(one)) for one in manifests]
+    return json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": entries}).encode()
+
+
+@pytest.mark.parametrize("by", ["end point", "fallback tag"])
+async def test_what_refers_to_a_pin_is_served_where_nobody_can_be_asked(
+    by: str, registry: Registry, operator: Operator, gateways: Gateways
+) -> None:
+    index = multi(registry)
+    image = registry.push(APP, "one", ONE)
+    sbom = attached(registry, index, b"sbom")
+    signed = attached(registry, sbom, b"signature of the sbom")
+    signature = attached(registry, image, b"signature of one image")
+    cosign = f"sha256-{digest(index).removeprefix('sha256:')}.sig"
+    attestation = attached(registry, index, b"by a tag", cosign)
+    if by == "fallback tag":
+        registry.offers.discard("referrers")
+        for subject, one in ((index, sbom), (sbom, signed), (image, signature)):
+            registry.add_manifest(APP, listed(one), tag=digest(subject).replace(":", "-"))
+    operator.configures({"hub": oci(registry)})
+    ran = await operator.runs("pin", "--fetch", "--referrers", f"hub/{APP}:all")
+    again = await operator.runs("pin", "--fetch", "--referrers")
+    pins, verified = await operator.reads("pin"), await operator.runs("verify")
+    await registry.stop()
+    site = await gateways.start({"hub": oci(registry)}, offline=True)
+    asked = [f"manifests/{digest(one)}" for one in (sbom, signed, signature, attestation)]
+    asked += [f"blobs/{digest(one)}" for one in (b"sbom", b"signature of the sbom", b"signature of one image")]
+    asked += [f"referrers/{digest(one)}" for one in (index, image, sbom, signed)] + [f"manifests/{cosign}"]
+    got = [await site.get(f"/v2/hub/{APP}/{path}") for path in asked]
+
+    assert (0, 0, 0) == (ran.returncode, again.returncode, verified.returncode), ran.stdout + again.stdout + ran.stderr
+    assert {
+        f"hub/{APP}:all",
+        f"hub/{APP}:{cosign}",
+        *(f"hub/{APP}@{digest(one)}/referrers" for one in (index, image, sbom)),
+    } == {pin["name"] for pin in pins}
+    assert sorted(ran.stdout.splitlines()) == sorted(again.stdout.splitlines())
+    assert [200] * len(asked) == [one.status for one in got]
+    assert digest(sbom) in got[7].body.decode()
+
+
+async def test_a_pin_to_which_nothing_refers_is_one_pin(registry: Registry, operator: Operator) -> None:
+    registry.push(APP, "1.0", ONE)
+    registry.add_blob(APP, b"{}")
+    operator.configures({"hub": oci(registry)})
+    ran = await operator.runs("pin", "--fetch", "--referrers", f"hub/{APP}:1.0")
+
+    assert (0, 1) == (ran.returncode, len(ran.stdout.splitlines())), ran.stdout + ran.stderr
+
+
+async def test_what_could_not_be_asked_is_told(registry: Registry, operator: Operator) -> None:
+    registry.push(APP, "1.0", ONE)
+    registry.add_blob(APP, b"{}")
+    registry.on["referrers"] = lies.says(500)
+    operator.configures({"hub": oci(registry)})
+    ran = await operator.runs("pin", "--fetch", "--referrers", f"hub/{APP}:1.0")
+    alone = await operator.runs("pin", "--referrers", f"hub/{APP}:1.0")
+
+    assert (1, 2) == (ran.returncode, alone.returncode)
+    assert "/referrers: hub: answered 500" in ran.stderr
+    assert "--referrers asks their upstream: give --fetch as well" in alone.stderr
+
+
+async def test_a_referrer_that_came_later_is_missing_until_it_is_fetched(
+    registry: Registry, operator: Operator, gateways: Gateways
+) -> None:
+    image = registry.push(APP, "1.0", ONE)
+    registry.add_blob(APP, b"{}")
+    attached(registry, image, b"first")
+    operator.configures({"hub": oci(registry)})
+    await operator.runs("pin", "--fetch", "--referrers", f"hub/{APP}:1.0")
+    second = attached(registry, image, b"second")
+    running = await gateways.start({"hub": registry})
+    await running.get(f"/v2/hub/{APP}/referrers/{digest(image)}", **{"Cache-Control": "no-cache"})
+    await running.at_rest()
+    ran, fetched = await operator.runs("pin"), await operator.runs("pin", "--fetch")
+
+    assert (1, 0) == (ran.returncode, fetched.returncode), fetched.stdout + fetched.stderr
+    assert "/referrers: the list of its referrers has changed since" in ran.stdout
+    assert operator.file(digest(second)).exists()

@@ -92,6 +92,15 @@ def with_image(server: Process, folder: Folder, *names: str) -> None:
         run("crane", "push", "--insecure", "--index", str(layout), f"{server.host}/{name}", settle=_crane(server)).ok()
 
 
+def with_signature(server: Process, folder: Folder, image: str) -> str:
+    """The digest of a manifest that refers to the image."""
+    work = folder()
+    (work / "signature").write_text("signed")
+    attach = ("--plain-http", "--format", "json", "--artifact-type", seeds.SIGNATURE)
+    ran = run("oras", "attach", *attach, f"{server.host}/{image}", "signature", start=work).ok()
+    return str(json.loads(ran.out)["digest"])
+
+
 def with_chart(server: Process, folder: Folder) -> None:
     work = seeds.chart(folder() / "demo", "demo", "1.2.3").parent
     run("helm3", "package", "demo", start=work).ok()
@@ -115,6 +124,7 @@ def test_an_air_gapped_mirror(folder: Folder) -> None:
     home = folder()
     with servers.distribution(folder()) as quay, servers.olareg(folder()) as hub, servers.appr(folder()) as old:
         with_image(quay, folder, BUSYBOX.removeprefix("quay.io/"))
+        signature = with_signature(quay, folder, BUSYBOX.removeprefix("quay.io/"))
         with_chart(quay, folder)
         with_image(hub, folder, "library/alpine:3")
         with_package(old, folder, "alice/nginx")
@@ -123,12 +133,16 @@ def test_an_air_gapped_mirror(folder: Folder) -> None:
         filling = Example("air-gapped-mirror.yaml", home, urls, APPRPROXY_OFFLINE="false")
         with filling:
             cold = pulled(_air_gapped(filling, folder))
-            filling.command("cache", "pin", BUSYBOX)
+            filling.command("cache", "pin", "--fetch", "--referrers", BUSYBOX)
             filling.command("cache", "verify")
     carried = folder()
     shutil.copytree(filling.cache, carried / "var/lib/apprproxy", symlinks=True)
     with Example("air-gapped-mirror.yaml", carried, urls) as site:
         assert cold == pulled(_air_gapped(site, folder))
+        image = f"{site.host}/{BUSYBOX}"
+        assert signature in run("oras", "discover", "--plain-http", "--format", "json", image).ok().out
+        signed = f"{image.rpartition(':')[0]}@{signature}"
+        assert {"signature"} == set(run("oras", "pull", "--plain-http", "--no-tty", signed).ok().files)
 
 
 def _air_gapped(gateway: Process, folder: Folder) -> Sequence[Client]:

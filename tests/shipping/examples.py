@@ -1,5 +1,6 @@
 """A configuration that is shipped as an example, run as it stands: only where things are is replaced."""
 
+import os
 import re
 import subprocess
 import sys
@@ -36,19 +37,20 @@ class Example(Process):
         config.write_text(_placed((EXAMPLES / name).read_text(), folder, urls))
         self.cache = folder / "var/lib/apprproxy"
         self.cache.mkdir(parents=True, exist_ok=True)
-        variables = {"APPRPROXY_SERVER__LISTEN": f"127.0.0.1:{port}", **environment}
+        self._variables = {"APPRPROXY_SERVER__LISTEN": f"127.0.0.1:{port}", **environment}
         command = [sys.executable, "-m", "apprproxy", "serve", "--config", str(config)]
         self._config = config
-        super().__init__(command, folder, port, "/readyz", variables)
+        super().__init__(command, folder, port, "/readyz", self._variables)
 
     def _cwd(self) -> Path:
         return ROOT
 
     def command(self, *words: str) -> str:
-        """What `apprproxy WORDS --config FILE` prints, which must succeed."""
+        """What `apprproxy WORDS --config FILE` prints, which must succeed, with the variables of its gateway."""
         ran = subprocess.run(
             [sys.executable, "-m", "apprproxy", *words, "--config", str(self._config)],
             cwd=ROOT,
+            env={**os.environ, **self._variables},
             capture_output=True,
             text=True,
             timeout=60,
