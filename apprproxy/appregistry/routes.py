@@ -26,7 +26,7 @@ from apprproxy.appregistry.paths import (
 from apprproxy.appregistry.shapes import PackageManifest
 from apprproxy.core.errors import Exhausted, Failure, NotThere, Outage
 from apprproxy.core.kind import Kind
-from apprproxy.core.model import KIB, BlobWant, Expected, NameWant, Place
+from apprproxy.core.model import KIB, BlobWant, Cache, Expected, NameWant, Place
 from apprproxy.core.ports.store import Held
 from apprproxy.face.exchange import Exchange
 from apprproxy.face.headers import DIGESTS, NAMES, about
@@ -142,22 +142,25 @@ class AppRegistryFace:
     # --- packages, always by digest
 
     async def _pull(self, exchange: Exchange, path: Pull) -> web.StreamResponse:
-        """A pull by release is served by the digest that its manifest names."""
+        """A pull by release is served by the digest that its manifest names. Bytes that are held are as old as the
+        release's name: which they are may have been confirmed now, or not."""
         exchange.kind, exchange.name = Kind.RELEASE, f"{path.package}@{path.release}"
         want = _release_want(path.place, path.package, path.release, path.format)
-        manifest, transfer = await self._released(want, again=exchange.again)
+        named, manifest, transfer = await self._released(want, again=exchange.again)
+        if transfer.verdict.cache is Cache.HIT and named.verdict.cache in (Cache.REVALIDATED, Cache.STALE):
+            transfer.verdict = named.verdict
         stem = f"{path.package.replace('/', '_')}_{manifest.release}"
         if not path.json:
             return await send_transfer(exchange, transfer, NAMES, _archive(stem))
         fields = {"package": path.package, "release": manifest.release, "media_type": manifest.format}
         return await self._json(exchange, transfer, {**fields, "filename": f"{stem}.tar.gz"}, NAMES)
 
-    async def _released(self, want: NameWant, *, again: bool) -> tuple[PackageManifest, Transfer]:
-        """A manifest and what it names. One that names bytes that are not there may have been overtaken by a push, so
-        it is asked for anew, once."""
+    async def _released(self, want: NameWant, *, again: bool) -> tuple[Named, PackageManifest, Transfer]:
+        """A name, its manifest, and what that names. One that names bytes that are not there may have been overtaken
+        by a push, so it is asked for anew, once."""
         named, manifest = await self._manifest(want, again=again)
         try:
-            return manifest, await self._package(want, named, manifest)
+            return named, manifest, await self._package(want, named, manifest)
         except Exhausted as failed:
             if not all(isinstance(failure, NotThere) for failure in failed.failures):
                 raise
@@ -165,7 +168,7 @@ class AppRegistryFace:
             if named.verdict.detail == "gone-upstream":
                 raise
         try:
-            return manifest, await self._package(want, named, manifest)
+            return named, manifest, await self._package(want, named, manifest)
         except Exhausted as failed:
             sentence = f"has the release {manifest.title} and not its bytes {manifest.digest}"
             raise Exhausted([Outage(named.record.origin, sentence, 404)]) from failed

@@ -230,9 +230,22 @@ async def test_what_was_had_once_is_served_while_the_upstream_is_broken(
     too_old = await gateway.get(target)
 
     assert (200, first.body) == (stale.status, stale.body)
-    if target != PULL:  # bytes never go stale
-        assert "stale-if-error" in stale.cache
+    assert "stale-if-error" in stale.cache
     assert 502 == too_old.status
+
+
+@pytest.mark.usefixtures("manifest")
+@pytest.mark.parametrize("form", ["", "?format=json"])
+async def test_a_pull_of_what_is_held_says_when_its_release_was_confirmed(
+    form: str, start: Start, upstream: Upstream
+) -> None:
+    gateway = await start({"up": upstream}, fresh_for="60s")
+    told = []
+    for later in (0, 30, 60):
+        gateway.clock.advance(later)
+        told.append((await gateway.get(f"{PULL}{form}")).cache.removeprefix("apprproxy; "))
+
+    assert ["fwd=uri-miss; stored", "hit", "fwd=stale; fwd-status=200; stored"] == told
 
 
 @pytest.mark.usefixtures("manifest")
