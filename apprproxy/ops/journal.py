@@ -72,14 +72,8 @@ class Journal:
         match event:
             case LieCaught():
                 self._lied(event)
-            case NameMoved(upstream, name, first, now, followed):
-                self._log.warning(
-                    "a name moved and was followed" if followed else "a release moved; its first digest stands",
-                    upstream=upstream,
-                    name=name,
-                    first=str(first),
-                    now=str(now),
-                )
+            case NameMoved():
+                self._moved(event)
             case CredentialRefused(upstream, status):
                 where, told = self._credentials.get(upstream, {}), "an upstream refused our credential"
                 self._episode("error", told, str(status), upstream=upstream, status=status, **where)
@@ -119,6 +113,15 @@ class Journal:
         facts |= {"instead": lie.instead} if lie.instead else {}
         of = {"upstream": lie.upstream, "source": lie.source}
         self._repeated("warning" if lie.instead else "error", event, MINUTE, of, facts)
+
+    def _moved(self, moved: NameMoved) -> None:
+        fields = {"upstream": moved.upstream, "name": moved.name, "first": str(moved.first), "now": str(moved.now)}
+        if moved.followed:
+            self._log.warning("a name moved and was followed", **fields)
+        else:
+            accept = f"apprproxy names accept '{moved.upstream}/{moved.name}'"
+            hint = f"clients get the first; if its owner meant to move it: {accept}"
+            self._log.warning("a release moved; its first digest stands", **fields, hint=hint)
 
     def _asked(self, asked: Asked) -> None:
         if asked.answered > SLOW:

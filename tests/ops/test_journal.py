@@ -3,7 +3,10 @@
 import json
 from typing import get_args
 
-from apprproxy.core.events import Evicted, SetAside, Trouble, Troubled
+import pytest
+
+from apprproxy.core.digest import Digest
+from apprproxy.core.events import Evicted, NameMoved, SetAside, Trouble, Troubled
 from apprproxy.ops.journal import Journal
 from tests.fakes.fixtures import Logged
 
@@ -28,6 +31,15 @@ def test_a_file_that_was_set_aside_is_logged_with_where_it_is(logged: Logged) ->
     line = json.loads(logged.text)
 
     assert ("error", "/cache/index.db.broken-1") == (line["level"], line["path"])
+
+
+@pytest.mark.parametrize("followed", [True, False])
+def test_a_release_that_moved_is_told_with_how_it_is_accepted(logged: Logged, followed: bool) -> None:
+    Journal()(NameMoved("quay", "alice/nginx@1.0.0/helm", Digest.of(b"one"), Digest.of(b"other"), followed))
+    line = json.loads(logged.text)
+
+    assert followed == ("apprproxy names accept 'quay/alice/nginx@1.0.0/helm'" not in line.get("hint", ""))
+    assert (str(Digest.of(b"one")), str(Digest.of(b"other"))) == (line["first"], line["now"])
 
 
 def test_of_a_blob_that_was_set_aside_it_is_told_how_it_comes_back(logged: Logged) -> None:
