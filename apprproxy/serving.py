@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -43,11 +44,19 @@ async def serve(
 
     ``listening`` is told the URLs. Closes the app; raises CannotListen.
     """
-    stop = stop or asyncio.Event()
+    stop, signals = stop or asyncio.Event(), list[signal.Signals]()
     loop = asyncio.get_running_loop()
+
+    def stopped_by(number: signal.Signals) -> None:
+        signals.append(number)
+        stop.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    loop.add_signal_handler(signal.SIGHUP, stop.set if sys.stderr.isatty() else _not_reloaded)
+        loop.add_signal_handler(number, stopped_by, number)
+    if sys.stderr.isatty():
+        loop.add_signal_handler(signal.SIGHUP, stopped_by, signal.SIGHUP)
+    else:
+        loop.add_signal_handler(signal.SIGHUP, _not_reloaded)
     log = logger("apprproxy")
     loop.set_exception_handler(AcceptFailures())
     settings = app.settings.server
@@ -75,15 +84,16 @@ async def serve(
         log.info(
             "serving",
             version=__version__,
+            pid=os.getpid(),
             urls=urls,
             upstreams=list(app.settings.upstreams),
-            cache=str(app.settings.cache.directory.absolute()),
+            directory=str(app.settings.cache.directory.absolute()),
             offline=app.settings.offline,
         )
         if listening is not None:
             listening(urls)
         await stop.wait()
-        log.info("stopping", grace_seconds=grace)
+        log.info("stopping", grace_seconds=grace, **({"signal": signals[0].name} if signals else {}))
         app.journal.end()
     finally:
         await _finish(ports, grace)

@@ -199,7 +199,7 @@ async def test_a_gateway_that_stops_says_what_is_not_over(tmp_path: Path) -> Non
 
         assert 0 == await running.ended()
         stopping, trouble, _ = running.lines[-3:]
-    assert ("stopping", "trouble is not over") == (stopping["event"], trouble["event"])
+    assert ("stopping", "SIGTERM", "trouble is not over") == (stopping["event"], stopping["signal"], trouble["event"])
     assert ("hub", 1) == (trouble["upstream"], trouble["times"])
 
 
