@@ -45,7 +45,8 @@ def sound_records(directory: Path, observer: Observer, age: Age) -> diskcache.Ca
             observer(SetAside("names", str(aside), f"{error}; {kept} of its records could still be read"))
         records = opened.enter_context(closing(open_records(directory)))
         if (directory / _ANEW).exists():  # until all is told, whatever breaks this off
-            _catch_up(last_aside(path), records, age)
+            if not (directory / _ANEW / path.name).exists():  # or a start ended before anything was set aside
+                _catch_up(last_aside(path), records, age)
             shutil.rmtree(directory / _ANEW, ignore_errors=True)
         opened.pop_all()
         return records
@@ -73,6 +74,8 @@ def _refuse_broken(path: Path) -> None:
 def _begun_anew(left: Iterable[Path], folder: Path, age: Age) -> int:
     """Beside the broken one, which stays where it is until all of it has been taken over."""
     shutil.rmtree(folder, ignore_errors=True)
+    with suppress(OSError):
+        folder.unlink()  # no folder of ours, and in the way
     make_folder(folder)
     with closing(open_records(folder)) as records:
         return _taken_over(left, records, age)

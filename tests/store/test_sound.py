@@ -245,6 +245,42 @@ async def test_what_is_taken_over_outlives_a_start_that_is_broken_off(
     assert not (directory / "cache.db.anew").exists()
 
 
+@pytest.mark.parametrize("where", ["a full disk", "before what is left is taken over"])
+async def test_a_start_that_was_broken_off_brings_nothing_back_into_names_that_are_sound(
+    where: str, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As those of a backup that was put in their place, where others were set aside long ago."""
+    await filled(directory, "app", 20)
+    damage(directory / "cache.db")
+    names = DiskNames(directory)
+    names.accept("up", "app", "app@1", FirstSeen(Digest.of(b"new"), 5.0))
+    names.discard([("up", "tag app 3")])
+    names.close()
+    sound_now = (directory / "cache.db").read_bytes()
+    damage(directory / "cache.db")
+    with monkeypatch.context() as patched:
+        BROKEN_OFF[where](patched)
+        with pytest.raises((KeyboardInterrupt, StoreFailed)):
+            DiskNames(directory)
+    (directory / "cache.db").write_bytes(sound_now)
+    names = DiskNames(directory)
+    seen, purged = await names.first_seen("up", ["app@1"]), names.known("up", "tag app 3")
+    names.close()
+
+    assert Digest.of(b"new") == seen["app@1"].digest
+    assert purged is None
+    assert not (directory / "anew").exists()
+
+
+async def test_whatever_stands_where_names_are_begun_anew_is_in_nobodys_way(directory: Path, told: Told) -> None:
+    await filled(directory, "app", 1)
+    damage(directory / "cache.db")
+    (directory / "anew").write_text("a file")
+
+    assert {"tag app 0", "app@1"} == left(directory, told)
+    assert not (directory / "anew").exists()
+
+
 @pytest.fixture
 async def running(directory: Path) -> AsyncIterator[DiskNames]:
     """Of another process, on a database with a bad page."""
