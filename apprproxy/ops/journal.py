@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf
+from shlex import quote
 from types import MappingProxyType
 from typing import Any
 
@@ -119,7 +120,7 @@ class Journal:
         if moved.followed:
             self._log.warning("a name moved and was followed", **fields)
         else:
-            accept = f"apprproxy names accept '{moved.upstream}/{moved.name}'"
+            accept = f"apprproxy names accept {quote(f'{moved.upstream}/{moved.name}')}"
             hint = f"clients get the first; if its owner meant to move it: {accept}"
             self._log.warning("a release moved; its first digest stands", **fields, hint=hint)
 

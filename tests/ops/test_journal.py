@@ -1,6 +1,7 @@
 """What an operator may have to act on stands in the log."""
 
 import json
+import shlex
 from typing import get_args
 
 import pytest
@@ -38,7 +39,7 @@ def test_a_release_that_moved_is_told_with_how_it_is_accepted(logged: Logged, fo
     Journal()(NameMoved("quay", "alice/nginx@1.0.0/helm", Digest.of(b"one"), Digest.of(b"other"), followed))
     line = json.loads(logged.text)
 
-    assert followed == ("apprproxy names accept 'quay/alice/nginx@1.0.0/helm'" not in line.get("hint", ""))
+    assert followed == ("apprproxy names accept quay/alice/nginx@1.0.0/helm" not in line.get("hint", ""))
     assert (str(Digest.of(b"one")), str(Digest.of(b"other"))) == (line["first"], line["now"])
 
 
@@ -57,3 +58,11 @@ def test_what_went_wrong_in_the_cache_is_not_said_of_an_upstream(logged: Logged)
 
     assert "upstream trouble" == events[0]
     assert len(get_args(Troubled)) == len(set(events))
+
+
+def test_a_command_in_a_line_does_nothing_else_where_it_is_pasted(logged: Logged) -> None:
+    Journal()(NameMoved("quay", "a/b@1';reboot;'/helm", Digest.of(b"first"), Digest.of(b"now"), False))
+
+    assert ["apprproxy", "names", "accept", "quay/a/b@1';reboot;'/helm"] == shlex.split(
+        json.loads(logged.text)["hint"].partition("move it: ")[2]
+    )
