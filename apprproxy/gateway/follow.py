@@ -44,7 +44,7 @@ class Following:
         instead: Instead,
     ) -> None:
         self.verdict = verdict
-        self.origin = candidates[0].member.name
+        self.origin = self._sender = candidates[0].member.name
         self.size = size
         self._before = before
         self._flight = flight
@@ -79,13 +79,15 @@ class Following:
                     self._entitled, self._asked = await self._may_see(), True
                     continue
                 if reading is not None and self._flight.has_thrown(reading):
-                    raise Lied(self.origin, _WRONG)
+                    raise Lied(self._sender, _WRONG)
                 growing = self._flight.growing
                 upto = min(self._safe(), stop - WITHHELD)
                 if growing is None or upto <= at or not _is_same(growing, reading):
                     await self._flight.changed()
                     continue
                 reading = growing
+                if self._flight.parts:  # all of one upstream's, and so of the first
+                    self._sender = self._flight.parts[0].upstream
                 yield Stretch(reading, at, upto)
                 at = upto
         except StoreFailed:
@@ -100,7 +102,7 @@ class Following:
         while start < stop:
             count = min(MIB, stop - start)
             if held.pread(start, count) != before.pread(start, count):
-                raise Lied(self.origin, _WRONG)
+                raise Lied(self._sender, _WRONG)
             start += count
 
     def _as_announced(self, held: Held) -> Held:

@@ -1,16 +1,19 @@
 """A view's clients are answered by all its members, whatever one of these does for clients of its own."""
 
 import asyncio
+import json
 
+import aiohttp
 import pytest
 from aiohttp import web
 
 from tests.fakes import lies
-from tests.fakes.clock import until
+from tests.fakes.clock import Gate, until
 from tests.fakes.content import digest, some_bytes
+from tests.fakes.fixtures import Logged
 from tests.fakes.gateway import Gateways, Running
 from tests.fakes.lies import Honest
-from tests.fakes.ranged import by_range, part_of
+from tests.fakes.ranged import by_range, part_of, stopping_at
 from tests.fakes.registry import Registry
 
 BLOB = some_bytes(300_000)
@@ -138,3 +141,29 @@ async def test_what_a_slow_member_sends_to_a_client_of_its_own_is_the_views_as_w
 
     assert [(200, LARGE)] * 2 == [(got.status, got.body) for got in answers]
     assert 0 == gateway.metric("apprproxy_troubles_total", what="keep", upstream="hub")
+
+
+async def test_whoever_was_given_wrong_bytes_is_told_whose_they_were(
+    logged: Logged, registry: Registry, other: Registry, gateways: Gateways
+) -> None:
+    async with Registry() as last:
+        gate = Gate()
+        other.add_blob("library/app", LARGE)
+        other.on["GET blob"] = stopping_at((3 * MIB, gate), body=bytes(len(LARGE)))
+        last.on["GET blob"] = lies.waiting_for(Gate())
+        gateway = await gateways.start(
+            {"hub": registry, "evil": other, "last": last},
+            views={"all": ["hub", "evil", "last"]},
+            delivery={"patience": "0s"},
+        )
+        async with gateway.session.get(f"{gateway.url}/v2/all/library/app/blobs/{digest(LARGE)}") as response:
+            await response.content.readexactly(MIB)
+            gate.open()
+            with pytest.raises(aiohttp.ClientPayloadError):
+                await response.read()
+        await until(lambda: '"event": "request"' in logged.text)
+    lines = [json.loads(line) for line in logged.text.splitlines()]
+
+    assert ["evil: sent wrong bytes, of which this client has been given some"] == [
+        line["reason"] for line in lines if line["event"] == "request"
+    ]
