@@ -78,16 +78,17 @@ class Blobs:
             return shown
         diary = Diary()
         diary.asks("who has it")
-        seeing, entitled = await self._seeing(members, want)
+        known = await self._known(members, want)
+        seeing = [*known, *(one for one in members if one not in known)]
         diary.heard("is known")
-        if entitled and (held := await self._found(want)) is not None:
-            return self._hit(seeing[0], want, held)
+        if known and (held := await self._found(want)) is not None:
+            return self._hit(known[0], want, held)
         if self._offline:
             raise NotHeld(f"{want.place.name}: offline, and {want.expected.digest} is not held")
         if span is not None and (aside := await self._aside(seeing, want, span, diary)) is not None:
             return aside
         diary.asks("its size")
-        joined = await self._joined(seeing, want, entitled=entitled)
+        joined = await self._joined(seeing, want, known)
         diary.heard("is known")
         waiting = Waiting(
             want,
@@ -95,7 +96,7 @@ class Blobs:
             joined.candidates,
             since=since,
             before=[tried for tried in diary.tried if tried.seconds >= WORTH_TELLING],
-            entitled=entitled,
+            entitled=bool(known),
             shelf=self._shelf,
             visible=self._visible,
             delivery=self._delivery,
@@ -147,29 +148,26 @@ class Blobs:
         self._shelf.index.used(held.digest)
         return HeldTransfer(Verdict(Cache.HIT), member.name, bounded(want, held))
 
-    async def _seeing(self, members: list[Member], want: BlobWant) -> tuple[list[Member], bool]:
-        """The members in whose name it may be had, and whether that is certain. Where nothing of it is here, or they
-        are being asked already, their own answer decides; else one that has it, and if none is known they are asked."""
+    async def _known(self, members: list[Member], want: BlobWant) -> list[Member]:
+        """The members in whose name it may be had for certain: they are asked first, the others of a view after them,
+        for who says that it has it may not bring it. None where nothing of it is here, or they are being asked already:
+        their own answers decide. Else one that has it, and if that is not known they are asked."""
         flights = self._flights.under_way(want.expected)
         if not flights and not await self._shelf.blobs.begun(want.expected) and await self._found(want) is None:
-            return members, False
+            return []
         known = [one for one in members if await self._visible.known(one, want)]
-        if known:
-            return known, True
-        asked = [one for one in members if any(each.tries((one.name, want.repository), want.kind) for each in flights)]
-        if asked:
-            return asked, False
+        if known or any(each.tries((one.name, want.repository), want.kind) for one in members for each in flights):
+            return known
         if self._offline:
             raise NotHeld(f"{want.place.name}: offline, and it is not known whether {want.repository} has it")
-        return [await self._visible.among(members, want)], True
+        return [await self._visible.among(members, want)]
 
     # --- on its way
 
-    async def _joined(self, seeing: Sequence[Member], want: BlobWant, *, entitled: bool) -> Joined:
+    async def _joined(self, seeing: Sequence[Member], want: BlobWant, known: Sequence[Member]) -> Joined:
         candidates = await self._candidates(seeing, want)
         flight, collapsed = self._flights.join(want.expected, candidates)
-        if entitled:
-            flight.confirm(candidates)
+        flight.confirm([one for one in candidates if one.member in known])
         for member in seeing:
             if (size := await self._said(member, want)) is not None:
                 flight.sizes.setdefault(member.name, size)
@@ -238,12 +236,12 @@ class Blobs:
             except (Failure, TimeoutError) as failure:
                 diary.heard(str(failure) or "did not come in time")
                 continue  # the flight finds out what is the matter
-            self._begin(seeing, want)
+            self._begin(seeing, want, member)
             return aside
         return None
 
-    def _begin(self, seeing: Sequence[Member], want: BlobWant) -> None:
-        task = asyncio.create_task(self._joined(seeing, want, entitled=True), name=f"begin {want.expected.key}")
+    def _begin(self, seeing: Sequence[Member], want: BlobWant, known: Member) -> None:
+        task = asyncio.create_task(self._joined(seeing, want, [known]), name=f"begin {want.expected.key}")
         self._behind.add(task)
         task.add_done_callback(self._begun)
 

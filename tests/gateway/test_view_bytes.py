@@ -9,17 +9,19 @@ from aiohttp import web
 
 from tests.fakes import lies
 from tests.fakes.clock import Gate, until
-from tests.fakes.content import digest, some_bytes
+from tests.fakes.content import digest, oci_error, some_bytes
 from tests.fakes.fixtures import Logged
 from tests.fakes.gateway import Gateways, Running
 from tests.fakes.lies import Honest
 from tests.fakes.ranged import by_range, part_of, stopping_at
 from tests.fakes.registry import Registry
+from tests.gateway.test_strangers import beginning
 
 BLOB = some_bytes(300_000)
 WANTED = digest(BLOB)
 MIB = 1024 * 1024
 LARGE = some_bytes(4 * MIB)
+NONE = lies.says(404, oci_error("BLOB_UNKNOWN"))
 
 
 @pytest.fixture
@@ -167,3 +169,65 @@ async def test_whoever_was_given_wrong_bytes_is_told_whose_they_were(
     assert ["evil: sent wrong bytes, of which this client has been given some"] == [
         line["reason"] for line in lines if line["event"] == "request"
     ]
+
+
+# --- what is known of one of them
+
+
+async def test_a_no_that_a_member_says_to_a_client_of_its_own_is_none_of_the_view(
+    registry: Registry, other: Registry, gateways: Gateways
+) -> None:
+    """Nobody lies: far is merely asked at the same time, in its own name."""
+    registry.add_blob("library/app", BLOB)
+    gate = Gate()
+    other.on["GET blob"] = lies.waiting_for(gate, NONE)
+    gateway = await gateways.start({"far": other, "hub": registry}, views={"both": ["far", "hub"]})
+    own = asyncio.create_task(gateway.get(f"/v2/far/library/app/blobs/{WANTED}"))
+    await gate.reached()
+    view = asyncio.create_task(gateway.get(f"/v2/both/library/app/blobs/{WANTED}"))
+    await until(lambda: gateway.metric("apprproxy_flight_followers_total") == 1)
+    gate.open()
+    got, failed = await view, await own
+
+    assert (404, 200, BLOB) == (failed.status, got.status, got.body)
+
+
+THEN = {"404": NONE, "403": lies.says(403, oci_error("DENIED")), "hangs up": lies.hangs_up}
+
+
+@pytest.mark.parametrize("then", THEN.values(), ids=THEN)
+async def test_what_a_member_has_left_keeps_the_next_from_nobody(
+    then: lies.Behaviour, registry: Registry, other: Registry, gateways: Gateways
+) -> None:
+    """One byte of a transfer that broke off, at any time of the day before."""
+    registry.add_blob("library/app", BLOB)
+    other.on["GET blob"] = beginning(b"x", rest=then)
+    gateway = await gateways.start({"evil": other, "hub": registry}, views={"both": ["evil", "hub"]})
+    await gateway.get(f"/v2/evil/library/app/blobs/{WANTED}")
+    await gateway.at_rest()
+    got = await gateway.get(f"/v2/both/library/app/blobs/{WANTED}")
+
+    assert (200, BLOB) == (got.status, got.body)
+
+
+async def test_who_says_that_it_has_it_is_not_the_only_one_asked(
+    registry: Registry, other: Registry, gateways: Gateways
+) -> None:
+    """It is asked by HEAD, since another upstream's client waits for the same bytes, and has nothing when it is asked
+    for them."""
+    async with Registry() as third:
+        registry.add_blob("library/app", BLOB)
+        gate = Gate()
+        third.on["GET blob"] = lies.waiting_for(gate, NONE)
+        other.on["HEAD blob"] = lies.says(200, Docker_Content_Digest=WANTED)
+        other.on["GET blob"] = NONE
+        upstreams = {"evil": other, "hub": registry, "third": third}
+        gateway = await gateways.start(upstreams, views={"both": ["evil", "hub"]})
+        busy = asyncio.create_task(gateway.get(f"/v2/third/library/app/blobs/{WANTED}"))
+        await gate.reached()
+        view = asyncio.create_task(gateway.get(f"/v2/both/library/app/blobs/{WANTED}"))
+        await until(lambda: gateway.metric("apprproxy_flight_followers_total") == 1)
+        gate.open()
+        got, _ = await view, await busy
+
+    assert (200, BLOB) == (got.status, got.body)
