@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 
 from yarl import URL
 
@@ -10,6 +11,7 @@ from apprproxy.app.lines import account
 from apprproxy.settings import Settings
 from apprproxy.settings.units import write_duration
 from apprproxy.settings.upstream import Upstream
+from apprproxy.store.place import strange
 
 _GIB = 1024**3
 CLIENTS_WAIT = 30.0
@@ -61,6 +63,9 @@ def _directory(settings: Settings) -> Iterator[str]:
     directory = settings.cache.directory
     if directory.parts[:1] and directory.parts[0].startswith(("~", "$")):
         yield f"cache.directory: {directory} is taken as it is written, below {os.getcwd()}: write the whole path"
+    with suppress(OSError):
+        if why := strange(directory.absolute()):
+            yield f"cache.directory: {why}"
     disk = _disk(settings)
     if disk is not None and disk < settings.cache.max_size:
         yield (

@@ -22,7 +22,7 @@ from typing import Any
 from apprproxy.core.digest import Digest, MalformedDigest
 from apprproxy.core.errors import NoRoom, StoreFailed
 from apprproxy.core.events import Observer, SetAside
-from apprproxy.store.owner import begin, give, refuse_foreign
+from apprproxy.store.owner import begin, give, refuse_foreign, trouble
 from apprproxy.store.salvage import DAMAGED, broken, finish, is_damage, refuse_damaged, replace, salvaged
 from apprproxy.store.schema import bring_up_to_date
 from apprproxy.store.users import Users
@@ -190,7 +190,7 @@ def translated() -> Iterator[None]:
         raise StoreFailed(f"the cache's index cannot be used: {error}") from error
     except OSError as error:
         where = f": {Path(error.filename).name}" if error.filename else ""
-        raise StoreFailed(f"the cache's disk failed: {error.strerror}{where}") from error
+        raise StoreFailed(f"{trouble(error)}{where}") from error
 
 
 @contextmanager

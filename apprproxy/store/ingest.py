@@ -25,6 +25,7 @@ from apprproxy.store import unpacking
 from apprproxy.store.calls import on_loop
 from apprproxy.store.cap import Cap
 from apprproxy.store.held import FileHeld
+from apprproxy.store.owner import trouble
 from apprproxy.store.part import OpenPart, blob_path, link_unpacked, sync_directory
 from apprproxy.store.relief import lacks_files
 from apprproxy.store.unpacked import NotGzip, unpacked_digest
@@ -247,7 +248,7 @@ def _chain(done: Future[None], told: Future[None]) -> None:
 def disk_failed(error: OSError, yard: Yard, written: int = 0) -> StoreFailed:
     """What it means; where the disk is full, something is asked to go. Blocking."""
     if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-        return StoreFailed(f"the cache's disk failed: {error.strerror}")
+        return StoreFailed(trouble(error))
     files = lacks_files(yard.root)
     with suppress(StoreFailed):
         yard.cap.relieve(written, files=files)

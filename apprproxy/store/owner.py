@@ -58,6 +58,25 @@ def refuse_foreign(path: Path) -> None:
         )
 
 
+def foreign(path: Path) -> str:
+    """Whose it is, where that keeps this process from using it; empty otherwise. ``path`` is within reach. Raises
+    OSError."""
+    facts, wanted = path.stat(), os.R_OK | os.W_OK
+    wanted |= os.X_OK if stat.S_ISDIR(facts.st_mode) else 0
+    fine = os.access(path, wanted, effective_ids=True) or os.statvfs(path).f_flag & os.ST_RDONLY
+    return "" if fine or facts.st_uid == os.geteuid() else _called(facts.st_uid)
+
+
+def me() -> str:
+    return _called(os.geteuid())
+
+
+def trouble(error: OSError) -> str:
+    """A disk on which this user may not do something has not failed."""
+    whose = f"may not be used by {me()}" if isinstance(error, PermissionError) else "failed"
+    return f"the cache's disk {whose}: {error.strerror}"
+
+
 def _called(uid: int) -> str:
     try:
         return pwd.getpwuid(uid).pw_name

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from apprproxy.core.errors import StoreFailed
 from apprproxy.core.model import MIB
-from apprproxy.store.owner import give, make_folder
+from apprproxy.store.owner import foreign, give, make_folder, me
 from apprproxy.store.relief import free_space
 
 FORMAT = 1
@@ -59,6 +59,8 @@ def foresee(directory: Path) -> None:
 def prepare(directory: Path) -> None:
     """Make the directory ready for use; raises StoreFailed with what to do about it."""
     try:
+        if why := strange(directory):
+            raise StoreFailed(f"cache.directory {directory}: {why}")
         _refuse_unfit(directory)
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         for part in _PARTS:
@@ -73,6 +75,26 @@ def prepare(directory: Path) -> None:
         raise StoreFailed(f"cache.directory {directory}: {error.filename or directory} is no directory") from error
     except OSError as error:
         raise StoreFailed(_unusable(directory, error)) from error
+
+
+def strange(directory: Path) -> str:
+    """That it is somebody else's, as a cache that was carried may be, and what to do about it; empty where it is not.
+    Raises OSError."""
+    there = next(path for path in (directory, *directory.parents) if _in_reach(path))
+    if there != directory:
+        owner = foreign(there)
+        return f"{there} is {owner}'s, and this is {me()}, who can have no cache below it" if owner else ""
+    for path in (directory, *(directory / part for part in _PARTS), directory / "names" / "generation"):
+        if _in_reach(path) and (owner := foreign(path)):
+            return (
+                f"{path} is {owner}'s, and this is {me()}, who may not use it: run this as {owner}, or give all of it"
+                f" away, `chown -R {os.geteuid()} {directory}`"
+            )
+    return ""
+
+
+def _in_reach(path: Path) -> bool:
+    return os.access(path, os.F_OK, effective_ids=True)
 
 
 def _unusable(directory: Path, error: OSError) -> str:

@@ -15,6 +15,7 @@ from apprproxy.core.errors import StoreFailed
 from apprproxy.store.database import Database
 from apprproxy.store.generation import Generation
 from apprproxy.store.membership import OF
+from apprproxy.store.owner import trouble
 from apprproxy.store.part import blob_path, is_at
 from apprproxy.store.partials import Partials
 from apprproxy.store.pinned import covered
@@ -94,7 +95,7 @@ class Removal:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise StoreFailed(f"the cache's disk failed: {error.strerror}") from error
+            raise StoreFailed(trouble(error)) from error
 
     def set_link_aside(self, tar: Digest, content: Digest, note: Note = _nothing) -> Path | None:
         """A link from a tar to a package that holds another."""

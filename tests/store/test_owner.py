@@ -1,6 +1,9 @@
 """What root makes in a cache is its owner's, and what is somebody else's is said."""
 
+import errno
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -9,8 +12,8 @@ import pytest
 from apprproxy.core.errors import StoreFailed
 from apprproxy.store.ledger import Ledger
 from apprproxy.store.names import DiskNames
-from apprproxy.store.owner import give
-from apprproxy.store.place import prepare
+from apprproxy.store.owner import give, me, trouble
+from apprproxy.store.place import prepare, strange
 from apprproxy.store.quarantine import quarantined
 from apprproxy.store.runs import Run
 from apprproxy.store.whole import write_whole
@@ -77,3 +80,61 @@ def test_an_index_that_is_roots_is_said_and_how_to_give_it_back(name: str) -> No
                 used(root)
         finally:
             os.seteuid(0)
+
+
+@pytest.fixture
+def carried() -> Iterator[Path]:
+    """A cache that root has made, below what anybody may pass through; root owns whatever the others are given."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can make what is somebody else's")
+    with TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        root = Path(folder) / "cache"
+        used(root)
+        yield root
+
+
+@contextmanager
+def nobody() -> Iterator[None]:
+    os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"), [([], "cache"), ([""], "cache/blobs"), (["", "blobs", "blobs/sha256"], "cache/blobs/sha512")]
+)
+def test_a_cache_that_was_carried_by_somebody_else_says_whose_it_is(given: list[str], told: str, carried: Path) -> None:
+    for name in given:
+        os.chown(carried / name, NOBODY, NOBODY)
+    with nobody():
+        with pytest.raises(StoreFailed) as refused:
+            prepare(carried)
+        foreseen = strange(carried)
+
+    assert foreseen.startswith(f"{carried.parent}/{told} is root's, and this is ")
+    assert foreseen.endswith(f"`chown -R {NOBODY} {carried}`")
+    assert f"cache.directory {carried}: {foreseen}" == str(refused.value)
+
+
+def test_where_no_cache_can_be_made_it_is_said_who_could(carried: Path) -> None:
+    with (
+        nobody(),
+        pytest.raises(StoreFailed, match=f"{carried.parent} is root's, and this is .*, who can have no cache"),
+    ):
+        prepare(carried.parent / "new" / "cache")
+
+
+def test_what_is_ones_own_is_strange_to_nobody(tmp_path: Path) -> None:
+    used(tmp_path / "cache")
+
+    assert ["", ""] == [strange(tmp_path / "cache"), strange(tmp_path / "new" / "cache")]
+
+
+def test_a_disk_on_which_somebody_may_not_write_has_not_failed() -> None:
+    told = [trouble(OSError(number, os.strerror(number))) for number in (errno.EACCES, errno.EIO)]
+
+    assert f"the cache's disk may not be used by {me()}: Permission denied" == told[0]
+    assert "the cache's disk failed: Input/output error" == told[1]
