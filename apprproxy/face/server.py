@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import logging
+import time
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -10,15 +11,17 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError, InvalidURLError, LineTooLong
 from aiohttp.web_protocol import RequestHandler
 
+from apprproxy.core.repeats import Repeats
 from apprproxy.face import left
 from apprproxy.face.parser import AHEAD, Parser
-from apprproxy.face.seldom import Seldom
 from apprproxy.face.send import SERVER
 
 log = logging.getLogger(__name__)
 
 GOODBYE = 1.0
 """Seconds for the end of TLS to be answered, where the system has all that was sent."""
+EVERY = 60.0
+"""Seconds between two lines of what would be told by the thousand."""
 MAX_REASONS = 20
 """For which a request can be malformed, told apart. Some quote what the client sent, which may be something else each
 time."""
@@ -194,21 +197,12 @@ def _reason(error: HttpProcessingError) -> str:
     return reason.partition(":")[0] if isinstance(error, LineTooLong) else reason
 
 
-def _tell_malformed(times: int, reason: str, status: int, client: str | None) -> None:
-    facts = {"client": client, "status": status, "reason": reason, **({"times": times} if times > 1 else {})}
-    log.info("a malformed request was refused", extra=facts)
-
-
-def _tell_crowded(count: int) -> None:
-    log.warning("too many connections: some were closed at once (server.limits.connections)", extra={"closed": count})
-
-
 class AcceptFailures:
     """A loop's handler of exceptions: where no connection can be accepted, the loop says so a thousand times a
     second."""
 
     def __init__(self) -> None:
-        self._failed = Seldom(_tell_failed)
+        self._repeats: Repeats[str] = Repeats()
 
     def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception")
@@ -217,12 +211,12 @@ class AcceptFailures:
         else:
             loop.default_exception_handler(context)
 
-
-def _tell_failed(count: int) -> None:
-    log.error(
-        "no connection can be accepted: this process, or its system, has too many files open (ulimit -n)",
-        extra={"failed": count},
-    )
+    def _failed(self) -> None:
+        if (untold := self._repeats.again("failed", time.monotonic(), EVERY)) is not None:
+            log.error(
+                "no connection can be accepted: this process, or its system, has too many files open (ulimit -n)",
+                extra={"failed": untold.times},
+            )
 
 
 class Beginning(Protocol):
@@ -235,14 +229,26 @@ class Server(web.Server):
     def __init__(self, handler: Any, limits: Limits) -> None:
         super().__init__(handler, handler_cancellation=True)
         self._limits = limits
-        self.crowded = Seldom(_tell_crowded)
-        self._malformed: dict[str, Seldom[str, int, str | None]] = {}
+        self._repeats: Repeats[tuple[str, str]] = Repeats()
+        self._reasons: set[str] = set()
         self._beginning: set[Beginning] = set()
 
     def malformed(self, reason: str, status: int, client: str | None) -> None:
         """Each reason seldom: many clients try https on a plain port first, at every run."""
-        key = reason if reason in self._malformed or len(self._malformed) < MAX_REASONS else ""
-        self._malformed.setdefault(key, Seldom(_tell_malformed))(reason, status, client)
+        if len(self._reasons) < MAX_REASONS:
+            self._reasons.add(reason)
+        kind = ("malformed", reason if reason in self._reasons else "")
+        if (untold := self._repeats.again(kind, time.monotonic(), EVERY)) is not None:
+            times = {"times": untold.times} if untold.times > 1 else {}
+            facts = {"client": client, "status": status, "reason": reason, **times}
+            log.info("a malformed request was refused", extra=facts)
+
+    def crowded(self) -> None:
+        if (untold := self._repeats.again(("crowded", ""), time.monotonic(), EVERY)) is not None:
+            log.warning(
+                "too many connections: some were closed at once (server.limits.connections)",
+                extra={"closed": untold.times},
+            )
 
     def begins(self, one: Beginning) -> bool:
         """A connection that has to do something first; False where there are too many already."""

@@ -24,9 +24,9 @@ from apprproxy.core.events import (
 )
 from apprproxy.core.label import OWNER
 from apprproxy.core.model import Clock
+from apprproxy.core.repeats import Repeats, Untold
 from apprproxy.ops.episodes import Episode, Episodes
 from apprproxy.ops.logs import logger, stamp
-from apprproxy.ops.repeats import Repeats, Untold
 
 SLOW = 1.0
 """Seconds after which it is worth a line who was waited for."""

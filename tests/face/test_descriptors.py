@@ -8,9 +8,7 @@ import resource
 import pytest
 
 from apprproxy.face.descriptors import EACH, OUR_OWN, TRANSFER, fitting, raise_limit
-from apprproxy.face.seldom import EVERY, Seldom
 from apprproxy.face.server import AcceptFailures
-from tests.fakes.clock import Clock
 from tests.fakes.fixtures import Logged
 
 
@@ -38,16 +36,6 @@ def test_the_limit_of_open_files_is_raised_as_far_as_it_may_be() -> None:
 
     assert raised == now
     assert hard in (now, resource.RLIM_INFINITY)
-
-
-def test_what_comes_by_the_thousand_is_told_once_in_a_while_with_how_often() -> None:
-    clock, told = Clock(), list[int]()
-    seldom = Seldom(told.append, clock)
-    for seconds in (0, *[0] * 999, EVERY / 2, EVERY / 2):
-        clock.advance(seconds)
-        seldom()
-
-    assert [1, 1001] == told
 
 
 async def test_a_failure_to_accept_is_one_line_and_any_other_is_told_in_full(logged: Logged) -> None:

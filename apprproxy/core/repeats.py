@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from math import inf
+from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
@@ -32,7 +33,12 @@ class Repeats(Generic[K]):
         self._known: dict[K, Untold] = {}
 
     def again(
-        self, what: K, now: float, every: float, facts: Mapping[str, Any], amounts: Mapping[str, int]
+        self,
+        what: K,
+        now: float,
+        every: float,
+        facts: Mapping[str, Any] = MappingProxyType({}),
+        amounts: Mapping[str, int] = MappingProxyType({}),
     ) -> Untold | None:
         """All of it since the last line, if it is worth another; None if not."""
         one = self._known.setdefault(what, Untold(told=-inf, every=every, since=now))
