@@ -76,8 +76,8 @@ class Journal:
             case NameMoved():
                 self._moved(event)
             case CredentialRefused(upstream, status):
-                where, told = self._credentials.get(upstream, {}), "an upstream refused our credential"
-                self._episode("error", told, str(status), upstream=upstream, status=status, **where)
+                facts = {"status": status, **self._credentials.get(upstream, {})}
+                self._episode("error", "an upstream refused our credential", str(status), upstream=upstream, **facts)
             case Asked():
                 self._asked(event)
             case Trouble(what, upstream, name, reason, told=False):
@@ -108,12 +108,18 @@ class Journal:
 
     def _lied(self, lie: LieCaught) -> None:
         """Nobody to ask instead is an error: clients fail by it."""
-        event = "wrong bytes refused" if lie.got is not None else "a wrong answer was refused"
+        level = "warning" if lie.instead else "error"
         facts = {"repository": lie.repository, "expected": str(lie.expected)}
         facts |= {"got": str(lie.got)} if lie.got is not None else {"reason": lie.sentence}
         facts |= {"instead": lie.instead} if lie.instead else {}
         of = {"upstream": lie.upstream, "source": lie.source}
-        self._repeated("warning" if lie.instead else "error", event, MINUTE, of, facts)
+        self._repeated(
+            level,
+            "wrong bytes refused" if lie.got is not None else "a wrong answer was refused",
+            MINUTE,
+            of,
+            facts,
+        )
 
     def _moved(self, moved: NameMoved) -> None:
         fields = {"upstream": moved.upstream, "name": moved.name, "first": str(moved.first), "now": str(moved.now)}

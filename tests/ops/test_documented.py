@@ -10,11 +10,13 @@ import yaml
 from prometheus_client.metrics import MetricWrapperBase
 
 import apprproxy
+from apprproxy.ops.journal import _TROUBLES
 from apprproxy.ops.metrics import Metrics
 
 ROOT = Path(apprproxy.__file__).parent
 PAGE = (ROOT.parent / "docs" / "operations.md").read_text()
 CALLS = {"debug", "info", "warning", "error", "exception", "_episode", "_repeated"}
+LEVELS = {"info", "warning", "error"}
 NO_FIELDS = {"exc_info", "extra"}
 
 
@@ -56,6 +58,23 @@ def test_every_field_of_the_log_stands_in_the_documentation() -> None:
     documented = set(re.findall(r"`([a-z_]+)`", PAGE)) | set(re.findall(r'"([a-z_]+)": ', PAGE))
 
     assert set() == logged() - documented - NO_FIELDS
+
+
+def events() -> set[str]:
+    """What lines begin with, up to what stands behind a colon or in brackets."""
+    found = set(_TROUBLES.values())
+    for path in ROOT.rglob("*.py"):
+        if path.parts[-2] in ("demo", "cli"):
+            continue
+        for call in ast.walk(ast.parse(path.read_text())):
+            if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr in CALLS:
+                parts = [part for word in call.args for part in ast.walk(word) if isinstance(part, ast.Constant)]
+                found |= {part.value for part in parts if isinstance(part.value, str)}
+    return {re.split(r"[:(]|, and", event)[0].strip() for event in found if event not in LEVELS}
+
+
+def test_every_line_of_the_log_stands_in_the_documentation() -> None:
+    assert set() == {event for event in events() if f"`{event}" not in PAGE and f'"{event}"' not in PAGE}
 
 
 def alerts() -> dict[str, str]:
