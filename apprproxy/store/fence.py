@@ -17,8 +17,9 @@ from apprproxy.store.owner import begin
 
 MAX_RECORD = 4096
 ADVICE = (
-    "stands in the names database, which only somebody else can have put there; see who may write to the cache"
-    " directory, and remove its folder `names` to begin anew"
+    "stands in the names database, which only somebody else, or a bad disk, can have put there; see who may write to"
+    " the cache directory, and start its gateways anew with an empty file `cache.suspect` in its folder `names`, which"
+    " sets the database aside and keeps all else"
 )
 
 

@@ -45,6 +45,17 @@ def refuse_damaged(path: Path, *, keys: bool = False) -> None:
         raise broken(str(said), int(told[1]) if told else sqlite3.SQLITE_CORRUPT)
 
 
+def refuse_rows(path: Path, table: str, which: str) -> None:
+    """Raises sqlite3.DatabaseError where the table has a row of which the expression is not true."""
+    if not path.exists():
+        return
+    with closing(_connected(path, _WITH_LOG)) as db:
+        if not db.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)).fetchone():
+            return
+        if db.execute(f"SELECT 1 FROM {table} WHERE ({which}) IS NOT TRUE LIMIT 1").fetchone():
+            raise broken("it has a row that this program cannot have written")
+
+
 def broken(why: str, code: int = sqlite3.SQLITE_CORRUPT) -> sqlite3.DatabaseError:
     """As sqlite has it where a page is."""
     error = sqlite3.DatabaseError(why)

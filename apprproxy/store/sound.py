@@ -3,6 +3,7 @@
 - Looked through when it is opened: one that a copy ran over opens as if nothing were wrong, and fails at some name; one
   of which a page is older than the others, each of them right, answers a name with another's record. A bad page that
   anybody met is marked by a file.
+- A row that it cannot have written, be it by one flipped bit, would end every command that walks all of them.
 - What is taken over is what this program can have written; of a name told twice, what its owner said last.
 - Other gateways write into the damaged one until another is in its place. That is taken over once it is.
 """
@@ -19,7 +20,17 @@ from apprproxy.core.events import Observer, SetAside
 from apprproxy.store.database import exclusively
 from apprproxy.store.fence import MAX_RECORD, Tampered, open_records
 from apprproxy.store.owner import make_folder
-from apprproxy.store.salvage import broken, broken_off, finish, is_damage, last_aside, refuse_damaged, replace, salvaged
+from apprproxy.store.salvage import (
+    broken,
+    broken_off,
+    finish,
+    is_damage,
+    last_aside,
+    refuse_damaged,
+    refuse_rows,
+    replace,
+    salvaged,
+)
 
 _PLAIN = f"raw = 1 AND mode = 1 AND typeof(key) = 'text' AND typeof(value) = 'blob' AND length(value) <= {MAX_RECORD}"
 _ANEW = "anew"
@@ -69,6 +80,7 @@ def _refuse_broken(path: Path) -> None:
     if _mark(path).exists():
         raise broken("a broken page was met")
     refuse_damaged(path, keys=True)
+    refuse_rows(path, "Cache", _PLAIN)
 
 
 def _begun_anew(left: Iterable[Path], folder: Path, age: Age) -> int:

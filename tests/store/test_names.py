@@ -394,8 +394,8 @@ async def test_a_planted_row_is_refused_and_never_executed(mode: int, directory:
     names.close()
     payload = pickle.dumps(Bomb(tmp_path / "executed"))
     (directory / "planted.val").write_bytes(payload)
-    plant(directory, payload, mode, filename=None if mode == MODES["pickle"] else "planted.val")
     again = DiskNames(directory)
+    plant(directory, payload, mode, filename=None if mode == MODES["pickle"] else "planted.val")
     with pytest.raises(Tampered):
         await again.get("up", "tag alice/nginx 1.0.0")
     again.close()
@@ -414,8 +414,8 @@ async def test_a_planted_key_is_refused_and_never_executed(directory: Path, tmp_
     names = DiskNames(directory)
     await pin(names, **{TITLE: FIRST})
     names.close()
-    plant(directory, b"{}", MODES["raw"], key=pickle.dumps(Bomb(tmp_path / "executed")))
     again = DiskNames(directory)
+    plant(directory, b"{}", MODES["raw"], key=pickle.dumps(Bomb(tmp_path / "executed")))
     with pytest.raises(Tampered):
         list(again.all_first_seen())
     with pytest.raises(Tampered):

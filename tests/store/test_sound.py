@@ -166,6 +166,21 @@ async def test_what_nobody_here_can_have_written_is_not_taken_over(directory: Pa
     assert {"tag app 0", "app@1"} == left(directory, told)
 
 
+@pytest.mark.parametrize(
+    "flipped", ["raw = 0", "mode = 4", "key = CAST(key AS BLOB)", "value = 'text'", "value = NULL"]
+)
+async def test_one_row_that_is_none_of_ours_costs_no_other(flipped: str, directory: Path, told: Told) -> None:
+    """As by one flipped bit, which no look through finds: to walk all names would end there."""
+    await filled(directory, "app", 3)
+    with closing(sqlite3.connect(directory / "cache.db", isolation_level=None)) as db:
+        db.execute(f"UPDATE Cache SET {flipped} WHERE key = 'name up tag app 1'")
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    found, again = left(directory, told), left(directory, told)
+
+    assert ["names"] == list(aside(told))
+    assert {"tag app 0", "tag app 2", "app@1"} == found == again
+
+
 @pytest.mark.parametrize(("gone", "anew"), [(range(0), []), (range(20, 21), ["names"]), (range(10_000), [])])
 async def test_a_disk_that_is_away_is_no_damage_and_a_bad_sector_is(
     gone: range, anew: list[str], directory: Path, told: Told, monkeypatch: pytest.MonkeyPatch
