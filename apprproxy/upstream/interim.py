@@ -2,7 +2,8 @@
 the connection.
 
 The library takes all that a read has brought in one go: a quarter of a MiB of them is fourteen thousand, and an
-upstream that sends nothing else has the event loop for itself.
+upstream that sends nothing else has the event loop for itself. So would one whose body is all chunks: `framing.py` says
+how long its connection is left alone in between.
 """
 
 import asyncio
@@ -14,27 +15,30 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.http_exceptions import HttpProcessingError
 
 from apprproxy.core.model import KIB
+from apprproxy.upstream.framing import Framing
 
 MAX_INTERIM = 16
 """Before an answer. Genuine servers send one or two: 100, 103."""
 _HEADER = 4 * KIB
 """Read at a time until the answer's header is complete."""
-_BODY = 64 * KIB
-"""And after it."""
+_BODY = 16 * KIB
+"""And after it: in chunks of one byte it takes some two milliseconds."""
 
 
 class Connector(aiohttp.TCPConnector):
-    """Its connections are closed where more come."""
+    """Its connections are closed where more come, and share what they may take apart."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         # the library has no other way to say so, and its type is that of exactly its own
-        self._factory = partial(_Handler, loop=self._loop)  # type: ignore[assignment]
+        self._factory = partial(_Handler, self._loop, Framing())  # type: ignore[assignment]
 
 
 class _Handler(ResponseHandler):
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, framing: Framing) -> None:
         super().__init__(loop)
+        self._framing = framing
+        self._resting = False
         self._interim = 0
         self._answered = False
         self._rest = b""
@@ -47,18 +51,36 @@ class _Handler(ResponseHandler):
     def data_received(self, data: bytes) -> None:
         """With no data, to go on with what there was."""
         data, self._rest = self._rest + data, b""
-        while True:
+        now = self._loop.time()  # once: what is taken apart slowly is not more for that
+        while not self._resting:
             if data and self._answered and (self._payload is None or self._payload.is_eof()):
                 self._hang_up()  # it lies idle: what comes now would be taken in without bound
                 return
             if not self._answered and not self.is_connected():
                 return
             count = _BODY if self._answered else _HEADER
-            super().data_received(data[:count])
+            self._take(data[:count], now)
             data = data[count:]
             if not data or self._reading_paused:
-                self._rest = data
-                return
+                break
+        self._rest = data
+
+    def _take(self, data: bytes, now: float) -> None:
+        body = self._payload if self._answered else None
+        before = body.total_bytes if body is not None else 0
+        super().data_received(data)
+        if body is None or self._reading_paused:
+            return  # a header has a limit; where reading stops, part of this was put by
+        rest = self._framing.rest(len(data), body.total_bytes - before, now)
+        if rest and not body.is_eof():
+            self._resting = True
+            self._pause_reading_for_buffer()
+            self._loop.call_later(rest, self._go_on)
+
+    def _go_on(self) -> None:
+        self._resting = False
+        self._resume_reading_for_buffer()
+        self.data_received(b"")
 
     def feed_data(self, data: Any, size: int = 0) -> None:
         """A header is complete."""

@@ -1,0 +1,167 @@
+"""A body in tiny chunks costs its upstream time; it comes whole all the same, and everybody else goes on meanwhile."""
+
+import asyncio
+import json
+
+import aiohttp
+import pytest
+from aiohttp.client_proto import ResponseHandler
+
+from apprproxy.core.model import KIB
+from apprproxy.upstream.framing import AT_ONCE, LITTLE, RATE, Framing
+from apprproxy.upstream.interim import _BODY, Connector
+from tests.fakes.clock import PATIENCE, until
+from tests.fakes.gateway import Gateways
+from tests.fakes.raw import answering
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+def in_chunks(content: bytes, size: int) -> bytes:
+    pieces = [content[start : start + size] for start in range(0, len(content), size)]
+    return b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces)
+
+
+ONE_READ = in_chunks(bytes(44_000), 1)
+"""A quarter of a MiB."""
+
+
+class Line(asyncio.Transport):
+    """Knows whether anybody listens."""
+
+    reading = True
+
+    def is_closing(self) -> bool:
+        return False
+
+    def pause_reading(self) -> None:
+        self.reading = False
+
+    def resume_reading(self) -> None:
+        self.reading = True
+
+
+def begun(connector: Connector, line: Line) -> ResponseHandler:
+    """A connection on which a body is about to come."""
+    handler = connector._factory()
+    handler.connection_made(line)
+    handler.set_response_params(read_bufsize=512 * KIB)
+    handler.data_received(CHUNKED)
+    return handler
+
+
+def body(handler: ResponseHandler) -> aiohttp.StreamReader:
+    assert handler._payload is not None
+    return handler._payload
+
+
+async def test_no_more_than_so_many_chunks_of_one_read_are_taken_apart_in_one_go() -> None:
+    connector, line = Connector(), Line()
+    handler = begun(connector, line)
+    handler.data_received(ONE_READ)
+    await connector.close()
+
+    assert body(handler).total_bytes <= (AT_ONCE + _BODY) / 5
+    assert not line.reading
+
+
+async def test_what_is_read_meanwhile_brings_no_more() -> None:
+    connector, line = Connector(), Line()
+    handler = begun(connector, line)
+    handler.data_received(ONE_READ)
+    came = body(handler).total_bytes
+    read = await body(handler).readany()
+    await connector.close()
+
+    assert came == len(read) == body(handler).total_bytes
+    assert not line.reading
+
+
+async def test_the_rest_comes_after_a_while() -> None:
+    connector, line = Connector(), Line()
+    handler = begun(connector, line)
+    handler.data_received(ONE_READ)
+    async with asyncio.timeout(PATIENCE):
+        read = await body(handler).readexactly(44_000)
+    await until(lambda: line.reading)
+    await connector.close()
+
+    assert bytes(44_000) == read
+
+
+async def test_an_upstream_has_no_more_for_more_connections_and_another_has_its_own() -> None:
+    evil, hub = Connector(), Connector()
+    connections = [begun(one, Line()) for one in (evil, evil, evil, hub)]
+    for connection in connections:
+        connection.data_received(ONE_READ)
+    _, second, third, stranger = (body(connection).total_bytes for connection in connections)
+    await evil.close()
+    await hub.close()
+
+    assert max(second, third) < stranger / 2
+
+
+async def test_whoever_sends_sensible_chunks_is_not_held_up_by_others_of_its_upstream() -> None:
+    connector, line = Connector(), Line()
+    begun(connector, Line()).data_received(ONE_READ)
+    handler = begun(connector, line)
+    handler.data_received(in_chunks(bytes(256 * KIB), 512))
+    await connector.close()
+
+    assert 256 * KIB == body(handler).total_bytes
+    assert line.reading
+
+
+async def test_a_connection_whose_answer_is_over_does_not_rest() -> None:
+    """Or nobody would notice that it is closed."""
+    connector, line = Connector(), Line()
+    begun(connector, Line()).data_received(ONE_READ)
+    handler = begun(connector, line)
+    handler.data_received(in_chunks(bytes(100), 1) + b"0\r\n\r\n")
+    await connector.close()
+
+    assert body(handler).is_eof()
+    assert line.reading
+
+
+async def test_a_connection_that_is_lost_meanwhile_is_left_alone() -> None:
+    connector = Connector()
+    handler = begun(connector, Line())
+    handler.data_received(ONE_READ)
+    given_up = body(handler)
+    came = given_up.total_bytes
+    handler.connection_lost(None)
+    await until(lambda: not handler._resting)  # type: ignore[attr-defined]
+    await connector.close()
+
+    assert came == given_up.total_bytes
+
+
+@pytest.mark.parametrize("size", [1, 5, 20])
+async def test_a_list_that_comes_word_by_word_is_taken(gateways: Gateways, size: int) -> None:
+    tags = [f"1.{minor}" for minor in range(8000)]
+    document = json.dumps({"name": "a/b", "tags": tags}).encode()
+    async with answering(CHUNKED + in_chunks(document, size) + b"0\r\n\r\n") as url:
+        gateway = await gateways.start({"hub": {"url": url}})
+        got = await gateway.get("/v2/hub/a/b/tags/list")
+
+        assert 200 == got.status
+        assert tags == json.loads(got.body)["tags"]
+
+
+def test_what_is_brought_beyond_what_may_come_at_once_is_waited_for() -> None:
+    framing = Framing()
+
+    assert 0 == framing.rest(AT_ONCE, 0, now=100)
+    assert pytest.approx(1) == framing.rest(RATE, 0, now=100)
+    assert pytest.approx(1) == framing.rest(RATE, 0, now=101)
+    assert 0 == framing.rest(AT_ONCE, 0, now=200), "and a quiet time saves nothing up"
+    assert 0 < framing.rest(AT_ONCE, 0, now=200)
+
+
+def test_a_little_framing_is_not_counted() -> None:
+    framing = Framing()
+
+    assert {0.0} == {framing.rest(LITTLE, LITTLE - 1, now=100) for _ in range(AT_ONCE)}
+    assert 0 == framing.rest(0, 5, now=100), "what had been put by comes without anything new"
+    assert 0 == framing.rest(AT_ONCE, 0, now=100)
