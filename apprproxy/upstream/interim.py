@@ -21,8 +21,10 @@ MAX_INTERIM = 16
 """Before an answer. Genuine servers send one or two: 100, 103."""
 _HEADER = 4 * KIB
 """Read at a time until the answer's header is complete."""
-_BODY = 16 * KIB
-"""And after it: in chunks of one byte it takes some two milliseconds."""
+_BODY = 64 * KIB
+"""And after it."""
+_CHUNKED = 16 * KIB
+"""Of a body in chunks: where these are of one byte it takes some two milliseconds."""
 
 
 class Connector(aiohttp.TCPConnector):
@@ -41,6 +43,7 @@ class _Handler(ResponseHandler):
         self._resting = False
         self._interim = 0
         self._answered = False
+        self._at_once = _BODY
         self._rest = b""
 
     def set_response_params(self, **params: Any) -> None:
@@ -58,7 +61,7 @@ class _Handler(ResponseHandler):
                 return
             if not self._answered and not self.is_connected():
                 return
-            count = _BODY if self._answered else _HEADER
+            count = self._at_once if self._answered else _HEADER
             self._take(data[:count], now)
             data = data[count:]
             if not data or self._reading_paused:
@@ -89,6 +92,7 @@ class _Handler(ResponseHandler):
             return
         code = data[0].code
         self._answered = not 100 <= code < 200 or code == 101
+        self._at_once = _CHUNKED if data[0].chunked else _BODY
         self._interim += not self._answered
         if self._interim <= MAX_INTERIM:
             super().feed_data(data, size)

@@ -9,7 +9,7 @@ from aiohttp.client_proto import ResponseHandler
 
 from apprproxy.core.model import KIB
 from apprproxy.upstream.framing import AT_ONCE, LITTLE, RATE, Framing
-from apprproxy.upstream.interim import _BODY, Connector
+from apprproxy.upstream.interim import _CHUNKED, Connector
 from tests.fakes.clock import PATIENCE, until
 from tests.fakes.gateway import Gateways
 from tests.fakes.raw import answering
@@ -61,7 +61,7 @@ async def test_no_more_than_so_many_chunks_of_one_read_are_taken_apart_in_one_go
     handler.data_received(ONE_READ)
     await connector.close()
 
-    assert body(handler).total_bytes <= (AT_ONCE + _BODY) / 5
+    assert body(handler).total_bytes <= (AT_ONCE + _CHUNKED) / 5
     assert not line.reading
 
 
@@ -89,11 +89,16 @@ async def test_the_rest_comes_after_a_while() -> None:
     assert bytes(44_000) == read
 
 
-async def test_an_upstream_has_no_more_for_more_connections_and_another_has_its_own() -> None:
-    evil, hub = Connector(), Connector()
+async def test_an_upstream_has_no_more_for_more_connections_and_another_has_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loop = asyncio.get_running_loop()
+    evil, hub, now = Connector(), Connector(), loop.time()
     connections = [begun(one, Line()) for one in (evil, evil, evil, hub)]
-    for connection in connections:
-        connection.data_received(ONE_READ)
+    with monkeypatch.context() as patched:
+        patched.setattr(loop, "time", lambda: now)  # however long this takes
+        for connection in connections:
+            connection.data_received(ONE_READ)
     _, second, third, stranger = (body(connection).total_bytes for connection in connections)
     await evil.close()
     await hub.close()
