@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 
-from apprproxy.core.errors import Exhausted, Failure, Lied, UpstreamFault
+from apprproxy.core.errors import Exhausted, Failure, Lied, NoRoom, UpstreamFault
 from apprproxy.core.kind import Kind
 from apprproxy.core.model import BlobWant, Contribution, Expected
 from apprproxy.core.ports.store import Held, Partial, Readable
@@ -70,6 +70,8 @@ class Flight:
       announced.
     - ``answered`` says that a source has begun to send, ``elsewhere`` that another process fills it, or another
       upstream's flight; ``kept`` that the disk takes it, as far as is known.
+    - ``no_room`` is of upstreams that announced, or sent, more than there is room for: that so much is needed is their
+      word alone, and they are asked no more while another upstream is left.
     - ``suspects`` are mirrors of whose bytes some were wrong, nobody knows which; ``disagreed`` those that had another
       size than was due, or less than was there.
     """
@@ -100,6 +102,7 @@ class Flight:
         self._had: Counter[str] = Counter()
         self._yielded = 0
         self._spared: set[tuple[str, str, str, str]] = set()
+        self.no_room: dict[str, NoRoom] = {}
         self.before = ""
         self.diary = Diary()
         self.answered = False
@@ -156,10 +159,15 @@ class Flight:
 
     def others(self, member: str) -> Sequence[Candidate]:
         """Of other upstreams, in whose name somebody waits."""
+        return [one for one in self._hopeful if one.member.name != member and self._waits_for(one)]
+
+    @property
+    def _hopeful(self) -> Sequence[Candidate]:
+        """Those that have not failed, of upstreams for whose bytes there may be room."""
         return [
             one
             for key, one in self._candidates.items()
-            if one.member.name != member and key not in self.failures and self._waits_for(one)
+            if key not in self.failures and one.member.name not in self.no_room
         ]
 
     def yields(self, member: str) -> None:
@@ -192,9 +200,8 @@ class Flight:
     @property
     def left(self) -> Sequence[Candidate]:
         """Who may be asked yet, in order."""
-        left = [one for key, one in self._candidates.items() if key not in self.failures]
-        owners = [one for one in left if one.source.owner] if self.suspects else []
-        return sorted(owners or left, key=self._rank)
+        owners = [one for one in self._hopeful if one.source.owner] if self.suspects else []
+        return sorted(owners or self._hopeful, key=self._rank)
 
     def _rank(self, candidate: Candidate) -> tuple[int, ...]:
         scope, member = candidate.scope, candidate.member.name

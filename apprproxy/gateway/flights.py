@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from apprproxy.core.errors import Crowded, Failure, Interrupted, Lied, StoreFailed, UpstreamFault
+from apprproxy.core.errors import Crowded, Failure, Interrupted, Lied, NoRoom, StoreFailed, UpstreamFault
 from apprproxy.core.events import FlightBegan, FlightEnded, Followed, Observer, Trouble
 from apprproxy.core.label import OWNER
 from apprproxy.core.model import MAX_DOCUMENT, Expected
@@ -103,6 +103,8 @@ class Flights:
             while flight.held is None and flight.next() is not None:
                 async with self._turn(flight):
                     await self._filled(flight)
+            if flight.held is None and flight.no_room:
+                self._cannot(flight, next(iter(flight.no_room.values())))
         except Failure as fault:
             self._cannot(flight, fault)
         except Exception:
@@ -204,6 +206,9 @@ class Flights:
             except StoreFailed as failure:
                 flight.diary.heard(str(failure))
                 if not _small(flight):
+                    if isinstance(failure, NoRoom) and {one.member.name for one in flight.left} - {flight.place}:
+                        flight.no_room[flight.place] = failure
+                        continue
                     raise
                 self._observer(Trouble("keep", _whose(flight), flight.expected.key, str(failure)))
                 flight.kept = False

@@ -231,3 +231,54 @@ async def test_who_says_that_it_has_it_is_not_the_only_one_asked(
         got, _ = await view, await busy
 
     assert (200, BLOB) == (got.status, got.body)
+
+
+# --- more than there is room for
+
+
+def announcing(size: int) -> lies.Behaviour:
+    """So much, of which the beginning comes, and then a byte now and then."""
+
+    async def answer(request: web.BaseRequest, _: Honest) -> web.StreamResponse:
+        response = web.StreamResponse()
+        response.content_length = size
+        await response.prepare(request)
+        await response.write(bytes(2 * MIB))
+        while True:
+            await response.write(b"x")
+            await asyncio.sleep(0.1)
+
+    return answer
+
+
+@pytest.mark.parametrize("behaviour", [announcing(1000 * MIB), lies.endless()], ids=["announces", "sends"])
+@pytest.mark.parametrize("stream", ["owner", "never"])
+async def test_what_there_is_no_room_for_keeps_no_blob_of_the_next_member_away(
+    stream: str, behaviour: lies.Behaviour, registry: Registry, other: Registry, gateways: Gateways
+) -> None:
+    large = some_bytes(9 * MIB)  # more than is held in memory
+    registry.add_blob("library/app", large)
+    other.on["GET blob"] = behaviour
+    gateway = await gateways.start(
+        {"evil": other, "hub": registry},
+        views={"both": ["evil", "hub"]},
+        delivery={"stream": stream},
+        max_size="100MiB",
+    )
+    got = await gateway.get(f"/v2/both/library/app/blobs/{digest(large)}")
+    await gateway.at_rest()
+
+    assert (200, large) == (got.status, got.body)
+    assert [digest(large)] == gateway.blobs
+
+
+async def test_what_there_is_no_room_for_is_passed_on_where_no_other_member_has_it(
+    registry: Registry, other: Registry, gateways: Gateways
+) -> None:
+    large = some_bytes(65 * MIB)
+    registry.add_blob("library/app", large)
+    gateway = await gateways.start({"hub": registry, "far": other}, views={"both": ["hub", "far"]}, max_size="64MiB")
+    got = await gateway.get(f"/v2/both/library/app/blobs/{digest(large)}")
+
+    assert (200, large) == (got.status, got.body)
+    assert "unkept" in got.cache
