@@ -111,8 +111,12 @@ class DiskStore:
         """Remove what killed processes left in ``ingest/`` that nobody can continue; returns how many files. Blocking.
 
         A file that a living process writes is locked by it, and stays; links and sidecars are not: young ones stay.
+        What cannot be removed stays as well. Raises StoreFailed where nobody may look.
         """
-        return sum(_abandoned(path) for path in (self._root / "ingest").iterdir() if not _may_be_continued(path))
+        try:
+            return sum(_abandoned(path) for path in (self._root / "ingest").iterdir() if not _may_be_continued(path))
+        except OSError as error:
+            raise StoreFailed(f"the cache cannot be used: {error.strerror}: ingest") from error
 
 
 def _drop_part(part: OpenPart) -> None:
@@ -137,15 +141,13 @@ def _abandoned(path: Path) -> bool:
         if path.is_symlink() or path.suffix == ".new":
             return _too_old(path)
         fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except OSError:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink(missing_ok=True)
+        finally:
+            os.close(fd)
+    except OSError:  # somebody holds it, or it is nobody's here to remove
         return False
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        path.unlink(missing_ok=True)
-    except BlockingIOError:
-        return False
-    finally:
-        os.close(fd)
     return True
 
 

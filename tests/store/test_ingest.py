@@ -16,6 +16,7 @@ from apprproxy.core.digest import Digest
 from apprproxy.core.errors import DigestMismatch, Lied, NoRoom, StoreFailed
 from apprproxy.core.model import Expected
 from apprproxy.store.ingest import PIECE
+from tests.fakes.stranger import closed
 from tests.store.cap import Boundless
 from tests.store.contents import CONTENT, DIGEST, TAR, UNPACKED, arriving, packed, prepared, put, visible
 
@@ -299,6 +300,25 @@ def test_the_sweep_removes_whatever_nobody_holds_but_not_the_link_that_somebody_
 
     assert 2 == swept
     assert ["young.link"] == arriving(tmp_path)
+
+
+def test_what_cannot_be_removed_is_no_reason_not_to_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a folder that may only be read."""
+    store = prepared(tmp_path)
+    (tmp_path / "ingest" / "aa.part").touch()
+    monkeypatch.setattr(Path, "unlink", refused)
+
+    assert 0 == store.sweep()
+
+
+def refused(*_: object, **__: object) -> None:
+    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+
+def test_an_ingest_that_nobody_may_look_into_is_told_in_a_sentence(tmp_path: Path) -> None:
+    store = prepared(tmp_path)
+    with closed(tmp_path / "ingest"), pytest.raises(StoreFailed, match=r"^the cache cannot be used: .*: ingest$"):
+        store.sweep()
 
 
 # --- disks that fail
