@@ -69,7 +69,8 @@ class Run:
             os.utime(self._path, (self._now(), self._now()), follow_symlinks=False)
 
     def close(self) -> None:
-        self._path.unlink(missing_ok=True)
+        with suppress(OSError):  # on a disk that only reads by now: then the next one takes it for left
+            self._path.unlink(missing_ok=True)
         os.close(self._fd)
 
 

@@ -20,6 +20,18 @@ def test_one_that_stopped_leaves_nothing(tmp_path: Path) -> None:
     assert [] == Run(tmp_path / "runs", CAP, Clock()).broken_off
 
 
+def test_one_that_stops_on_a_disk_that_only_reads_by_now_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    run = Run(tmp_path / "runs", CAP, Clock())
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "unlink", refused)
+        run.close()
+
+    assert 1 == len(Run(tmp_path / "runs", CAP, Clock()).broken_off)
+
+
 def test_one_that_runs_is_not_told_of(tmp_path: Path) -> None:
     run = Run(tmp_path / "runs", CAP, Clock())
 
