@@ -89,7 +89,7 @@ def _given(fd: int, at: int) -> bool:
 
 
 def _connected(path: Path, how: str) -> sqlite3.Connection:
-    db = sqlite3.connect(f"file:{quote(str(path))}?{how}", timeout=PATIENCE, uri=True)
+    db = sqlite3.connect(f"file:{quote(os.fsencode(path))}?{how}", timeout=PATIENCE, uri=True)
     db.execute("PRAGMA trusted_schema = OFF")
     db.text_factory = lambda raw: raw.decode(errors="replace")
     return db

@@ -12,6 +12,7 @@ import pytest
 
 from apprproxy.core.errors import StoreFailed
 from apprproxy.store import place
+from apprproxy.store.names import DiskNames
 from apprproxy.store.place import (
     FORMAT,
     SPARE,
@@ -24,6 +25,7 @@ from apprproxy.store.place import (
     writable,
 )
 from tests.fakes.stranger import closed
+from tests.store.ledgers import opened
 
 ELSEWHERE = Path("/dev/shm")
 
@@ -208,6 +210,19 @@ def test_what_will_be_refused_is_foreseen_and_nothing_made(tmp_path: Path) -> No
             with pytest.raises(StoreFailed, match=said):
                 looked(tmp_path / name)
     assert before == sorted(tmp_path.rglob("*"))
+
+
+def test_a_directory_may_be_called_as_its_file_system_lets_it(tmp_path: Path) -> None:
+    """Some are called in no UTF-8, and some as a database's address is written."""
+    for name in (os.fsdecode(b"caf\xe9"), "a?b#c%20d", "e&mode=ro"):
+        with opened(tmp_path / name) as cache:
+            cache.put("a", 300)
+        (tmp_path / name / "index.suspect").touch()
+        DiskNames(tmp_path / name / "names").close()
+        with opened(tmp_path / name) as cache:
+            held = cache.holds("a")
+
+        assert "a" == held
 
 
 def test_what_can_be_a_cache_is_foreseen_as_one(tmp_path: Path) -> None:
