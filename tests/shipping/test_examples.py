@@ -118,6 +118,7 @@ async def test_a_companys_names_come_from_its_own_registry_and_from_nobody_else(
         push(stranger, "corp/app", "2.0", b"a stranger's")
     push(other, "library/alpine", "3", b"alpine")
     push(third, "library/alpine", "3", b"not Docker Hub's")
+    push(third, IMAGE, "1.0", *LAYERS)
     ops = {"APPRPROXY_SERVER__OPS": "127.0.0.1:0"}
     async with running(Example(CORPORATE, tmp_path, urls, **ops)) as cache:
         assert [b"ours"] == await cache.pull("", "corp/app", "1.0", host="registry.corp")
@@ -130,11 +131,13 @@ async def test_a_companys_names_come_from_its_own_registry_and_from_nobody_else(
         await registry.stop()
         down = await cache.get("/v2/corp/app/manifests/3.0", "registry.corp")
         held = await cache.pull("", "corp/app", "1.0", host="registry.corp")
+        assert LAYERS == await cache.pull("", IMAGE, "1.0", host="registry.corp"), "nobody waits for harbor in vain"
 
     assert chart("0.1.0") == unpacked(package.body)
     assert (404, 403, 502) == (unowned.status, at_hub.status, down.status)
     assert [b"ours"] == held
     assert not any("corp" in seen.target for seen in (*other.seen, *third.seen))
+    assert not any("library" in seen.target or IMAGE in seen.target for seen in registry.seen)
 
 
 def write(path: Path, text: str) -> None:
