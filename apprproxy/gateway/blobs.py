@@ -188,15 +188,16 @@ class Blobs:
         found: list[Candidate] = []
         for member in members:
             try:
-                due, sources = await self._due(member, want), member.sources
+                due, sources = await self._due(member, want, first=member is members[0]), member.sources
             except Failure:  # no mirror opens what its owner does not: that is to say itself what is the matter
                 due, sources = None, member.sources[-1:]
             found += [Candidate(member, source, want, due) for source in sources]
         return tuple(found)
 
-    async def _due(self, member: Member, want: BlobWant) -> int | None:
+    async def _due(self, member: Member, want: BlobWant, *, first: bool) -> int | None:
         """The size, as a manifest states it. A mirror must not be the one to tell it, nor to open what only an account
-        may see: then the owner is asked first. Raises a Failure where no mirror is to be asked."""
+        may see: then the owner is asked before, and of a view's later members no mirror, since whoever is first may
+        send it at once. Raises a Failure where no mirror is to be asked."""
         if want.expected.size is not None:
             return want.expected.size
         due: int | None = None
@@ -204,9 +205,13 @@ class Blobs:
             due = await self._shelf.index.stated_size(member.where(want.repository), want.expected.key)
         if not member.mirrors:
             return due
-        if member.private and not await self._visible.known(member, want):
+        unseen = member.private and not await self._visible.known(member, want)
+        unsized = due is None and not want.kind.document and want.expected.content is not None
+        if (unseen or unsized) and not first:
+            raise NotHeld(f"{member.name} is asked nothing before its turn")
+        if unseen:
             return await self._visible.confirmed(member, want) or due
-        if due is None and not want.kind.document and want.expected.content is not None:
+        if unsized:
             try:
                 return await self._visible.confirmed(member, want)
             except NotThere:

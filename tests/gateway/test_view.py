@@ -1,6 +1,7 @@
 """In a view, only an authoritative *no* passes a name on: nobody wins a name by an outage of its owner."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -135,6 +136,40 @@ async def test_a_blob_is_taken_from_whoever_has_it(registry: Registry, other: Re
     gateway = await view(gateways, registry, other)
 
     assert b"layer" == (await gateway.get(f"/v2/library/app/blobs/{wanted}")).body
+
+
+ACCOUNT = {"auth": {"username": "bot", "password": "s3cret", "share": True}}
+
+
+@pytest.mark.parametrize("keys", [{}, ACCOUNT], ids=["open", "with an account"])
+async def test_the_first_members_bytes_wait_for_no_word_of_a_later_one(
+    registry: Registry, other: Registry, gateways: Gateways, keys: dict[str, Any]
+) -> None:
+    """Its mirrors would have to hear from their owner first whether it has the blob, and how large that is."""
+    wanted = registry.add_blob("library/app", b"layer")
+    mirrors = [{"url": registry.url}]
+    gateway = await gateways.start(
+        {"hub": oci(registry), "far": oci(other, mirrors=mirrors, **keys)}, views={"default": ["hub", "far"]}
+    )
+
+    assert b"layer" == (await gateway.get(f"/v2/library/app/blobs/{wanted}")).body
+    assert [] == other.seen
+
+
+@pytest.mark.parametrize("keys", [{}, ACCOUNT], ids=["open", "with an account"])
+async def test_a_later_member_sends_what_the_first_one_lacks(
+    registry: Registry, other: Registry, gateways: Gateways, keys: dict[str, Any]
+) -> None:
+    wanted = other.add_blob("library/app", b"layer")
+    registry.on["blob"] = lies.says(404)
+    mirrors = [{"url": registry.url}]
+    gateway = await gateways.start(
+        {"hub": oci(registry), "far": oci(other, mirrors=mirrors, **keys)}, views={"default": ["hub", "far"]}
+    )
+
+    assert b"layer" == (await gateway.get(f"/v2/library/app/blobs/{wanted}")).body
+    assert 1 == registry.count("GET blob")
+    assert 0 == other.count("HEAD blob")
 
 
 async def test_a_blob_at_a_later_member_wins_none_of_the_names(
