@@ -209,10 +209,11 @@ class Flight:
         return others_turn, self._had[member], scope not in self._confirmed, not self._waits_for(candidate)
 
     def goes_on(self, candidate: Candidate) -> bool:
-        """Whether one that broke off is asked for the rest: so often, and where no other source of its upstream is
-        left. Other upstreams have their turn before."""
+        """Whether one that broke off is asked for the rest: so often, and where no other source is left to ask in the
+        same name: else who waits in that one fails where it would not, alone. Other upstreams have their turn before.
+        """
         self._attempts[candidate.key] += 1
-        alone = not any(one.member.name == candidate.member.name for one in self.left if one.key != candidate.key)
+        alone = not any(one.scope == candidate.scope for one in self.left if one.key != candidate.key)
         if alone and self._attempts[candidate.key] < ATTEMPTS:
             self._end_turn(candidate.member.name)
             return True

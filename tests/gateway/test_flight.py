@@ -11,8 +11,10 @@ from tests.fakes import lies
 from tests.fakes.clock import Gate, until
 from tests.fakes.content import digest, some_bytes
 from tests.fakes.gateway import Gateways
+from tests.fakes.ranged import by_range, stopping_at
 from tests.fakes.registry import Registry
 
+MIB = 1024 * 1024
 BLOB = some_bytes(1_500_000)
 PATH = f"/v2/hub/library/app/blobs/{digest(BLOB)}"
 
@@ -96,6 +98,25 @@ async def test_a_follower_in_another_repository_does_not_get_the_leaders_404(
 
     assert 404 == (await leader).status
     assert (200, BLOB) == ((await follower).status, (await follower).body)
+
+
+async def test_what_broke_off_is_gone_on_with_for_everybody_in_whichever_name(
+    registry: Registry, gateways: Gateways
+) -> None:
+    """Two images with the same layer, and a line that breaks once."""
+    gate = Gate()
+    for repository in ("library/app", "library/other"):
+        wanted = registry.add_blob(repository, BLOB)
+    registry.on["GET blob"] = lies.in_turn(stopping_at((MIB, gate), (MIB, None)), by_range)
+    gateway = await gateways.start({"hub": registry})
+    first = asyncio.create_task(gateway.get(PATH))
+    await until(lambda: gateway.arrived() == MIB)
+    second = asyncio.create_task(gateway.get(f"/v2/hub/library/other/blobs/{wanted}"))
+    await until(lambda: gateway.metric("apprproxy_flight_followers_total") == 1)
+    gate.open()
+    answers = await asyncio.gather(first, second)
+
+    assert [(200, BLOB)] * 2 == [(got.status, got.body) for got in answers]
 
 
 async def test_a_follower_in_another_repository_may_fail_where_the_leader_succeeds(

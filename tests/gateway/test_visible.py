@@ -195,7 +195,7 @@ async def test_who_came_at_the_same_moment_is_given_nothing_of_a_transfer_that_b
     registry.add_blob("private/app", LARGE)
     first, gate, second = Gate(), Gate(), Gate()
     registry.on["GET blob"] = lies.in_turn(
-        stopping_at((0, first), (3 * MIB, gate), (3 * MIB, None)), lies.waiting_for(second)
+        stopping_at((0, first), (3 * MIB, gate), (3 * MIB, None)), lies.page(500), lies.waiting_for(second)
     )
     registry.on["HEAD blob"] = lies.waiting_for(Gate())
     gateway = await gateways.start({"hub": registry}, delivery={"patience": "0s"})
