@@ -11,7 +11,7 @@ from pathlib import Path
 
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import StoreFailed
-from apprproxy.core.events import Because, Evicted, Observer
+from apprproxy.core.events import Because, Evicted, Observer, Trouble
 from apprproxy.core.model import Clock
 from apprproxy.store.database import Database, IndexFull, exclusively, translated
 from apprproxy.store.evict import Totals
@@ -23,6 +23,7 @@ from apprproxy.store.pinned import Pinned, covered
 from apprproxy.store.place import spare_given
 from apprproxy.store.relief import FILES, STEP, Relief
 from apprproxy.store.room import Made, Room, current, unlink
+from apprproxy.store.salvage import drop_aside
 from apprproxy.store.scan import count_once
 from apprproxy.store.uses import Uses, use
 
@@ -33,6 +34,10 @@ ON CONFLICT (key) DO UPDATE SET size = excluded.size, used = max(used, excluded.
 """
 
 _PAGE = 1000
+_NO_INDEX = (
+    "the cache's disk has no room for the index of what it holds: free space; while no gateway runs, any file in blobs/"
+    " and quarantine/ may be deleted"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +76,22 @@ class Ledger:
             raise
 
     def _count(self) -> None:
-        with translated(), exclusively(self._root / "index.db"):
+        path = self._root / "index.db"
+        with translated(), exclusively(path):
+            try:
+                self._count_all()
+            except IndexFull:
+                if not drop_aside(path):
+                    raise
+                self._observer(Trouble("index", "", "what was set aside of it", "removed, for the disk is full"))
+                self._count_all()
+
+    def _count_all(self) -> None:
+        """Nothing can be evicted to make room for this: what pins keep is not known before."""
+        try:
             count_once(self.database, self._root, self._now())
+        except IndexFull as full:
+            raise IndexFull(_NO_INDEX) from full
 
     def _mended(self, call: Callable[[], None]) -> None:
         """At the start, where an index that is damaged can be begun anew."""

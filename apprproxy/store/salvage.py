@@ -132,6 +132,15 @@ def last_aside(path: Path) -> list[Path]:
     return _linked(path, _aside(path, max(numbers))) if numbers else []
 
 
+def drop_aside(path: Path) -> bool:
+    """What was set aside goes, where its room is needed; says whether there was any. Blocking; raises OSError."""
+    numbers = _numbers(path)
+    for aside in (_aside(path, number) for number in numbers):
+        aside.unlink(missing_ok=True)
+        aside.with_name(f"{aside.name}-wal").unlink(missing_ok=True)
+    return bool(numbers)
+
+
 def _linked(path: Path, file: Path) -> list[Path]:
     others = (_aside(path, number) for number in sorted(_numbers(path)))
     return [file, *(one for one in others if one != file and one.exists() and file.exists() and one.samefile(file))]

@@ -15,7 +15,8 @@ import pytest
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import NoRoom, StoreFailed
 from apprproxy.core.events import Evicted
-from apprproxy.store import ledger, relief, room
+from apprproxy.store import ledger, relief, room, scan
+from apprproxy.store.database import IndexFull
 from apprproxy.store.evict import Totals
 from apprproxy.store.ledger import Ledger
 from apprproxy.store.part import open_part
@@ -459,6 +460,43 @@ def test_a_disk_that_does_not_take_what_the_index_is_told_is_relieved_as_well(
     assert "1 2 3 4 new" == cache.holds(*map(str, range(5)), "new")
     assert [Evicted(1, 100, "disk")] == cache.told.events
     assert ([False], True) == (spares, (cache.root / "spare").exists())
+
+
+def test_where_there_is_no_room_for_an_index_the_one_that_was_set_aside_for_it_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened(tmp_path) as before:
+        before.put("a", 100)
+    (tmp_path / "index.suspect").touch()
+    real, asides = scan.count_once, list[list[str]]()
+
+    def counted(*args: Any) -> None:
+        asides.append(sorted(path.name for path in tmp_path.glob("*.broken-*")))
+        if asides[-1]:
+            raise IndexFull("no room")
+        real(*args)
+
+    monkeypatch.setattr(ledger, "count_once", counted)
+    with opened(tmp_path) as cache:
+        held, told = cache.holds("a"), [type(event).__name__ for event in cache.told.events]
+
+    assert "a" == held
+    assert "index.db.broken-1" in asides[0]
+    assert [] == asides[1]
+    assert ["SetAside", "Trouble"] == told
+
+
+def test_where_there_is_no_room_for_an_index_it_is_said_what_may_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise IndexFull("no room")
+
+    monkeypatch.setattr(ledger, "count_once", full)
+    with pytest.raises(
+        StoreFailed, match=r"no room for the index .* any file in blobs/ and quarantine/ may be deleted"
+    ):
+        Cache(tmp_path)
 
 
 def test_a_relief_that_did_not_come_about_is_tried_again_soon(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
