@@ -65,6 +65,8 @@ class Episodes:
         """It answers: what is over, because it has not happened for a while; what came with it is told with it, unless
         that goes on."""
         mine = {key: one for key, one in list(self._open.items()) if one.upstream == upstream}
+        if not mine:
+            return []
         for one in mine.values():
             one.well = now if one.well is None else one.well
         goes_on = {one.what for one in mine.values() if one.within(QUIET, now)}
