@@ -235,7 +235,9 @@ DAY = [
         ({"upstream": "hub", "source": "mirror-2", "reason": "in time"},),
     ),
     Hour(
-        "quay does not take the gateway's password any more", wrong_password, ({"upstream": "quay", "status": "401"},)
+        "quay does not take the gateway's password any more",
+        wrong_password,
+        ({"upstream": "quay", "status": "401", "key": "password_file"},),
     ),
     Hour(
         "a balancer before hub says 404 with a page, to everything",
@@ -253,10 +255,16 @@ DAY = [
         moved,
         ({"upstream": "packages", "name": "alice"},),
     ),
-    Hour("quay itself sends other bytes", while_(_quay, blob=other_bytes), ({"upstream": "quay", "source": "owner"},)),
+    Hour(
+        "quay itself sends other bytes",
+        while_(_quay, blob=other_bytes),
+        ({"upstream": "quay", "source": "owner", "repository": "team/app", "level": "error"},),
+    ),
     Hour("half of a blob is lost on the gateway's disk", spoilt_on_disk),
     Hour(
-        "the gateway is killed, and started after a quarter of an hour", killed, ({"event": "ended without stopping"},)
+        "the gateway is killed, and started after a quarter of an hour",
+        killed,
+        ({"event": "ended without stopping", "gone_by": ""},),
     ),
     Hour("more is pulled than the cache may hold", more_than_fits, ({"event": "evicted"},)),
     Hour(
