@@ -79,7 +79,7 @@ class Blame:
         self._tell(suspect, flight, candidate.want.repository, flight.next())
 
     async def clear(self, flight: Flight) -> None:
-        """The bytes are right: whoever sent others, or had another size, was wrong."""
+        """Once the bytes are here, by whomever: whoever sent others, or had another size, was wrong."""
         held = flight.held
         if held is None:
             return
@@ -89,13 +89,12 @@ class Blame:
                 suspect.source.health.lied()
                 asked = (one.want.repository for one in flight.candidates if one.source is suspect.source)
                 self._tell(suspect, flight, next(asked, ""), flight.winner)
-        flight.disagreed.clear()
-        flight.suspects.clear()
 
     def _tell(self, suspect: Suspect, flight: Flight, repository: str, instead: Candidate | None) -> None:
         lie, source = suspect.lie, suspect.source
         got = lie.got if isinstance(lie, DigestMismatch) else None
-        other = instead.source.upstream.name if instead is not None else ""
+        theirs = "another transfer" if flight.held is not None else ""
+        other = instead.source.upstream.name if instead is not None else theirs
         expected = flight.expected.digest
         self._observer(LieCaught(suspect.upstream, source.label, expected, got, lie.sentence, repository, other))
 

@@ -105,6 +105,7 @@ class Flights:
                     await self._filled(flight)
             if flight.held is None and flight.no_room:
                 self._cannot(flight, next(iter(flight.no_room.values())))
+            await self._blame.clear(flight)
         except Failure as fault:
             self._cannot(flight, fault)
         except Exception:
@@ -227,7 +228,7 @@ class Flights:
                 try:
                     flight.current = None
                     if await self._asked(flight, candidate, partial):
-                        return await self._blame.clear(flight)
+                        return None
                 except Overtaken:
                     pass
                 except Lied as lie:

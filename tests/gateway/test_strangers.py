@@ -345,6 +345,30 @@ async def test_who_parted_is_given_what_another_upstream_has_brought(
 
 
 @pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("quick")
+async def test_a_mirror_that_lied_is_found_out_whoever_brings_the_right_bytes(
+    registry: Registry, other: Registry, gateways: Gateways
+) -> None:
+    """Its owner went on with the wrong beginning, and is asked for the whole when another upstream's client has it."""
+    async with Registry() as mirror:
+        for one in (registry, mirror, other):
+            one.add_blob("library/app", BLOB)
+        gate, far = Gate(), Gate()
+        mirror.on["GET blob"] = beginning(bytes(100_000), rest=lies.hangs_up)
+        registry.on["GET blob"] = lies.in_turn(by_range, lies.waiting_for(gate, by_range))
+        other.on["GET blob"] = lies.waiting_for(far)
+        gateway = await gateways.start({"far": other, "hub": oci(registry, mirrors=[{"url": mirror.url}])})
+        first = await attacked(gateway, other, "far/library/app")
+        second = asyncio.create_task(gateway.get(f"/v2/hub/library/app/blobs/{WANTED}"))
+        await gate.reached()
+        far.open()
+        answers = await asyncio.gather(first, second)
+        await gateway.at_rest()
+
+    assert [(200, BLOB)] * 2 == [(got.status, got.body) for got in answers]
+    assert 1 == gateway.metric("apprproxy_digest_mismatches_total", upstream="hub", source="mirror-1")
+
+
 async def test_what_was_left_apart_is_gone_on_with(registry: Registry, other: Registry, gateways: Gateways) -> None:
     registry.add_blob("library/app", LARGE)
     registry.on["GET blob"] = beginning(LARGE[:MIB], rest=lies.in_turn(lies.page(500), by_range))
