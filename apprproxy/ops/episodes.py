@@ -59,7 +59,7 @@ class Episodes:
     @property
     def open(self) -> list[Episode]:
         """What has not been found to be over."""
-        return together(self._open.values())
+        return together(list(self._open.values()))
 
     def answered(self, upstream: str, now: float) -> list[Episode]:
         """It answers: what is over, because it has not happened for a while; what came with it is told with it, unless

@@ -50,7 +50,7 @@ STALE = Outcome(
     "stale",
     200,
     "fwd=stale{said}; detail=stale-if-error",
-    "The upstream was asked and failed: the last answer stands in.",
+    "The upstream was asked and failed, or is not asked for a while since it does: the last answer stands in.",
 )
 SLOW = Outcome(
     "stale, soon",
