@@ -25,6 +25,11 @@ def doubts(settings: Settings) -> Iterator[str]:
     for name, upstream in settings.upstreams.items():
         yield from _no_account(name, upstream)
         yield from _names_with_their_place(name, upstream)
+        if upstream.full_prefix and URL(upstream.url).path.endswith(upstream.full_prefix):
+            yield (
+                f"upstreams.{name}.url: {upstream.full_prefix} is the prefix already, so that it is asked for at"
+                f" {upstream.full_prefix}{upstream.full_prefix}/api/v1/…; leave it out of url"
+            )
     yield from _directory(settings)
     if (patience := settings.delivery.patience) > CLIENTS_WAIT:
         yield (

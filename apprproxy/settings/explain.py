@@ -8,7 +8,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from apprproxy.settings.planned import planned
-from apprproxy.settings.suggest import suggestion
+from apprproxy.settings.suggest import required, suggestion
+from apprproxy.settings.upstream import HALF_ACCOUNT
 
 _SECTION = "must be a section of keys and values"
 _WORDS = {
@@ -57,12 +58,26 @@ def _message(path: str, fault: ErrorDetails, model: type[BaseModel]) -> str:
         return f"is not built yet: {feature}" if feature else _no_such_key(fault, model)
     if fault["input"] is None and kind in _WORDS:
         return f"is empty; give it a {'key' if _WORDS[kind] == _SECTION else 'value'}, or leave it out"
+    if kind == HALF_ACCOUNT:
+        return f"{fault['msg']} {variable_of(*map(str, fault['loc']), 'password')}"
+    if _WORDS.get(kind) == _SECTION and (keys := required(model, _written(fault))):
+        return f"{_SECTION}, such as {{{', '.join(f'{key}: …' for key in keys)}}}"
     return _WORDS.get(kind) or _bound(kind, facts) or fault["msg"].removeprefix("Value error, ")
 
 
 def _no_such_key(fault: ErrorDetails, model: type[BaseModel]) -> str:
-    meant = suggestion(model, tuple(part for part in fault["loc"] if not str(part).startswith("[")))
-    return f"there is no such key; did you mean {meant}?" if meant else "there is no such key"
+    return f"there is no such key{suggestion(model, _written(fault))}"
+
+
+def _written(fault: ErrorDetails) -> tuple[int | str, ...]:
+    """Where it is, without what pydantic adds."""
+    return tuple(part for part in fault["loc"] if not str(part).startswith("["))
+
+
+def variable_of(*path: str) -> str:
+    """The variable that sets a key, and how, where a shell cannot."""
+    name = f"APPRPROXY_{'__'.join(path).upper()}"
+    return name if name.isidentifier() else f"{name} (which no shell exports: env '{name}=…' apprproxy …)"
 
 
 def _bound(kind: str, facts: dict[str, Any]) -> str | None:

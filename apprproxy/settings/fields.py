@@ -7,6 +7,9 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 from yarl import URL
 
+_HOST = re.compile(r"(?:(?:docker|oci)://)?([A-Za-z0-9][A-Za-z0-9.-]*(?::\d{1,5})?(?:/[A-Za-z0-9._~/-]*)?)")
+"""As clients write a registry. Nothing that could be a secret."""
+
 
 class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -45,6 +48,12 @@ Addresses = Annotated[
 """Told apart by hand, so that what is wrong with an address is not said to be wrong with a list as well."""
 
 
+def not_http(text: str, scheme: str) -> str:
+    """With what a host alone is meant to be."""
+    host = _HOST.fullmatch(text)
+    return "not an http or https URL" + (f"; write {scheme}://{host[1]}" if host else "")
+
+
 def _url(text: str) -> str:
     text = text.strip()
     if (port := re.match(r"https?://[^/]*:(\d+)(/|$)", text)) and int(port[1]) > 65535:
@@ -54,7 +63,7 @@ def _url(text: str) -> str:
     except (ValueError, IndexError):  # the library's, of //[]@
         url = URL()
     if url.scheme not in ("http", "https") or not url.host:
-        raise ValueError("not an http or https URL")
+        raise ValueError(not_http(text, "https"))
     if url.user is not None or url.password is not None:
         raise ValueError("a URL with a user name in it would end up in logs; use auth")
     if url.query_string or url.fragment:

@@ -15,8 +15,9 @@ from pydantic_settings import BaseSettings, EnvSettingsSource
 from pydantic_settings import SettingsConfigDict as Config
 from pydantic_settings.exceptions import SettingsError
 
-from apprproxy.settings.explain import explain
+from apprproxy.settings.explain import explain, variable_of
 from apprproxy.settings.model import Configuration
+from apprproxy.settings.suggest import meant
 
 PREFIX = "APPRPROXY_"
 NOT_KEYS = {"APPRPROXY_CONFIG", "APPRPROXY_PEERS"}
@@ -113,7 +114,8 @@ def _passwords(content: dict[str, Any]) -> Iterator[str]:
     for name, upstream in _upstreams(content).items():
         auth = upstream.get("auth") if isinstance(upstream, dict) else None
         if isinstance(auth, dict) and "password" in auth:
-            yield f"upstreams.{name}.auth.password: is taken from the environment only; in the file, give password_file"
+            variable = variable_of("upstreams", name, "auth", "password")
+            yield f"upstreams.{name}.auth.password: give password_file in the file; in the environment, {variable}"
 
 
 def _sentence(error: yaml.YAMLError) -> str:
@@ -178,10 +180,17 @@ def _variables(environment: Mapping[str, str]) -> dict[str, str]:
         path = variable.removeprefix(PREFIX).lower().replace("__", ".")
         by_path[path] = variable
         if path.split(".")[0] not in Configuration.model_fields:
-            unknown.append(f"{variable}: there is no key {path!r}{_KUBERNETES if _LINK.match(variable) else ''}")
+            unknown.append(f"{variable}: there is no key {path!r}{_way_out(variable, path)}")
     if unknown:
         raise BadConfiguration("\n".join(unknown))
     return by_path
+
+
+def _way_out(variable: str, path: str) -> str:
+    if _LINK.match(variable):
+        return _KUBERNETES
+    key = meant(Configuration, path)
+    return f"; did you mean {PREFIX}{key.upper()}?" if key else ""
 
 
 def _not_json(source: type[BaseSettings], environment: Mapping[str, str]) -> str:

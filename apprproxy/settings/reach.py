@@ -7,7 +7,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, Field, model_validator
 from yarl import URL
 
-from apprproxy.settings.fields import Section
+from apprproxy.settings.fields import Section, not_http
 
 
 class ClientTls(Section):
@@ -35,7 +35,7 @@ def _proxy(proxy: str) -> str:
     except IndexError:  # the library's, of //[]@
         url = URL()
     if url.scheme not in ("http", "https") or not url.host:
-        raise ValueError("not an http or https URL")
+        raise ValueError(not_http(proxy, "http"))
     return proxy
 
 

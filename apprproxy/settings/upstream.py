@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 from yarl import URL
 
 from apprproxy.settings import pattern
@@ -13,6 +14,9 @@ from apprproxy.settings.mirror import Mirror, check
 from apprproxy.settings.protocols import KEYS, Follow, Gone, ProtocolName, only_for
 from apprproxy.settings.reach import DEFAULT_PREFIX, ClientTls, Connections, Prefix, Proxy
 from apprproxy.settings.units import Duration, Wait
+
+HALF_ACCOUNT = "half_account"
+"""The kind of a fault: what is told of it ends with the variable, in whose name is the upstream's."""
 
 
 class Timeouts(Section):
@@ -42,7 +46,7 @@ class Auth(Section):
         if not self.username:
             raise ValueError("give a username with password_file, or docker_config")
         if (self.password_file is None) == (self.password is None):
-            raise ValueError("give either password_file or (from the environment) password")
+            raise PydanticCustomError(HALF_ACCOUNT, "give either password_file or, in the environment,")
         return self
 
     @property

@@ -103,10 +103,16 @@ def translate(name: str, error: Exception, received: int | None = None) -> Upstr
             return Outage(name, f"no answer: {type(error).__name__}")
 
 
+_NO_TLS = {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG", "HTTP_REQUEST"}
+"""What OpenSSL makes of plain http, by its version."""
+
+
 def _reason(error: Exception) -> str:
     inner = getattr(error, "os_error", None) or getattr(error, "certificate_error", None) or error
     if isinstance(inner, ssl.SSLCertVerificationError):
         return inner.verify_message
+    if isinstance(inner, ssl.SSLError) and inner.reason in _NO_TLS:
+        return "it does not speak TLS there; if that is meant, its url begins with http://"
     if isinstance(inner, OSError) and not isinstance(inner, ssl.SSLError) and inner.errno:
         return os.strerror(inner.errno)  # asyncio names the call that failed where others say why
     text = getattr(inner, "strerror", None) or type(inner).__name__

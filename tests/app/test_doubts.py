@@ -69,6 +69,23 @@ def test_where_one_may_not_look_nothing_is_said_of_the_disk(below: str, tmp_path
     assert [] == said
 
 
+@pytest.mark.parametrize(
+    ("keys", "doubtful"),
+    [
+        ({"url": "https://old.corp/cnr"}, True),
+        ({"url": "https://old.corp/cnr", "prefix": ""}, False),
+        ({"url": "https://old.corp/x"}, False),
+    ],
+)
+def test_a_prefix_that_stands_in_the_url_as_well_is_doubtful(keys: dict[str, str], doubtful: bool) -> None:
+    said = told(upstreams={"old": {"kind": "appr", **keys}})
+
+    assert [
+        "upstreams.old.url: /cnr is the prefix already, so that it is asked for at /cnr/cnr/api/v1/…; leave it out of"
+        " url"
+    ] * doubtful == said
+
+
 @pytest.mark.parametrize("key", ["own", "allow", "deny"])
 @pytest.mark.parametrize(
     ("pattern", "said"), [("hub/corp/*", 1), ("hub.example/corp/*", 1), ("corp/hub/*", 0), ("hub", 0)]

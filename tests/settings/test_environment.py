@@ -101,11 +101,14 @@ def test_a_section_that_the_file_begins_is_told_as_the_files() -> None:
 
 
 def test_a_variable_for_no_key_is_refused() -> None:
-    said = complaint(QUAY, {"APPRPROXY_CACHEMEMORY": "5MiB", "APPRPROXY_OFLINE": "true"})
+    given = {"CACHE_MAX_SIZE": "5MiB", "CACHEMEMORY": "5MiB", "HOME": "/root", "OFLINE": "true"}
+    said = complaint(QUAY, {f"APPRPROXY_{name}": value for name, value in given.items()})
 
     assert [
-        "APPRPROXY_CACHEMEMORY: there is no key 'cachememory'",
-        "APPRPROXY_OFLINE: there is no key 'ofline'",
+        "APPRPROXY_CACHEMEMORY: there is no key 'cachememory'; did you mean APPRPROXY_CACHE__MEMORY?",
+        "APPRPROXY_CACHE_MAX_SIZE: there is no key 'cache_max_size'; did you mean APPRPROXY_CACHE__MAX_SIZE?",
+        "APPRPROXY_HOME: there is no key 'home'",
+        "APPRPROXY_OFLINE: there is no key 'ofline'; did you mean APPRPROXY_OFFLINE?",
     ] == said.splitlines()
 
 

@@ -33,7 +33,9 @@ def test_what_the_file_says_holds() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("nope: 1", "nope: there is no such key"),
+        ("nope: 1", "nope: there is no such key; there are server, cache, delivery, offline, upstreams, views"),
+        ("cache: {dir: /x}", "cache.dir: there is no such key; did you mean directory?"),
+        ("server: {port: 8080}", "server.port: there is no such key; did you mean listen?"),
         ("cache: {directroy: x}", "cache.directroy: there is no such key; did you mean directory?"),
         ("servr: {}", "servr: there is no such key; did you mean server?"),
         ("Cache: {memory: 1B}", "Cache: there is no such key; did you mean cache?"),
@@ -46,7 +48,11 @@ def test_what_the_file_says_holds() -> None:
         (upstream("mirror: []"), "upstreams.quay.io.mirror: there is no such key; did you mean mirrors?"),
         (upstream("auht: {}"), "upstreams.quay.io.auht: there is no such key; did you mean auth?"),
         (upstream("fresh: 1s"), "upstreams.quay.io.fresh: there is no such key; did you mean fresh_for?"),
-        (upstream("timeouts: {total: 1s}"), "upstreams.quay.io.timeouts.total: there is no such key"),
+        (
+            upstream("timeouts: {total: 1s}"),
+            "upstreams.quay.io.timeouts.total: there is no such key; there are connect, read, name, revalidate",
+        ),
+        (upstream("something: 1s"), "upstreams.quay.io.something: there is no such key"),
         ("upstreams: {a: {url: 'https://a'}}", "upstreams.a.kind: is missing"),
         ("upstreams: {a: {kind: oci}}", "upstreams.a.url: is missing"),
     ],
@@ -122,6 +128,18 @@ def test_a_key_whose_feature_is_not_built_yet_is_refused_by_name(text: str, path
         ("offline: perhaps", "offline: must be true or false"),
         ("upstreams: [quay.io]", "upstreams: must be a section"),
         ("upstreams: {quay.io: }", "upstreams.quay.io: is empty"),
+        (
+            "upstreams: {a: 'https://a'}",
+            "upstreams.a: must be a section of keys and values, such as {kind: …, url: …}",
+        ),
+        (
+            upstream("mirrors: ['http://m']"),
+            "upstreams.quay.io.mirrors.0: must be a section of keys and values, such as {url: …}",
+        ),
+        (
+            upstream("proxy: 'proxy.corp:3128'"),
+            "upstreams.quay.io.proxy: not an http or https URL; write http://proxy.",
+        ),
     ],
 )
 def test_a_value_that_cannot_be_is_told_with_the_path_of_its_key(text: str, said: str) -> None:
@@ -174,7 +192,11 @@ def test_a_view_names_upstreams_that_there_are(view: str, said: str) -> None:
         (f"https://bot:{SECRET}@quay.io", "a URL with a user name in it would end up in logs; use auth"),
         ("https://token@quay.io", "a URL with a user name in it would end up in logs; use auth"),
         ("ftp://quay.io", "not an http or https URL"),
-        ("quay.io", "not an http or https URL"),
+        ("quay.io", "not an http or https URL; write https://quay.io"),
+        ("quay.corp:5000/x", "not an http or https URL; write https://quay.corp:5000/x"),
+        ("docker://quay.io", "not an http or https URL; write https://quay.io"),
+        (f"bot:{SECRET}", "not an http or https URL"),
+        (f"bot:{SECRET}@quay.io", "not an http or https URL"),
         ("https://", "not an http or https URL"),
         ("https://[]@", "not an http or https URL"),
         ("https://quay.io:99999/x", "there is no port 99999"),
@@ -280,7 +302,14 @@ def test_one_address_beyond_loopback_is_enough_to_ask() -> None:
 def test_an_account_has_one_password(auth: str) -> None:
     said = complaint(upstream(f"auth: {{{auth}}}"))
 
-    assert "upstreams.quay.io.auth: give either password_file or" in said
+    assert "upstreams.quay.io.auth: give either password_file or, in the environment, " in said
+    assert "APPRPROXY_UPSTREAMS__QUAY.IO__AUTH__PASSWORD (which no shell exports: env 'APPRPROXY_" in said
+
+
+def test_a_variable_that_a_shell_exports_is_told_alone() -> None:
+    said = complaint(upstream("auth: {username: bot}", name="hub"))
+
+    assert said.endswith(" in the environment, APPRPROXY_UPSTREAMS__HUB__AUTH__PASSWORD")
 
 
 @pytest.mark.parametrize("more", ["username: bot", f"password: {SECRET}", "password_file: /run/secrets/quay"])
@@ -309,9 +338,7 @@ def test_an_account_is_somebodys(auth: str) -> None:
 def test_a_password_in_the_file_is_refused() -> None:
     said = complaint(upstream(f"auth: {{username: bot, password: {SECRET}}}"))
 
-    assert (
-        "upstreams.quay.io.auth.password: is taken from the environment only; in the file, give password_file" == said
-    )
+    assert said.startswith("upstreams.quay.io.auth.password: give password_file in the file; in the environment, APPR")
 
 
 # --- the file itself
@@ -356,7 +383,10 @@ def test_what_is_no_configuration_file_is_refused_in_one_line(content: bytes, sa
 
 
 def test_brackets_are_taken_as_deep_as_any_key_needs() -> None:
-    assert complaint("x: " + "[" * (MAX_DEPTH - 1) + "]" * (MAX_DEPTH - 1)) == "x: there is no such key"
+    assert (
+        complaint("x: " + "[" * (MAX_DEPTH - 1) + "]" * (MAX_DEPTH - 1))
+        == "x: there is no such key; there are server, cache, delivery, offline, upstreams, views"
+    )
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -79,8 +79,15 @@ def test_a_mirror_of_an_app_registry_is_another_or_a_static_tree(kind: str) -> N
         ("{kind: oci}", "upstreams.quay.io.mirrors.0.url: is missing"),
         ("{url: 'http://a', kind: helm}", "upstreams.quay.io.mirrors.0.kind: must be 'oci', 'appr' or 'static'"),
         ("{url: 'ftp://a'}", "upstreams.quay.io.mirrors.0.url: not an http or https URL"),
-        ("{url: 'http://a', fresh_for: 1s}", "upstreams.quay.io.mirrors.0.fresh_for: there is no such key"),
-        ("{url: 'http://a', timeouts: {name: 1s}}", "upstreams.quay.io.mirrors.0.timeouts.name: there is no such key"),
+        (
+            "{url: 'http://a', fresh_for: 1s}",
+            "upstreams.quay.io.mirrors.0.fresh_for: there is no such key; there are url, kind,"
+            " prefix, timeouts, connections, proxy, tls",
+        ),
+        (
+            "{url: 'http://a', timeouts: {name: 1s}}",
+            "upstreams.quay.io.mirrors.0.timeouts.name: there is no such key; there are connect, read",
+        ),
         ("{url: 'http://a', connections: 0}", "upstreams.quay.io.mirrors.0.connections: must be 1 or more"),
         ("{url: 'http://a', tls: {cert: a}}", "upstreams.quay.io.mirrors.0.tls: cert and key belong together"),
     ],

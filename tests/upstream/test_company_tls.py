@@ -51,3 +51,12 @@ async def test_whose_certificate_is_not_believed_is_named(
 
     assert 502 == got.status
     assert "TLS failed with 127.0.0.1: self-signed certificate" in got.message
+
+
+async def test_whoever_speaks_plain_http_is_said_to(gateways: Gateways, registry: Registry) -> None:
+    gateway = await gateways.start({"hub": {"kind": "oci", "url": registry.url.replace("http:", "https:")}})
+    got = await gateway.get(TAG)
+    await gateway.close()
+
+    assert 502 == got.status
+    assert "TLS failed with 127.0.0.1: it does not speak TLS there; if that is meant, its url begins" in got.message
