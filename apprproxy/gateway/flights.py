@@ -252,6 +252,7 @@ class Flights:
         """Whoever fetches the same has it now, too."""
         for one in self.under_way(flight.expected):
             if one.held is None and flight.held is not None:
+                one.kept = flight.kept
                 one.land(flight.held, None)
 
     @staticmethod

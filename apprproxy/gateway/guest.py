@@ -43,8 +43,10 @@ async def stay(flight: Flight, before: Callable[[], Sequence[Flight]]) -> bool:
     failed; False where it is time to go on apart from them."""
     known: dict[Flight, Patience] = {}
     while hosts := before():
-        if (landed := next((one.held for one in hosts if one.held is not None), None)) is not None:
-            flight.land(landed, None)
+        if (landed := next((one for one in hosts if one.held is not None), None)) is not None:
+            assert landed.held is not None
+            flight.kept = landed.kept
+            flight.land(landed.held, None)
             return True
         known = {host: known.get(host) or Patience(flight) for host in hosts}
         for host in hosts:

@@ -231,6 +231,27 @@ async def test_what_was_verified_and_cannot_be_kept_is_not_fetched_again(
     assert ([], []) == (gateway.blobs, gateway.ingests)
 
 
+async def test_what_another_upstream_brought_and_cannot_be_kept_is_told_as_unkept(
+    registry: Registry, other: Registry, gateways: Gateways
+) -> None:
+    """No name's record is to point at nothing."""
+    gate = Gate()
+    for one in (registry, other):
+        pushed = one.push("library/app", "1", SMALL)
+    other.on["GET manifest"] = lies.waiting_for(gate)
+    gateway = await gateways.start({"hub": registry, "far": other})
+    without_room(gateway)
+    first = asyncio.create_task(gateway.get(f"/v2/far/library/app/manifests/{digest(pushed)}"))
+    await gate.reached()
+    tag = asyncio.create_task(gateway.get("/v2/hub/library/app/manifests/1"))
+    await until(lambda: gateway.metric("apprproxy_flight_followers_total") == 1)
+    gate.open()
+    answers = await asyncio.gather(first, tag)
+
+    assert [(200, pushed)] * 2 == [(got.status, got.body) for got in answers]
+    assert [True, True] == ["unkept" in got.cache for got in answers]
+
+
 async def test_names_and_manifests_survive_a_full_disk(registry: Registry, gateways: Gateways, disk: Disk) -> None:
     pushed = registry.push("library/app", "1", SMALL)
     gateway = await gateways.start({"hub": registry})
