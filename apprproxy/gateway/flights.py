@@ -153,7 +153,7 @@ class Flights:
             first = flight.left[0]
             flight.queue = first.member.name
             queued = asyncio.ensure_future(
-                place.enter_async_context(self._turnstile(first).turn(lambda: flight.wanted))
+                place.enter_async_context(self._turnstile(first).turn(lambda: self._wanted(flight)))
             )
             try:
                 while not queued.done() and self._must_wait(flight):
@@ -168,6 +168,10 @@ class Flights:
         if flight.held is None and (free := self._free(flight)) is not None:
             await place.enter_async_context(self._turnstile(free).turn())
             flight.takes_place(free.member.name)
+
+    def _wanted(self, flight: Flight) -> bool:
+        """By somebody who waits for it, or behind it."""
+        return flight.wanted or any(one.behind and one.wanted for one in self.under_way(flight.expected))
 
     def _must_wait(self, flight: Flight) -> bool:
         """Not for what somebody else has brought meanwhile."""

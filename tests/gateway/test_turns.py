@@ -4,6 +4,7 @@ import asyncio
 import os
 
 import pytest
+from aiohttp import web
 
 from apprproxy.core.errors import StoreFailed
 from apprproxy.gateway import flights, guest
@@ -69,6 +70,38 @@ async def test_what_nobody_waits_for_any_more_comes_after_what_somebody_waits_fo
     assert (200, b"wanted") == (got.status, got.body)
     assert 1 == order.index(digest(b"wanted")), "after the one that was under way"
     assert 7 == len(order), "and the others after it"
+
+
+async def test_what_somebody_waits_for_behind_another_transfer_keeps_that_ones_turn(
+    registry: Registry, other: Registry, gateways: Gateways
+) -> None:
+    """A view's client asked and left; an upstream's own client, who came then, comes before whoever comes later."""
+    gate, order = Gate(), list[str]()
+
+    async def noted(request: web.BaseRequest, honest: lies.Honest) -> web.StreamResponse:
+        order.append(request.path.rpartition("/")[2])
+        if len(order) == 1:
+            await gate()
+        return await lies.honestly(request, honest)
+
+    registry.on["GET blob"] = noted
+    first, wanted, *others = [registry.add_blob("library/app", b"%d" % number) for number in range(5)]
+    gateway = await gateways.start({"far": other, "hub": oci(registry, connections=1)}, views={"both": ["far", "hub"]})
+    asking = [asyncio.create_task(gateway.get(f"/v2/hub/library/app/blobs/{first}"))]
+    await gate.reached()
+    left = asyncio.create_task(gateway.get(f"/v2/both/library/app/blobs/{wanted}"))
+    await until(lambda: other.count("GET blob") == 1 and gateway.metric("apprproxy_flights_waiting") == 1)
+    left.cancel()
+    await asyncio.gather(left, return_exceptions=True)
+    asking.append(asyncio.create_task(gateway.get(f"/v2/hub/library/app/blobs/{wanted}")))
+    await until(lambda: gateway.metric("apprproxy_flights") == 3)
+    asking += [asyncio.create_task(gateway.get(f"/v2/hub/library/app/blobs/{one}")) for one in others]
+    await until(lambda: gateway.metric("apprproxy_flights") == 3 + len(others))
+    gate.open()
+    answers = await asyncio.gather(*asking)
+
+    assert {200} == {got.status for got in answers}
+    assert [first, wanted] == order[:2]
 
 
 async def test_a_transfer_takes_the_turn_of_whichever_upstream_has_room(
