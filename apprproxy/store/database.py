@@ -85,8 +85,9 @@ class Database:
                 if not _is_unusable(error, self._path) or not self._users.alone:
                     raise
                 self._observer(SetAside("index", str(replace(self._path, _made(self._path, pins))), str(error)))
-                self._users.clear()
                 self._writer = _opened(self._path)
+            if self._users.suspicious:
+                self._users.clear()
             self._reader = _connected(self._path)
         if self._users.marked:
             self.damage = _damage("another process of this cache met a broken page")
@@ -118,9 +119,12 @@ class Database:
             try:
                 yield
             except sqlite3.DatabaseError as error:
-                if getattr(error, "sqlite_errorcode", 0) & 0xFF in DAMAGED:  # the module's own have none
+                code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the module's own have none
+                if code in DAMAGED:
                     self.damage = _damage(str(error))
                     self._users.mark()
+                elif code == sqlite3.SQLITE_IOERR:
+                    self._users.doubt()
                 raise
 
     @contextmanager

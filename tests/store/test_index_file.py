@@ -276,6 +276,24 @@ def test_bad_sectors_are_damage_and_a_disk_that_gives_nothing_ends_the_start(
     assert anew == (tmp_path / "index.db.broken-1").exists()
 
 
+def test_what_the_disk_did_not_give_is_looked_for_by_the_next_start_and_not_by_those_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a bad sector, at which each transaction fails that comes by it: a clean end leaves no log that would tell."""
+    made(tmp_path)
+    error, looked = sqlite3.OperationalError("disk I/O error"), list[Path]()
+    error.sqlite_errorcode = sqlite3.SQLITE_IOERR_READ
+    monkeypatch.setattr(database, "refuse_damaged", looked.append)
+    with opened(tmp_path) as cache, pytest.raises(StoreFailed), cache.ledger.database.transaction():
+        raise error
+    for _ in range(2):
+        with opened(tmp_path) as cache:
+            held = cache.holds("a")
+
+    assert [tmp_path / "index.db"] == looked
+    assert ("a", [], "") == (held, cache.told.events, cache.ledger.database.damage)
+
+
 def test_an_end_that_was_one_costs_no_look_at_every_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def looked(_: Path) -> None:
         raise AssertionError
