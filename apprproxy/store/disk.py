@@ -2,12 +2,10 @@
 
 import asyncio
 import errno
-import fcntl
-import os
 import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,6 +17,7 @@ from apprproxy.core.ports.store import Partial as AnyPartial
 from apprproxy.store.cap import Cap
 from apprproxy.store.held import FileHeld
 from apprproxy.store.ingest import DiskIngest, Yard, disk_failed
+from apprproxy.store.locked import removed
 from apprproxy.store.opened import Opening
 from apprproxy.store.part import OpenPart, linked_content, new_part
 from apprproxy.store.partial import Elsewhere, Partial, claim, has_some, part_name
@@ -137,18 +136,11 @@ def _may_be_continued(path: Path) -> bool:
 
 def _abandoned(path: Path) -> bool:
     """Remove the file if nobody holds its lock; says whether it did."""
-    try:
+    with suppress(OSError):  # nobody's here to remove
         if path.is_symlink() or path.suffix == ".new":
             return _too_old(path)
-        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            path.unlink(missing_ok=True)
-        finally:
-            os.close(fd)
-    except OSError:  # somebody holds it, or it is nobody's here to remove
-        return False
-    return True
+        return removed(path)
+    return False
 
 
 def _too_old(path: Path) -> bool:

@@ -20,7 +20,8 @@ from apprproxy.core.events import Observer, SetAside
 from apprproxy.store.cap import Cap
 from apprproxy.store.held import FileHeld
 from apprproxy.store.hot import LARGEST
-from apprproxy.store.part import blob_path, is_at
+from apprproxy.store.locked import is_at
+from apprproxy.store.part import blob_path
 from apprproxy.store.place import takes_files
 from apprproxy.store.quarantine import quarantined
 

@@ -1,9 +1,5 @@
-"""A file in ``ingest/`` that this process alone may write: locked, and where its path says it is.
-
-- The lock is advisory and goes with the process, so a free lock means that nobody writes there.
-- A path may be renamed or unlinked between opening and locking: only if the descriptor is still what the path names is
-  the file ours. A committed file is never written through an old descriptor.
-"""
+"""A file in ``ingest/`` that this process alone may write (``locked.py``), and where it goes. A committed file is never
+written through an old descriptor."""
 
 import fcntl
 import os
@@ -13,6 +9,7 @@ from pathlib import Path
 
 from apprproxy.core.digest import Check, Digest, MalformedDigest
 from apprproxy.core.model import MIB
+from apprproxy.store.locked import is_at, locked, made
 from apprproxy.store.owner import give
 
 _READ = 1 * MIB
@@ -53,14 +50,8 @@ class OpenPart:
 
 def new_part(folder: Path, algorithm: str) -> OpenPart:
     """A file that nobody else knows of."""
-    while True:
-        path = folder / f"{secrets.token_hex(16)}.part"
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        give(fd, folder)
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        if is_at(fd, path):
-            return OpenPart(fd, path, Check(algorithm))
-        os.close(fd)  # another process took it for abandoned before it was locked
+    fd, path = made(lambda: folder / f"{secrets.token_hex(16)}.part", os.O_RDWR, 0o600)
+    return OpenPart(fd, path, Check(algorithm))
 
 
 def open_part(path: Path) -> tuple[int, bool]:
@@ -68,24 +59,10 @@ def open_part(path: Path) -> tuple[int, bool]:
     while True:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         give(fd, path.parent)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            locked = True
-        except BlockingIOError:
-            locked = False
+        ours = locked(fd)
         if is_at(fd, path):
-            return fd, locked
+            return fd, ours
         os.close(fd)
-
-
-def is_at(fd: int, path: Path) -> bool:
-    """Is this descriptor's file the one that the path names now?"""
-    try:
-        there = os.stat(path, follow_symlinks=False)
-    except FileNotFoundError:
-        return False
-    here = os.fstat(fd)
-    return (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino)
 
 
 def blob_path(root: Path, digest: Digest) -> Path:

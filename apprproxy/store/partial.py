@@ -17,7 +17,8 @@ from apprproxy.core.label import Label
 from apprproxy.core.model import Contribution, Expected
 from apprproxy.store.held import FileHeld, GrowingFile
 from apprproxy.store.ingest import DiskIngest, Yard
-from apprproxy.store.part import OpenPart, is_at, open_part
+from apprproxy.store.locked import is_at
+from apprproxy.store.part import OpenPart, open_part
 
 _MAX_SIDECAR = 64 * 1024
 

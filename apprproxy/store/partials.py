@@ -7,13 +7,12 @@
 - Ages are absolute differences: what a clock said that was ahead is old, and not young for years.
 """
 
-import fcntl
-import os
 import sqlite3
-import stat
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
+
+from apprproxy.store.locked import left
 
 SETTLING = 60.0
 """Seconds between a reservation and the lock on its file, at the very most."""
@@ -42,7 +41,7 @@ class Partials:
 
     def _settle_file(self, db: sqlite3.Connection, part: str, now: float, *, new: bool, settled: bool) -> None:
         path = self._ingest / part
-        with _unlocked(path) as found:
+        with left(path) as found:
             if found is None:  # somebody is at work on it, or it has gone meanwhile
                 with suppress(FileNotFoundError):
                     if new:
@@ -59,7 +58,7 @@ class Partials:
         if sum(size for _, _, size in orphans) < short:
             return False
         for _, part, size in sorted(orphans):
-            with _unlocked(self._ingest / part) as found:
+            with left(self._ingest / part) as found:
                 if found is not None and short > 0:
                     self._drop(db, part)
                     short -= size
@@ -73,7 +72,7 @@ class Partials:
         """When each was last written to, its name, its size."""
         orphans = []
         for part, size in db.execute("SELECT part, size FROM parts WHERE part != ?", (wanted,)).fetchall():
-            with _unlocked(self._ingest / part) as found:
+            with left(self._ingest / part) as found:
                 if found is not None:
                     orphans.append((found.st_mtime, part, size))
         return orphans
@@ -112,26 +111,3 @@ def count_part(db: sqlite3.Connection, part: str, size: int, now: float) -> None
         " at = excluded.at, key = NULL",
         (part, size, now),
     )
-
-
-@contextmanager
-def _unlocked(path: Path) -> Iterator[os.stat_result | None]:
-    """The file's facts, with its lock held; None where somebody else holds it, or there is no such file."""
-    try:
-        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError:
-        yield None
-        return
-    try:
-        yield _lock(fd)
-    finally:
-        os.close(fd)
-
-
-def _lock(fd: int) -> os.stat_result | None:
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return None
-    found = os.fstat(fd)
-    return found if found.st_nlink and stat.S_ISREG(found.st_mode) else None

@@ -14,9 +14,10 @@ from apprproxy.core.digest import Digest
 from apprproxy.core.errors import StoreFailed
 from apprproxy.store.database import Database
 from apprproxy.store.generation import Generation
+from apprproxy.store.locked import is_at
 from apprproxy.store.membership import OF
 from apprproxy.store.owner import trouble
-from apprproxy.store.part import blob_path, is_at
+from apprproxy.store.part import blob_path
 from apprproxy.store.partials import Partials
 from apprproxy.store.pinned import covered
 from apprproxy.store.quarantine import quarantined

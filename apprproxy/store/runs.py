@@ -13,6 +13,7 @@ from pathlib import Path
 import orjson
 
 from apprproxy.core.model import Clock
+from apprproxy.store.locked import locked, removed
 from apprproxy.store.owner import give, make_folder
 
 _FLAGS = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -44,7 +45,7 @@ class Run:
         self.others.discard(max_size)
         for path in directory.glob("*.new"):
             with suppress(OSError):
-                _sweep(path)
+                removed(path)
         self._fd, self._path = _made(directory, orjson.dumps({"begun": now(), "max_size": max_size}))
         self.sign()
 
@@ -52,9 +53,7 @@ class Run:
         fd = os.open(path, _FLAGS)
         try:
             said, seen = _said(os.pread(fd, _MOST, 0)), os.fstat(fd).st_mtime
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            if not locked(fd):
                 self.others |= _told(said)
                 return
             path.unlink()
@@ -118,15 +117,6 @@ def _made(directory: Path, said: bytes) -> tuple[int, Path]:
             raise
         else:
             return fd, path
-
-
-def _sweep(path: Path) -> None:
-    fd = os.open(path, _FLAGS)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        path.unlink()
-    finally:
-        os.close(fd)
 
 
 def _said(content: bytes) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import fcntl
 import gc
 import os
 import signal
@@ -16,6 +17,8 @@ from apprproxy.core.digest import Digest
 from apprproxy.core.errors import DigestMismatch, Lied, NoRoom, StoreFailed
 from apprproxy.core.model import Expected
 from apprproxy.store.ingest import PIECE
+from apprproxy.store.locked import is_at
+from apprproxy.store.part import open_part
 from tests.fakes.stranger import closed
 from tests.store.cap import Boundless
 from tests.store.contents import CONTENT, DIGEST, TAR, UNPACKED, arriving, packed, prepared, put, visible
@@ -300,6 +303,29 @@ def test_the_sweep_removes_whatever_nobody_holds_but_not_the_link_that_somebody_
 
     assert 2 == swept
     assert ["young.link"] == arriving(tmp_path)
+
+
+def test_the_sweep_takes_no_file_that_somebody_has_begun_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is opened may be another file by the time that it is locked."""
+    store, path = prepared(tmp_path), tmp_path / "ingest" / f"sha256-{'a' * 64}.part"
+    first, _ = open_part(path)
+    begun, flock = list[int](), fcntl.flock
+
+    def late(fd: int, how: int) -> None:
+        monkeypatch.undo()
+        path.unlink()
+        os.close(first)
+        begun.append(open_part(path)[0])
+        flock(fd, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    store.sweep()
+    there = is_at(begun[0], path)
+    os.close(begun[0])
+
+    assert there
 
 
 def test_what_cannot_be_removed_is_no_reason_not_to_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
