@@ -102,6 +102,8 @@ def provenance_lines(told: dict[str, Any]) -> Iterator[str]:
     )
     if first := told["first_seen"]:
         moved = f", and moved to {first['moved_to']}" if first["moved_to"] else ""
+        if first["digest"] != told["digest"] and not moved:
+            moved = ", which was accepted; what is held is of before, until it is pulled again"
         yield plain(f"  first seen  {first['digest']}  {first['at']}{moved}")
     yield f"  pinned      {'yes' if told['pinned'] else 'no'}"
     for part in told["parts"]:

@@ -53,8 +53,11 @@ def names_list(path: Path | None, moved: bool, as_json: bool) -> None:
 @click.argument("name")
 def names_accept(path: Path | None, name: str) -> None:
     """Take the digest that the release NAME (as `names list` prints it) moved to, here and in running gateways."""
+    formats = list[str]()
     with _names(settings_of(path)) as records:
         for upstream, title, first in records.all_first_seen():
+            if f"{upstream}/{title}".startswith(f"{name}/"):
+                formats.append(f"{upstream}/{title}")
             if f"{upstream}/{title}" != name:
                 continue
             if first.moved_to is None:
@@ -63,6 +66,8 @@ def names_accept(path: Path | None, name: str) -> None:
             records.accept(upstream, repository, title, FirstSeen(first.moved_to, time.time()))
             click.echo(f"{name} is now {first.moved_to}; what is held of it is of before until it is pulled again")
             return
+    if formats:
+        went_wrong(f"name the format as well: {plain(', '.join(formats))}")
     went_wrong(f"nothing is known of {plain(name)}; `apprproxy names list` prints what is")
 
 

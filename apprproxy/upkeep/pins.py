@@ -1,6 +1,7 @@
 """Names whose whole closure is kept, and fetched where it is not held yet."""
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from apprproxy.app import App
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import Failure
 from apprproxy.core.kind import Kind
-from apprproxy.core.model import BlobWant, Expected, Where
+from apprproxy.core.model import BlobWant, Expected, NameWant, Where, want_of
 from apprproxy.core.ports.store import Held
 from apprproxy.oci.manifest import DOCKER_LIST, INDEX, media_type
 from apprproxy.store.disk import DiskStore
@@ -117,6 +118,7 @@ async def _root(app: App, title: Title) -> Digest:
     """The document that the name points at: pinned, held, and with what it names written down."""
     if title.want is not None:
         held = (await app.gateway.lookup(title.want)).document
+        await _others_asked(app, title, title.want)
         await _pinned(app, title, held.digest)
     else:
         assert title.digest is not None
@@ -125,6 +127,15 @@ async def _root(app: App, title: Title) -> Digest:
     children = app.members[title.upstream].dialect.children(await held.read())
     await app.index.link(held.digest, children)
     return held.digest
+
+
+async def _others_asked(app: App, title: Title, want: NameWant) -> None:
+    """A release goes by several names, of which one that stayed as it was would contradict the others offline."""
+    for key in await asyncio.to_thread(records_of, app.names, title):
+        other = want_of(title.place, key)
+        if other is not None and other != want:
+            with suppress(Failure):  # it says what it said
+                await app.gateway.lookup(other)
 
 
 async def _pinned(app: App, title: Title, root: Digest) -> None:

@@ -46,7 +46,8 @@ def shown(document: Any) -> dict[str, str]:
 async def command(gateway: RunningGateway, *words: str) -> tuple[int, str]:
     """``apprproxy names …`` in a process of its own, on the same cache: exit status and output."""
     config = gateway.directory.parent / "apprproxy.yaml"
-    config.write_text(yaml.safe_dump({"cache": {"directory": str(gateway.directory)}}))
+    upstreams = {"up": {"kind": "appr", "url": "http://127.0.0.1:1"}}
+    config.write_text(yaml.safe_dump({"cache": {"directory": str(gateway.directory)}, "upstreams": upstreams}))
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "apprproxy", "names", words[0], "--config", str(config), *words[1:]),
         stdout=asyncio.subprocess.PIPE,
@@ -185,6 +186,32 @@ async def test_after_accepting_the_next_move_is_refused_again(start: Start, push
 
     assert digest_of(NOW).hex == shown(got.json)["1.0.0"]
     assert 2 == gateway.total(MOVES)
+
+
+async def test_what_is_held_of_an_accepted_release_is_said_to_be_of_before(start: Start, pushed: Upstream) -> None:
+    gateway = await start({"up": pushed})
+    await gateway.get(MANIFEST)
+    force_push(pushed)
+    gateway.clock.advance(120)
+    await gateway.get(MANIFEST)
+    _, before = await command(gateway, "show", NAME)
+    await command(gateway, "accept", NAME)
+    _, after = await command(gateway, "show", NAME)
+    await gateway.get(MANIFEST)
+    _, again = await command(gateway, "show", NAME)
+
+    assert f", and moved to {digest_of(NOW)}\n" in before
+    assert f"first seen  {digest_of(NOW)}" in after
+    assert "which was accepted; what is held is of before, until it is pulled again\n" in after
+    assert not [said for said in (before, again) if "of before" in said]
+
+
+async def test_of_a_release_without_its_format_it_is_said_which_there_are(start: Start, pushed: Upstream) -> None:
+    gateway = await start({"up": pushed})
+    await gateway.get(MANIFEST)
+    status, said = await command(gateway, "accept", "up/alice/nginx@1.0.0")
+
+    assert (1, f"error: name the format as well: {NAME}\n") == (status, said)
 
 
 @pytest.mark.parametrize("name", ["up/alice/nginx@9.9.9/helm", "up/alice/nginx@0.9.0/helm", "nonsense"])

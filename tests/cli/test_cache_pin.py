@@ -1,12 +1,13 @@
 """`apprproxy cache pin` and `unpin`: what is kept, what is missing, and that it is fetched."""
 
+import asyncio
 import json
 
 import pytest
 
-from apprproxy.core.model import MIB
+from apprproxy.core.model import MIB, FirstSeen
 from apprproxy.store.runs import Run
-from tests.appregistry.archives import chart, digest_of, packed
+from tests.appregistry.archives import chart, digest_of, packed, unpacked
 from tests.appregistry.upstream import running as app_registry
 from tests.cli.operator import Operator
 from tests.fakes import lies
@@ -181,6 +182,33 @@ async def test_beside_a_running_gateway_what_is_pinned_stays_and_what_is_unpinne
     assert [0, 2] == pinned
     assert {digest(layers[0]): True, digest(layers[2]): False} == {one["digest"]: one["pinned"] for one in listed}
     assert [2, 3] == held()
+
+
+async def test_all_the_names_of_a_release_that_was_accepted_are_asked_again(
+    operator: Operator, gateways: Gateways
+) -> None:
+    """Its formats are told under a name of their own, which offline would go on telling the first digest."""
+    path, title = "/quay/cnr/api/v1/packages/alice/nginx/0.1.0", "alice/nginx@0.1.0/helm"
+    now = chart("0.1.0", "moved")
+    async with app_registry() as quay:
+        quay.registry.push("alice/nginx", "0.1.0", "helm", packed(chart("0.1.0")))
+        upstreams = {"quay": {"kind": "appr", "url": quay.url}}
+        operator.configures(upstreams)
+        running = await gateways.start(upstreams)
+        await running.get(path)
+        quay.registry.push("alice/nginx", "0.1.0", "helm", packed(now))
+        await running.at_rest()
+        await asyncio.to_thread(
+            running.app.names.accept, "quay", "alice/nginx", title, FirstSeen(digest_of(now), gateways.clock())
+        )
+        await running.close()
+        ran = await operator.runs("pin", "--fetch", f"quay/{title}")
+    site = await gateways.start(upstreams, offline=True)
+    formats, pulled = await site.get(path), await site.get(f"{path}/helm/pull")
+
+    assert 0 == ran.returncode, ran.stdout + ran.stderr
+    assert [digest_of(now).hex] == [one["content"]["digest"] for one in json.loads(formats.body)]
+    assert now == unpacked(pulled.body)
 
 
 # --- what the cache holds because of somebody else
