@@ -72,13 +72,14 @@ async def serve(
             await _first(recovering, stop)
         tls = server_tls(settings.tls)
         limits = _affordable(app.settings)
-        doors = [(address, app.door, limits) for address in settings.addresses]
+        doors = [(address, app.door, limits, "listen") for address in settings.addresses]
         if settings.ops is not None:
-            doors.append((settings.ops, app.ops_door, replace(limits, connections=min(OPERATORS, limits.connections))))
-        for address, door, bounds in doors:
+            few = replace(limits, connections=min(OPERATORS, limits.connections))
+            doors.append((settings.ops, app.ops_door, few, "ops"))
+        for address, door, bounds, key in doors:
             handler = Server(door, bounds)
             factory = Handshakes(handler, tls, bounds) if tls is not None else handler
-            ports.append((await listen(address, factory), handler))
+            ports.append((await listen(address, factory, key), handler))
         scheme = "https" if tls else "http"
         urls = [f"{scheme}://{_written(port)}" for port, _ in ports]
         log.info(
@@ -144,8 +145,8 @@ async def _recovered(app: App) -> None:
         logger("apprproxy").exception("who may see what is held could not be recovered")
 
 
-async def listen(address: str, factory: Callable[[], asyncio.Protocol]) -> asyncio.Server:
-    """Raises CannotListen."""
+async def listen(address: str, factory: Callable[[], asyncio.Protocol], key: str) -> asyncio.Server:
+    """Raises CannotListen. ``key`` of ``server`` is where the address is from."""
     host, port = split_address(address)
     loop = asyncio.get_running_loop()
     try:
@@ -154,11 +155,23 @@ async def listen(address: str, factory: Callable[[], asyncio.Protocol]) -> async
             with listening.dup() as same:
                 same.listen(WAITING)  # asyncio has one number for how many wait and how many are accepted in one go
     except OSError as error:
-        reason = "it is in use by another program" if error.errno == errno.EADDRINUSE else error.strerror or error
-        raise CannotListen(f"cannot listen on {address}: {reason}") from None
+        raise CannotListen(f"cannot listen on {address}: {_reason(error, key)}") from None
     if not server.sockets:  # the library takes any failure to make one for an address family that there is not
         raise CannotListen(f"cannot listen on {address}: no socket can be made; too few files may be open (ulimit -n)")
     return server
+
+
+def _reason(error: OSError, key: str) -> str:
+    match error.errno:
+        case errno.EADDRINUSE:
+            what = "it is in use by another program"
+        case errno.EADDRNOTAVAIL:
+            what = "it is no address of this machine"
+        case errno.EACCES:
+            what = "this user may not listen there"
+        case _:
+            return str(error.strerror or error)
+    return f"{what}; give another in server.{key}, or APPRPROXY_SERVER__{key.upper()}=127.0.0.1:8081"
 
 
 def _written(port: asyncio.Server) -> str:

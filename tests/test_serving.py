@@ -413,6 +413,6 @@ async def test_an_address_for_which_no_socket_can_be_made_is_told() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (free, hard))
     try:
         with pytest.raises(CannotListen, match=r"^cannot listen on 127.0.0.1:0: no socket can be made"):
-            await listen("127.0.0.1:0", asyncio.Protocol)
+            await listen("127.0.0.1:0", asyncio.Protocol, "listen")
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

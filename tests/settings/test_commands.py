@@ -1,5 +1,6 @@
 """The commands as an operator runs them: their exit statuses, and what they say when something is wrong."""
 
+import json
 import os
 import socket
 import subprocess
@@ -138,12 +139,27 @@ def test_a_directory_in_its_place_is_wrong_use(command: str, operator: Operator)
     assert "is a directory" in ran.stderr
 
 
-def test_an_address_in_use_is_told_in_one_line(operator: Operator, taken: str) -> None:
-    path = operator.configured(f"server: {{listen: '{taken}'}}\ncache: {{directory: {operator.folder}/cache}}\n{QUAY}")
+@pytest.mark.parametrize("key", ["listen", "ops"])
+def test_an_address_in_use_is_told_in_one_line_with_its_key(key: str, operator: Operator, taken: str) -> None:
+    server = {"listen": "127.0.0.1:0"} | {key: taken}
+    path = operator.configured(f"server: {json.dumps(server)}\ncache: {{directory: {operator.folder}/cache}}\n{QUAY}")
     ran = operator.runs("serve", "--config", path, "--log-level", "warning")
 
     assert 1 == ran.returncode
-    assert [f"error: cannot listen on {taken}: it is in use by another program"] == ran.stderr.splitlines()
+    assert [
+        f"error: cannot listen on {taken}: it is in use by another program; give another in server.{key}, or"
+        f" APPRPROXY_SERVER__{key.upper()}=127.0.0.1:8081"
+    ] == ran.stderr.splitlines()
+
+
+def test_an_address_that_cannot_be_had_is_told_with_its_key(operator: Operator) -> None:
+    address, said = "203.0.113.1:0", "it is no address of this machine"
+    path = operator.configured(
+        f"server: {{listen: '{address}'}}\ncache: {{directory: {operator.folder}/cache}}\n{QUAY}"
+    )
+    ran = operator.runs("serve", "--config", path, "--log-level", "warning")
+
+    assert ran.stderr.startswith(f"error: cannot listen on {address}: {said}; give another in server.listen, or ")
 
 
 def test_a_cache_that_cannot_be_made_is_told_in_one_line(operator: Operator) -> None:
