@@ -72,13 +72,15 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True)
 class SourceShut:
-    """A source is not asked for a while: it failed too often, or (``lied``) it sent something wrong."""
+    """A source is not asked for a while: it failed too often, or (``lied``) it sent something wrong. ``partly``: about
+    repositories that have answered lately it is."""
 
     upstream: str
     source: str
     seconds: float
     reason: str
     lied: bool = False
+    partly: bool = False
 
 
 @dataclass(frozen=True, slots=True)

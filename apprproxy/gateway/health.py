@@ -248,7 +248,8 @@ class Health:
 
     def _tell(self, closure: Closure, *, lied: bool = False) -> None:
         self._shut_at = closure.since
-        self._observer(SourceShut(self._label.upstream, self._label.source, closure.seconds, closure.reason, lied))
+        upstream, source, partly = self._label.upstream, self._label.source, closure.reached
+        self._observer(SourceShut(upstream, source, closure.seconds, closure.reason, lied, partly))
 
 
 def _remember(known: dict[str, T], about: str, value: T) -> None:

@@ -45,6 +45,7 @@ _TROUBLES: Mapping[Troubled, str] = {
     "credential": "the file with our credential could not be read again",
 }
 _WELL = {"200", "206", "304"}
+_PARTLY = "repositories that have answered lately are asked for all the same"
 _FETCHED_AGAIN = "it is fetched again when it is asked for; `apprproxy cache verify` looks at all the others"
 
 
@@ -84,13 +85,15 @@ class Journal:
                 self._episode(
                     "warning", _TROUBLES[what], reason, what=what, upstream=upstream, name=name, reason=reason
                 )
-            case SourceShut(upstream, source, seconds, reason, lied):
+            case SourceShut(upstream, source, seconds, reason, lied, partly):
+                more = {"hint": _PARTLY} if partly else {}
                 self._log.warning(
                     "a mirror lied and is distrusted" if lied else "a source fails and is not asked for a while",
                     upstream=upstream,
                     source=source,
                     wait=seconds,
                     reason=reason,
+                    **more,
                 )
             case SourceOpened(upstream, source, seconds):
                 self._log.info("a source answers again", upstream=upstream, source=source, after=round(seconds, 1))

@@ -273,6 +273,18 @@ def test_a_lie_is_told_also_of_a_source_that_fails_already(mirror: Case) -> None
     assert SourceShut("hub", "mirror-1", HOUR, "it sent something wrong", lied=True) == mirror.told[-1]
 
 
+def test_it_is_told_whether_all_of_a_source_is_not_asked(owner: Case) -> None:
+    for number in range(3):
+        reached(owner, f"library/app{number}")
+    owner.clock.advance(1)
+    owner.answers()
+    for _ in range(3):
+        owner.fails()
+    shut = [one for one in owner.told if isinstance(one, SourceShut)]
+
+    assert [True, False] == [one.partly for one in shut]
+
+
 def test_an_owner_that_fails_twice_is_not_worth_a_line(owner: Case) -> None:
     owner.waits(2)
 

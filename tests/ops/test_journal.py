@@ -7,7 +7,7 @@ from typing import get_args
 import pytest
 
 from apprproxy.core.digest import Digest
-from apprproxy.core.events import Evicted, NameMoved, SetAside, Trouble, Troubled
+from apprproxy.core.events import Evicted, NameMoved, SetAside, SourceShut, Trouble, Troubled
 from apprproxy.ops.journal import Journal
 from tests.fakes.fixtures import Logged
 
@@ -41,6 +41,15 @@ def test_a_release_that_moved_is_told_with_how_it_is_accepted(logged: Logged, fo
 
     assert followed == ("apprproxy names accept quay/alice/nginx@1.0.0/helm" not in line.get("hint", ""))
     assert (str(Digest.of(b"one")), str(Digest.of(b"other"))) == (line["first"], line["now"])
+
+
+def test_a_source_of_which_some_is_asked_all_the_same_is_told_with_that(logged: Logged) -> None:
+    for partly in (False, True):
+        Journal()(SourceShut("hub", "owner", 1.0, "sent nothing in time", partly=partly))
+    whole, part = [json.loads(line) for line in logged.text.splitlines()]
+
+    assert "hint" not in whole
+    assert "answered lately" in part["hint"]
 
 
 def test_of_a_blob_that_was_set_aside_it_is_told_how_it_comes_back(logged: Logged) -> None:
