@@ -23,6 +23,7 @@ from apprproxy.core.digest import Digest, MalformedDigest
 from apprproxy.core.errors import NoRoom, StoreFailed
 from apprproxy.core.events import Observer, SetAside
 from apprproxy.store.owner import begin, give, refuse_foreign, trouble
+from apprproxy.store.relief import FULL
 from apprproxy.store.salvage import DAMAGED, broken, finish, is_damage, refuse_damaged, replace, salvaged
 from apprproxy.store.schema import bring_up_to_date
 from apprproxy.store.users import Users
@@ -186,9 +187,7 @@ def translated() -> Iterator[None]:
         yield
     except sqlite3.DatabaseError as error:
         if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL:
-            raise IndexFull(
-                "the cache's disk is full: free space, lower cache.max_size, or move cache.directory"
-            ) from error
+            raise IndexFull(FULL) from error
         raise StoreFailed(f"the cache's index failed: {error}") from error
     except sqlite3.Error as error:  # a connection that was closed, which only a stopping gateway has
         raise StoreFailed(f"the cache's index cannot be used: {error}") from error

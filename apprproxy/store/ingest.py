@@ -27,7 +27,7 @@ from apprproxy.store.cap import Cap
 from apprproxy.store.held import FileHeld
 from apprproxy.store.owner import trouble
 from apprproxy.store.part import OpenPart, blob_path, link_unpacked, sync_directory
-from apprproxy.store.relief import lacks_files
+from apprproxy.store.relief import FULL, NO_FILES, lacks_files
 from apprproxy.store.unpacked import NotGzip, unpacked_digest
 
 PIECE = 512 * KIB
@@ -252,6 +252,4 @@ def disk_failed(error: OSError, yard: Yard, written: int = 0) -> StoreFailed:
     files = lacks_files(yard.root)
     with suppress(StoreFailed):
         yard.cap.relieve(written, files=files)
-    if files:
-        return NoRoom("the cache's disk has no inodes left (df -i): remove files, or move cache.directory")
-    return NoRoom("the cache's disk is full: free space, lower cache.max_size, or move cache.directory")
+    return NoRoom(NO_FILES if files else FULL)

@@ -11,6 +11,9 @@ from threading import Lock
 
 from apprproxy.core.model import MIB, Clock
 
+FULL = "the cache's disk is full: free space, lower cache.max_size, or move cache.directory"
+NO_FILES = "the cache's disk has no inodes left (df -i): remove files, or move cache.directory"
+
 STEP = 64 * MIB
 """Bytes that go at a time."""
 FILES = 32
