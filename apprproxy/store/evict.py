@@ -22,7 +22,7 @@ class Totals:
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class Evictable:
     """``unpacked`` is the key of the tar inside, where that is known."""
 
     key: str
@@ -35,14 +35,14 @@ def missing(totals: Totals, more: int, cap: int) -> int:
     return max(0, totals.held + totals.reserved + more - cap)
 
 
-def first_to_go(candidates: Iterable[Candidate], short: int, at_most: int) -> list[Candidate]:
+def first_to_go(blobs: Iterable[Evictable], short: int, at_most: int) -> list[Evictable]:
     """As few as free ``short`` bytes, in the order given, but no more than ``at_most`` at once: read no further."""
-    chosen: list[Candidate] = []
+    chosen: list[Evictable] = []
     if short <= 0:
         return chosen
-    for candidate in candidates:
-        chosen.append(candidate)
-        short -= candidate.size
+    for blob in blobs:
+        chosen.append(blob)
+        short -= blob.size
         if short <= 0 or len(chosen) == at_most:
             break
     return chosen

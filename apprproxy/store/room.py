@@ -11,7 +11,7 @@ from typing import Any
 
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import NoRoom
-from apprproxy.store.evict import Candidate, Totals, first_to_go, missing, no_room
+from apprproxy.store.evict import Evictable, Totals, first_to_go, missing, no_room
 from apprproxy.store.partials import Partials
 from apprproxy.store.relief import free_space
 from apprproxy.store.salvage import broken
@@ -101,19 +101,19 @@ class Room:
     def _short(self, db: sqlite3.Connection, more: int) -> int:
         return missing(_totals(db), more, self._max_size)
 
-    def _choose(self, db: sqlite3.Connection, short: int, at_most: int) -> tuple[list[Candidate], int]:
+    def _choose(self, db: sqlite3.Connection, short: int, at_most: int) -> tuple[list[Evictable], int]:
         self._uses.write(db)
-        chosen = first_to_go(_candidates(db, self._partials.publishing(db)), short, at_most)
-        return chosen, sum(candidate.size for candidate in chosen)
+        chosen = first_to_go(_in_order(db, self._partials.publishing(db)), short, at_most)
+        return chosen, sum(blob.size for blob in chosen)
 
-    def _evict(self, db: sqlite3.Connection, chosen: list[Candidate], *, enough: bool) -> Made:
+    def _evict(self, db: sqlite3.Connection, chosen: list[Evictable], *, enough: bool) -> Made:
         """Files first: if the process ends before the commit, what is gone is still counted, and goes next time."""
-        for candidate in chosen:
-            unlink(self._root, candidate.key, candidate.unpacked)
-        went = db.executemany("DELETE FROM blobs WHERE key = ?", [(candidate.key,) for candidate in chosen]).rowcount
+        for blob in chosen:
+            unlink(self._root, blob.key, blob.unpacked)
+        went = db.executemany("DELETE FROM blobs WHERE key = ?", [(blob.key,) for blob in chosen]).rowcount
         if chosen and went != len(chosen):
             raise broken("blobs that it has in order of use are not in their table")
-        return Made(enough, len(chosen), sum(candidate.size for candidate in chosen))
+        return Made(enough, len(chosen), sum(blob.size for blob in chosen))
 
 
 def _size(path: Path) -> int:
@@ -137,11 +137,11 @@ def _refuse_miscounted(db: sqlite3.Connection) -> None:
         raise broken("it counts blobs that it does not have")
 
 
-def _candidates(db: sqlite3.Connection, publishing: Collection[str]) -> Iterator[Candidate]:
+def _in_order(db: sqlite3.Connection, publishing: Collection[str]) -> Iterator[Evictable]:
     """Rows are read as they are asked for, along one index."""
     for key, size, unpacked in db.execute(_IN_ORDER):
         if key not in publishing:
-            yield Candidate(key, size, unpacked)
+            yield Evictable(key, size, unpacked)
 
 
 def unlink(root: Path, key: str, tar: str | None) -> None:

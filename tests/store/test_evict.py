@@ -3,16 +3,16 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apprproxy.store.evict import Candidate, Totals, first_to_go, missing
+from apprproxy.store.evict import Evictable, Totals, first_to_go, missing
 
 candidates = st.lists(st.integers(0, 100), max_size=30).map(
-    lambda sizes: [Candidate(str(i), s) for i, s in enumerate(sizes)]
+    lambda sizes: [Evictable(str(i), s) for i, s in enumerate(sizes)]
 )
 
 
 @given(candidates, st.integers(-5, 2000), st.integers(1, 40))
 def test_the_shortest_run_from_the_front_that_frees_enough_goes(
-    rows: list[Candidate], short: int, at_most: int
+    rows: list[Evictable], short: int, at_most: int
 ) -> None:
     chosen = first_to_go(iter(rows), short, at_most)
 
@@ -22,7 +22,7 @@ def test_the_shortest_run_from_the_front_that_frees_enough_goes(
 
 
 def test_no_more_is_read_than_goes() -> None:
-    rows = iter([Candidate("a", 5), Candidate("b", 5), Candidate("c", 5)])
+    rows = iter([Evictable("a", 5), Evictable("b", 5), Evictable("c", 5)])
     first_to_go(rows, 10, 100)
 
     assert "c" == next(rows).key
