@@ -12,6 +12,7 @@ from apprproxy.app import build_beside
 from apprproxy.cli.common import CONFIG, asking_settings_of, failures_told, settings_of
 from apprproxy.cli.progress import BLOBS, progress
 from apprproxy.cli.shown import as_json
+from apprproxy.cli.verified import ELSEWHERE
 from apprproxy.core.errors import Malformed
 from apprproxy.ops.logs import configure, plain
 from apprproxy.settings import Settings
@@ -52,7 +53,7 @@ def pin(path: Path | None, fetch: bool, referrers: bool, as_lines: bool, wanted:
     for one in pins:
         _tell(one, as_lines=as_lines)
     if not fetch and any(one.missing for one in pins):
-        click.echo("error: --fetch fetches what is missing", err=True)
+        click.echo(ELSEWHERE if settings.offline else "`apprproxy cache pin --fetch` fetches what is missing", err=True)
     sys.exit(1 if any(one.failure or one.missing for one in pins) else 0)
 
 

@@ -7,12 +7,12 @@ from typing import Any
 import click
 
 from apprproxy.cli.shown import as_json, origin, place, size
+from apprproxy.core.model import spoken
 from apprproxy.ops.logs import plain
 from apprproxy.upkeep.findings import Finding
 
 
 def tell(finding: Finding, reason: str | None, *, as_lines: bool) -> None:
-    names = [plain(f"{upstream}: {key}") for upstream, key in finding.names]
     if as_lines:
         document: dict[str, Any] = {
             "fault": str(finding.fault),
@@ -20,7 +20,7 @@ def tell(finding: Finding, reason: str | None, *, as_lines: bool) -> None:
             "reason": plain(finding.sentence),
             "quarantined": plain(str(finding.aside)) if finding.aside else None,
             "from": [origin(one) for one in finding.origins],
-            "names": names,
+            "names": [plain(f"{upstream}: {key}") for upstream, key in finding.names],
             "repaired": finding.mended or reason == "",
         }
         as_json(document | ({"not_repaired": plain(reason)} if reason else {}))
@@ -28,18 +28,26 @@ def tell(finding: Finding, reason: str | None, *, as_lines: bool) -> None:
     click.echo(f"{finding.fault}: {plain(finding.key)}: {plain(finding.sentence)}")
     for one in finding.origins:
         click.echo(f"  came from {place(one)}" + (f" ({plain(', '.join(one.sources))})" if one.sources else ""))
-    for name in names:
-        click.echo(f"  named by {name}")
+    for upstream, key in finding.names:
+        click.echo(f"  named by {plain(f'{upstream}: {_spoken(key)}')}")
     if finding.aside:
         click.echo(f"  moved to {plain(str(finding.aside))}")
     if reason is not None and not finding.mended:
         click.echo(f"  not repaired: {plain(reason)}" if reason else "  repaired")
 
 
+def _spoken(key: str) -> str:
+    """What was written down may be no key."""
+    return spoken(key) if key.count(" ") == 2 else key
+
+
+ELSEWHERE = "this gateway is offline: fetch it on the connected side, and carry the cache over again"
+
+
 @dataclass(frozen=True, slots=True)
 class Summary:
     """``before``: so many were found before and have not come back. ``lacking`` counts, by pinned name, what is not
-    held of it."""
+    held of it. ``repaired``: that was tried already."""
 
     size: int
     rate: float
@@ -47,18 +55,30 @@ class Summary:
     wrong: int
     before: int
     lacking: Mapping[str, int]
+    pins: int
+    offline: bool
+    repaired: bool
 
     def tell(self, *, as_lines: bool) -> None:
         lacking = {plain(name): count for name, count in self.lacking.items()}
         if as_lines:
             whole = {"verified": self.size, "bytes_per_second": round(self.rate), "findings": self.findings}
-            as_json({**whole, "wrong": self.wrong, "found_before": self.before, "pins_missing": lacking})
+            as_json(
+                {**whole, "wrong": self.wrong, "found_before": self.before, "pins": self.pins, "pins_missing": lacking}
+            )
             return
         found = f"{self.findings} findings, {self.wrong} of them not repaired" if self.findings else "nothing is wrong"
         click.echo(f"verified {size(self.size)} at {self.rate / 1024**2:.0f} MiB/s: {found}")
         if self.before:
             click.echo(f"{self.before} found before have not come back")
-        if self.wrong or self.before:
+        if (self.wrong or self.before) and not self.offline and not self.repaired:
             click.echo("`apprproxy cache verify --repair` fetches them again")
         for name, count in lacking.items():
-            click.echo(f"{name} is pinned and lacks {count}: `apprproxy cache pin --fetch {name}` fetches them")
+            fetch = "" if self.offline else f": `apprproxy cache pin --fetch {name}` fetches them"
+            click.echo(f"{name} is pinned and lacks {count}{fetch}")
+        if self.offline and (self.wrong or self.before or lacking):
+            click.echo(ELSEWHERE)
+        if self.offline and not self.pins:
+            click.echo(
+                "no name is pinned here, so that what the site needs was not looked for; pins are carried in index.db"
+            )

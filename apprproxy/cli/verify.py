@@ -67,10 +67,12 @@ def verify(path: Path | None, again: bool, as_lines: bool) -> None:
         bad = [one for one in _unmended(findings) if not again or failed.get(one.key)]
         unrepaired.save(root, bad + before)
         with opened(settings) as folder:
-            lacking = {one.name: len(one.missing) for one in pins(folder) if one.missing}
+            pinned = pins(folder)
+    lacking = {one.name: len(one.missing) for one in pinned if one.missing}
     for finding in findings:
         tell(finding, failed.get(finding.key) if again else None, as_lines=as_lines)
-    summary = Summary(measure.size, measure.rate, len(findings), len(bad), len(before), lacking)
+    counts = len(findings), len(bad), len(before)
+    summary = Summary(measure.size, measure.rate, *counts, lacking, len(pinned), settings.offline, repaired=again)
     summary.tell(as_lines=as_lines)
     sys.exit(1 if bad or lacking else 0)
 

@@ -41,7 +41,7 @@ async def test_a_pin_says_what_is_held_and_what_is_missing(
     again = await operator.runs("pin", "--json")
     listed = json.loads(again.stdout)
 
-    assert (1, "error: --fetch fetches what is missing\n") == (ran.returncode, ran.stderr)
+    assert (1, "`apprproxy cache pin --fetch` fetches what is missing\n") == (ran.returncode, ran.stderr)
     assert 1 == again.returncode
     assert f"hub/{APP}:1.0  {digest(manifest)}  1 held, 2 missing" == ran.stdout.splitlines()[0]
     assert (f"hub/{APP}:1.0", {digest(ONE), digest(b"{}")}) == (listed["name"], set(listed["missing"]))

@@ -182,6 +182,27 @@ async def test_what_cannot_be_had_again_is_told_with_the_reason(
     assert [("hub", APP, "owner")] == [(one["upstream"], one["repository"], one["source"]) for one in found["from"]]
 
 
+async def test_on_a_site_without_a_way_out_it_is_said_to_fetch_elsewhere(
+    registry: Registry, gateways: Gateways, operator: Operator
+) -> None:
+    _, manifest = await pulled(registry, gateways, operator)
+    operator.configures({"hub": oci(registry)}, offline=True)
+    unpinned = await operator.runs("verify")
+    await operator.runs("pin", f"hub/{APP}:1.0")
+    operator.spoils(digest(manifest))
+    ran, pinned = await operator.runs("verify", "--repair"), await operator.runs("pin")
+    elsewhere = "this gateway is offline: fetch it on the connected side, and carry the cache over again"
+
+    assert (
+        "no name is pinned here, so that what the site needs was not looked for; pins are carried in index.db\n"
+        in unpinned.stdout
+    )
+    assert (1, f"{elsewhere}\n") == (pinned.returncode, pinned.stderr)
+    assert f"  named by hub: {APP}:1.0\n" in ran.stdout
+    assert [elsewhere] == ran.stdout.splitlines()[-1:]
+    assert not [said for said in ("--repair`", "--fetch") if said in ran.stdout + pinned.stdout]
+
+
 async def test_that_its_owner_has_it_does_not_count_as_having_it_again(
     registry: Registry, gateways: Gateways, operator: Operator
 ) -> None:
