@@ -7,7 +7,6 @@ import pytest
 from aiohttp import web
 
 from apprproxy.gateway.health import PROBED_BY
-from apprproxy.gateway.pace import Pace
 from tests.fakes import lies
 from tests.fakes.clock import Clock, Gate, until
 from tests.fakes.content import IMAGE, digest, oci_error, some_bytes
@@ -403,12 +402,14 @@ async def test_a_wait_in_our_own_queue_is_no_slowness_of_whoever_waits_there(
     await until(lambda: other.count("GET blob") == 1)
     direct = asyncio.create_task(gateway.get(f"/v2/hub/library/app/blobs/{WANTED}"))
     await asyncio.sleep(0.5)  # longer than whoever is slow is waited for
+    waiting = gateway.metric("apprproxy_flights_waiting")
     gate.open()
     answers = await asyncio.gather(view, direct)
     await busy
 
     assert [(200, BLOB)] * 2 == [(got.status, got.body) for got in answers]
     assert 2 == registry.count("GET blob"), "the busy one, and one for both"
+    assert 1 == waiting, "one of them stands in the queue, and the other one behind it"
 
 
 async def test_who_waits_for_somebody_elses_transfer_is_not_told_that_its_own_upstream_is_being_looked_at(
@@ -498,12 +499,3 @@ async def test_a_member_whose_line_breaks_is_asked_for_the_rest_after_the_others
     assert (200, LARGE) == (got.status, got.body)
     assert ["", f"bytes={MIB}-"] == ranges_asked(registry.seen)
     assert 1 == other.count("GET blob")
-
-
-async def test_what_this_gateway_does_itself_is_no_slowness_of_an_upstream() -> None:
-    pace = Pace()
-    with pace.ours():
-        during = [pace.is_theirs(), pace.is_theirs()]
-    after = [pace.is_theirs(), pace.is_theirs()]
-
-    assert ([False, False], [False, True]) == (during, after)
