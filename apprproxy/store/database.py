@@ -22,7 +22,7 @@ from typing import Any
 from apprproxy.core.digest import Digest, MalformedDigest
 from apprproxy.core.errors import NoRoom, StoreFailed
 from apprproxy.core.events import Observer, SetAside
-from apprproxy.store.owner import begin, give, refuse_foreign, trouble
+from apprproxy.store.owner import begin, open_or_make, refuse_foreign, trouble
 from apprproxy.store.relief import FULL
 from apprproxy.store.salvage import DAMAGED, broken, finish, is_damage, refuse_damaged, replace, salvaged
 from apprproxy.store.schema import bring_up_to_date
@@ -203,9 +203,8 @@ def exclusively(path: Path) -> Iterator[None]:
     lock = path.with_suffix(".lock")
     for file in (lock, path):
         refuse_foreign(file)
-    fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    fd = open_or_make(lock, os.O_RDWR)
     try:
-        give(fd, lock.parent)
         fcntl.flock(fd, fcntl.LOCK_EX)
         yield
     finally:

@@ -1,6 +1,7 @@
 """What root makes in a cache is its owner's: a gateway that is nobody else could neither write nor remove it.
 
-Only what has no other name: to give away what somebody linked there would be to give away any file.
+Only what it made itself, and never through a link: whoever may write there may have put any file of root's in its
+place.
 """
 
 import os
@@ -13,11 +14,27 @@ from apprproxy.core.errors import StoreFailed
 
 
 def give(fd: int, folder: Path) -> None:
-    """A file, or a folder, that this process may just have made in ``folder``, to whom that belongs. Raises OSError."""
-    facts = os.fstat(fd)
-    if os.geteuid() == 0 and (facts.st_nlink == 1 or stat.S_ISDIR(facts.st_mode)):
+    """A file, or a folder, that this process has just made in ``folder``, to whom that belongs. Raises OSError."""
+    if os.geteuid() == 0:
         owner = os.stat(folder)
         os.fchown(fd, owner.st_uid, owner.st_gid)
+
+
+def open_or_make(path: Path, flags: int) -> int:
+    """A descriptor of the file, which is made and given where there is none. Raises OSError, of a link as well."""
+    flags |= os.O_CLOEXEC | os.O_NOFOLLOW
+    while True:
+        with suppress(FileNotFoundError):  # another process has removed it again
+            try:
+                fd = os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o600)
+            except FileExistsError:
+                return os.open(path, flags)
+            try:
+                give(fd, path.parent)
+            except BaseException:
+                os.close(fd)
+                raise
+            return fd
 
 
 def begin(path: Path) -> None:
@@ -41,7 +58,8 @@ def make_folder(path: Path) -> None:
         return
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        give(fd, path.parent)
+        if not os.listdir(fd):  # it is the one that was made, or as good: nobody had anything in it
+            give(fd, path.parent)
     finally:
         os.close(fd)
 

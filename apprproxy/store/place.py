@@ -11,7 +11,7 @@ from pathlib import Path
 
 from apprproxy.core.errors import StoreFailed
 from apprproxy.core.model import MIB
-from apprproxy.store.owner import foreign, give, make_folder, me
+from apprproxy.store.owner import foreign, give, make_folder, me, open_or_make
 from apprproxy.store.relief import free_space
 
 FORMAT = 1
@@ -130,9 +130,11 @@ def _keep_spare(directory: Path) -> None:
         if free < SPARE:
             path.unlink(missing_ok=True)
         elif free >= 2 * SPARE and not _has_room(path):
-            with path.open("ab") as file:  # one that is hollow, or that a start left which was broken off, is filled
-                give(file.fileno(), directory)
-                os.posix_fallocate(file.fileno(), 0, SPARE)
+            fd = open_or_make(path, os.O_WRONLY | os.O_NONBLOCK)
+            try:  # one that is hollow, or that a start left which was broken off, is filled
+                os.posix_fallocate(fd, 0, SPARE)
+            finally:
+                os.close(fd)
 
 
 @contextmanager
@@ -245,7 +247,7 @@ def _write_once(path: Path, text: str) -> None:
     if path.exists():
         return
     part = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
-    with part.open("w") as file:
+    with part.open("x") as file:
         give(file.fileno(), path.parent)
         file.write(text + "\n")
         file.flush()

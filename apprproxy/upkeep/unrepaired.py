@@ -4,6 +4,7 @@ In files of its own in the cache directory, which can be deleted at any time: on
 while it runs, which may be broken off, and one for what is left of it in the end.
 """
 
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -14,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from apprproxy.core.digest import MalformedDigest
 from apprproxy.core.errors import StoreFailed
 from apprproxy.core.model import MIB
-from apprproxy.store.owner import give
+from apprproxy.store.owner import open_or_make
 from apprproxy.store.whole import read_whole, write_whole
 from apprproxy.upkeep.findings import Fault, Finding
 from apprproxy.upkeep.there import is_there
@@ -36,9 +37,12 @@ def load(root: Path, seen: Iterable[Finding] = ()) -> list[Finding]:
 
 def note(root: Path, finding: Finding) -> None:
     """Before the index forgets it; ``save`` it in the end. For threads. Blocking."""
-    with suppress(OSError), _lines(root).open("ab", buffering=0) as file:  # then it is told all the same
-        give(file.fileno(), root)
-        file.write(_FINDING.dump_json(finding) + b"\n")
+    with suppress(OSError):  # then it is told all the same
+        fd = open_or_make(_lines(root), os.O_WRONLY | os.O_APPEND)
+        try:
+            os.write(fd, _FINDING.dump_json(finding) + b"\n")
+        finally:
+            os.close(fd)
 
 
 def save(root: Path, findings: Iterable[Finding]) -> None:

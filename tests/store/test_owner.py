@@ -12,7 +12,7 @@ import pytest
 from apprproxy.core.errors import StoreFailed
 from apprproxy.store.ledger import Ledger
 from apprproxy.store.names import DiskNames
-from apprproxy.store.owner import give, me, trouble
+from apprproxy.store.owner import me, trouble
 from apprproxy.store.place import prepare, strange
 from apprproxy.store.quarantine import quarantined
 from apprproxy.store.runs import Run
@@ -50,18 +50,6 @@ def test_what_a_command_makes_as_root_is_the_gateways(
     others = {"strange", "strange.1", "index.db.broken-1-wal"}  # sqlite gives its logs away as their file is
 
     assert others >= {path.name for path in (tmp_path / "cache").rglob("*") if path.lstat().st_ino not in given}
-
-
-def test_a_file_that_has_another_name_is_not_given_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    given = list[int]()
-    monkeypatch.setattr(os, "geteuid", lambda: 0)
-    monkeypatch.setattr(os, "fchown", lambda fd, *_: given.append(fd))
-    (tmp_path / "shadow").touch()
-    (tmp_path / "generation").hardlink_to(tmp_path / "shadow")
-    with (tmp_path / "generation").open() as file:
-        give(file.fileno(), tmp_path)
-
-    assert [] == given
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make what is somebody else's")

@@ -1,0 +1,74 @@
+"""Root gives away what it has made in a cache, and nothing that somebody put there for it to find."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from apprproxy.core.errors import StoreFailed
+from apprproxy.store.database import exclusively
+from apprproxy.store.generation import Generation
+from apprproxy.store.part import open_part
+from apprproxy.store.place import prepare
+from apprproxy.upkeep.findings import Fault, Finding
+from apprproxy.upkeep.unrepaired import note
+from tests.fakes.stranger import NOBODY
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give anything away")
+
+
+def locked(root: Path) -> None:
+    with exclusively(root / "index.db"):
+        pass
+
+
+OPENED: dict[str, Callable[[Path], object]] = {
+    "spare": prepare,
+    "index.lock": locked,
+    "names/generation": lambda root: Generation(root / "names" / "generation").close(),
+    "unrepaired.lines": lambda root: note(root, Finding(Fault.LINK, "sha256:" + "a" * 64, "wrong")),
+    "ingest/known.part": lambda root: os.close(open_part(root / "ingest" / "known.part")[0]),
+}
+
+
+@pytest.fixture
+def theirs() -> Iterator[Path]:
+    """A cache whose gateway is nobody."""
+    with TemporaryDirectory() as folder:
+        root = Path(folder) / "cache"
+        prepare(root)
+        (root / "spare").unlink(missing_ok=True)
+        for path in (root, *root.rglob("*")):
+            os.chown(path, NOBODY, NOBODY)
+        yield root
+
+
+@pytest.mark.parametrize("name", OPENED)
+def test_what_a_link_leads_to_is_neither_given_away_nor_written(name: str, theirs: Path) -> None:
+    secret = theirs.parent / "shadow"
+    secret.write_text("root's\n")
+    (theirs / name).symlink_to(secret)
+    with suppress(StoreFailed, OSError):
+        OPENED[name](theirs)
+
+    assert (0, "root's\n") == (secret.stat().st_uid, secret.read_text())
+
+
+@pytest.mark.parametrize("name", OPENED)
+def test_a_file_of_roots_that_was_moved_there_stays_roots(name: str, theirs: Path) -> None:
+    (theirs.parent / "log").write_text("root's\n")
+    (theirs.parent / "log").rename(theirs / name)
+    with suppress(StoreFailed, OSError):
+        OPENED[name](theirs)
+
+    assert 0 == (theirs / name).stat().st_uid
+
+
+@pytest.mark.parametrize("name", OPENED)
+def test_what_root_makes_there_is_theirs(name: str, theirs: Path) -> None:
+    OPENED[name](theirs)
+
+    assert NOBODY == (theirs / name).stat().st_uid
