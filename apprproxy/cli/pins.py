@@ -93,7 +93,7 @@ async def _fetched(settings: Settings, titles: Sequence[Title], *, referrers: bo
     app, done, names = build_beside(settings), list[Pin](), set[str]()
     referring = Referring(app)
     try:
-        for title in titles or [parse(name) for name in app.ledger.pinned.pins()]:
+        for title in titles or work.titles(app.ledger.pinned.pins()):
             if title.text in names:  # it refers to one before it
                 continue
             with progress(f"fetching {plain(title.text)}", 1, BLOBS) as told:

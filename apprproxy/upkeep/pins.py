@@ -1,13 +1,14 @@
 """Names whose whole closure is kept, and fetched where it is not held yet."""
 
 import asyncio
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from apprproxy.app import App
 from apprproxy.core.digest import Digest
-from apprproxy.core.errors import Failure
+from apprproxy.core.errors import Failure, Malformed
 from apprproxy.core.kind import Kind
 from apprproxy.core.model import BlobWant, Expected, NameWant, Where, want_of
 from apprproxy.core.ports.store import Held
@@ -25,6 +26,7 @@ _HIDDEN = "it is held, and not known to be in this repository"
 """As what came by another upstream: its owner has to say so, once."""
 _LOST = "the index has it, and its file is not there"
 _UNLINKED = "it may be held, and no link leads to it: `apprproxy cache verify` makes links again"
+_NO_NAME = "nobody can be asked for such a name, as a damaged index may leave one: `apprproxy cache unpin` takes it"
 _UNNAMED = "no name here leads to it: names/ of the cache was not carried along, or its owner says that there is none"
 _GROWN = "the list of its referrers has changed since"
 
@@ -42,7 +44,23 @@ class Pin:
 
 
 def pins(folder: Folder) -> list[Pin]:
-    return [_pin(folder, parse(name), root) for name, root in folder.ledger.pinned.pins().items()]
+    named = ((name, _title(name), root) for name, root in folder.ledger.pinned.pins().items())
+    return [
+        _pin(folder, title, root) if title is not None else Pin(name, str(root), failure=_NO_NAME)
+        for name, title, root in named
+    ]
+
+
+def titles(pinned: Iterable[str]) -> list[Title]:
+    """Of pins, as far as their names are some."""
+    return [title for name in pinned if (title := _title(name)) is not None]
+
+
+def _title(name: str) -> Title | None:
+    try:
+        return parse(name)
+    except Malformed:
+        return None
 
 
 def pin(folder: Folder, title: Title) -> Pin:

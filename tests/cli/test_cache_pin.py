@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import sqlite3
+from contextlib import closing
 
 import pytest
 
@@ -209,6 +211,26 @@ async def test_all_the_names_of_a_release_that_was_accepted_are_asked_again(
     assert 0 == ran.returncode, ran.stdout + ran.stderr
     assert [digest_of(now).hex] == [one["content"]["digest"] for one in json.loads(formats.body)]
     assert now == unpacked(pulled.body)
+
+
+async def test_a_pin_whose_name_is_none_is_told_and_keeps_nothing_from_the_others(
+    registry: Registry, operator: Operator
+) -> None:
+    """As the index has it that was damaged."""
+    registry.push(APP, "1.0", ONE)
+    registry.add_blob(APP, b"{}")
+    operator.configures({"hub": oci(registry)})
+    await operator.runs("pin", "--fetch", f"hub/{APP}:1.0")
+    with closing(sqlite3.connect(operator.cache / "index.db")) as db, db:
+        db.execute("INSERT INTO pins (name, root) VALUES ('u/a b:c?', ?)", (digest(ONE),))
+    ran, fetched, verified = [await operator.runs(*words) for words in (["pin"], ["pin", "--fetch"], ["verify"])]
+    unpinned = await operator.runs("unpin", "u/a b:c?")
+
+    assert (1, 0, 0) == (ran.returncode, fetched.returncode, unpinned.returncode), ran.stderr + fetched.stderr
+    assert "error: u/a b:c?: nobody can be asked for such a name" in ran.stderr
+    assert f"hub/{APP}:1.0" in ran.stdout
+    assert f"hub/{APP}:1.0" in fetched.stdout
+    assert "Traceback" not in verified.stderr + verified.stdout
 
 
 # --- what the cache holds because of somebody else
