@@ -94,6 +94,33 @@ async def test_what_another_gateway_is_filling_is_not_shown_to_a_repository_that
     assert BLOB[2 * MIB :] == body
 
 
+async def test_a_repositorys_owner_is_asked_once_while_another_gateway_fills_it(
+    registry: Registry, gateways: Gateways
+) -> None:
+    """It does not say whether it has the blob there, and the follower looks forty times a second."""
+    registry.add_blob("library/app", BLOB)
+    gate = Gate()
+    registry.on["HEAD blob"] = lies.page(500)
+    registry.on["GET blob"] = stopping_at((0, first := Gate()), (3 * MIB, gate))
+    one = await gateways.start({"hub": registry}, delivery=AT_ONCE)
+    two = await gateways.start({"hub": registry}, delivery=AT_ONCE)
+    leading = await one.session.get(one.url + PATH)
+    await first.reached()
+    following = asyncio.create_task(two.get(PATH.replace("library/app", "evil/app")))
+    await until(lambda: two.metric("apprproxy_flights") == 1)
+    first.open()
+    await until(lambda: registry.count("HEAD blob") > 0)
+    await asyncio.sleep(0.3)
+    asked = registry.count("HEAD blob")
+    gate.open()
+    with pytest.raises(aiohttp.ClientPayloadError):
+        await following
+    body = await leading.read()
+
+    assert 1 == asked
+    assert BLOB == body
+
+
 async def test_a_gateway_that_is_killed_half_way_is_followed_by_the_other(
     registry: Registry, gateways: Gateways, tmp_path: Path
 ) -> None:

@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 
 from tests.fakes import lies
-from tests.fakes.clock import Gate, until
+from tests.fakes.clock import PATIENCE, Gate, until
 from tests.fakes.content import digest, oci_error, some_bytes
 from tests.fakes.fixtures import Logged
 from tests.fakes.gateway import Gateways, Running
@@ -169,6 +169,27 @@ async def test_whoever_was_given_wrong_bytes_is_told_whose_they_were(
     assert ["evil: sent wrong bytes, of which this client has been given some"] == [
         line["reason"] for line in lines if line["event"] == "request"
     ]
+
+
+async def test_a_wrong_beginning_of_one_member_is_not_completed_with_what_another_sends(
+    registry: Registry, other: Registry, gateways: Gateways, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The right file is another one; whoever was given the beginning would never know that it has some of both."""
+    monkeypatch.setattr("apprproxy.gateway.pace.LOOK", 0.2)
+    wrong = some_bytes(len(LARGE), seed="wrong")
+    registry.add_blob("library/app", LARGE)
+    other.add_blob("library/app", LARGE)
+    other.on["GET blob"] = stopping_at((MIB, Gate()), body=wrong)
+    gateway = await gateways.start(
+        {"evil": other, "hub": registry}, views={"both": ["evil", "hub"]}, delivery={"patience": "0s"}
+    )
+    async with gateway.session.get(f"{gateway.url}/v2/both/library/app/blobs/{digest(LARGE)}") as response:
+        early = await response.content.readexactly(MIB // 2)
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await asyncio.wait_for(response.read(), PATIENCE)
+
+    assert wrong[: MIB // 2] == early
+    assert 1 == registry.count("GET blob")
 
 
 # --- what is known of one of them
