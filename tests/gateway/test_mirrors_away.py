@@ -1,15 +1,18 @@
 """A mirror that fails without lying is left alone for seconds, doubling; then one request looks whether it is back."""
 
+import asyncio
 from collections.abc import Mapping
 
 import pytest
 
 from tests.fakes import lies
-from tests.fakes.clock import Gate
-from tests.fakes.gateway import Gateways
+from tests.fakes.clock import PATIENCE, Gate
+from tests.fakes.content import digest
+from tests.fakes.gateway import Gateways, oci
 from tests.fakes.lies import Behaviour
 from tests.fakes.ranged import by_range, stopping_at
-from tests.gateway.mirrors import APP, BLOB, HALF, OTHER, TAG, Case, mirrored
+from tests.fakes.registry import Registry
+from tests.gateway.mirrors import APP, BLOB, HALF, OTHER, PATH, TAG, Case, mirrored
 
 QUICK = {"connect": "500ms", "read": "200ms"}
 TROUBLES: Mapping[str, Behaviour] = {
@@ -92,6 +95,28 @@ async def test_a_mirror_that_drips_is_slow_and_its_owner_goes_on(gateways: Gatew
         assert (200, BLOB) == (got.status, got.body)
         assert case.ranges()[0].startswith("bytes=")
         assert not case.available()
+
+
+async def test_a_mirror_whose_connections_are_all_in_use_is_passed_over_soon_and_in_no_trouble(
+    registry: Registry, other: Registry, gateways: Gateways, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("apprproxy.app.members.BUSY_MIRROR", 0.1)
+    gate = Gate()
+    registry.push(APP, "1.0", BLOB, OTHER)
+    other.on["GET blob"] = lies.waiting_for(gate)
+    gateway = await gateways.start({"hub": oci(registry, mirrors=[{"url": other.url, "connections": 1}])})
+    await gateway.get(TAG)
+    busy = asyncio.create_task(gateway.get(PATH))
+    await gate.reached()
+    asking = asyncio.create_task(gateway.get(f"/v2/hub/{APP}/blobs/{digest(OTHER)}"))
+    await asyncio.wait([asking], timeout=PATIENCE)
+    available = gateway.metric("apprproxy_upstream_available", upstream="hub", source="mirror-1")
+    gate.open()
+    got, _ = await asking, await busy
+
+    assert (200, OTHER) == (got.status, got.body)
+    assert 1 == other.count("GET blob")
+    assert 1 == available
 
 
 async def test_a_silent_mirror_leaves_the_owner_time_to_answer_for_a_tag(gateways: Gateways) -> None:
