@@ -13,7 +13,7 @@ from aiohttp import web
 from apprproxy.core.model import KIB
 from apprproxy.face import server
 from apprproxy.face.exchange import Exchange
-from apprproxy.face.handshakes import Handshakes
+from apprproxy.face.handshakes import Handshakes, _Below, _Early
 from apprproxy.face.send import send_body
 from apprproxy.face.server import Limits, Server
 from tests.fakes.clock import until
@@ -167,3 +167,46 @@ async def test_who_does_not_answer_the_end_of_tls_holds_no_place_for_it(
         with await asyncio.to_thread(connected, int(url.rpartition(":")[2])):
             await until(lambda: bool(encrypted.server.connections))
             await until(lambda: not encrypted.server.connections)
+
+
+# --- between the handshake and the first request
+
+
+class Line(asyncio.Transport):
+    """A plain line, of which so much of the handshake has not left yet."""
+
+    def __init__(self, left: int = 0) -> None:
+        super().__init__()
+        self._left = left
+        self._protocol: asyncio.BaseProtocol = asyncio.BufferedProtocol()
+
+    def get_protocol(self) -> asyncio.BaseProtocol:
+        return self._protocol
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        self._protocol = protocol
+
+    def get_write_buffer_size(self) -> int:
+        return self._left
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        pass
+
+
+@pytest.mark.parametrize("left", [0, 1])
+async def test_the_first_answer_waits_for_what_is_left_of_the_handshake(left: int, tmp_path: Path) -> None:
+    """TLS was told that it does not leave before there was a connection to be told."""
+    connection = Encrypted(b"", tmp_path, Limits()).server()
+    _Below.put(Line(left), connection)
+
+    assert bool(left) == connection.writing_paused
+
+
+async def test_a_client_that_is_gone_when_the_handshake_is_done_is_no_connection(tmp_path: Path) -> None:
+    server, early = Encrypted(b"", tmp_path, Limits()).server, _Early()
+    early.connection_lost(None)
+    early.give(Line(), server())
+    connections = list(server.connections)
+    await server.shutdown(0)
+
+    assert [] == connections
