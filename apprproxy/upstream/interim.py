@@ -45,6 +45,7 @@ class _Handler(ResponseHandler):
         self._answered = False
         self._at_once = _BODY
         self._rest = b""
+        self._lost: tuple[BaseException | None] | None = None
 
     def set_response_params(self, **params: Any) -> None:
         """A request is about to be sent."""
@@ -53,6 +54,11 @@ class _Handler(ResponseHandler):
 
     def data_received(self, data: bytes) -> None:
         """With no data, to go on with what there was."""
+        self._take_all(data)
+        if not self._held:
+            self._lose()
+
+    def _take_all(self, data: bytes) -> None:
         data, self._rest = self._rest + data, b""
         now = self._loop.time()  # once: what is taken apart slowly is not more for that
         while not self._resting:
@@ -82,8 +88,37 @@ class _Handler(ResponseHandler):
 
     def _go_on(self) -> None:
         self._resting = False
-        self._resume_reading_for_buffer()
         self.data_received(b"")
+        if not self._resting:  # else a TLS line that is resumed and paused again would end before it is read
+            self._resume_reading_for_buffer()
+
+    @property
+    def _held(self) -> bool:
+        """Has something come that waits to be taken apart?"""
+        over = self._payload is None or self._payload.is_eof()
+        return self._answered and not over and (self._resting or self._reading_paused)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """By TLS a line ends although reading was paused, and what came before is the answer's all the same."""
+        self._lost, self._should_close = (exc,), True
+        if exc is not None or not self._held:
+            self._lose()
+
+    def close(self) -> None:
+        self._resume_transport_reading()  # nothing else closes a TLS line that has ended meanwhile
+        super().close()
+        self._lose()
+
+    def abort(self) -> None:
+        self._resume_transport_reading()
+        super().abort()
+        self._lose()
+
+    def _lose(self) -> None:
+        """Tell that the connection was lost, if it was and that has not been told."""
+        if self._lost is not None:
+            (exc,), self._lost = self._lost, None
+            super().connection_lost(exc)
 
     def feed_data(self, data: Any, size: int = 0) -> None:
         """A header is complete."""
