@@ -81,10 +81,8 @@ class Journal:
                 self._episode("error", "an upstream refused our credential", str(status), upstream=upstream, **facts)
             case Asked():
                 self._asked(event)
-            case Trouble(what, upstream, name, reason, told=False):
-                self._episode(
-                    "warning", _TROUBLES[what], reason, what=what, upstream=upstream, name=name, reason=reason
-                )
+            case Trouble(told=False):
+                self._troubled(event)
             case SourceShut(upstream, source, seconds, reason, lied, partly):
                 more = {"hint": _PARTLY} if partly else {}
                 self._log.warning(
@@ -108,6 +106,13 @@ class Journal:
                 self._log.info("a file that had changed was read again", what=what, upstream=upstream, path=path)
             case _:
                 pass
+
+    def _troubled(self, trouble: Trouble) -> None:
+        event, facts = _TROUBLES[trouble.what], {"name": trouble.name, "reason": trouble.reason}
+        if trouble.what in ("lookup", "busy"):
+            self._episode("warning", event, trouble.reason, what=trouble.what, upstream=trouble.upstream, **facts)
+        else:  # of ours: no answer of an upstream says that it is over
+            self._repeated("warning", event, MINUTE, {"what": trouble.what, "upstream": trouble.upstream}, facts)
 
     def _lied(self, lie: LieCaught) -> None:
         """Nobody to ask instead is an error: clients fail by it."""
@@ -139,7 +144,7 @@ class Journal:
             of = {"upstream": asked.upstream, "source": asked.source, "kind": asked.kind}
             facts = {"status": status, "seconds": round(asked.answered, 2)}
             self._repeated("info", "an upstream took long to answer", MINUTE, of, facts)
-        if asked.source == OWNER and asked.status in _WELL:
+        if asked.source == OWNER and asked.status in _WELL and asked.kind != "token":  # of another server, maybe
             for one in self._episodes.answered(asked.upstream, self._now()):
                 self._tell_end(one)
 
