@@ -71,7 +71,7 @@ class Flight:
     - ``answered`` says that a source has begun to send, ``elsewhere`` that another process fills it, or another
       upstream's flight; ``kept`` that the disk takes it, as far as is known.
     - ``no_room`` is of upstreams that announced, or sent, more than there is room for: that so much is needed is their
-      word alone, and they are asked no more while another upstream is left.
+      word alone, and the others are asked yet.
     - ``suspects`` are mirrors of whose bytes some were wrong, nobody knows which; ``disagreed`` those that had another
       size than was due, or less than was there.
     """
@@ -101,6 +101,7 @@ class Flight:
         self._attempts: Counter[tuple[str, str, str, str]] = Counter()
         self._had: Counter[str] = Counter()
         self._yielded = 0
+        self._made_way: set[str] = set()
         self._spared: set[tuple[str, str, str, str]] = set()
         self.no_room: dict[str, NoRoom] = {}
         self.before = ""
@@ -174,6 +175,7 @@ class Flight:
         """It is another upstream's turn."""
         self._end_turn(member)
         self._yielded += 1
+        self._made_way.add(member)
 
     def _end_turn(self, member: str) -> None:
         self._had[member] += 1
@@ -200,8 +202,15 @@ class Flight:
     @property
     def left(self) -> Sequence[Candidate]:
         """Who may be asked yet, in order."""
-        owners = [one for one in self._hopeful if one.source.owner] if self.suspects else []
-        return sorted(owners or self._hopeful, key=self._rank)
+        left = self._hopeful
+        if self.no_room and self._made_way.issuperset(one.member.name for one in left):
+            return ()  # none of them is waited for without end: what there is no room for can be passed on
+        owners = [one for one in left if one.source.owner] if self.suspects else []
+        return sorted(owners or left, key=self._rank)
+
+    def in_order(self, candidates: Sequence[Candidate]) -> Sequence[Candidate]:
+        """As it would ask them again, those last that have failed."""
+        return sorted(candidates, key=lambda one: (one.key in self.failures, *self._rank(one)))
 
     def _rank(self, candidate: Candidate) -> tuple[int, ...]:
         scope, member = candidate.scope, candidate.member.name

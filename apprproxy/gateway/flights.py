@@ -211,10 +211,10 @@ class Flights:
             except StoreFailed as failure:
                 flight.diary.heard(str(failure))
                 if not _small(flight):
-                    if isinstance(failure, NoRoom) and {one.member.name for one in flight.left} - {flight.place}:
-                        flight.no_room[flight.place] = failure
-                        continue
-                    raise
+                    if not isinstance(failure, NoRoom) or flight.held is not None:
+                        raise
+                    flight.no_room[flight.place] = failure
+                    continue
                 self._observer(Trouble("keep", _whose(flight), flight.expected.key, str(failure)))
                 flight.kept = False
                 async with self._in_memory:
@@ -334,7 +334,7 @@ def _told_by(flight: Flight, elsewhere: Elsewhere) -> None:
 
 def _whose(flight: Flight) -> str:
     candidate = flight.winner or flight.next()
-    return candidate.member.name if candidate is not None else ""
+    return candidate.member.name if candidate is not None else flight.place
 
 
 def _small(flight: Flight) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 
 from apprproxy.core.errors import Lied, StoreFailed
-from apprproxy.core.label import OWNER
+from apprproxy.core.label import OWNER, Label
 from apprproxy.core.model import KIB, MIB, Verdict
 from apprproxy.core.ports.store import Held, Readable
 from apprproxy.gateway.diary import Tried
@@ -21,8 +21,9 @@ from apprproxy.gateway.transfer import Pieces, Stretch
 WITHHELD = 64 * KIB
 _WRONG = "sent wrong bytes, of which this client has been given some"
 
-Instead = Callable[[int, int, int, Readable | None], Pieces]
-"""Another way to bytes ``at`` up to ``stop`` of ``size``, for when they cannot be kept; with what is there."""
+Instead = Callable[[int, int, int, tuple[Readable, Label] | None], Pieces]
+"""Another way to bytes ``at`` up to ``stop`` of ``size``, for when they cannot be kept; with what is there, and whose
+it is."""
 
 
 class Following:
@@ -44,7 +45,8 @@ class Following:
         instead: Instead,
     ) -> None:
         self.verdict = verdict
-        self.origin = self._sender = candidates[0].member.name
+        self.origin = candidates[0].member.name
+        self._whose = Label(self.origin, "")
         self.size = size
         self._before = before
         self._flight = flight
@@ -79,30 +81,35 @@ class Following:
                     self._entitled, self._asked = await self._may_see(), True
                     continue
                 if reading is not None and self._flight.has_thrown(reading):
-                    raise Lied(self._sender, _WRONG)
+                    raise Lied(self._whose.upstream, _WRONG)
                 growing = self._flight.growing
                 upto = min(self._safe(), stop - WITHHELD)
                 if growing is None or upto <= at or not _is_same(growing, reading):
                     await self._flight.changed()
                     continue
                 reading = growing
-                if self._flight.parts:  # all of one upstream's, and so of the first
-                    self._sender = self._flight.parts[0].upstream
+                self._whose = self._sent_by(upto)
                 yield Stretch(reading, at, upto)
                 at = upto
         except StoreFailed:
             if self._stream == "never":
                 raise
-            async with aclosing(self._instead(at, stop, self.size, reading)) as pieces:
+            had = (reading, self._whose) if reading is not None else None
+            async with aclosing(self._instead(at, stop, self.size, had)) as pieces:
                 async for piece in pieces:
                     yield piece
+
+    def _sent_by(self, upto: int) -> Label:
+        """Whose the bytes up to there are: of one upstream all, of no source of it where several sent them."""
+        sources = {Label(part.upstream, part.source) for part in self._flight.parts if part.start < upto}
+        return sources.pop() if len(sources) == 1 else Label(next((one.upstream for one in sources), self.origin), "")
 
     def _compare(self, held: Held, before: Readable, start: int, stop: int) -> None:
         """What this client was given came of another file than what is right. Blocking, at the disk's speed."""
         while start < stop:
             count = min(MIB, stop - start)
             if held.pread(start, count) != before.pread(start, count):
-                raise Lied(self._sender, _WRONG)
+                raise Lied(self._whose.upstream, _WRONG)
             start += count
 
     def _as_announced(self, held: Held) -> Held:

@@ -21,8 +21,8 @@ class Patience:
     waits."""
 
     def __init__(self, flight: Flight) -> None:
-        self._look = LOOK * longer(flight)
-        self._longest = LOOK if flight.brief else LONGEST * longer(flight)
+        self._look = LOOK * longer(flight.rounds)
+        self._longest = LOOK if flight.brief else LONGEST * longer(flight.rounds)
         self._began = self._since = asyncio.get_running_loop().time()
         self._there = 0
 

@@ -22,9 +22,9 @@ ROUNDS = 20
 """After which turns get no longer: they take weeks."""
 
 
-def longer(flight: Flight) -> float:
+def longer(rounds: int) -> float:
     """By how much turns are longer than the first by now."""
-    return 2.0 ** min(flight.rounds // 2, ROUNDS)
+    return 2.0 ** min(rounds // 2, ROUNDS)
 
 
 class Overtaken(Exception):
@@ -52,6 +52,37 @@ class Pace:
         return not worked
 
 
+class Lull:
+    """Likewise where every byte goes to one client, who may be the slow one: by the time that its source was waited for
+    alone. Who is quick ends by itself: there is nothing to be taken but what is due."""
+
+    def __init__(self, rounds: int | None) -> None:
+        """None where nobody else could be asked."""
+        self._longest = LOOK * longer(rounds) if rounds is not None else None
+        self._waited = 0.0
+        self._came = 0
+
+    @asynccontextmanager
+    async def theirs(self) -> AsyncIterator[None]:
+        """Time that the source takes. Raises Overtaken once it has taken too much for what came."""
+        now = asyncio.get_running_loop().time
+        began = now()
+        try:
+            async with asyncio.timeout(self._longest and max(0.0, self._longest - self._waited)) as limit:
+                yield
+        except TimeoutError:
+            if limit.expired():
+                raise Overtaken from None
+            raise
+        finally:
+            self._waited += now() - began
+
+    def came(self, count: int) -> None:
+        self._came += count
+        if self._longest is not None and self._came >= LEAST * self._longest:
+            self._came, self._waited = 0, 0.0
+
+
 @asynccontextmanager
 async def paced(flight: Flight, candidate: Candidate, partial: Partial) -> AsyncIterator[Pace]:
     """Raises Overtaken, also where the bytes have come from elsewhere."""
@@ -71,12 +102,16 @@ async def paced(flight: Flight, candidate: Candidate, partial: Partial) -> Async
 async def _look(flight: Flight, candidate: Candidate, partial: Partial, pace: Pace, limit: asyncio.Timeout) -> None:
     now, member = asyncio.get_running_loop().time, candidate.member.name
     began = since = now()
-    before = partial.size
+    first = before = partial.size
     while not await _landed(flight, LOOK):
-        if now() - since < LOOK * longer(flight):
+        if now() - since < LOOK * longer(flight.rounds):
             continue
-        slow = partial.size - before < LEAST * (now() - since) or now() - began >= LONGEST * longer(flight)
-        if pace.is_theirs() and slow and flight.others(member):
+        too_long = now() - began >= LONGEST * longer(flight.rounds)
+        if flight.others(member):
+            over = too_long or partial.size - before < LEAST * (now() - since)
+        else:  # what there is no room for can be passed on, and who is quick may bring what there is room for
+            over = too_long and bool(flight.no_room) and partial.size - first < LEAST * (now() - began)
+        if pace.is_theirs() and over:
             flight.yields(member)
             break
         since, before = now(), partial.size

@@ -3,22 +3,21 @@ right. Costs every client an upstream transfer of its own, which is better than 
 so that some that read slowly do not take all connections."""
 
 import asyncio
-from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing
 
-from apprproxy.core.digest import Check
+from apprproxy.core.digest import Digest
 from apprproxy.core.errors import DigestMismatch, Lied, UpstreamFault
 from apprproxy.core.events import LieCaught, Observer
-from apprproxy.core.model import MIB
+from apprproxy.core.label import Label
 from apprproxy.core.ports.store import Readable
 from apprproxy.gateway.fetch import Rest
-from apprproxy.gateway.flight import Candidate
-from apprproxy.gateway.follow import WITHHELD
+from apprproxy.gateway.flight import ATTEMPTS, Candidate
+from apprproxy.gateway.given import Given
+from apprproxy.gateway.pace import Lull, Overtaken
 from apprproxy.gateway.transfer import Pieces
 from apprproxy.gateway.turns import Turns, half_of_those_beside
-
-_READ = 1 * MIB
 
 Opens = Callable[[Candidate, int], AbstractAsyncContextManager[Rest]]
 """A source's bytes from a position on, or all of them; raises UpstreamFault."""
@@ -31,35 +30,60 @@ class Passing:
         self._turns = Turns(half_of_those_beside)
 
     async def pieces(
-        self, candidates: Sequence[Candidate], at: int, stop: int, size: int, there: Readable | None
+        self, candidates: Sequence[Candidate], at: int, stop: int, size: int, had: tuple[Readable, Label] | None
     ) -> Pieces:
-        """Bytes ``at`` up to ``stop`` of a blob of ``size``; ``there`` has all before ``at``, if the client has been
-        given some. Raises the last candidate's UpstreamFault, and Lied."""
-        check, tail = Check(candidates[0].want.expected.digest.algorithm), _Tail(at, stop)
-        if there is not None:
-            await asyncio.to_thread(_hash, check, there, at)
+        """Bytes ``at`` up to ``stop`` of a blob of ``size``; ``had`` has all before ``at``, and whose they are, if the
+        client has been given some. In a view, who is slow makes way. Raises Lied, or the last UpstreamFault."""
+        given = Given(at, stop, size, candidates[0].want.expected.digest.algorithm)
+        if had is not None:
+            await asyncio.to_thread(given.had, *had)
+        left, rounds, attempts = list(candidates), 0, Counter[Label]()
         failure: UpstreamFault | None = None
-        for candidate in candidates:
+        while left:
+            candidate = left.pop(0)
+            source = Label(candidate.member.name, candidate.source.label)
+            given.goes_on(source)
+            before = given.position
+            lull = Lull(rounds if any(one.member.name != source.upstream for one in left) else None)
             try:
-                if check.size < size:
-                    async with self._turns.of(candidate.member).turn(), self._opens(candidate, check.size) as rest:
-                        async for fresh in _unseen(rest, check, size, candidate.member.name):
-                            for piece in tail.after(check.size - len(fresh), fresh):
-                                yield piece
-                self._judge(candidate, check)
-            except Lied:
-                raise
+                async with aclosing(self._sent(candidate, given, size, lull)) as sent:
+                    async for piece in sent:
+                        yield piece
+            except Overtaken:
+                rounds += 1
+                left.append(candidate)
+            except DigestMismatch as lie:
+                if given.some:
+                    raise
+                failure = lie
             except UpstreamFault as fault:
-                failure = fault  # what has been hashed stands: the next one continues
+                attempts[source] += 1
+                further = given.is_of(source) and given.position > before
+                if further and not isinstance(fault, Lied) and attempts[source] < ATTEMPTS:
+                    left.insert(0, candidate)  # nobody else can go on from there
+                elif not isinstance(failure, Lied):
+                    failure = fault
             else:
-                for piece in tail.kept:
-                    yield piece
                 return
         assert failure is not None
         raise failure
 
-    def _judge(self, candidate: Candidate, check: Check) -> None:
-        name, expected, got = candidate.member.name, candidate.want.expected.digest, check.digest()
+    async def _sent(self, candidate: Candidate, given: Given, size: int, lull: Lull) -> AsyncGenerator[bytes, None]:
+        if given.position < size:
+            async with AsyncExitStack() as stack:
+                async with lull.theirs():
+                    await stack.enter_async_context(self._turns.of(candidate.member).turn())
+                    rest = await stack.enter_async_context(self._opens(candidate, given.position))
+                async for fresh in _unseen(rest, given.position - rest.start, lull):
+                    for piece in given.taken(fresh):
+                        yield piece
+        got, last = given.ended()
+        self._judge(candidate, got)
+        for piece in last:
+            yield piece
+
+    def _judge(self, candidate: Candidate, got: Digest) -> None:
+        name, expected = candidate.member.name, candidate.want.expected.digest
         if got != expected:
             lie = DigestMismatch(name, expected, got)
             self._observer(
@@ -68,40 +92,14 @@ class Passing:
             raise lie
 
 
-async def _unseen(rest: Rest, check: Check, size: int, name: str) -> AsyncIterator[bytes]:
-    """What comes that has not been hashed yet, hashed. The whole is read, whatever part of it is asked for."""
-    skip = check.size - rest.start
-    async for chunk in rest.incoming.chunks():
-        fresh = chunk[skip:] if skip < len(chunk) else b""
-        skip = max(0, skip - len(chunk))
-        check.update(fresh)
-        if check.size > size:
-            raise Lied(name, f"sent more than the {size} bytes that are due")
-        yield fresh
-
-
-class _Tail:
-    """Holds back the last bytes of what is wanted."""
-
-    def __init__(self, at: int, stop: int) -> None:
-        self._at = at
-        self._stop = stop
-        self._waiting = 0
-        self.kept: deque[bytes] = deque()
-
-    def after(self, begin: int, fresh: bytes) -> Iterator[bytes]:
-        """What may leave, now that these bytes, which begin there, have come as well."""
-        wanted = fresh[max(0, self._at - begin) : max(0, self._stop - begin)]
-        self.kept.append(wanted)
-        self._waiting += len(wanted)
-        while self.kept and self._waiting - len(self.kept[0]) >= WITHHELD:
-            self._waiting -= len(self.kept[0])
-            yield self.kept.popleft()
-
-
-def _hash(check: Check, there: Readable, upto: int) -> None:
-    while check.size < upto:
-        piece = there.pread(check.size, min(_READ, upto - check.size))
-        if not piece:
+async def _unseen(rest: Rest, skip: int, lull: Lull) -> AsyncIterator[bytes]:
+    """What comes behind the first ``skip`` bytes. The whole is read, whatever part of it is asked for."""
+    chunks = rest.incoming.chunks()
+    while True:
+        async with lull.theirs():
+            chunk = await anext(chunks, None)
+        if chunk is None:
             return
-        check.update(piece)
+        lull.came(len(chunk))
+        yield chunk[skip:] if skip < len(chunk) else b""
+        skip = max(0, skip - len(chunk))

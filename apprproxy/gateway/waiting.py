@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 from apprproxy.core.errors import Exhausted, Failure, Lied, Moved, NotThere, Outage, StoreFailed, UpstreamFault
+from apprproxy.core.label import Label
 from apprproxy.core.model import MAX_DOCUMENT, BlobWant, Cache, Verdict
 from apprproxy.core.ports.store import Held, Readable
 from apprproxy.gateway.delivery import HEADERS_BY, Delivery
@@ -133,8 +134,9 @@ class Waiting:
             return False  # the end decides, and says why
         return True
 
-    def _instead(self, at: int, stop: int, size: int, there: Readable | None) -> Pieces:
-        return self._passing.pieces(self._delivery.streamable(self._candidates), at, stop, size, there)
+    def _instead(self, at: int, stop: int, size: int, had: tuple[Readable, Label] | None) -> Pieces:
+        candidates = self._flight.in_order(self._delivery.streamable(self._candidates))
+        return self._passing.pieces(candidates, at, stop, size, had)
 
     def _owners(self) -> list[Member]:
         return [one.member for one in self._candidates if one.source.owner]

@@ -13,7 +13,7 @@ from tests.fakes.content import digest, oci_error, some_bytes
 from tests.fakes.fixtures import Logged
 from tests.fakes.gateway import Gateways, Running
 from tests.fakes.lies import Honest
-from tests.fakes.ranged import by_range, part_of, stopping_at
+from tests.fakes.ranged import by_range, part_of, ranges_asked, stopping_at
 from tests.fakes.registry import Registry
 from tests.gateway.test_strangers import beginning
 
@@ -257,6 +257,16 @@ async def test_who_says_that_it_has_it_is_not_the_only_one_asked(
 # --- more than there is room for
 
 
+async def dripping(request: web.BaseRequest, _: Honest) -> web.StreamResponse:
+    """A byte now and then of what there would be room for."""
+    response = web.StreamResponse()
+    response.enable_chunked_encoding()
+    await response.prepare(request)
+    while True:
+        await response.write(b"x")
+        await asyncio.sleep(0.1)
+
+
 def announcing(size: int) -> lies.Behaviour:
     """So much, of which the beginning comes, and then a byte now and then."""
 
@@ -303,3 +313,62 @@ async def test_what_there_is_no_room_for_is_passed_on_where_no_other_member_has_
 
     assert (200, large) == (got.status, got.body)
     assert "unkept" in got.cache
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("order", [["evil", "hub"], ["hub", "evil"]], ids=["before", "behind"])
+async def test_what_there_is_no_room_for_waits_for_no_member_that_drips(
+    order: list[str], registry: Registry, other: Registry, gateways: Gateways
+) -> None:
+    large = some_bytes(65 * MIB)
+    registry.add_blob("library/app", large)
+    other.on["GET blob"] = dripping
+    gateway = await gateways.start(
+        {"evil": other, "hub": registry},
+        views={"both": order},
+        delivery={"patience": "500ms"},
+        max_size="64MiB",
+    )
+    got = await gateway.get(f"/v2/both/library/app/blobs/{digest(large)}")
+
+    assert (200, large) == (got.status, got.body)
+
+
+async def test_what_cannot_be_kept_is_given_from_one_member_alone(
+    registry: Registry, other: Registry, gateways: Gateways
+) -> None:
+    """The first one sends a wrong byte and hangs up: nobody goes on with that, or is blamed for it."""
+    large = some_bytes(65 * MIB)
+    for one in (registry, other):
+        one.add_blob("library/app", large)
+    registry.on["GET blob"] = by_range
+    other.on["GET blob"] = lies.in_turn(lies.hangs_up, stopping_at((1, None), body=bytes(len(large))))
+    gateway = await gateways.start({"evil": other, "hub": registry}, views={"both": ["evil", "hub"]}, max_size="64MiB")
+    got = await gateway.get(f"/v2/both/library/app/blobs/{digest(large)}")
+
+    assert (200, large) == (got.status, got.body)
+    assert 0 == gateway.metric("apprproxy_digest_mismatches_total", upstream="hub")
+
+
+@pytest.mark.parametrize("wrong", [False, True], ids=["the same", "other bytes"])
+async def test_who_goes_on_with_what_was_given_of_another_has_sent_the_same(
+    logged: Logged, wrong: bool, registry: Registry, other: Registry, gateways: Gateways
+) -> None:
+    """The beginning is with the client when the one that there was no room for last breaks off for good."""
+    large = some_bytes(65 * MIB)
+    for one in (registry, other):
+        one.add_blob("library/app", large)
+    registry.on["GET blob"] = by_range
+    breaks = stopping_at((3 * MIB, None), body=bytes(len(large)) if wrong else large)
+    other.on["GET blob"] = lies.in_turn(lies.honestly, breaks, lies.says(503))
+    gateway = await gateways.start({"far": other, "hub": registry}, views={"both": ["hub", "far"]}, max_size="64MiB")
+    path = f"/v2/both/library/app/blobs/{digest(large)}"
+    if wrong:
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await gateway.get(path)
+        await until(lambda: '"event": "request"' in logged.text)
+        assert "far: sent other bytes than hub, of which this client has been given some" in logged.text
+    else:
+        assert large == (await gateway.get(path)).body
+    assert "" == ranges_asked(registry.seen)[-1]
+    assert 0 == gateway.metric("apprproxy_digest_mismatches_total", upstream="hub")
