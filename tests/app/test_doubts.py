@@ -66,7 +66,7 @@ def test_where_one_may_not_look_nothing_is_said_of_the_disk(below: str, tmp_path
     with closed(folder):
         said = told(cache={"directory": folder / below, "max_size": "900000TiB"})
 
-    assert [] == said
+    assert not [one for one in said if one.startswith("cache.max_size: ")]
 
 
 @pytest.mark.parametrize(
