@@ -16,6 +16,8 @@ from apprproxy.oci.manifest import DOCKER_LIST, INDEX, media_type
 from apprproxy.store.disk import DiskStore
 from apprproxy.store.holdings import Holdings
 from apprproxy.store.ledger import Ledger
+from apprproxy.store.membership import upstream_of
+from apprproxy.store.part import linked_content
 from apprproxy.upkeep.folder import Folder
 from apprproxy.upkeep.there import is_there
 from apprproxy.upkeep.title import Title, expected_of, parse, records_of
@@ -24,6 +26,7 @@ from apprproxy.upkeep.told import Told
 _AT_ONCE = 4
 _HIDDEN = "it is held, and not known to be in this repository"
 """As what came by another upstream: its owner has to say so, once."""
+_ANOTHER = "it is held, and came by another url or account than the configuration has now for this upstream"
 _LOST = "the index has it, and its file is not there"
 _UNLINKED = "it may be held, and no link leads to it: `apprproxy cache verify` makes links again"
 _NO_NAME = "nobody can be asked for such a name, as a damaged index may leave one: `apprproxy cache unpin` takes it"
@@ -102,10 +105,18 @@ def _held(
         if not is_there(directory, expected_of(key)):
             missing[key] = _UNLINKED if expected_of(key).content is None else _LOST
         elif where is not None and key != listed and not ledger.membership.shows(where, key):
-            missing[key] = _HIDDEN
+            missing[key] = _why_hidden(directory, ledger, where, key)
         else:
             held += 1
     return held, dict.fromkeys(closure.missing, "") | missing
+
+
+def _why_hidden(directory: Path, ledger: Ledger, where: Where, key: str) -> str:
+    expected = expected_of(key)
+    content = expected.content or linked_content(directory, expected.digest)
+    came = ledger.membership.provenance(content) if content is not None else []
+    others = {one.where.upstream for one in came} - {where.upstream}
+    return _ANOTHER if upstream_of(where.upstream) in map(upstream_of, others) else _HIDDEN
 
 
 async def fetch(app: App, title: Title, told: Told) -> Pin:

@@ -304,6 +304,25 @@ async def test_a_command_that_was_told_a_lower_cap_than_the_gateway_evicts_nothi
     assert digest(b"small") in running.blobs
 
 
+async def test_what_came_by_another_account_of_its_upstream_is_said_to_have(
+    registry: Registry, operator: Operator, gateways: Gateways
+) -> None:
+    """As on a site whose configuration has left out the account that nobody can use there."""
+    registry.push(APP, "1.0", ONE)
+    registry.add_blob(APP, b"{}")
+    running = await gateways.start({"hub": registry})  # tells anew who may see what, where nobody has yet
+    await running.at_rest()
+    await running.close()
+    (password := operator.path.with_name("password")).write_text("s3cret")
+    operator.configures({"hub": oci(registry, auth={"username": "bot", "password_file": str(password)})})
+    fetched = await operator.runs("pin", "--fetch", f"hub/{APP}:1.0")
+    operator.configures({"hub": oci(registry)}, offline=True)
+    ran = await operator.runs("pin")
+
+    assert (0, 1) == (fetched.returncode, ran.returncode), fetched.stdout + fetched.stderr
+    assert 3 == ran.stdout.count(": it is held, and came by another url or account than the configuration has now for")
+
+
 # --- what refers to it
 
 
