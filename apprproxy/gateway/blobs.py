@@ -13,7 +13,7 @@ from apprproxy.core.model import BlobWant, Cache, NameWant, Verdict
 from apprproxy.core.ports.store import Held
 from apprproxy.core.ports.upstream import Lane
 from apprproxy.gateway.delivery import Delivery, Span
-from apprproxy.gateway.diary import Diary
+from apprproxy.gateway.diary import Diary, Tried
 from apprproxy.gateway.fetch import Fetch
 from apprproxy.gateway.flight import Candidate, Flight
 from apprproxy.gateway.flights import Flights
@@ -82,7 +82,7 @@ class Blobs:
         seeing = [*known, *(one for one in members if one not in known)]
         diary.heard("is known")
         if known and (held := await self._found(want)) is not None:
-            return self._hit(known[0], want, held)
+            return self._hit(known[0], want, held, _told(diary))
         if self._offline:
             raise NotHeld(f"{want.place.name}: offline, and {want.expected.digest} is not held")
         if span is not None and (aside := await self._aside(seeing, want, span, diary)) is not None:
@@ -95,7 +95,7 @@ class Blobs:
             joined.flight,
             joined.candidates,
             since=since,
-            before=[tried for tried in diary.tried if tried.seconds >= WORTH_TELLING],
+            before=_told(diary),
             entitled=bool(known),
             shelf=self._shelf,
             visible=self._visible,
@@ -144,9 +144,9 @@ class Blobs:
                 return flight.held
         return await self._shelf.blobs.find(want.expected)
 
-    def _hit(self, member: Member, want: BlobWant, held: Held) -> Transfer:
+    def _hit(self, member: Member, want: BlobWant, held: Held, before: Sequence[Tried] = ()) -> Transfer:
         self._shelf.index.used(held.digest)
-        return HeldTransfer(Verdict(Cache.HIT), member.name, bounded(want, held))
+        return HeldTransfer(Verdict(Cache.HIT), member.name, bounded(want, held), before)
 
     async def _known(self, members: list[Member], want: BlobWant) -> list[Member]:
         """The members in whose name it may be had for certain: they are asked first, the others of a view after them,
@@ -241,6 +241,8 @@ class Blobs:
             except (Failure, TimeoutError) as failure:
                 diary.heard(str(failure) or "did not come in time")
                 continue  # the flight finds out what is the matter
+            diary.heard("sent it")
+            aside.tried = _told(diary)
             self._begin(seeing, want, member)
             return aside
         return None
@@ -260,3 +262,7 @@ class Blobs:
             task.cancel()
         await asyncio.gather(*self._behind, return_exceptions=True)
         await self._flights.close()
+
+
+def _told(diary: Diary) -> tuple[Tried, ...]:
+    return tuple(tried for tried in diary.tried if tried.seconds >= WORTH_TELLING)

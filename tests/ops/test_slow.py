@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from apprproxy.core.events import Asked
 from apprproxy.ops.journal import SLOW, Journal
@@ -13,8 +14,11 @@ from tests.fakes.clock import Gate, until
 from tests.fakes.content import digest, some_bytes
 from tests.fakes.fixtures import Logged
 from tests.fakes.gateway import Gateways, oci
+from tests.fakes.lies import Honest
+from tests.fakes.ranged import by_range
 from tests.fakes.registry import Registry
 
+MIB = 1024 * 1024
 BLOB = some_bytes(1_500_000)
 PATH = f"/v2/hub/library/app/blobs/{digest(BLOB)}"
 
@@ -116,6 +120,49 @@ async def test_a_question_before_the_transfer_is_told_too(
 
     told = {one.partition(" 0.")[0] for one in cold["tried"].split("; ")}
     assert {"its size", "hub mirror-1"} <= told
+
+
+@pytest.fixture
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What took a tenth of a second took long."""
+    monkeypatch.setattr("apprproxy.ops.requests.SLOW", 0.1)
+
+
+@pytest.mark.usefixtures("soon")
+async def test_a_part_that_was_asked_for_aside_is_told_too(
+    logged: Logged, registry: Registry, gateways: Gateways
+) -> None:
+    async def late(request: web.BaseRequest, honest: Honest) -> web.StreamResponse:
+        await asyncio.sleep(0.2)
+        return await by_range(request, honest)
+
+    large = some_bytes(20 * MIB)
+    registry.add_blob("library/app", large)
+    registry.on["GET blob"] = late
+    gateway = await gateways.start({"hub": registry})
+    await gateway.get(f"/v2/hub/library/app/blobs/{digest(large)}", Range=f"bytes={18 * MIB}-{18 * MIB + 9}")
+    await until(lambda: len(lines(logged, "request")) == 1)
+    (line,) = lines(logged, "request")
+
+    assert ("bypass", "a part from hub") == (line["cache"], line["tried"].partition(" 0.")[0])
+    assert line["tried"].endswith(" s: sent it")
+
+
+@pytest.mark.usefixtures("soon")
+async def test_what_a_held_blob_was_kept_back_for_is_told_too(
+    logged: Logged, registry: Registry, gateways: Gateways
+) -> None:
+    for repository in ("library/app", "library/other"):
+        registry.add_blob(repository, BLOB)
+    gateway = await gateways.start({"hub": registry})
+    await gateway.get(PATH)
+    await gateway.at_rest()
+    registry.on["HEAD blob"] = lies.late(0.2)
+    await gateway.get(PATH.replace("library/app", "library/other"))
+    await until(lambda: len(lines(logged, "request")) == 2)
+    line = lines(logged, "request")[-1]
+
+    assert ("hit", "who has it") == (line["cache"], line["tried"].partition(" 0.")[0])
 
 
 async def test_what_comes_after_the_header_is_told_apart_from_what_was_waited_for(
