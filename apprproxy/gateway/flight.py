@@ -1,10 +1,10 @@
-"""At most one transfer of a digest for each upstream, however many ask; and failure is never shared.
+"""At most one transfer of a digest for those who ask the same upstreams, however many; and failure is never shared.
 
 - A flight has candidates, tried one after the other. Whoever joins adds its own (another repository, and what else of
   a view may have it).
 - A waiter is told of success, or of the failure of *its own* candidates: another repository's 404 is not its 404.
 - A waiter that leaves ends only its own wait; the flight goes on.
-- Those who would ask another upstream first have a flight of their own (``guest.py``).
+- Those who would ask other upstreams, or in another order, have a flight of their own (``guest.py``).
 """
 
 import asyncio
