@@ -137,6 +137,16 @@ def test_a_clock_that_is_set_back_silences_nothing_for_longer(journal: Journal, 
     assert 2 == len(lines(logged))
 
 
+def test_a_clock_that_is_set_back_keeps_no_trouble_from_being_over(
+    journal: Journal, clock: Clock, logged: Logged
+) -> None:
+    journal(trouble("answered 502"))
+    clock.advance(-86_400)
+    journal(answer())
+
+    assert "upstream trouble is over" == lines(logged)[-1]["event"]
+
+
 def test_what_is_remembered_is_bounded() -> None:
     episodes = Episodes()
     for number in range(5000):
