@@ -28,12 +28,12 @@ _CHUNKED = 16 * KIB
 
 
 class Connector(aiohttp.TCPConnector):
-    """Its connections are closed where more come, and share what they may take apart."""
+    """Its connections are closed where more come, and share what they may take apart with all that have ``framing``."""
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, framing: Framing | None = None, **options: Any) -> None:
         super().__init__(**options)
         # the library has no other way to say so, and its type is that of exactly its own
-        self._factory = partial(_Handler, self._loop, Framing())  # type: ignore[assignment]
+        self._factory = partial(_Handler, self._loop, framing or Framing())  # type: ignore[assignment]
 
 
 class _Handler(ResponseHandler):

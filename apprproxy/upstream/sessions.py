@@ -10,6 +10,7 @@ from yarl import URL
 
 from apprproxy.core.model import KIB
 from apprproxy.core.ports.upstream import Lane, beside
+from apprproxy.upstream.framing import Framing
 from apprproxy.upstream.guard import PublicResolver
 from apprproxy.upstream.interim import Connector
 from apprproxy.upstream.resolver import OwnThreadsResolver
@@ -38,6 +39,7 @@ class Sessions:
         self._agent = agent
         self._own_names = OwnThreadsResolver(line.connect)
         self._foreign_names = OwnThreadsResolver(line.connect)
+        self._framing = Framing()
         self._open: dict[tuple[Lane, str], aiohttp.ClientSession] = {}
 
     @property
@@ -73,6 +75,7 @@ class Sessions:
         session = self._open.get((lane, where))
         if session is None:
             connector = Connector(
+                self._framing,
                 limit=beside(self._line.connections) if lane is Lane.BESIDE else self._line.connections,
                 resolver=PublicResolver(self._foreign_names) if public else self._own_names,
                 ssl=tls,

@@ -6,13 +6,17 @@ import json
 import aiohttp
 import pytest
 from aiohttp.client_proto import ResponseHandler
+from yarl import URL
 
 from apprproxy.core.model import KIB
+from apprproxy.core.ports.upstream import Lane
 from apprproxy.upstream.framing import AT_ONCE, LITTLE, RATE, Framing
 from apprproxy.upstream.interim import _CHUNKED, Connector
+from apprproxy.upstream.sessions import Sessions
 from tests.fakes.clock import PATIENCE, until
 from tests.fakes.gateway import Gateways
 from tests.fakes.raw import answering
+from tests.fakes.sources import PATIENT
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
 
@@ -44,8 +48,9 @@ class Line(asyncio.Transport):
         """Leads nowhere."""
 
 
-def begun(connector: Connector, line: Line) -> ResponseHandler:
+def begun(connector: aiohttp.BaseConnector | None, line: Line) -> ResponseHandler:
     """A connection on which a body is about to come."""
+    assert isinstance(connector, Connector)
     handler = connector._factory()
     handler.connection_made(line)
     handler.set_response_params(read_bufsize=512 * KIB)
@@ -107,6 +112,23 @@ async def test_an_upstream_has_no_more_for_more_connections_and_another_has_its_
     await hub.close()
 
     assert max(second, third) < stranger / 2
+
+
+async def test_an_upstream_has_no_more_for_more_pools(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One is for names, one for blobs, and others for the hosts that it leads to."""
+    loop, sessions = asyncio.get_running_loop(), Sessions(PATIENT, {})
+    now = loop.time()
+    names, blobs = sessions.own(Lane.NAMES), sessions.own(Lane.BLOBS)
+    abroad = sessions.abroad(URL("https://elsewhere.example"), Lane.BLOBS)
+    connections = [begun(pool.connector, Line()) for pool in (names, blobs, abroad)]
+    with monkeypatch.context() as patched:
+        patched.setattr(loop, "time", lambda: now)
+        for connection in connections:
+            connection.data_received(ONE_READ)
+    first, *others = [body(connection).total_bytes for connection in connections]
+    await sessions.close()
+
+    assert max(others) < first / 2
 
 
 async def test_whoever_sends_sensible_chunks_is_not_held_up_by_others_of_its_upstream() -> None:
