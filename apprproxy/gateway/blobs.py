@@ -85,7 +85,10 @@ class Blobs:
             return self._hit(known[0], want, held, _told(diary))
         if self._offline:
             raise NotHeld(f"{want.place.name}: offline, and {want.expected.digest} is not held")
-        if span is not None and (aside := await self._aside(seeing, want, span, diary)) is not None:
+        if (
+            span is not None
+            and (aside := await self._aside(known or members[:1], seeing, want, span, diary)) is not None
+        ):
             return aside
         diary.asks("its size")
         joined = await self._joined(seeing, want, known)
@@ -220,8 +223,11 @@ class Blobs:
                 return None  # the mirrors may have it all the same; then nothing leaves before it is verified
         return due
 
-    async def _aside(self, seeing: Sequence[Member], want: BlobWant, span: Span, diary: Diary) -> Transfer | None:
-        """Only that part, at once: the transfer of the whole begins behind it."""
+    async def _aside(
+        self, believed: Sequence[Member], seeing: Sequence[Member], want: BlobWant, span: Span, diary: Diary
+    ) -> Transfer | None:
+        """Only that part, at once: the transfer of the whole begins behind it. Nobody can verify a part, so that it is
+        taken of those alone whose word counts for the whole."""
         ours = {member.name for member in seeing}
         flights = (one for one in self._flights.under_way(want.expected) if one.lead in ours)
         arrived = max((one.arrived for one in flights), default=0)
@@ -229,7 +235,7 @@ class Blobs:
             return None
         if self._delivery.stream == "never":
             return None  # nobody can verify a part
-        for member in seeing:
+        for member in believed:
             turnstile = self._asides.of(member)
             if turnstile.full:
                 continue

@@ -4,12 +4,14 @@ import asyncio
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from tests.fakes import lies
 from tests.fakes.clock import Gate, until
 from tests.fakes.content import digest, some_bytes
 from tests.fakes.fixtures import Logged
 from tests.fakes.gateway import Gateways, Running, oci
+from tests.fakes.lies import Honest
 from tests.fakes.ranged import by_range, ranges_asked, stopping_at
 from tests.fakes.registry import Registry
 
@@ -256,3 +258,27 @@ async def test_a_repository_that_lacks_it_is_given_no_part_of_it(registry: Regis
     gate.open()
 
     assert 404 == answer.status
+
+
+async def test_of_a_view_nobody_else_is_asked_for_a_part_where_one_is_known_to_have_the_whole(
+    registry: Registry, other: Registry, gateways: Gateways
+) -> None:
+    """Nobody can verify a part: a later member's would be taken for the first one's."""
+    wanted, gate = registry.add_blob("library/app", LARGE), Gate()
+    registry.on["GET blob"] = lies.in_turn(stopping_at((MIB, gate)), lies.page(500))
+
+    async def other_bytes(request: web.BaseRequest, honest: Honest) -> web.StreamResponse:
+        return await by_range(request, Honest(200, bytes(SIZE), honest.headers))
+
+    other.on["GET blob"] = other_bytes
+    gateway = await gateways.start({"hub": registry, "evil": other}, views={"both": ["hub", "evil"]})
+    filling = asyncio.create_task(gateway.get(f"/v2/hub/library/app/blobs/{wanted}"))
+    await gate.reached()
+    asked = asyncio.create_task(gateway.get(f"/v2/both/library/app/blobs/{wanted}", Range=f"bytes={FAR}-{FAR + 99}"))
+    await until(lambda: registry.count("GET blob") == 2)
+    gate.open()
+    await filling
+    part = await asked
+
+    assert (206, LARGE[FAR : FAR + 100]) == (part.status, part.body)
+    assert 0 == other.count()
