@@ -78,10 +78,10 @@ async def test_100_000_packages_are_searched_in_under_20_milliseconds(gateways: 
         listed = json.dumps([{"name": name, "releases": ["1"]} for name in many(100_000)], separators=(",", ":"))
         one.twist = lambda target: Answer(200, listed.encode()) if target.endswith("/packages") else None
         gateway = await gateways.start({"quay": appr(one)})
-        first = await again(gateway, "q=nginx")
+        while 100_000 not in (found := [one["names"] for one in (await again(gateway, "q=nginx"))["sources"]]):
+            assert [0] == found, "a busy machine takes longer than searches wait for"
         best = {text: min([await taken(gateway, text) for _ in range(7)]) for text in QUERIES}
 
-    assert [100_000] == [source["names"] for source in first["sources"]]
     assert {} == {text: seconds for text, seconds in best.items() if seconds > 0.020}
 
 
