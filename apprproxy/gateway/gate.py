@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from apprproxy.core.errors import Denied
-from apprproxy.core.kind import Kind
 from apprproxy.core.model import BlobWant, NameWant, Place
 from apprproxy.gateway.member import Member, Members
 
@@ -43,8 +42,7 @@ class Gate:
 
     @staticmethod
     def _name_refusal(member: Member, want: NameWant) -> str | None:
-        by_digest = want.kind is Kind.PRESENCE
-        if member.terms.names == "refuse" and not by_digest:
+        if member.terms.names == "refuse" and not want.kind.by_digest:
             return f"upstreams.{member.name}.names is refuse: it is asked for bytes by digest, and for no name"
         if want.repository:
             return member.rules.refusal(want.repository)
