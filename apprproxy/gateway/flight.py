@@ -209,8 +209,8 @@ class Flight:
         return sorted(owners or left, key=self._rank)
 
     def in_order(self, candidates: Sequence[Candidate]) -> Sequence[Candidate]:
-        """As it would ask them again, those last that have failed."""
-        return sorted(candidates, key=lambda one: (one.key in self.failures, *self._rank(one)))
+        """As they are to be asked for what cannot be kept: last those that failed, before them who made way."""
+        return sorted(candidates, key=lambda one: (one.key in self.failures, one.member.name in self._made_way))
 
     def _rank(self, candidate: Candidate) -> tuple[int, ...]:
         scope, member = candidate.scope, candidate.member.name

@@ -18,7 +18,7 @@ _READ = 1024 * 1024
 
 
 class Given:
-    """Of a blob of ``size``, to whom bytes ``at`` up to ``stop`` are given."""
+    """Of a blob of ``size``, to whom bytes ``at`` up to ``stop`` are given. ``disputed``: somebody sent other bytes."""
 
     def __init__(self, at: int, stop: int, size: int, algorithm: str) -> None:
         self._at = at
@@ -26,7 +26,7 @@ class Given:
         self._size = size
         self._algorithm = algorithm
         self._source = self._whose = Label("")
-        self._some = False
+        self._some = self.disputed = False
         self._restart()
 
     def _restart(self) -> None:
@@ -86,6 +86,7 @@ class Given:
         self._check.update(fresh[:lacks])
         if self._check.size == self._standing.size:
             if self._check.digest() != self._standing.digest():
+                self.disputed = True
                 had = f"sent other bytes than {self._source.name}, of which this client has been given some"
                 raise Lied(self._whose.name, f"{had}: one of the two lied")
             self._standing, self._whose = self._check, self._source

@@ -44,14 +44,16 @@ class Passing:
             source = Label(candidate.member.name, candidate.source.label)
             given.goes_on(source)
             before = given.position
-            lull = Lull(rounds if any(one.member.name != source.upstream for one in left) else None)
+            others = any(one.member.name != source.upstream for one in left)
+            lull = Lull(rounds if others or given.disputed else None)
             try:
                 async with aclosing(self._sent(candidate, given, size, lull)) as sent:
                     async for piece in sent:
                         yield piece
             except Overtaken:
-                rounds += 1
-                left.append(candidate)
+                if others:
+                    rounds += 1
+                    left.append(candidate)
             except DigestMismatch as lie:
                 if given.some:
                     raise

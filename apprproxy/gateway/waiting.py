@@ -67,6 +67,7 @@ class Waiting:
             except StoreFailed:
                 if whole or not self._delivery.streamable(self._candidates):
                     raise
+                size = self._told(self._flight.in_order(self._candidates))  # of whoever is asked first now
                 return self._following(cache, size or await self._asked_size(), kept=False)
             origin = (self._flight.winner or self._candidates[0]).member.name
             verdict = self._verdict(cache, kept=self._flight.kept)
@@ -156,17 +157,17 @@ class Waiting:
 
     async def _sized(self, task: asyncio.Future[Any]) -> int | None:
         """As soon as somebody has told it who may, and somebody is sending; or until the task is done."""
-        while self._told() is None and not task.done():
+        while self._told(self._candidates) is None and not task.done():
             await either(task, self._flight.changed())
         with suppress(TimeoutError):
             async with asyncio.timeout(self._left(HEADERS_BY)):
                 while not (self._flight.answered or task.done()):
                     await either(task, self._flight.changed())
-        return self._told()
+        return self._told(self._candidates)
 
-    def _told(self) -> int | None:
+    def _told(self, candidates: Sequence[Candidate]) -> int | None:
         announced = self._flight.sizes
-        sizes = (one.due if one.due is not None else announced.get(one.member.name) for one in self._candidates)
+        sizes = (one.due if one.due is not None else announced.get(one.member.name) for one in candidates)
         return next((size for size in sizes if size), None)  # of what is empty the headers alone are all: verify
 
     async def _asked_size(self) -> int:

@@ -267,14 +267,14 @@ async def dripping(request: web.BaseRequest, _: Honest) -> web.StreamResponse:
         await asyncio.sleep(0.1)
 
 
-def announcing(size: int) -> lies.Behaviour:
+def announcing(size: int, begin: int = 2 * MIB) -> lies.Behaviour:
     """So much, of which the beginning comes, and then a byte now and then."""
 
     async def answer(request: web.BaseRequest, _: Honest) -> web.StreamResponse:
         response = web.StreamResponse()
         response.content_length = size
         await response.prepare(request)
-        await response.write(bytes(2 * MIB))
+        await response.write(bytes(begin))
         while True:
             await response.write(b"x")
             await asyncio.sleep(0.1)
@@ -354,14 +354,14 @@ async def test_what_cannot_be_kept_is_given_from_one_member_alone(
 async def test_who_goes_on_with_what_was_given_of_another_has_sent_the_same(
     logged: Logged, wrong: bool, registry: Registry, other: Registry, gateways: Gateways
 ) -> None:
-    """The beginning is with the client when the one that there was no room for last breaks off for good."""
+    """The beginning is with the client when the first one breaks off for good."""
     large = some_bytes(65 * MIB)
     for one in (registry, other):
         one.add_blob("library/app", large)
     registry.on["GET blob"] = by_range
     breaks = stopping_at((3 * MIB, None), body=bytes(len(large)) if wrong else large)
     other.on["GET blob"] = lies.in_turn(lies.honestly, breaks, lies.says(503))
-    gateway = await gateways.start({"far": other, "hub": registry}, views={"both": ["hub", "far"]}, max_size="64MiB")
+    gateway = await gateways.start({"far": other, "hub": registry}, views={"both": ["far", "hub"]}, max_size="64MiB")
     path = f"/v2/both/library/app/blobs/{digest(large)}"
     if wrong:
         with pytest.raises(aiohttp.ClientPayloadError):
@@ -372,3 +372,30 @@ async def test_who_goes_on_with_what_was_given_of_another_has_sent_the_same(
         assert large == (await gateway.get(path)).body
     assert "" == ranges_asked(registry.seen)[-1]
     assert 0 == gateway.metric("apprproxy_digest_mismatches_total", upstream="hub")
+
+
+async def test_a_later_member_that_lies_is_not_asked_before_the_first_for_what_cannot_be_kept(
+    registry: Registry, other: Registry, gateways: Gateways
+) -> None:
+    large = some_bytes(65 * MIB)
+    registry.add_blob("library/app", large)
+    other.on["GET blob"] = announcing(1000 * MIB)
+    upstreams = {"hub": registry, "evil": other}
+    gateway = await gateways.start(upstreams, views={"both": ["hub", "evil"]}, max_size="64MiB")
+    got = await gateway.get(f"/v2/both/library/app/blobs/{digest(large)}")
+
+    assert (200, large) == (got.status, got.body)
+
+
+@pytest.mark.usefixtures("quick")
+async def test_nor_is_its_word_on_the_size_taken_where_it_made_way(
+    registry: Registry, other: Registry, gateways: Gateways
+) -> None:
+    large = some_bytes(65 * MIB)
+    registry.add_blob("library/app", large)
+    other.on["GET blob"] = announcing(63 * MIB, 1000)
+    upstreams = {"evil": other, "hub": registry}
+    gateway = await gateways.start(upstreams, views={"both": ["evil", "hub"]}, max_size="64MiB")
+    got = await gateway.get(f"/v2/both/library/app/blobs/{digest(large)}")
+
+    assert (200, large) == (got.status, got.body)
