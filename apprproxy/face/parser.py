@@ -1,6 +1,7 @@
 """The library's reader of requests, with a bound to a header as a whole: its own are to each field and their number."""
 
 import asyncio
+from collections.abc import Callable
 
 from aiohttp.base_protocol import BaseProtocol
 from aiohttp.http import HttpRequestParser, HttpVersion10, HttpVersion11, RawRequestMessage
@@ -26,7 +27,10 @@ Read = tuple[list[tuple[RawRequestMessage, StreamReader]], bool, bytes]
 class Parser(HttpRequestParser):
     """Also of what is neither header nor body: trailers, what is said beside the sizes of chunks."""
 
-    def __init__(self, connection: BaseProtocol, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, connection: BaseProtocol, loop: asyncio.AbstractEventLoop, go_on: Callable[[], None] = lambda: None
+    ) -> None:
+        """``go_on`` is called soon after a request was taken up: something may have been put by behind it."""
         super().__init__(
             connection,
             loop,
@@ -37,9 +41,17 @@ class Parser(HttpRequestParser):
             auto_decompress=False,
             max_msg_queue_size=AHEAD,
         )
+        self._loop = loop
+        self._go_on = go_on
         self._unfinished = 0
         self._body: StreamReader = EMPTY_PAYLOAD
         self._refused = False
+
+    def message_consumed(self) -> None:
+        """A request that is taken up before its body is complete counts as one that waits, for good: the library stops
+        for it, and goes on only where its queue was full."""
+        super().message_consumed()
+        self._loop.call_soon(self._go_on)
 
     def feed_data(self, data: bytes) -> Read:  # type: ignore[override]  # what else it takes is the library's own
         """Raises HttpProcessingError, which is answered by 400. Nothing behind that is read."""

@@ -48,7 +48,7 @@ class Connection(RequestHandler):
 
     def __init__(self, manager: "Server", limits: Limits, **options: Any) -> None:
         super().__init__(manager, keepalive_timeout=limits.idle, **options)
-        self._parser = Parser(self, self._loop)
+        self._parser = Parser(self, self._loop, self._go_on)
         self._max_msg_queue_size, self._msg_queue_resume_size = AHEAD, AHEAD - 1
         self._limits = limits
         self._header_timer: asyncio.TimerHandle | None = None
@@ -95,6 +95,14 @@ class Connection(RequestHandler):
         self._full -= 1
         if not self._full:
             super().resume_writing()
+
+    def _go_on(self) -> None:
+        """With what the parser has put by, if with anything."""
+        if self.transport is not None and not self._reading_paused and not self._buffer_paused:
+            requests = self._request_count
+            super().data_received(b"")
+            if self._request_count > requests:
+                self._stop_timer()
 
     def data_received(self, data: bytes) -> None:
         requests = self._request_count

@@ -137,3 +137,18 @@ async def test_little_is_held_of_a_body_that_nobody_reads() -> None:
 
         assert bodies[0]._size <= 256 * KIB + 32 * KIB, "what one read brought, and twice the bound"
         gate.open()
+
+
+async def test_what_was_put_by_behind_a_body_is_gone_on_with() -> None:
+    """A request that is taken up before its body is complete counts as one that waits, for good: so the library stops
+    where nobody waits."""
+    loop, later = asyncio.get_running_loop(), list[object]()
+    parser = Parser(BaseProtocol(loop), loop, lambda: later.extend(parser.feed_data(b"")[0]))
+    parser.feed_data(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n")
+    parser.message_consumed()
+    await asyncio.sleep(0)
+    at_once, _, _ = parser.feed_data(f"hello{BEGUN}\r\n{BEGUN}\r\n".encode())
+    parser.message_consumed()
+    await asyncio.sleep(0)
+
+    assert (1, 1) == (len(at_once), len(later))
