@@ -3,7 +3,7 @@ while another process does."""
 
 import asyncio
 import logging
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -15,7 +15,7 @@ from apprproxy.core.ports.store import BlobStore, Elsewhere, Partial
 from apprproxy.gateway.blame import Blame, upstreams_of
 from apprproxy.gateway.flight import Candidate, Flight
 from apprproxy.gateway.guest import Patience, stay
-from apprproxy.gateway.pace import Overtaken
+from apprproxy.gateway.pace import Overtaken, turn_after
 from apprproxy.gateway.turns import Turns, transfers
 from apprproxy.gateway.turnstile import Turnstile
 from apprproxy.gateway.waits import either
@@ -28,6 +28,9 @@ BACK_AFTER = 5.0
 WAITING = 10_000
 """Transfers in all, of which one upstream has a quarter. A client that asks for a million digests and leaves must not
 fill the memory."""
+
+IN_MEMORY = 2
+"""Of each upstream, where the disk takes nothing: whoever sends slowly keeps its places for as long as it likes."""
 
 ROOM_AGAIN = 0.5
 """Seconds between two looks whether another upstream of those that have it has room."""
@@ -51,7 +54,7 @@ class Flights:
         self._flights: dict[str, dict[tuple[str, ...], Flight]] = {}
         self._tasks: dict[asyncio.Task[None], Flight] = {}
         self._of: Counter[str] = Counter()
-        self._in_memory = asyncio.Semaphore(2)
+        self._in_memory = defaultdict[str, asyncio.Semaphore](lambda: asyncio.Semaphore(IN_MEMORY))
         self._turns = Turns(transfers)
         self._waiting = 0
 
@@ -217,8 +220,25 @@ class Flights:
                     continue
                 self._observer(Trouble("keep", _whose(flight), flight.expected.key, str(failure)))
                 flight.kept = False
-                async with self._in_memory:
-                    await self._into(flight, self._store.unkept(flight.expected))
+                try:
+                    async with self._place_in_memory(flight):
+                        await self._into(flight, self._store.unkept(flight.expected))
+                except Overtaken:
+                    flight.yields(flight.place)
+
+    @asynccontextmanager
+    async def _place_in_memory(self, flight: Flight) -> AsyncIterator[None]:
+        """Of the upstream that is asked. Raises Overtaken where another could be, and a turn is over."""
+        places, alone = self._in_memory[flight.place], all(one.member.name == flight.place for one in flight.left)
+        try:
+            async with asyncio.timeout(None if alone else turn_after(flight.rounds)):
+                await places.acquire()
+        except TimeoutError:
+            raise Overtaken from None
+        try:
+            yield
+        finally:
+            places.release()
 
     async def _into(self, flight: Flight, partial: Partial) -> None:
         """Returns once the bytes are right, once what came was thrown away, or when nobody is left to ask here."""

@@ -27,6 +27,11 @@ def longer(rounds: int) -> float:
     return 2.0 ** min(rounds // 2, ROUNDS)
 
 
+def turn_after(rounds: int) -> float:
+    """Seconds that one has who does nothing with them."""
+    return LOOK * longer(rounds)
+
+
 class Overtaken(Exception):
     sentence = f"sent less than {LEAST // KIB} KiB a second, or for too long, while another upstream could be asked"
 
@@ -58,7 +63,7 @@ class Lull:
 
     def __init__(self, rounds: int | None) -> None:
         """None where nobody else could be asked."""
-        self._longest = LOOK * longer(rounds) if rounds is not None else None
+        self._longest = turn_after(rounds) if rounds is not None else None
         self._waited = 0.0
         self._came = 0
 
@@ -104,7 +109,7 @@ async def _look(flight: Flight, candidate: Candidate, partial: Partial, pace: Pa
     began = since = now()
     first = before = partial.size
     while not await _landed(flight, LOOK):
-        if now() - since < LOOK * longer(flight.rounds):
+        if now() - since < turn_after(flight.rounds):
             continue
         too_long = now() - began >= LONGEST * longer(flight.rounds)
         if flight.others(member):

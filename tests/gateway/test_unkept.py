@@ -12,10 +12,12 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from apprproxy.core.errors import NoRoom, StoreFailed
+from apprproxy.gateway.flights import IN_MEMORY
 from tests.fakes import lies
-from tests.fakes.clock import Gate, until
+from tests.fakes.clock import PATIENCE, Gate, until
 from tests.fakes.content import digest, manifest, some_bytes
 from tests.fakes.fixtures import Logged
 from tests.fakes.gateway import Gateways, Running, oci
@@ -376,6 +378,42 @@ async def test_clients_that_read_slowly_what_cannot_be_kept_leave_room_for_other
         answer = await gateway.get(f"/v2/hub/library/app/blobs/{digest(small)}")
 
     assert (200, small) == (answer.status, answer.body)
+
+
+async def never_ends(request: web.BaseRequest, _: lies.Honest) -> web.StreamResponse:
+    """What may be held in memory, but for its last byte."""
+    response = web.StreamResponse()
+    response.content_length = len(SMALL)
+    await response.prepare(request)
+    await response.write(SMALL[:-1])
+    await Gate()()
+    return response
+
+
+@pytest.mark.parametrize("name", ["hub", "both"])
+@pytest.mark.parametrize("what", ["manifest", "blob"])
+async def test_no_upstream_keeps_the_places_in_memory_from_another(
+    what: str, name: str, registry: Registry, other: Registry, gateways: Gateways, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("pace", "guest"):
+        monkeypatch.setattr(f"apprproxy.gateway.{module}.LOOK", 0.2)
+    named = registry.push("library/app", "1.0", b"layer")
+    path, wanted = (
+        (f"manifests/{digest(named)}", named) if what == "manifest" else (f"blobs/{digest(b'layer')}", b"layer")
+    )
+    other.on["GET blob"] = never_ends
+    gateway = await gateways.start({"hub": registry, "evil": other}, views={"both": ["evil", "hub"]})
+    without_room(gateway)
+    own = [asyncio.create_task(gateway.get(f"/v2/evil/a/b/blobs/{digest(b'%d' % n)}")) for n in range(IN_MEMORY)]
+    await until(lambda: other.count("GET blob") == 2 * IN_MEMORY)
+    other.on["GET manifest"] = never_ends
+    async with asyncio.timeout(PATIENCE):
+        got = await gateway.get(f"/v2/{name}/library/app/{path}")
+    for task in own:
+        task.cancel()
+    await asyncio.gather(*own, return_exceptions=True)
+
+    assert (200, wanted) == (got.status, got.body)
 
 
 @pytest.fixture
