@@ -64,6 +64,11 @@ class Pinned:
         held, missing = ([key for key, away in covered if bool(away) is one] for one in (False, True))
         return Closure(tuple(held), tuple(missing))
 
+    def covers(self, upstream: str, key: str) -> bool:
+        """Does a pin of one of this upstream's names?"""
+        query = "SELECT 1 FROM pinned WHERE key = ?1 AND substr(name, 1, length(?2)) = ?2 LIMIT 1"
+        return bool(self._database.read(query, key, f"{upstream}/"))
+
     def follow(self, name: str, root: Digest) -> None:
         """The name points elsewhere now: its pin, if there still is one, goes along."""
         with self._database.transaction() as db:

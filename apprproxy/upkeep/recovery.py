@@ -1,8 +1,9 @@
 """Who may see what is held, told anew from the names when the index that knew it is lost.
 
 A repository shows the document that its name points at, since its owner said so, and what that names as far as it is
-held. What documents of several upstreams name, of which one has an account, only the one with the account shows: a
-stranger's document must not open what only an account may read. The others ask their owner when they are asked.
+held. Beside another upstream that has an account it shows of the latter only what a pin of its upstream covers, and no
+name of that account leads to: a stranger's document must not open what only an account may read, and of what came by
+digest nothing tells any more by whom. All else its owner is asked for when somebody asks.
 """
 
 import asyncio
@@ -66,7 +67,7 @@ class Recovery:
     def __init__(self, app: App, stop: threading.Event) -> None:
         self._app = app
         self._stop = stop
-        self._accounts = {name for name, upstream in app.settings.upstreams.items() if upstream.auth is not None}
+        self._accounts = {name for name, member in app.members.items() if member.private}
         self._namers: dict[str, frozenset[str]] = {}
 
     def run(self) -> Count:
@@ -131,9 +132,10 @@ class Recovery:
         return len(keys)
 
     def _may_show(self, upstream: str, key: str) -> bool:
-        namers = self._namers.get(key, frozenset({upstream}))
-        holders = namers & self._accounts
-        return len(namers) == 1 or not holders or holders == {upstream}
+        others = self._accounts - {upstream}
+        return not others or (
+            self._namers.get(key, frozenset()).isdisjoint(others) and self._app.ledger.pinned.covers(upstream, key)
+        )
 
     def _below(self, known: Known) -> Iterator[tuple[Expected, int]]:
         children = known.member.dialect.children

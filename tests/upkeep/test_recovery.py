@@ -144,6 +144,46 @@ async def test_a_stranger_s_document_opens_nothing_that_an_account_showed(
     assert [200, 504] == [got.status for got in seen]
 
 
+@pytest.mark.parametrize("how", ["by tag", "by digest", "the layer alone"])
+async def test_a_stranger_s_document_opens_nothing_that_no_name_of_its_account_leads_to(
+    how: str, registry: Registry, other: Registry, gateways: Gateways
+) -> None:
+    account = oci(registry, auth={"username": "bot", "password": "s3cret"})
+    image = registry.push(SECRET, "1.0", PRIVATE)
+    other.push(STRANGER, "1.0", PRIVATE)
+    other.lose(STRANGER, digest(PRIVATE))
+    names = {"by tag": ["manifests/1.0"], "by digest": [f"manifests/{digest(image)}"], "the layer alone": []}
+    running = await gateways.start({"corp": account, "public": other})
+    for path in [*names[how], f"blobs/{digest(PRIVATE)}"]:
+        assert 200 == (await running.get(f"/v2/corp/{SECRET}/{path}")).status
+    await running.get(f"/v2/public/{STRANGER}/manifests/1.0")
+    await forgotten(running)
+    again = await gateways.start({"corp": account, "public": other})
+    await recover(again.app)
+    seen = [await again.get(f"/v2/{name}/blobs/{digest(PRIVATE)}") for name in (f"corp/{SECRET}", f"public/{STRANGER}")]
+
+    assert [200, 404] == [got.status for got in seen]
+
+
+@pytest.mark.parametrize("pinned", [True, False])
+async def test_beside_an_account_another_upstream_s_documents_open_what_its_own_pins_cover(
+    pinned: bool, registry: Registry, other: Registry, gateways: Gateways
+) -> None:
+    upstreams = {"corp": oci(registry, auth={"username": "bot", "password": "s3cret"}), "public": oci(other)}
+    image = other.push(APP, "1.0", LAYER)
+    running = await gateways.start(upstreams)
+    for path in ("manifests/1.0", f"blobs/{digest(LAYER)}"):
+        assert 200 == (await running.get(f"/v2/public/{APP}/{path}")).status
+    await forgotten(running)
+    again = await gateways.start(upstreams, offline=True)
+    name = f"public/{APP}:1.0" if pinned else f"corp/{APP}:1.0"
+    again.app.ledger.pinned.pin(name, Digest.parse(digest(image)))
+    await recover(again.app)
+    seen = [await again.get(f"/v2/public/{APP}/{path}") for path in ("manifests/1.0", f"blobs/{digest(LAYER)}")]
+
+    assert [200, 200 if pinned else 504] == [got.status for got in seen]
+
+
 async def test_what_public_upstreams_share_is_shown_by_each(
     registry: Registry, other: Registry, gateways: Gateways
 ) -> None:
