@@ -24,17 +24,18 @@ def open_or_make(path: Path, flags: int) -> int:
     """A descriptor of the file, which is made and given where there is none. Raises OSError, of a link as well."""
     flags |= os.O_CLOEXEC | os.O_NOFOLLOW
     while True:
-        with suppress(FileNotFoundError):  # another process has removed it again
-            try:
-                fd = os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o600)
-            except FileExistsError:
+        try:
+            fd = os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            with suppress(FileNotFoundError):  # another process has removed it again
                 return os.open(path, flags)
-            try:
-                give(fd, path.parent)
-            except BaseException:
-                os.close(fd)
-                raise
-            return fd
+            continue
+        try:
+            give(fd, path.parent)
+        except BaseException:
+            os.close(fd)
+            raise
+        return fd
 
 
 def begin(path: Path) -> None:
