@@ -20,6 +20,8 @@ _OF_BLOBS = (
 _PIN = f"UPDATE blobs SET pinned = 1 WHERE pinned = 0 AND key IN ({_OF_BLOBS})"
 _NOT_HELD = """NOT EXISTS (SELECT 1 FROM blobs WHERE blobs.key = pinned.key)
     AND NOT EXISTS (SELECT 1 FROM blobs WHERE blobs.unpacked = pinned.key)"""
+_PARENTS = """SELECT links.parent FROM links JOIN pinned ON pinned.key = links.parent
+    WHERE links.child = ? AND pinned.name = ?"""
 _FREE = """
 UPDATE blobs SET pinned = 0 WHERE key = ?
     AND NOT EXISTS (SELECT 1 FROM pinned WHERE pinned.key = blobs.key OR pinned.key = blobs.unpacked)
@@ -63,6 +65,10 @@ class Pinned:
         covered = self._database.read(f"SELECT key, {_NOT_HELD} FROM pinned WHERE name = ? ORDER BY key", name)
         held, missing = ([key for key, away in covered if bool(away) is one] for one in (False, True))
         return Closure(tuple(held), tuple(missing))
+
+    def parents(self, name: str, key: str) -> list[str]:
+        """Documents that the pin covers, and that name this."""
+        return [parent for (parent,) in self._database.read(_PARENTS, key, name)]
 
     def covers(self, upstream: str, key: str) -> bool:
         """Does a pin of one of this upstream's names?"""

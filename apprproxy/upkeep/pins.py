@@ -13,8 +13,6 @@ from apprproxy.core.kind import Kind
 from apprproxy.core.model import BlobWant, Expected, NameWant, Where, want_of
 from apprproxy.core.ports.store import Held
 from apprproxy.oci.manifest import DOCKER_LIST, INDEX, media_type
-from apprproxy.store.disk import DiskStore
-from apprproxy.store.holdings import Holdings
 from apprproxy.store.ledger import Ledger
 from apprproxy.store.membership import upstream_of
 from apprproxy.store.part import linked_content
@@ -131,7 +129,7 @@ async def fetch(app: App, title: Title, told: Told) -> Pin:
     except Failure as failure:
         return Pin(title.text, failure=str(failure))
     where, directory = app.members[title.upstream].where(title.repository), app.settings.cache.directory.absolute()
-    reasons: dict[str, str] = {}
+    kinds, reasons = Kinds(app, title.text), dict[str, str]()
     while True:
         held, missing = await asyncio.to_thread(_held, directory, app.ledger, title, where, root)
         if not (keys := [key for key in missing if key not in reasons]):
@@ -139,7 +137,7 @@ async def fetch(app: App, title: Title, told: Told) -> Pin:
         told.expect(len(reasons) + len(keys))
         limit = asyncio.Semaphore(_AT_ONCE)
         async with asyncio.TaskGroup() as group:
-            tasks = {key: group.create_task(_fetched(app, title, key, limit, told)) for key in keys}
+            tasks = {key: group.create_task(_fetched(app, title, key, kinds, limit, told)) for key in keys}
         reasons |= {key: task.result() for key, task in tasks.items()}
 
 
@@ -175,28 +173,38 @@ async def _manifest(app: App, title: Title, digest: Digest) -> Held:
     return await app.gateway.keep(BlobWant(title.place, title.repository, Expected(digest), Kind.MANIFEST))
 
 
-async def _fetched(app: App, title: Title, key: str, limit: asyncio.Semaphore, told: Told) -> str:
+@dataclass(slots=True)
+class Kinds:
+    """Of what a pin covers: an index names manifests, a manifest names blobs; a registry keeps the two apart. What
+    documents of others call it is nothing to this pin."""
+
+    app: App
+    name: str
+    _indexes: dict[str, bool] = field(default_factory=dict)
+
+    async def of(self, key: str) -> Kind:
+        for parent in await asyncio.to_thread(self.app.ledger.pinned.parents, self.name, key):
+            if await self._is_index(parent):
+                return Kind.MANIFEST
+        return Kind.BLOB
+
+    async def _is_index(self, key: str) -> bool:
+        if key not in self._indexes:
+            held = await self.app.disk.find(Expected(Digest.parse(key)))
+            if held is None:  # lost, and maybe on its way
+                return False
+            self._indexes[key] = media_type(await held.read()) in (INDEX, DOCKER_LIST)
+        return self._indexes[key]
+
+
+async def _fetched(app: App, title: Title, key: str, kinds: Kinds, limit: asyncio.Semaphore, told: Told) -> str:
     """Why it could not be had; empty where it is held now. What is held has its owner asked whether it is there."""
     async with limit:
         expected = expected_of(key)
         try:
-            kind = await kind_of(app, key)
-            await app.gateway.keep(BlobWant(title.place, title.repository, expected, kind))
+            await app.gateway.keep(BlobWant(title.place, title.repository, expected, await kinds.of(key)))
         except Failure as failure:
             return str(failure)
         finally:
             told(1)
         return "" if await app.disk.find(expected) is not None else "it came, and there is no room to keep it"
-
-
-async def kind_of(app: App, key: str) -> Kind:
-    """An index names manifests, a manifest names blobs; a registry keeps the two apart."""
-    for parent in await asyncio.to_thread(Holdings(app.ledger.database).named_by, key):
-        if await _is_index(app.disk, Digest.parse(parent)):
-            return Kind.MANIFEST
-    return Kind.BLOB
-
-
-async def _is_index(disk: DiskStore, digest: Digest) -> bool:
-    held = await disk.find(Expected(digest))
-    return held is not None and media_type(await held.read()) in (INDEX, DOCKER_LIST)

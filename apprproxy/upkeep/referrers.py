@@ -14,7 +14,7 @@ from apprproxy.core.digest import Digest
 from apprproxy.core.errors import Exhausted, Failure, NotThere
 from apprproxy.core.kind import Kind
 from apprproxy.oci import names, referrers
-from apprproxy.upkeep.pins import Pin, fetch, kind_of
+from apprproxy.upkeep.pins import Kinds, Pin, fetch
 from apprproxy.upkeep.title import Title, parse
 from apprproxy.upkeep.told import Told, unheard
 
@@ -61,11 +61,12 @@ class Referring:
     async def _manifests(self, title: Title, root: str) -> Sequence[Digest]:
         """Those that a pin covers; a list of referrers is none, and what it lists is."""
         closure = await asyncio.to_thread(self.app.ledger.pinned.closure, title.text)
+        kinds = Kinds(self.app, title.text)
         lists = title.want is not None and title.want.kind is Kind.REFERRERS
         return [
             Digest.parse(key)
             for key in closure.held
-            if (key == root and not lists) or await kind_of(self.app, key) is Kind.MANIFEST
+            if (key == root and not lists) or await kinds.of(key) is Kind.MANIFEST
         ]
 
     async def _of_all(self, title: Title, subjects: Sequence[Digest], told: Told) -> list[Pin]:

@@ -13,7 +13,7 @@ from tests.appregistry.archives import chart, digest_of, packed, unpacked
 from tests.appregistry.upstream import running as app_registry
 from tests.cli.operator import Operator
 from tests.fakes import lies
-from tests.fakes.content import INDEX, digest, manifest, some_bytes
+from tests.fakes.content import IMAGE, INDEX, digest, manifest, some_bytes
 from tests.fakes.gateway import Gateways, oci
 from tests.fakes.registry import Registry, descriptor
 
@@ -59,6 +59,24 @@ async def test_all_that_an_index_names_is_fetched(registry: Registry, operator: 
     assert (0, 0) == (ran.returncode, again.returncode), ran.stdout + ran.stderr
     assert (digest(index), 6, {}) == (pin["root"], pin["held"], pin["missing"])
     assert (ONE, TWO) == (operator.file(digest(ONE)).read_bytes(), operator.file(digest(TWO)).read_bytes())
+
+
+async def test_a_stranger_s_index_that_calls_a_layer_a_manifest_keeps_no_pin_from_being_fetched(
+    registry: Registry, other: Registry, operator: Operator, gateways: Gateways
+) -> None:
+    registry.push(APP, "1.0", ONE)
+    registry.add_blob(APP, b"{}")
+    entries = [{"mediaType": IMAGE, "digest": digest(one), "size": len(one)} for one in (ONE, b"{}")]
+    trap = json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": entries}).encode()
+    other.add_manifest(APP, trap, tag="trap")
+    upstreams = {"hub": oci(registry), "far": oci(other)}
+    running = await gateways.start(upstreams)
+    trapped = await running.get(f"/v2/far/{APP}/manifests/trap")
+    await running.at_rest()
+    operator.configures(upstreams)
+    ran = await operator.runs("pin", "--fetch", f"hub/{APP}:1.0")
+
+    assert (200, 0) == (trapped.status, ran.returncode), ran.stdout + ran.stderr
 
 
 async def test_a_manifest_is_pinned_by_its_digest(registry: Registry, operator: Operator) -> None:
