@@ -198,7 +198,8 @@ class Flights:
                 elif claim.elsewhere is not None:
                     patience = patience or Patience(flight)
                     mine = apart or _is_filled_by(claim.elsewhere, flight.place)
-                    if not _read_along(flight, claim.elsewhere, patience, mine=mine):
+                    watched = self._is_asked_here(flight)
+                    if not _read_along(flight, claim.elsewhere, patience, mine=mine, watched=watched):
                         patience = None
                         _go_on(flight, mine=mine)
                     await asyncio.sleep(LOOK_AGAIN)
@@ -225,6 +226,11 @@ class Flights:
                         await self._into(flight, self._store.unkept(flight.expected))
                 except Overtaken:
                     flight.yields(flight.place)
+
+    def _is_asked_here(self, flight: Flight) -> bool:
+        """Does another flight of this process ask the upstream at which this one has its place?"""
+        others = (one for one in self.under_way(flight.expected) if one is not flight)
+        return any(one.place == flight.place and not (one.elsewhere or one.queue) for one in others)
 
     @asynccontextmanager
     async def _place_in_memory(self, flight: Flight) -> AsyncIterator[None]:
@@ -319,9 +325,10 @@ def _is_filled_by(elsewhere: Elsewhere, upstream: str) -> bool:
     return bool(elsewhere.parts) and elsewhere.parts[-1].upstream == upstream
 
 
-def _read_along(flight: Flight, elsewhere: Elsewhere, patience: Patience, *, mine: bool) -> bool:
+def _read_along(flight: Flight, elsewhere: Elsewhere, patience: Patience, *, mine: bool, watched: bool) -> bool:
     """Another process is at it, or another flight of this one; False where it is not to be waited for any longer.
-    ``mine``: with what the upstream sends at which this one has its place."""
+    ``mine``: with what the upstream sends at which this one has its place. ``watched``: that is asked in this process,
+    and so ends by itself."""
     there = elsewhere.growing.size
     flight.answered = flight.answered or there > 0
     if not flight.elsewhere:
@@ -329,7 +336,8 @@ def _read_along(flight: Flight, elsewhere: Elsewhere, patience: Patience, *, min
     _told_by(flight, elsewhere)
     flight.grows(elsewhere.growing, elsewhere.parts, elsewhere.size)
     alone = mine and not flight.others(flight.place)
-    return not patience.is_over(there, None if mine else flight.due, ours=alone)
+    over = patience.is_over(there, None if mine else flight.due, ours=alone)
+    return not over or (alone and watched)
 
 
 def _go_on(flight: Flight, *, mine: bool) -> None:

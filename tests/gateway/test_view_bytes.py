@@ -7,6 +7,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from apprproxy.gateway import guest
 from tests.fakes import lies
 from tests.fakes.clock import PATIENCE, Gate, until
 from tests.fakes.content import digest, oci_error, some_bytes
@@ -189,6 +190,32 @@ async def test_a_wrong_beginning_of_one_member_is_not_completed_with_what_anothe
             await asyncio.wait_for(response.read(), PATIENCE)
 
     assert wrong[: MIB // 2] == early
+    assert 1 == registry.count("GET blob")
+
+
+@pytest.mark.usefixtures("quick")
+async def test_two_views_with_the_same_last_member_wait_for_it_while_it_pauses(
+    registry: Registry, other: Registry, gateways: Gateways, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guest, "STANDS_STILL", 0.2)
+    registry.add_blob("library/app", LARGE)
+    gate = Gate()
+    registry.on["GET blob"] = lies.in_turn(stopping_at((MIB, gate)), by_range)
+    async with Registry() as third:
+        gateway = await gateways.start(
+            {"a": other, "b": third, "hub": registry},
+            views={"one": ["a", "hub"], "two": ["b", "hub"]},
+            delivery={"stream": "never"},
+        )
+        asking = [asyncio.create_task(gateway.get(f"/v2/one/library/app/blobs/{digest(LARGE)}"))]
+        await gate.reached()
+        asking.append(asyncio.create_task(gateway.get(f"/v2/two/library/app/blobs/{digest(LARGE)}")))
+        await until(lambda: third.count("GET blob") == 1)
+        await asyncio.sleep(0.8)
+        gate.open()
+        answers = await asyncio.gather(*asking)
+
+    assert [(200, LARGE)] * 2 == [(got.status, got.body) for got in answers]
     assert 1 == registry.count("GET blob")
 
 
