@@ -14,6 +14,7 @@ from apprproxy.core.digest import Digest
 from apprproxy.core.errors import Exhausted, Failure, NotThere
 from apprproxy.core.kind import Kind
 from apprproxy.oci import names, referrers
+from apprproxy.oci.manifest import DOCKER_LIST, INDEX, children, media_type
 from apprproxy.upkeep.pins import Kinds, Pin, fetch
 from apprproxy.upkeep.title import Title, parse
 from apprproxy.upkeep.told import Told, unheard
@@ -21,11 +22,24 @@ from apprproxy.upkeep.told import Told, unheard
 DEPTH = 4
 """An image, its SBOM, the signature of that, and one more."""
 MOST = 1000
-"""Manifests of one name of which it is asked: an index names some hundred at the most, and anybody may attach things to
-a public image."""
+"""Manifests of one name of which it is asked, and that are brought because they refer to one: an index names some
+hundred at the most, and anybody may attach things to a public image."""
 _AT_ONCE = 4
 _TAGS = ("sig", "att", "sbom")
 """Of cosign's, after ``sha256-<digits>.``"""
+
+
+@dataclass(slots=True)
+class _Room:
+    """What may still be brought for one name."""
+
+    left: int = MOST
+
+    def takes(self, manifests: int) -> bool:
+        """All of them, or none."""
+        fits = manifests <= self.left
+        self.left -= manifests if fits else 0
+        return fits
 
 
 @dataclass(slots=True)
@@ -39,12 +53,12 @@ class Referring:
         """Pinned and fetched; one without a root says what could not be asked. ``told`` of names."""
         if self.app.settings.upstreams[title.upstream].names == "locked":
             return [Pin(title.text, failure="its upstream's names come from a lock file, which has no referrers")]
-        found, asked = list[Pin](), 0
+        found, asked, room = list[Pin](), 0, _Room()
         due = self._unasked(title, await self._manifests(title, root))
         for _ in range(DEPTH):
             some, due = due[: MOST - asked], due[MOST - asked :]
             asked += len(some)
-            pins = await self._of_all(title, some, told)
+            pins = await self._of_all(title, some, room, told)
             found += pins
             for pin in pins:
                 due += self._unasked(title, await self._manifests(parse(pin.name), pin.root))
@@ -69,15 +83,15 @@ class Referring:
             if (key == root and not lists) or await kinds.of(key) is Kind.MANIFEST
         ]
 
-    async def _of_all(self, title: Title, subjects: Sequence[Digest], told: Told) -> list[Pin]:
+    async def _of_all(self, title: Title, subjects: Sequence[Digest], room: _Room, told: Told) -> list[Pin]:
         wanted = [name for subject in subjects for name in _names(title, subject)]
         told.expect(len(wanted))
         limit = asyncio.Semaphore(_AT_ONCE)
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._pinned(name, limit, told)) for name in wanted]
+            tasks = [group.create_task(self._pinned(name, limit, room, told)) for name in wanted]
         return [pin for task in tasks if (pin := task.result()) is not None]
 
-    async def _pinned(self, title: Title, limit: asyncio.Semaphore, told: Told) -> Pin | None:
+    async def _pinned(self, title: Title, limit: asyncio.Semaphore, room: _Room, told: Told) -> Pin | None:
         """None where there is nothing."""
         async with limit:
             try:
@@ -86,18 +100,25 @@ class Referring:
                 return Pin(title.text, failure=str(failure))
             finally:
                 told(1)
+            if not room.takes(there):
+                why = f"it brings {there}, and at most {MOST} manifests that refer to one name are brought"
+                return Pin(title.text, failure=why)
             return await fetch(self.app, title, unheard) if there else None
 
-    async def _there(self, title: Title) -> bool:
-        """An empty list is remembered as others are, so that a site without a way out can say so; it needs no pin."""
+    async def _there(self, title: Title) -> int:
+        """How many manifests it brings. An empty list is remembered as others are, so that a site without a way out can
+        say so; it needs no pin."""
         assert title.want is not None
         try:
             held = (await self.app.gateway.lookup(title.want)).document
         except Exhausted as failure:
             if all(isinstance(one, NotThere) and one.passes_on for one in failure.failures):
-                return False
+                return 0
             raise
-        return title.want.kind is not Kind.REFERRERS or referrers.count(await held.read()) > 0
+        document = await held.read()
+        if title.want.kind is Kind.REFERRERS:
+            return referrers.count(document)
+        return 1 + (len(children(document)) if media_type(document) in (INDEX, DOCKER_LIST) else 0)
 
 
 def _names(title: Title, subject: Digest) -> Iterator[Title]:

@@ -419,6 +419,30 @@ async def test_what_could_not_be_asked_is_told(registry: Registry, operator: Ope
     assert "--referrers asks their upstream: give --fetch as well" in alone.stderr
 
 
+@pytest.mark.parametrize("tag", ["", ".sig"])
+async def test_no_more_is_brought_because_it_refers_to_a_name_than_is_asked_about(
+    tag: str, registry: Registry, operator: Operator
+) -> None:
+    image = registry.push(APP, "1.0", ONE)
+    registry.add_blob(APP, b"{}")
+    registry.offers.discard("referrers")
+    many = [manifest(note=str(number)) for number in range(1001)]
+    for one in many:
+        registry.add_manifest(APP, one)
+    registry.add_manifest(APP, listed(*many), tag=digest(image).replace(":", "-") + tag)
+    attached(registry, image, b"sbom", tag=digest(image).replace(":", "-") + ".sbom")
+    operator.configures({"hub": oci(registry)})
+    ran = await operator.runs("pin", "--fetch", "--referrers", f"hub/{APP}:1.0")
+    again = await operator.runs("pin", "--fetch")
+
+    assert (1, 0) == (ran.returncode, again.returncode), again.stdout + again.stderr
+    assert "and at most 1000 manifests that refer to one name are brought" in ran.stderr
+    assert [f"hub/{APP}:1.0", f"hub/{APP}:{digest(image).replace(':', '-')}.sbom"] == [
+        line.split()[0] for line in again.stdout.splitlines()
+    ]
+    assert not any(operator.file(digest(one)).exists() for one in many)
+
+
 async def test_a_referrer_that_came_later_is_missing_until_it_is_fetched(
     registry: Registry, operator: Operator, gateways: Gateways
 ) -> None:
