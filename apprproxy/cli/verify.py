@@ -83,7 +83,7 @@ def _unmended(findings: Sequence[Finding]) -> list[Finding]:
 
 def _before(folder: Folder, findings: Sequence[Finding]) -> list[Finding]:
     """Of one that was broken off nobody has asked yet which names point at it."""
-    before = unrepaired.load(folder.root, findings)
+    before = unrepaired.load(folder.root, folder.ledger.counted, findings)
     nameless = {one.key: one for one in before if not one.names}
     named = {one.key: one for one in with_names(folder.names, nameless.values())} if nameless else {}
     return [named.get(one.key, one) for one in before]

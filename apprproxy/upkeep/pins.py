@@ -25,7 +25,7 @@ _AT_ONCE = 4
 _HIDDEN = "it is held, and not known to be in this repository"
 """As what came by another upstream: its owner has to say so, once."""
 _ANOTHER = "it is held, and came by another url or account than the configuration has now for this upstream"
-_LOST = "the index has it, and its file is not there"
+_LOST = "the index has it, and its file is not there, or not whole"
 _UNLINKED = "it may be held, and no link leads to it: `apprproxy cache verify` makes links again"
 _NO_NAME = "nobody can be asked for such a name, as a damaged index may leave one: `apprproxy cache unpin` takes it"
 _UNNAMED = "no name here leads to it: names/ of the cache was not carried along, or its owner says that there is none"
@@ -100,7 +100,7 @@ def _held(
     closure, missing, held = ledger.pinned.closure(title.text), dict[str, str](), 0
     listed = str(root) if title.want is not None and not title.want.kind.content else ""
     for key in closure.held:
-        if not is_there(directory, expected_of(key)):
+        if not is_there(directory, expected_of(key), ledger.counted):
             missing[key] = _UNLINKED if expected_of(key).content is None else _LOST
         elif where is not None and key != listed and not ledger.membership.shows(where, key):
             missing[key] = _why_hidden(directory, ledger, where, key)

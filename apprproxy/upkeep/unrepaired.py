@@ -18,7 +18,7 @@ from apprproxy.core.model import MIB
 from apprproxy.store.owner import open_or_make
 from apprproxy.store.whole import read_whole, write_whole
 from apprproxy.upkeep.findings import Fault, Finding
-from apprproxy.upkeep.there import is_there
+from apprproxy.upkeep.there import Counted, is_there
 from apprproxy.upkeep.title import expected_of
 
 MOST = 50_000
@@ -28,11 +28,11 @@ _FINDINGS = TypeAdapter(list[Finding])
 _FINDING = TypeAdapter(Finding)
 
 
-def load(root: Path, seen: Iterable[Finding] = ()) -> list[Finding]:
+def load(root: Path, counted: Counted, seen: Iterable[Finding] = ()) -> list[Finding]:
     """Those that are still not there, without ``seen``, which were found anew."""
     keys = {finding.key for finding in seen}
     found = {one.key: one for one in (*_noted(root), *_read(root))}.values()
-    return [replace(one, fault=Fault.BEFORE) for one in found if one.key not in keys and not _held(root, one)]
+    return [replace(one, fault=Fault.BEFORE) for one in found if one.key not in keys and not _held(root, one, counted)]
 
 
 def note(root: Path, finding: Finding) -> None:
@@ -78,9 +78,9 @@ def _read(root: Path) -> list[Finding]:
         return []
 
 
-def _held(root: Path, finding: Finding) -> bool:
+def _held(root: Path, finding: Finding, counted: Counted) -> bool:
     """Also what is no key: then nothing can be done about it."""
     try:
-        return is_there(root, expected_of(finding.key))
+        return is_there(root, expected_of(finding.key), counted)
     except MalformedDigest:
         return True

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import sqlite3
 from contextlib import closing
 
@@ -9,6 +10,7 @@ import pytest
 
 from apprproxy.core.model import MIB, FirstSeen
 from apprproxy.store.runs import Run
+from apprproxy.upkeep.recovery import recover
 from tests.appregistry.archives import chart, digest_of, packed, unpacked
 from tests.appregistry.upstream import running as app_registry
 from tests.cli.operator import Operator
@@ -296,6 +298,31 @@ async def test_what_may_not_be_shown_in_the_name_of_a_pin_is_missing(
     assert (1, 1) == (ran.returncode, verified.returncode), ran.stdout + verified.stdout
     assert f"far/{APP}:second  {digest(manifest)}  1 held, 2 missing" == ran.stdout.splitlines()[0]
     assert f"  missing {digest(ONE)}: it is held, and not known to be in this repository" in ran.stdout.splitlines()
+
+
+@pytest.mark.parametrize("how", ["half a file", "a link"])
+async def test_what_a_gateway_takes_for_a_miss_is_missing(
+    how: str, registry: Registry, operator: Operator, gateways: Gateways
+) -> None:
+    """As a copy leaves it that was broken off, once a gateway has told anew who may see what."""
+    registry.push(APP, "1.0", ONE)
+    registry.add_blob(APP, b"{}")
+    operator.configures({"hub": oci(registry)})
+    await operator.runs("pin", "--fetch", f"hub/{APP}:1.0")
+    running = await gateways.start({"hub": registry})
+    await recover(running.app)
+    await running.close()
+    file, elsewhere = operator.file(digest(ONE)), operator.cache.parent / "elsewhere"
+    if how == "a link":
+        file.symlink_to(file.rename(elsewhere))
+    else:
+        os.truncate(file, 1000)
+    ran = await operator.runs("pin")
+    fetched = await operator.runs("pin", "--fetch")
+    again = await operator.runs("pin")
+
+    assert [1, 0, 0] == [ran.returncode, fetched.returncode, again.returncode], fetched.stdout + fetched.stderr
+    assert f"missing {digest(ONE)}: the index has it, and its file is not there, or not whole" in ran.stdout
 
 
 @pytest.mark.parametrize("beside", [True, False], ids=["beside a gateway", "alone"])
