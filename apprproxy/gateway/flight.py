@@ -64,7 +64,8 @@ class Flight:
     """One transfer.
 
     - ``upstreams`` are those that everybody who joins would ask, in this order, and ``lead`` the first; ``place`` is
-      the one of whose transfers this is one now, and ``queue`` the one at whom it waits for that.
+      the one of whose transfers this is one now, and ``queue`` the one at whom it waits for that; ``counted`` is
+      the one among whose transfers, of all that there may be, it is for as long as it lasts.
     - ``behind`` says that it waits for somebody else's transfer, ``apart`` that the file that all share is another's.
     - ``growing`` is what has arrived and ``parts`` whose bytes these are; ``sizes`` is what each upstream's owner
       announced.
@@ -97,7 +98,7 @@ class Flight:
         self.disagreed: list[Suspect] = []
         self._confirmed: set[tuple[str, str]] = set()
         self._wanted: Counter[tuple[str, str]] = Counter()
-        self.place = self.queue = self._preferred = ""
+        self.place = self.queue = self.counted = self._preferred = ""
         self._attempts: Counter[tuple[str, str, str, str]] = Counter()
         self._had: Counter[str] = Counter()
         self._yielded = 0

@@ -82,16 +82,23 @@ class Flights:
         return flight, joined
 
     def _begin(self, flight: Flight, candidates: Sequence[Candidate]) -> Flight:
-        key, lead = flight.expected.key, flight.lead
-        if len(self._tasks) >= WAITING or self._of[lead] >= WAITING // 4:
-            raise Crowded(f"too many transfers of {lead} are waiting here", BACK_AFTER)
+        key, flight.counted = flight.expected.key, self._room_for(flight)
         self._flights.setdefault(key, {})[flight.upstreams] = flight
         flight.add(candidates)
-        self._of[lead] += 1
+        self._of[flight.counted] += 1
         task = asyncio.create_task(self._fly(flight), name=f"flight {key}")
         self._tasks[task] = flight
         task.add_done_callback(self._tasks.pop)
         return flight
+
+    def _room_for(self, flight: Flight) -> str:
+        """The upstream among whose transfers it is counted: the first, or the next of a view, of whose share that
+        leaves a half to its own clients. Raises Crowded."""
+        share = WAITING // 4
+        room = (one for one in flight.upstreams if self._of[one] < (share if one == flight.lead else share // 2))
+        if len(self._tasks) >= WAITING or (counted := next(room, None)) is None:
+            raise Crowded(f"too many transfers of {flight.lead} are waiting here", BACK_AFTER)
+        return counted
 
     async def kept(self, expected: Expected) -> None:
         """Until these bytes, verified a moment ago, are durable and visible, or cannot be kept."""
@@ -121,7 +128,7 @@ class Flights:
             flight.grows(None, ())
             flight.tell()
             flight.ended.set()
-            self._of[flight.lead] -= 1
+            self._of[flight.counted] -= 1
             self._observer(FlightEnded())
 
     async def _behind(self, flight: Flight) -> None:

@@ -7,7 +7,7 @@ import pytest
 from aiohttp import web
 
 from apprproxy.core.errors import StoreFailed
-from apprproxy.gateway import flights, guest
+from apprproxy.gateway import flights, guest, pace
 from apprproxy.gateway.turnstile import Turnstile
 from tests.fakes import lies
 from tests.fakes.clock import PATIENCE, Gate, until
@@ -164,6 +164,29 @@ async def test_too_many_transfers_of_an_upstream_are_refused_for_a_while_and_non
     assert 503 == refused.status
     assert "Retry-After" in refused.headers
     assert "too many transfers" in refused.message
+
+
+async def test_too_many_transfers_of_one_member_keep_a_view_from_no_other(
+    registry: Registry, other: Registry, gateways: Gateways, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flights, "WAITING", 16)
+    monkeypatch.setattr(pace, "LOOK", 0.1)
+    gate = Gate()
+    registry.on["blob"] = other.on["GET blob"] = lies.waiting_for(gate)
+    gateway = await gateways.start({"hub": registry, "far": other}, views={"both": ["hub", "far"]})
+    await leave_after_asking(gateway, 4)
+    made_up = [f"/v2/both/library/app/blobs/{digest(b'not there %d' % number)}" for number in range(3)]
+    asking = [asyncio.create_task(gateway.get(path)) for path in made_up[:2]]
+    await until(lambda: other.count("GET blob") == 2)
+    refused = await gateway.get(made_up[2])
+    other.on["GET blob"] = lies.honestly
+    far = await gateway.get(f"/v2/far/library/app/blobs/{other.add_blob('library/app', b'far')}")
+    gate.open()
+    answers = await asyncio.gather(*asking)
+
+    assert [404, 404] == [got.status for got in answers], "far was asked for them, as hub had no room for more"
+    assert 503 == refused.status, "they have half of the room that far has"
+    assert 200 == far.status, "which is not kept from its own clients"
 
 
 async def test_transfers_that_have_ended_count_no_more(
