@@ -11,6 +11,8 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError, InvalidURLError, LineTooLong
 from aiohttp.web_protocol import RequestHandler
 
+from apprproxy.core.framing import Framing
+from apprproxy.core.model import KIB
 from apprproxy.core.repeats import Repeats
 from apprproxy.face import left
 from apprproxy.face.parser import AHEAD, Parser
@@ -20,6 +22,8 @@ log = logging.getLogger(__name__)
 
 GOODBYE = 1.0
 """Seconds for the end of TLS to be answered, where the system has all that was sent."""
+IN_A_TURN = 2 * KIB
+"""Bytes of framing: some four hundred tiny chunks, behind which others have their turn."""
 EVERY = 60.0
 """Seconds between two lines of what would be told by the thousand."""
 MAX_REASONS = 20
@@ -40,20 +44,22 @@ class Limits:
 
 
 class Connection(RequestHandler):
-    """Drops a client that does not finish its header in time, and reads hardly ahead of what it answers."""
+    """Drops a client that does not finish its header in time, and reads hardly ahead of what it answers. One that sends
+    tiny chunks is left alone in between, whoever reads them."""
 
-    __slots__ = ("_cut", "_end_timer", "_full", "_header_timer", "_left", "_limits", "_look_timer")
+    __slots__ = ("_cut", "_end_timer", "_full", "_header_timer", "_left", "_limits", "_look_timer", "_resting")
 
     _manager: "Server | None"
 
     def __init__(self, manager: "Server", limits: Limits, **options: Any) -> None:
         super().__init__(manager, keepalive_timeout=limits.idle, **options)
-        self._parser = Parser(self, self._loop, self._go_on)
+        self._parser = Parser(self, self._loop, self._look_behind)
         self._max_msg_queue_size, self._msg_queue_resume_size = AHEAD, AHEAD - 1
         self._limits = limits
         self._header_timer: asyncio.TimerHandle | None = None
         self._end_timer: asyncio.TimerHandle | None = None
         self._look_timer: asyncio.TimerHandle | None = None
+        self._resting: asyncio.TimerHandle | None = None
         self._cut = self._left = False
         self._full = 0
 
@@ -96,21 +102,44 @@ class Connection(RequestHandler):
         if not self._full:
             super().resume_writing()
 
-    def _go_on(self) -> None:
-        """With what the parser has put by, if with anything."""
-        if self.transport is not None and not self._reading_paused and not self._buffer_paused:
-            requests = self._request_count
-            super().data_received(b"")
-            if self._request_count > requests:
-                self._stop_timer()
+    def _look_behind(self) -> None:
+        """A request that was taken up: with what the parser has put by."""
+        if self.transport is not None and not self._waits:
+            self.data_received(b"")
 
     def data_received(self, data: bytes) -> None:
+        """With no data, to go on with what there was: whoever reads asks for it without a pause."""
+        if self._resting is not None and not data:
+            return
         requests = self._request_count
         super().data_received(data)
         if self._request_count > requests:
             self._stop_timer()
-        elif self._header_timer is None and self._idle:
+        elif data and self._header_timer is None and self._idle:
             self._await_header()
+        self._rest()
+
+    def _rest(self) -> None:
+        if self._manager is None or not isinstance(self._parser, Parser):
+            return
+        taken, content = self._parser.taken()
+        rest = self._manager.framing.rest(taken, content, self._loop.time())
+        if (rest or taken - content > IN_A_TURN) and self._resting is None:
+            self._resting = self._loop.call_later(rest, self._go_on)
+            self._pause_transport_reading()
+
+    def _go_on(self) -> None:
+        """Where more waits than this rest, whoever ends that asks for what there is."""
+        self._resting = None
+        if not self._waits:
+            self.data_received(b"")
+        if not self._waits and self._resting is None:
+            self._resume_transport_reading()
+
+    @property
+    def _waits(self) -> bool:
+        """For somebody who reads a body, or takes up a request."""
+        return self._reading_paused or self._buffer_paused
 
     @property
     def _idle(self) -> bool:
@@ -119,14 +148,16 @@ class Connection(RequestHandler):
 
     def _pause_transport_reading(self) -> None:
         super()._pause_transport_reading()
-        self._look_later()
+        if self._look_timer is None:
+            self._look_later()
 
     def _resume_transport_reading(self) -> None:
+        if self._resting is not None:
+            return
         self._stop_looking()
         super()._resume_transport_reading()
 
     def _look_later(self) -> None:
-        self._stop_looking()
         self._look_timer = self._loop.call_later(left.LOOK, self._look)
 
     def _look(self) -> None:
@@ -141,10 +172,14 @@ class Connection(RequestHandler):
     def _stop_looking(self) -> None:
         if self._look_timer is not None:
             self._look_timer.cancel()
+            self._look_timer = None
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._stop_timer()
         self._stop_looking()
+        if self._resting is not None:
+            self._resting.cancel()
+            self._resting = None
         if self._end_timer is not None:
             self._end_timer.cancel()
         self._left = self.transport is not None  # it is None where it was us who closed it
@@ -237,6 +272,7 @@ class Server(web.Server):
     def __init__(self, handler: Any, limits: Limits) -> None:
         super().__init__(handler, handler_cancellation=True)
         self._limits = limits
+        self.framing = Framing()
         self._repeats: Repeats[tuple[str, str]] = Repeats()
         self._reasons: set[str] = set()
         self._beginning: set[Beginning] = set()

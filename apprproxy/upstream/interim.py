@@ -2,8 +2,8 @@
 the connection.
 
 The library takes all that a read has brought in one go: a quarter of a MiB of them is fourteen thousand, and an
-upstream that sends nothing else has the event loop for itself. So would one whose body is all chunks: `framing.py` says
-how long its connection is left alone in between.
+upstream that sends nothing else has the event loop for itself. So would one whose body is all chunks: `core/framing.py`
+says how long its connection is left alone in between.
 """
 
 import asyncio
@@ -14,8 +14,8 @@ import aiohttp
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.http_exceptions import HttpProcessingError
 
+from apprproxy.core.framing import Framing
 from apprproxy.core.model import KIB
-from apprproxy.upstream.framing import Framing
 
 MAX_INTERIM = 16
 """Before an answer. Genuine servers send one or two: 100, 103."""

@@ -8,9 +8,9 @@ from urllib.request import getproxies, proxy_bypass
 import aiohttp
 from yarl import URL
 
+from apprproxy.core.framing import Framing
 from apprproxy.core.model import KIB
 from apprproxy.core.ports.upstream import Lane, beside
-from apprproxy.upstream.framing import Framing
 from apprproxy.upstream.guard import PublicResolver
 from apprproxy.upstream.interim import Connector
 from apprproxy.upstream.resolver import OwnThreadsResolver

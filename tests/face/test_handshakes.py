@@ -150,6 +150,27 @@ async def test_many_answers_by_tls_that_are_asked_for_at_once_come_in_turn(tmp_p
             assert some_bytes(50_000) == await client.reader.readexactly(50_000)
 
 
+@pytest.mark.parametrize("size", [1, 7, 100, 5000])
+async def test_a_body_in_chunks_comes_whole_by_tls(size: int, tmp_path: Path) -> None:
+    """Also where its connection rests meanwhile."""
+
+    async def counts(request: web.BaseRequest) -> web.StreamResponse:
+        size = 0
+        while chunk := await request.content.readany():
+            size += len(chunk)
+        return web.Response(text=f"{size:>9}")
+
+    encrypted = Encrypted(b"", tmp_path, Limits(), counts)
+    piece = b"%x\r\n%s\r\n" % (size, bytes(size))
+    async with encrypted.client() as client:
+        for times in (20_000, 1, 2000):
+            client.writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + piece * times)
+            await client.send("0\r\n\r\n")
+            await client.head()
+
+            assert size * times == int(await client.reader.readexactly(9))
+
+
 @pytest.mark.parametrize("said", ["", asks("Connection: close")], ids=["silent", "answered"])
 async def test_who_does_not_answer_the_end_of_tls_holds_no_place_for_it(
     said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -8,9 +8,9 @@ import pytest
 from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
+from apprproxy.core.framing import AT_ONCE
 from apprproxy.core.model import KIB
 from apprproxy.core.ports.upstream import Lane
-from apprproxy.upstream.framing import AT_ONCE, LITTLE, RATE, Framing
 from apprproxy.upstream.interim import _CHUNKED, Connector
 from apprproxy.upstream.sessions import Sessions
 from tests.fakes.clock import PATIENCE, until
@@ -178,21 +178,3 @@ async def test_a_list_that_comes_word_by_word_is_taken(gateways: Gateways, size:
 
         assert 200 == got.status
         assert tags == json.loads(got.body)["tags"]
-
-
-def test_what_is_brought_beyond_what_may_come_at_once_is_waited_for() -> None:
-    framing = Framing()
-
-    assert 0 == framing.rest(AT_ONCE, 0, now=100)
-    assert pytest.approx(1) == framing.rest(RATE, 0, now=100)
-    assert pytest.approx(1) == framing.rest(RATE, 0, now=101)
-    assert 0 == framing.rest(AT_ONCE, 0, now=200), "and a quiet time saves nothing up"
-    assert 0 < framing.rest(AT_ONCE, 0, now=200)
-
-
-def test_a_little_framing_is_not_counted() -> None:
-    framing = Framing()
-
-    assert {0.0} == {framing.rest(LITTLE, LITTLE - 1, now=100) for _ in range(AT_ONCE)}
-    assert 0 == framing.rest(0, 5, now=100), "what had been put by comes without anything new"
-    assert 0 == framing.rest(AT_ONCE, 0, now=100)

@@ -1,4 +1,4 @@
-"""What stands around the content of a chunked body takes its upstream's time, and nobody else's.
+"""What stands around the content of a chunked body takes the time of whoever sends it, and nobody else's.
 
 Each chunk is a handful of calls of the library, however little is in it: a quarter of a MiB in chunks of one byte takes
 a hundred times as long as in one. Nobody is refused for that: there are servers that send a list word by word.
@@ -12,10 +12,13 @@ RATE = MIB
 """Bytes a second: 200,000 chunks, a fifth of a processor. In chunks of 16 bytes that is 3 MiB of content."""
 AT_ONCE = 64 * KIB
 """Bytes without a rest: as much as most lists have, and some forty milliseconds."""
+LONGEST = 10.0
+"""Seconds of rest. Each connection brings a little before it rests: whoever opens ever new ones would have all others
+wait for hours."""
 
 
 class Framing:
-    """That of one upstream, over all its connections."""
+    """That of one upstream, or of all who come to one of our addresses, over all connections."""
 
     def __init__(self) -> None:
         self._paid = 0.0
@@ -25,5 +28,5 @@ class Framing:
         framing = taken - content
         if framing * LITTLE <= taken:
             return 0.0
-        self._paid = max(self._paid, now) + framing / RATE
+        self._paid = min(max(self._paid, now) + framing / RATE, now + AT_ONCE / RATE + LONGEST)
         return max(0.0, self._paid - now - AT_ONCE / RATE)
