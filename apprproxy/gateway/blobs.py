@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
-from apprproxy.core.errors import Failure, NotHeld, NotThere, StoreFailed
+from apprproxy.core.errors import Exhausted, Failure, NotHeld, NotThere, StoreFailed
 from apprproxy.core.events import Observer
 from apprproxy.core.model import BlobWant, Cache, NameWant, Verdict
 from apprproxy.core.ports.store import Held
@@ -163,7 +163,12 @@ class Blobs:
             return known
         if self._offline:
             raise NotHeld(f"{want.place.name}: offline, and it is not known whether {want.repository} has it")
-        return [await self._visible.among(members, want)]
+        try:
+            return [await self._visible.among(members, want)]
+        except Exhausted as unseen:
+            if _may_stand_in(members, unseen) and await self._found(want) is None:
+                return []  # whoever else asked for it decides nothing; what they bring is asked about again
+            raise
 
     # --- on its way
 
@@ -268,6 +273,12 @@ class Blobs:
             task.cancel()
         await asyncio.gather(*self._behind, return_exceptions=True)
         await self._flights.close()
+
+
+def _may_stand_in(members: Sequence[Member], unseen: Exhausted) -> bool:
+    """Is there a mirror that may be asked for an owner that could not answer?"""
+    away = {failure.source for failure in unseen.failures if not isinstance(failure, NotThere)}
+    return any(member.mirrors and not member.private and member.name in away for member in members)
 
 
 def _told(diary: Diary) -> tuple[Tried, ...]:

@@ -13,6 +13,7 @@ from tests.fakes.lies import Behaviour
 from tests.fakes.ranged import by_range, stopping_at
 from tests.fakes.registry import Registry
 from tests.gateway.mirrors import APP, BLOB, HALF, OTHER, PATH, TAG, Case, mirrored
+from tests.gateway.test_strangers import attacked
 
 QUICK = {"connect": "500ms", "read": "200ms"}
 TROUBLES: Mapping[str, Behaviour] = {
@@ -129,6 +130,39 @@ async def test_a_silent_mirror_leaves_the_owner_time_to_answer_for_a_tag(gateway
         assert (200, case.manifest, 200, next_one) == (got.status, got.body, then.status, then.body)
         assert not case.available()
         assert 1 == mirror.count("GET manifest"), "it is left alone then"
+
+
+# --- an owner that is away
+
+
+ACCOUNT = {"username": "me", "password": "secret", "share": True}
+
+
+@pytest.mark.parametrize("said", [503, 404])
+@pytest.mark.parametrize("auth", [None, ACCOUNT], ids=["public", "private"])
+async def test_a_mirror_stands_in_for_its_owner_whatever_a_stranger_asked_for(
+    auth: object, said: int, gateways: Gateways, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But not for what the owner says it lacks, nor for what only an account may see."""
+    monkeypatch.setattr("apprproxy.gateway.guest.LOOK", 0.1)
+    async with Registry() as owner, Registry() as mirror, Registry() as evil:
+        mirror.add_blob(APP, BLOB)
+        evil.add_blob("evil/app", BLOB)
+        if said == 503:
+            owner.on["blob"] = lies.page(said)
+        gate = Gate()
+        evil.on["GET blob"] = stopping_at((HALF, gate))
+        section = {"mirrors": [{"url": mirror.url}], **({"auth": auth} if auth else {})}
+        gateway = await gateways.start({"hub": oci(owner, **section), "evil": evil})
+        attack = await attacked(gateway, evil, "evil/evil/app", digest(BLOB))
+        await gate.reached()
+        got = await gateway.get(PATH)
+        gate.open()
+        await attack
+
+    served = said == 503 and auth is None
+    assert (200 if served else said) == got.status
+    assert served == (mirror.count("GET blob") == 1)
 
 
 @pytest.mark.parametrize("status", [404, 403, 400])
