@@ -178,6 +178,9 @@ class Flight:
         self._yielded += 1
         self._made_way.add(member)
 
+    def had_more_turns(self, one: Candidate, other: Candidate) -> bool:
+        return self._had[one.member.name] > self._had[other.member.name]
+
     def _end_turn(self, member: str) -> None:
         self._had[member] += 1
         self._preferred = ""

@@ -158,7 +158,8 @@ class Flights:
             yield
 
     async def _placed(self, flight: Flight, place: AsyncExitStack) -> None:
-        while self._must_wait(flight):
+        until = asyncio.get_running_loop().time() + turn_after(flight.rounds)
+        while self._must_wait(flight, until):
             flight.diary.asks("its turn")
             first = flight.left[0]
             flight.queue = first.member.name
@@ -166,7 +167,7 @@ class Flights:
                 place.enter_async_context(self._turnstile(first).turn(lambda: self._wanted(flight)))
             )
             try:
-                while not queued.done() and self._must_wait(flight):
+                while not queued.done() and self._must_wait(flight, until):
                     await either(queued, flight.changed(), seconds=ROOM_AGAIN)
             finally:
                 given, flight.queue = not queued.cancel(), ""
@@ -183,9 +184,13 @@ class Flights:
         """By somebody who waits for it, or behind it."""
         return flight.wanted or any(one.behind and one.wanted for one in self.under_way(flight.expected))
 
-    def _must_wait(self, flight: Flight) -> bool:
-        """Not for what somebody else has brought meanwhile."""
-        return flight.held is None and self._free(flight) is None
+    def _must_wait(self, flight: Flight, until: float) -> bool:
+        """Not for what somebody else has brought meanwhile. Till then a queue comes before an upstream that has had
+        more turns: who is slow always has room."""
+        if flight.held is not None:
+            return False
+        free, early = self._free(flight), asyncio.get_running_loop().time() < until
+        return free is None or (early and flight.had_more_turns(free, flight.left[0]))
 
     def _free(self, flight: Flight) -> Candidate | None:
         return next((one for one in flight.left if not self._turnstile(one).full), None)

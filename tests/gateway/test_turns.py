@@ -263,6 +263,34 @@ async def test_a_transfer_that_goes_on_to_another_member_gives_its_place_back(
     assert {404} == {one.status for one in lacking}
 
 
+async def test_a_view_that_a_slow_member_keeps_waiting_stands_in_the_queue_of_a_busy_one(
+    registry: Registry, other: Registry, gateways: Gateways, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody always does, so that there is never room at once; and who is silent always has some."""
+    monkeypatch.setattr(pace, "LOOK", 0.6)
+    wanted, gate = registry.add_blob("library/app", b"wanted"), Gate()
+    registry.on["GET blob"] = lies.in_turn(lies.waiting_for(gate), lies.honestly)
+    other.on["GET blob"] = lies.late(60)
+    gateway = await gateways.start(
+        {"hub": oci(registry, connections=1), "evil": other}, views={"both": ["hub", "evil"]}
+    )
+    own = [asyncio.create_task(gateway.get(path)) for path in paths(2)]
+    await gate.reached()
+    asking = asyncio.create_task(gateway.get(f"/v2/both/library/app/blobs/{wanted}"))
+    await until(lambda: other.count("GET blob") == 1)
+    await until(lambda: gateway.metric("apprproxy_flights_waiting") == 2)
+    own += [asyncio.create_task(gateway.get(path)) for path in paths(5)[2:]]
+    await until(lambda: gateway.metric("apprproxy_flights_waiting") == 5)
+    gate.open()
+    got = await asking
+    await asyncio.gather(*own)
+    order = [seen.target.rpartition("/")[2] for seen in registry.seen]
+
+    assert (200, b"wanted") == (got.status, got.body)
+    assert 2 == order.index(wanted), "before those who came later"
+    assert 1 == other.count("GET blob")
+
+
 # --- whoever has it by another's transfer stands in no queue
 
 
