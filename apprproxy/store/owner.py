@@ -4,6 +4,7 @@ Only what it made itself, and never through a link: whoever may write there may 
 place.
 """
 
+import errno
 import os
 import pwd
 import stat
@@ -12,12 +13,21 @@ from pathlib import Path
 
 from apprproxy.core.errors import StoreFailed
 
+_MAY_NOT = {errno.EPERM, errno.EINVAL}
+"""Root without that capability, as containers have it; a folder whose owner its user namespace does not know."""
+
 
 def give(fd: int, folder: Path) -> None:
-    """A file, or a folder, that this process has just made in ``folder``, to whom that belongs. Raises OSError."""
-    if os.geteuid() == 0:
-        owner = os.stat(folder)
+    """A file, or a folder, that this process has just made in ``folder``, to whom that belongs, as far as it may: who
+    cannot write what stays root's is told so (``refuse_foreign``). Raises OSError."""
+    if os.geteuid() != 0:
+        return
+    owner = os.stat(folder)
+    try:
         os.fchown(fd, owner.st_uid, owner.st_gid)
+    except OSError as error:
+        if error.errno not in _MAY_NOT:
+            raise
 
 
 def open_or_make(path: Path, flags: int) -> int:

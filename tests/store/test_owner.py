@@ -52,6 +52,20 @@ def test_what_a_command_makes_as_root_is_the_gateways(
     assert others >= {path.name for path in (tmp_path / "cache").rglob("*") if path.lstat().st_ino not in given}
 
 
+@pytest.mark.parametrize("number", [errno.EPERM, errno.EINVAL])
+def test_root_that_may_give_nothing_away_uses_a_cache_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(os, "fchown", refuse)
+    used(tmp_path / "cache")
+
+    assert (tmp_path / "cache" / "names" / "cache.db").exists()
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make what is somebody else's")
 @pytest.mark.parametrize("name", ["index.db", "index.lock", "names/cache.db", "names/cache.lock"])
 def test_an_index_that_is_roots_is_said_and_how_to_give_it_back(name: str) -> None:
