@@ -97,6 +97,6 @@ class Opening:
 
     def _set_aside(self, path: Path, digest: Digest, reason: str) -> None:
         """The index counts it until its bytes come again: more than there is, never less."""
-        with suppress(OSError):  # it is a miss wherever it stands
+        with suppress(OSError, StoreFailed):  # it is a miss wherever it stands
             aside = quarantined(self._root, path, f"{digest.algorithm}-{digest.hex}")
             self._observer(SetAside("blob", str(aside), reason))

@@ -49,8 +49,8 @@ def open_or_make(path: Path, flags: int) -> int:
 
 
 def begin(path: Path) -> None:
-    """An empty file, for a library that would make it itself; one that is there is not even opened: to close it would
-    end the locks that others in this process have on it. Raises OSError."""
+    """An empty file: a mark, or for a library that would make it itself. One that is there is not even opened: to close
+    it would end the locks that others in this process have on it. Raises OSError."""
     with suppress(FileExistsError):
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
@@ -60,12 +60,13 @@ def begin(path: Path) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """Unless it is there. Raises OSError."""
+    """Unless it is there. Raises OSError, and StoreFailed where root would be led elsewhere by somebody else's link."""
     try:
         path.mkdir(mode=0o700)
     except FileExistsError:
         if not path.is_dir():
             raise
+        _refuse_led(path)
         return
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
@@ -73,6 +74,15 @@ def make_folder(path: Path) -> None:
             give(fd, path.parent)
     finally:
         os.close(fd)
+
+
+def _refuse_led(path: Path) -> None:
+    owner = path.parent.stat().st_uid
+    if path.is_symlink() and os.geteuid() == 0 != owner:
+        raise StoreFailed(
+            f"{path} is a link in a folder of {_called(owner)}'s, which root does not follow: run this as"
+            f" {_called(owner)}"
+        )
 
 
 def refuse_foreign(path: Path) -> None:

@@ -19,7 +19,7 @@ import diskcache
 from apprproxy.core.events import Observer, SetAside
 from apprproxy.store.database import exclusively
 from apprproxy.store.fence import MAX_RECORD, Tampered, open_records
-from apprproxy.store.owner import make_folder
+from apprproxy.store.owner import begin, make_folder
 from apprproxy.store.salvage import (
     broken,
     broken_off,
@@ -66,7 +66,7 @@ def sound_records(directory: Path, observer: Observer, age: Age) -> diskcache.Ca
 def mark(path: Path) -> None:
     """Somebody met a broken page, which a look through may not find: the next start begins anew. Blocking."""
     with suppress(OSError):  # then it is met again
-        _mark(path).touch(mode=0o600)
+        begin(_mark(path))
 
 
 def _mark(path: Path) -> Path:

@@ -12,6 +12,8 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from apprproxy.store.owner import begin
+
 
 class Users:
     """``path`` is the sqlite file's. Blocking; raises OSError. ``leave`` it, with the file closed."""
@@ -42,12 +44,12 @@ class Users:
 
     def mark(self) -> None:
         with suppress(OSError):  # then it is met again
-            self._mark.touch(mode=0o600)
+            begin(self._mark)
 
     def doubt(self) -> None:
         """A page was not given."""
         with suppress(OSError):
-            self._doubt.touch(mode=0o600)
+            begin(self._doubt)
 
     def clear(self) -> None:
         """It is sound now."""
