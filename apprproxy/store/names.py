@@ -238,7 +238,12 @@ class DiskNames:
                 self._records.close()  # this thread's connection, which is opened anew where it is needed
                 self.damage = ""
             self._opened.file = file or getattr(self._opened, "file", file)
-            done = call(*args)
+            try:
+                done = call(*args)
+            except sqlite3.Error:  # what was met in a file that has gone says nothing of the one in its place
+                if self._file() in (file, None):
+                    raise
+                continue
             if self._file() in (file, None):
                 return done
 

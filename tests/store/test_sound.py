@@ -396,6 +396,25 @@ async def test_what_it_is_about_to_write_into_a_file_that_is_set_aside_it_writes
     assert {"app@1", "early@1", "late@1"} <= left(directory, told)
 
 
+async def test_what_it_meets_in_a_file_that_is_set_aside_just_then_is_no_damage_of_the_new_one(
+    directory: Path, running: DiskNames, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+
+        def meets(*_: object) -> object:
+            patched.undo()
+            left(directory, told)
+            error = sqlite3.DatabaseError("database disk image is malformed")
+            error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+            raise error
+
+        patched.setattr(diskcache.Cache, "get", meets)
+        seen = await running.first_seen("up", ["early@1"])
+
+    assert (["names"], ["early@1"], "") == (list(aside(told)), list(seen), running.damage)
+    assert not (directory / "cache.suspect").exists()
+
+
 async def test_names_that_were_begun_anew_are_those_of_all_processes(directory: Path, told: Told) -> None:
     await filled(directory, "app", 10)
     one = DiskNames(directory)
