@@ -21,7 +21,7 @@ from apprproxy.store.membership import Membership
 from apprproxy.store.partials import Partials, count_part
 from apprproxy.store.pinned import Pinned, covered
 from apprproxy.store.place import spare_given
-from apprproxy.store.relief import FILES, STEP, Relief
+from apprproxy.store.relief import FILES, MAY_GO, STEP, Relief
 from apprproxy.store.room import Made, Room, current, unlink
 from apprproxy.store.salvage import drop_aside
 from apprproxy.store.scan import count_once
@@ -34,10 +34,7 @@ ON CONFLICT (key) DO UPDATE SET size = excluded.size, used = max(used, excluded.
 """
 
 _PAGE = 1000
-_NO_INDEX = (
-    "the cache's disk has no room for the index of what it holds: free space; while no gateway runs, any file in blobs/"
-    " and quarantine/ may be deleted"
-)
+_NO_INDEX = f"the cache's disk has no room for the index of what it holds: {MAY_GO}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,9 @@ from apprproxy.core.errors import StoreFailed
 from apprproxy.core.events import Observer
 from apprproxy.core.model import FirstSeen, Record
 from apprproxy.store.generation import Generation
+from apprproxy.store.place import SPARE
 from apprproxy.store.record import read_first, read_record, write_first, write_record
+from apprproxy.store.relief import MAY_GO, free_space
 from apprproxy.store.salvage import DAMAGED
 from apprproxy.store.sound import mark, sound_records
 from apprproxy.store.writing import Writing
@@ -44,7 +46,8 @@ class DiskNames:
         try:
             self._records = sound_records(directory, observer, _age)
         except Exception as error:
-            raise StoreFailed(f"the names in {directory} cannot be opened: {error}") from error
+            why = f"the disk is full ({error}): {MAY_GO}" if _is_full(error, directory) else str(error)
+            raise StoreFailed(f"the names in {directory} cannot be opened: {why}") from error
         self.damage = self.away = ""
         self._generation = Generation(directory / "generation")
         self._seen_generation = self._generation.read()
@@ -259,6 +262,12 @@ class DiskNames:
         self._readers.shutdown()
         self._records.close()
         self._generation.close()
+
+
+def _is_full(error: Exception, directory: Path) -> bool:
+    """Also where it has no room for what sqlite keeps beside the file, which is told as if the disk had failed."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and free_space(directory) < SPARE)
 
 
 def _age(key: str, raw: bytes) -> float:

@@ -12,6 +12,9 @@ from threading import Lock
 from apprproxy.core.model import MIB, Clock
 
 FULL = "the cache's disk is full: free space, lower cache.max_size, or move cache.directory"
+MAY_GO = (
+    "free space; while no gateway runs, any index.db.broken-*, and any file in blobs/ and quarantine/ may be deleted"
+)
 NO_FILES = "the cache's disk has no inodes left (df -i): remove files, or move cache.directory"
 
 STEP = 64 * MIB

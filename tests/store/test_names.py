@@ -14,6 +14,7 @@ from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
+import diskcache
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -22,8 +23,10 @@ from apprproxy.core.digest import Digest
 from apprproxy.core.errors import StoreFailed
 from apprproxy.core.model import Descriptor, FirstSeen, Record
 from apprproxy.store import database
+from apprproxy.store import names as module
 from apprproxy.store.fence import MAX_RECORD, Tampered, open_records
 from apprproxy.store.names import DiskNames
+from apprproxy.store.place import SPARE
 
 ROOT = Path(__file__).parents[2]
 RECORD = Record(Descriptor(Digest.of(b"a document"), 10, "application/json"), "up", checked=1000.5, since=900.25)
@@ -247,6 +250,26 @@ async def test_a_directory_in_place_of_the_database_is_told_in_a_sentence(direct
     (directory / "cache.db").mkdir()
     with pytest.raises(StoreFailed, match="cannot be opened"):
         DiskNames(directory)
+
+
+@pytest.mark.parametrize(
+    ("code", "free", "told"),
+    [(sqlite3.SQLITE_FULL, SPARE, True), (sqlite3.SQLITE_IOERR, 0, True), (sqlite3.SQLITE_IOERR, SPARE, False)],
+)
+def test_where_a_full_disk_has_no_room_for_the_names_it_is_said_what_may_go(
+    code: int, free: int, told: bool, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        error = sqlite3.OperationalError("disk I/O error")
+        error.sqlite_errorcode = code
+        raise error
+
+    monkeypatch.setattr(diskcache, "Cache", full)
+    monkeypatch.setattr(module, "free_space", lambda _: free)
+    with pytest.raises(StoreFailed, match=r"cannot be opened: .*disk I/O error") as failed:
+        DiskNames(directory)
+
+    assert told == ("any index.db.broken-*, and any file in blobs/ and quarantine/ may be deleted" in str(failed.value))
 
 
 async def test_a_folder_that_is_away_is_told_until_it_is_back(names: DiskNames) -> None:
