@@ -36,10 +36,10 @@ def verify(folder: Folder, told: Told, threads: int = THREADS) -> Iterator[Findi
     """Blocking. Raises StoreFailed."""
     yield from _in_parallel(_file_jobs(folder, told), threads)
     yield from _in_parallel(_link_jobs(folder), threads)
-    yield from _in_parallel(_unlinked_jobs(folder), threads)
     for blob in folder.ledger.blobs():
         if (finding := _lost(folder, blob.digest)) is not None:
             yield finding
+    yield from _in_parallel(_unlinked_jobs(folder), threads)  # to none that was lost: another may hold that tar
 
 
 def _in_parallel(jobs: Iterator[_Job], threads: int) -> Iterator[Finding]:

@@ -87,6 +87,22 @@ def test_a_row_of_what_is_being_committed_is_let_be(tmp_path: Path) -> None:
     assert [Fault.LOST] == [finding.fault for finding in lost]
 
 
+def test_the_link_of_a_package_that_was_lost_is_made_again_to_another_of_its_tar(tmp_path: Path) -> None:
+    packages = sorted((packed(level) for level in (1, 9)), key=lambda one: Digest.of(one).hex)
+    with opened(begun(tmp_path / "cache")) as folder:
+        for number, package in enumerate(packages):
+            folder.ledger.keep(f"{number}.part", Digest.of(package), len(package), UNPACKED)
+            folder.ledger.release(f"{number}.part")
+        (folder.root / "blobs" / "sha256" / Digest.of(packages[1]).hex).write_bytes(packages[1])
+        found = findings(folder)
+        link = folder.root / "unpacked" / "sha256" / UNPACKED.hex
+        again = findings(folder)
+
+    assert [Fault.LOST, Fault.UNLINKED] == [finding.fault for finding in found]
+    assert packages[1] == link.read_bytes()
+    assert [] == again
+
+
 def test_a_size_that_the_index_has_wrong_is_mended(tmp_path: Path) -> None:
     content = b"x" * 10
     with opened(begun(tmp_path / "cache")) as folder:
