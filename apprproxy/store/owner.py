@@ -97,10 +97,10 @@ def refuse_foreign(path: Path) -> None:
         )
 
 
-def foreign(path: Path) -> str:
-    """Whose it is, where that keeps this process from using it; empty otherwise. ``path`` is within reach. Raises
-    OSError."""
-    facts, wanted = path.stat(), os.R_OK | os.W_OK
+def foreign(path: Path, *, wanted: int = os.R_OK | os.W_OK) -> str:
+    """Whose it is, where that keeps this process from using it, as far as is ``wanted``; empty otherwise. ``path`` is
+    within reach. Raises OSError."""
+    facts = path.stat()
     wanted |= os.X_OK if stat.S_ISDIR(facts.st_mode) else 0
     fine = os.access(path, wanted, effective_ids=True) or os.statvfs(path).f_flag & os.ST_RDONLY
     return "" if fine or facts.st_uid == os.geteuid() else _called(facts.st_uid)

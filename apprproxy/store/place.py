@@ -82,7 +82,7 @@ def strange(directory: Path) -> str:
     Raises OSError."""
     there = next(path for path in (directory, *directory.parents) if _in_reach(path))
     if there != directory:
-        owner = foreign(there)
+        owner = foreign(there, wanted=os.W_OK)
         return f"{there} is {owner}'s, and this is {me()}, who can have no cache below it" if owner else ""
     for path in (directory, *(directory / part for part in _PARTS), directory / "names" / "generation"):
         if _in_reach(path) and (owner := foreign(path)):

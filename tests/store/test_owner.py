@@ -129,6 +129,15 @@ def test_where_no_cache_can_be_made_it_is_said_who_could(carried: Path) -> None:
         prepare(carried.parent / "new" / "cache")
 
 
+def test_below_a_folder_that_one_may_write_and_not_list_a_cache_can_be_made(carried: Path) -> None:
+    (drop := carried.parent / "drop").mkdir()
+    drop.chmod(0o1733)
+    with nobody():
+        prepare(drop / "cache")
+
+    assert NOBODY == (drop / "cache" / "format").stat().st_uid
+
+
 def test_what_is_ones_own_is_strange_to_nobody(tmp_path: Path) -> None:
     used(tmp_path / "cache")
 
