@@ -58,7 +58,7 @@ async def serve(
     else:
         loop.add_signal_handler(signal.SIGHUP, _not_reloaded)
     log = logger("apprproxy")
-    loop.set_exception_handler(AcceptFailures())
+    loop.set_exception_handler(AcceptFailures(app.journal))
     settings = app.settings.server
     ports: list[tuple[asyncio.Server, Server]] = []
     recovering = asyncio.create_task(_recovered(app), name="recovery")
@@ -77,7 +77,7 @@ async def serve(
             few = replace(limits, connections=min(OPERATORS, limits.connections))
             doors.append((settings.ops, app.ops_door, few, "ops"))
         for address, door, bounds, key in doors:
-            handler = Server(door, bounds)
+            handler = Server(door, bounds, app.journal)
             factory = Handshakes(handler, tls, bounds) if tls is not None else handler
             ports.append((await listen(address, factory, key), handler))
         scheme = "https" if tls else "http"

@@ -137,6 +137,25 @@ class ReadAnew:
     path: str
 
 
+@dataclass(frozen=True, slots=True)
+class NotHttp:
+    """What came as a request was refused with ``status``. ``reason`` is why: one of a few, or one more that may be
+    ``quoted`` from what the client sent, and another each time."""
+
+    reason: str
+    status: int
+    client: str
+    quoted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NotConnected:
+    """A connection was closed at once, for there are as many as may be, or could not be accepted for want of ``files``
+    that this process may open."""
+
+    because: Literal["connections", "files"]
+
+
 Event = (
     Asked
     | LieCaught
@@ -151,6 +170,8 @@ Event = (
     | Evicted
     | SetAside
     | ReadAnew
+    | NotHttp
+    | NotConnected
 )
 
 

@@ -2,8 +2,6 @@
 
 import asyncio
 import errno
-import logging
-import time
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -11,21 +9,17 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError, InvalidURLError, LineTooLong
 from aiohttp.web_protocol import RequestHandler
 
+from apprproxy.core.events import NotConnected, NotHttp, Observer
 from apprproxy.core.framing import Framing
 from apprproxy.core.model import KIB
-from apprproxy.core.repeats import Repeats
 from apprproxy.face import left
 from apprproxy.face.parser import AHEAD, Parser
 from apprproxy.face.send import SERVER
-
-log = logging.getLogger(__name__)
 
 GOODBYE = 1.0
 """Seconds for the end of TLS to be answered, where the system has all that was sent."""
 IN_A_TURN = 2 * KIB
 """Bytes of framing: some four hundred tiny chunks, behind which others have their turn."""
-EVERY = 60.0
-"""Seconds between two lines of what would be told by the thousand."""
 MAX_REASONS = 20
 """For which a request can be malformed, told apart. Some quote what the client sent, which may be something else each
 time."""
@@ -244,22 +238,15 @@ class AcceptFailures:
     """A loop's handler of exceptions: where no connection can be accepted, the loop says so a thousand times a
     second."""
 
-    def __init__(self) -> None:
-        self._repeats: Repeats[str] = Repeats()
+    def __init__(self, observer: Observer) -> None:
+        self._observer = observer
 
     def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception")
         if "socket" in context and isinstance(error, OSError) and error.errno in _NONE_LEFT:
-            self._failed()
+            self._observer(NotConnected("files"))
         else:
             loop.default_exception_handler(context)
-
-    def _failed(self) -> None:
-        if (untold := self._repeats.again("failed", time.monotonic(), EVERY)) is not None:
-            log.error(
-                "no connection can be accepted: this process, or its system, has too many files open (ulimit -n)",
-                extra={"failed": untold.times},
-            )
 
 
 class Beginning(Protocol):
@@ -267,32 +254,23 @@ class Beginning(Protocol):
 
 
 class Server(web.Server):
-    """``web.Server`` with our connections."""
+    """``web.Server`` with our connections. ``observer`` is told of those, and of the requests, that get no further."""
 
-    def __init__(self, handler: Any, limits: Limits) -> None:
+    def __init__(self, handler: Any, limits: Limits, observer: Observer = lambda _: None) -> None:
         super().__init__(handler, handler_cancellation=True)
         self._limits = limits
         self.framing = Framing()
-        self._repeats: Repeats[tuple[str, str]] = Repeats()
+        self._observer = observer
         self._reasons: set[str] = set()
         self._beginning: set[Beginning] = set()
 
     def malformed(self, reason: str, status: int, client: str | None) -> None:
-        """Each reason seldom: many clients try https on a plain port first, at every run."""
         if len(self._reasons) < MAX_REASONS:
             self._reasons.add(reason)
-        kind = ("malformed", reason if reason in self._reasons else "")
-        if (untold := self._repeats.again(kind, time.monotonic(), EVERY)) is not None:
-            times = {"times": untold.times} if untold.times > 1 else {}
-            facts = {"client": client, "status": status, "reason": reason, **times}
-            log.info("a malformed request was refused", extra=facts)
+        self._observer(NotHttp(reason, status, client or "", quoted=reason not in self._reasons))
 
     def crowded(self) -> None:
-        if (untold := self._repeats.again(("crowded", ""), time.monotonic(), EVERY)) is not None:
-            log.warning(
-                "too many connections: some were closed at once (server.limits.connections)",
-                extra={"closed": untold.times},
-            )
+        self._observer(NotConnected("connections"))
 
     def begins(self, one: Beginning) -> bool:
         """A connection that has to do something first; False where there are too many already."""

@@ -15,6 +15,8 @@ from apprproxy.core.events import (
     Evicted,
     LieCaught,
     NameMoved,
+    NotConnected,
+    NotHttp,
     ReadAnew,
     SetAside,
     SourceOpened,
@@ -95,17 +97,48 @@ class Journal:
                 )
             case SourceOpened(upstream, source, seconds):
                 self._log.info("a source answers again", upstream=upstream, source=source, after=round(seconds, 1))
-            case Evicted(blobs, size, "cap"):
-                self._repeated("info", "evicted to stay below cache.max_size", HOUR, blobs=blobs, bytes=size)
-            case Evicted(blobs, size):
-                self._repeated("warning", "evicted because the cache's disk is full", MINUTE, blobs=blobs, bytes=size)
+            case Evicted():
+                self._evicted(event)
             case SetAside(what, path, reason):
                 more = {"hint": _FETCHED_AGAIN} if what == "blob" else {}
                 self._log.error("a broken file was set aside", what=what, path=path, reason=reason, **more)
             case ReadAnew(what, upstream, path):
                 self._log.info("a file that had changed was read again", what=what, upstream=upstream, path=path)
+            case NotHttp() | NotConnected():
+                self._turned_away(event)
             case _:
                 pass
+
+    def _evicted(self, went: Evicted) -> None:
+        if went.because == "cap":
+            self._repeated("info", "evicted to stay below cache.max_size", HOUR, blobs=went.blobs, bytes=went.size)
+        else:
+            self._repeated(
+                "warning", "evicted because the cache's disk is full", MINUTE, blobs=went.blobs, bytes=went.size
+            )
+
+    def _turned_away(self, event: NotHttp | NotConnected) -> None:
+        """Many clients try https on a plain port first, at every run; and the loop says a thousand times a second that
+        there are no files."""
+        match event:
+            case NotHttp(reason, status, client, quoted):
+                of, more = ({}, {"reason": reason}) if quoted else ({"reason": reason}, {})
+                facts = {"client": client or None, "status": status, **more}
+                self._repeated("info", "a malformed request was refused", MINUTE, of, facts)
+            case NotConnected("connections"):
+                self._repeated(
+                    "warning",
+                    "too many connections: some were closed at once (server.limits.connections)",
+                    MINUTE,
+                    closed=1,
+                )
+            case NotConnected("files"):
+                self._repeated(
+                    "error",
+                    "no connection can be accepted: this process, or its system, has too many files open (ulimit -n)",
+                    MINUTE,
+                    failed=1,
+                )
 
     def _troubled(self, trouble: Trouble) -> None:
         event, facts = _TROUBLES[trouble.what], {"name": trouble.name, "reason": trouble.reason}

@@ -111,7 +111,7 @@ async def running_gateway(
 
 @asynccontextmanager
 async def _served(app: App) -> AsyncIterator[str]:
-    server = Server(app.door, limits_of(app.settings))
+    server = Server(app.door, limits_of(app.settings), app.journal)
     socket = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0)
     try:
         yield f"http://127.0.0.1:{socket.sockets[0].getsockname()[1]}"

@@ -9,6 +9,7 @@ import pytest
 
 from apprproxy.face.descriptors import EACH, OUR_OWN, TRANSFER, fitting, raise_limit
 from apprproxy.face.server import AcceptFailures
+from apprproxy.ops.journal import Journal
 from tests.fakes.fixtures import Logged
 
 
@@ -39,7 +40,7 @@ def test_the_limit_of_open_files_is_raised_as_far_as_it_may_be() -> None:
 
 
 async def test_a_failure_to_accept_is_one_line_and_any_other_is_told_in_full(logged: Logged) -> None:
-    loop, handler = asyncio.get_running_loop(), AcceptFailures()
+    loop, handler = asyncio.get_running_loop(), AcceptFailures(Journal())
     error = OSError(errno.EMFILE, os.strerror(errno.EMFILE))
     for _ in range(1000):
         handler(loop, {"message": "socket.accept() out of system resource", "exception": error, "socket": object()})

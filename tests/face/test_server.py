@@ -18,6 +18,7 @@ from apprproxy.face import left
 from apprproxy.face.exchange import Exchange
 from apprproxy.face.send import send_body
 from apprproxy.face.server import MAX_REASONS, Limits, Server
+from apprproxy.ops.journal import Journal
 from tests.fakes.clock import PATIENCE, Gate, until
 from tests.fakes.content import digest, some_bytes
 from tests.fakes.fixtures import Logged
@@ -307,7 +308,7 @@ async def test_what_a_client_left_while_it_came_is_closed_once_it_is_there(
     await until(lambda: not [*open_below(gateway.cache / "blobs"), *open_below(gateway.cache / "ingest")])
 
 
-async def test_connections_beyond_the_limit_are_closed_at_once(gateways: Gateways) -> None:
+async def test_connections_beyond_the_limit_are_closed_at_once(gateways: Gateways, logged: Logged) -> None:
     gateway = await gateways.start({}, server={"limits": {"connections": 2}})
     async with wire(gateway.url) as first, wire(gateway.url) as second:
         for client in (first, second):
@@ -319,6 +320,7 @@ async def test_connections_beyond_the_limit_are_closed_at_once(gateways: Gateway
         await first.reader.readexactly(3)
 
         assert "200 OK" in await first.head()
+        assert 1 == logged.text.count("too many connections")
 
 
 async def test_a_place_that_was_left_is_free_again(gateways: Gateways) -> None:
@@ -367,7 +369,7 @@ async def test_what_is_not_http_is_refused_without_a_traceback(gateways: Gateway
 
 
 async def test_reasons_that_quote_a_client_are_not_a_line_for_each_thing_it_sends(logged: Logged) -> None:
-    server = Server(None, Limits())
+    server = Server(None, Limits(), Journal())
     for number in range(2 * MAX_REASONS):
         server.malformed(f"'{number}' is no such thing", 400, "10.0.0.1")
 
@@ -386,7 +388,7 @@ async def test_what_is_refused_is_not_quoted_where_it_may_be_a_credential(begun:
     async def never(_: web.BaseRequest) -> web.StreamResponse:
         raise AssertionError
 
-    async with served(Server(never, Limits())) as url, wire(url) as client:
+    async with served(Server(never, Limits(), Journal())) as url, wire(url) as client:
         await client.send(f"{begun}\r\n\r\n")
         assert "400 Bad Request" in await client.head()
 

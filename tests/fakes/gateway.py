@@ -125,7 +125,7 @@ class Gateways:
         self._stack.push_async_callback(stack.aclose)
         app = build(settings, now=self.clock)
         stack.push_async_callback(app.close)
-        url = await stack.enter_async_context(served(Server(app.door, limits_of(app.settings))))
+        url = await stack.enter_async_context(served(Server(app.door, limits_of(app.settings), app.journal)))
         session = aiohttp.ClientSession(auto_decompress=False, timeout=aiohttp.ClientTimeout(total=10))
         await stack.enter_async_context(session)
         return Running(url, app, directory, session, stack)

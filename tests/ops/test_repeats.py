@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from apprproxy.core.digest import Digest
-from apprproxy.core.events import Asked, Event, Evicted, LieCaught
+from apprproxy.core.events import Asked, Event, Evicted, LieCaught, NotConnected, NotHttp
 from apprproxy.ops.journal import HOUR, MINUTE, Journal
 from tests.fakes.clock import Clock
 from tests.fakes.fixtures import Logged
@@ -111,3 +111,25 @@ def test_a_log_that_ends_owes_nothing(journal: Journal, clock: Clock, logged: Lo
         (line["event"], line["times"]) for line in told
     }
     assert [str(OTHER), 3] == [told[0]["got"], told[1]["bytes"]]
+
+
+def test_how_many_connections_were_closed_is_told_though_no_more_come(
+    journal: Journal, clock: Clock, logged: Logged
+) -> None:
+    for because in ("connections", "files"):
+        for _ in range(5000):
+            journal(NotConnected(because))
+    clock.advance(MINUTE)
+    journal.remind()
+
+    assert 5000 == sum(line.get("closed", 0) for line in lines(logged))
+    assert 5000 == sum(line.get("failed", 0) for line in lines(logged))
+
+
+def test_malformed_requests_are_told_for_each_reason_that_is_no_quotation(journal: Journal, logged: Logged) -> None:
+    for reason, quoted in (("one", False), ("one", False), ("other", False), ("a", True), ("b", True)):
+        journal(NotHttp(reason, 400, "10.0.0.1", quoted))
+    journal.end()
+    told = [(line["reason"], line.get("times", 1)) for line in lines(logged)]
+
+    assert [("one", 1), ("other", 1), ("a", 1), ("one", 1), ("b", 1)] == told
