@@ -67,7 +67,8 @@ def _is_over(patience: Patience, flight: Flight, host: Flight) -> bool:
 
 
 def _at(host: Flight) -> str:
-    return host.current.member.name if host.current is not None else host.queue
+    """Who sends to it, or is asked, or in whose queue it waits."""
+    return host.current.member.name if host.current is not None else host.queue or host.place
 
 
 def _read_along(flight: Flight, host: Flight) -> None:

@@ -83,6 +83,24 @@ async def test_a_member_that_is_slow_to_a_client_of_its_own_makes_way_for_the_ne
 
 
 @pytest.mark.usefixtures("quick")
+async def test_a_member_that_keeps_silent_to_a_client_of_its_own_is_not_asked_again(
+    registry: Registry, other: Registry, gateways: Gateways
+) -> None:
+    for one in (registry, other):
+        one.add_blob("library/app", BLOB)
+    other.on["GET blob"] = lies.late(60)
+    gateway = await gateways.start({"evil": other, "hub": registry}, views={"both": ["evil", "hub"]})
+    own = asyncio.create_task(gateway.get(f"/v2/evil/library/app/blobs/{WANTED}"))
+    await until(lambda: other.count("GET blob") == 1)
+    got = await gateway.get(f"/v2/both/library/app/blobs/{WANTED}")
+    own.cancel()
+    await asyncio.gather(own, return_exceptions=True)
+
+    assert (200, BLOB) == (got.status, got.body)
+    assert 1 == other.count("GET blob")
+
+
+@pytest.mark.usefixtures("quick")
 async def test_what_only_the_first_member_has_comes_once_for_its_own_clients_and_the_views(
     registry: Registry, other: Registry, gateways: Gateways
 ) -> None:
