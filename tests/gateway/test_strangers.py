@@ -344,7 +344,6 @@ async def test_who_parted_is_given_what_another_upstream_has_brought(
 
 
 @pytest.mark.usefixtures("quick")
-@pytest.mark.usefixtures("quick")
 async def test_a_mirror_that_lied_is_found_out_whoever_brings_the_right_bytes(
     registry: Registry, other: Registry, gateways: Gateways
 ) -> None:
@@ -368,6 +367,7 @@ async def test_a_mirror_that_lied_is_found_out_whoever_brings_the_right_bytes(
     assert 1 == gateway.metric("apprproxy_digest_mismatches_total", upstream="hub", source="mirror-1")
 
 
+@pytest.mark.usefixtures("quick")
 async def test_what_was_left_apart_is_gone_on_with(registry: Registry, other: Registry, gateways: Gateways) -> None:
     registry.add_blob("library/app", LARGE)
     registry.on["GET blob"] = beginning(LARGE[:MIB], rest=lies.in_turn(lies.page(500), by_range))
@@ -378,9 +378,11 @@ async def test_what_was_left_apart_is_gone_on_with(registry: Registry, other: Re
     broken = await gateway.get(path)
     await attack
     await gateway.at_rest()
+    left = [path.name for path in gateway.ingests]
     whole = await gateway.get(path)
     await gateway.at_rest()
 
+    assert any("-apart-" in name for name in left)
     assert (502, 200, LARGE) == (broken.status, whole.status, whole.body)
     assert f"bytes={MIB}-" == ranges_asked(registry.seen)[-1]
     assert [] == gateway.ingests
