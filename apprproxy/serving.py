@@ -103,7 +103,12 @@ async def serve(
         await app.close()
         await minding.close()
         if stop.is_set():
-            log.info("stopped", **({"broken_off": app.door.cut} if app.door.cut else {}))
+            _stopped(app)
+
+
+def _stopped(app: App) -> None:
+    app.journal.end()  # of what happened since, for pulls had gone on
+    logger("apprproxy").info("stopped", **({"broken_off": app.door.cut} if app.door.cut else {}))
 
 
 def _not_reloaded() -> None:

@@ -418,3 +418,25 @@ async def test_an_address_for_which_no_socket_can_be_made_is_told() -> None:
             await listen("127.0.0.1:0", asyncio.Protocol, "listen")
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+async def test_what_goes_wrong_while_pulls_are_given_their_time_is_told_too(tmp_path: Path, logged: Logged) -> None:
+    asked, go_on, stop = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def fails(_: web.BaseRequest) -> web.StreamResponse:
+        asked.set()
+        await go_on.wait()
+        return web.Response(status=503)
+
+    async with listening(fails) as url, aiohttp.ClientSession() as client:
+        serving, ours = await serving_here(tmp_path, url, stop, grace=2.0)
+        pull = asyncio.create_task(_get(client, f"{ours}/v2/hub/x/manifests/1"))
+        await asked.wait()
+        stop.set()
+        await until(lambda: "stopping" in logged.text)
+        go_on.set()
+        await serving
+        await asyncio.gather(pull, return_exceptions=True)
+    lines = [json.loads(line)["event"] for line in logged.text.splitlines()]
+
+    assert ["stopping", "upstream trouble", "request", "trouble is not over", "stopped"] == lines[-5:]

@@ -71,6 +71,7 @@ class Journal:
         self._now = now
         self._episodes = Episodes()
         self._repeats: Repeats[Line] = Repeats()
+        self._ended = -inf
 
     def __call__(self, event: Event) -> None:
         match event:
@@ -193,10 +194,13 @@ class Journal:
         self._tell_untold(self._now())
 
     def end(self) -> None:
-        """All that has not been told yet, and what is not over: who reads on has no more lines."""
+        """All that has not been told yet, and what is not over: whoever reads on has no more lines. Once more, what
+        has happened since."""
         self._tell_untold(inf)
+        before, self._ended = self._ended, self._now()
         for one in self._episodes.open:
-            self._tell_end(one)
+            if one.last > before:
+                self._tell_end(one)
 
     def _tell_untold(self, now: float) -> None:
         for line, untold in self._repeats.due(now):

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from apprproxy.core.digest import Digest
-from apprproxy.core.events import Asked, Event, Evicted, LieCaught, NotConnected, NotHttp
+from apprproxy.core.events import Asked, Event, Evicted, LieCaught, NotConnected, NotHttp, Trouble
 from apprproxy.ops.journal import HOUR, MINUTE, Journal
 from tests.fakes.clock import Clock
 from tests.fakes.fixtures import Logged
@@ -133,3 +133,22 @@ def test_malformed_requests_are_told_for_each_reason_that_is_no_quotation(journa
     told = [(line["reason"], line.get("times", 1)) for line in lines(logged)]
 
     assert [("one", 1), ("other", 1), ("a", 1), ("one", 1), ("b", 1)] == told
+
+
+def test_what_happens_after_the_end_is_told_at_the_next(journal: Journal, clock: Clock, logged: Logged) -> None:
+    """Pulls go on for a while when it has been told to stop."""
+    lie = LieCaught("hub", "owner", ONE, OTHER, repository="library/app")
+    journal(Trouble("lookup", "hub", "library/app:1", "answered 503"))
+    journal.end()
+    clock.advance(1)
+    for _ in range(5):
+        journal(lie)
+    journal(Trouble("lookup", "quay", "a/b:1", "answered 500"))
+    journal.end()
+    journal.end()
+    told = [(line["event"], line["upstream"]) for line in lines(logged)]
+
+    assert [("trouble is not over", "hub"), ("trouble is not over", "quay")] == [
+        one for one in told if one[0] == "trouble is not over"
+    ]
+    assert 5 == sum(line.get("times", 1) for line in lines(logged) if line["event"] == "wrong bytes refused")
