@@ -109,13 +109,9 @@ class Flights:
     async def _fly(self, flight: Flight) -> None:
         self._observer(FlightBegan())
         try:
-            await self._behind(flight)
-            while flight.held is None and flight.next() is not None:
-                async with self._turn(flight):
-                    await self._filled(flight)
-            if flight.held is None and flight.no_room:
-                self._cannot(flight, next(iter(flight.no_room.values())))
-            await self._blame.clear(flight)
+            await self._brought(flight)
+            if flight.held is not None:
+                await self._blame.clear(flight)
         except Failure as fault:
             self._cannot(flight, fault)
         except Exception:
@@ -130,6 +126,20 @@ class Flights:
             flight.ended.set()
             self._of[flight.counted] -= 1
             self._observer(FlightEnded())
+
+    async def _brought(self, flight: Flight) -> None:
+        """Until it has landed, whether or not it can be kept, or nobody is left to ask."""
+        try:
+            await self._behind(flight)
+            while flight.held is None and flight.next() is not None:
+                async with self._turn(flight):
+                    await self._filled(flight)
+        except Failure as fault:
+            self._cannot(flight, fault)
+        else:
+            if flight.held is None and flight.no_room:
+                whose, failure = next(iter(flight.no_room.items()))
+                self._cannot(flight, failure, whose)
 
     async def _behind(self, flight: Flight) -> None:
         """The transfers of others, without a turn or a file of its own."""
@@ -318,11 +328,11 @@ class Flights:
         if not flights:
             del self._flights[flight.expected.key]
 
-    def _cannot(self, flight: Flight, fault: Failure) -> None:
+    def _cannot(self, flight: Flight, fault: Failure, whose: str = "") -> None:
         """Told to everyone who waits; where the bytes have landed already, they are only not kept."""
         if flight.held is None:
             flight.fault = fault
-        self._observer(Trouble("keep", _whose(flight), flight.expected.key, str(fault)))
+        self._observer(Trouble("keep", whose or _whose(flight), flight.expected.key, str(fault)))
 
     async def close(self) -> None:
         """Break off what is under way and wait until it has ended. What is verified is made durable: a client may have

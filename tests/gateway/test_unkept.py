@@ -380,6 +380,35 @@ async def test_clients_that_read_slowly_what_cannot_be_kept_leave_room_for_other
     assert (200, small) == (answer.status, answer.body)
 
 
+async def test_a_mirror_that_lied_is_found_out_where_the_right_bytes_are_not_kept(
+    registry: Registry, other: Registry, gateways: Gateways
+) -> None:
+    for one in (registry, other):
+        one.add_blob("library/app", SMALL)
+    other.on["GET blob"] = stopping_at((MIB, None), body=bytes(len(SMALL)))
+    registry.on["GET blob"] = by_range
+    gateway = await gateways.start({"hub": oci(registry, mirrors=[{"url": other.url}])})
+    without_room(gateway, "keep")
+    got = await gateway.get(path_of(SMALL))
+    await gateway.at_rest()
+
+    assert (200, SMALL) == (got.status, got.body)
+    assert 1 == gateway.metric("apprproxy_digest_mismatches_total", upstream="hub", source="mirror-1")
+
+
+async def test_a_full_disk_is_told_with_the_member_whose_bytes_it_did_not_take(
+    registry: Registry, other: Registry, gateways: Gateways
+) -> None:
+    registry.add_blob("library/app", BLOB)
+    gateway = await gateways.start({"hub": registry, "far": other}, views={"both": ["hub", "far"]})
+    without_room(gateway)
+    got = await gateway.get(path_of().replace("hub", "both"))
+    await gateway.at_rest()
+
+    assert (200, BLOB) == (got.status, got.body)
+    assert 1 == gateway.metric("apprproxy_troubles_total", what="keep", upstream="hub")
+
+
 async def never_ends(request: web.BaseRequest, _: lies.Honest) -> web.StreamResponse:
     """What may be held in memory, but for its last byte."""
     response = web.StreamResponse()
