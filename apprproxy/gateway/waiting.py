@@ -163,7 +163,16 @@ class Waiting:
             async with asyncio.timeout(self._left(HEADERS_BY)):
                 while not (self._flight.answered or task.done()):
                     await either(task, self._flight.changed())
-        return self._told(self._candidates)
+        while self._told(self._sending()) is None and not task.done():
+            await either(task, self._flight.changed())
+        return self._told(self._sending())
+
+    def _sending(self) -> Sequence[Candidate]:
+        """Those of the member that sends, whose word alone counts then; all while nobody does."""
+        flight = self._flight
+        current = flight.current.member.name if flight.current is not None else ""
+        sender = current or (flight.parts[-1].upstream if flight.parts else "")
+        return [one for one in self._candidates if one.member.name == sender] or self._candidates
 
     def _told(self, candidates: Sequence[Candidate]) -> int | None:
         announced = self._flight.sizes

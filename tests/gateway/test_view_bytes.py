@@ -10,7 +10,7 @@ from aiohttp import web
 from apprproxy.gateway import guest
 from tests.fakes import lies
 from tests.fakes.clock import PATIENCE, Gate, until
-from tests.fakes.content import digest, oci_error, some_bytes
+from tests.fakes.content import digest, manifest, oci_error, some_bytes
 from tests.fakes.fixtures import Logged
 from tests.fakes.gateway import Gateways, Running
 from tests.fakes.lies import Honest
@@ -235,6 +235,43 @@ async def test_two_views_with_the_same_last_member_wait_for_it_while_it_pauses(
 
     assert [(200, LARGE)] * 2 == [(got.status, got.body) for got in answers]
     assert 1 == registry.count("GET blob")
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("announced", [True, False])
+@pytest.mark.parametrize("members", [["evil", "hub"], ["hub", "evil"]])
+async def test_the_size_that_a_client_is_told_is_the_word_of_the_member_that_sends(
+    members: list[str], announced: bool, registry: Registry, other: Registry, gateways: Gateways
+) -> None:
+    """A manifest of the other's states another size, and that one keeps silent."""
+    named = json.loads(manifest(LARGE))
+    named["layers"][0]["size"] = 5 * MIB
+    for one in (registry, other):
+        one.add_blob("library/app", LARGE)
+    stated = other.add_manifest("library/app", json.dumps(named).encode())
+    gate = Gate()
+
+    async def sent(request: web.BaseRequest, honest: Honest) -> web.StreamResponse:
+        response = web.StreamResponse()
+        response.content_length = len(honest.body) if announced else None
+        await response.prepare(request)
+        await response.write(honest.body[: 3 * MIB])
+        await gate()
+        await response.write(honest.body[3 * MIB :])
+        return response
+
+    registry.on["GET blob"], other.on["GET blob"] = sent, lies.late(60)
+    gateway = await gateways.start(
+        {"hub": registry, "evil": other}, views={"both": members}, delivery={"patience": "0s"}
+    )
+    assert 200 == (await gateway.get(f"/v2/evil/library/app/manifests/{stated}")).status
+    asking = asyncio.create_task(gateway.get(f"/v2/both/library/app/blobs/{digest(LARGE)}"))
+    await gate.reached()
+    await asyncio.sleep(0.1)
+    gate.open()
+    got = await asking
+
+    assert (200, LARGE) == (got.status, got.body)
 
 
 # --- what is known of one of them
