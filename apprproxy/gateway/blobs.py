@@ -18,6 +18,7 @@ from apprproxy.gateway.fetch import Fetch
 from apprproxy.gateway.flight import Candidate, Flight
 from apprproxy.gateway.flights import Flights
 from apprproxy.gateway.member import Member, Members
+from apprproxy.gateway.pace import turn_after
 from apprproxy.gateway.passing import Passing
 from apprproxy.gateway.route import home, order
 from apprproxy.gateway.shelf import Shelf
@@ -196,8 +197,12 @@ class Blobs:
         found: list[Candidate] = []
         for member in members:
             try:
-                due, sources = await self._due(member, want, first=member is members[0]), member.sources
-            except Failure:  # no mirror opens what its owner does not: that is to say itself what is the matter
+                async with asyncio.timeout(turn_after(0) if len(members) > 1 else None):
+                    due, sources = await self._due(member, want, first=member is members[0]), member.sources
+            except (
+                Failure,
+                TimeoutError,
+            ):  # no mirror opens what its owner does not: that is to say what is the matter
                 due, sources = None, member.sources[-1:]
             found += [Candidate(member, source, want, due) for source in sources]
         return tuple(found)

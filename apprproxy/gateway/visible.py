@@ -4,6 +4,7 @@ Bytes are shared by all who may see them. A repository shows a blob that came he
 has there, or that a manifest of it names and the same upstream sent; a manifest alone proves nothing.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
@@ -12,6 +13,7 @@ from apprproxy.core.model import BlobWant, NameWant
 from apprproxy.core.ports.store import Index
 from apprproxy.gateway.lookup import Named
 from apprproxy.gateway.member import Member
+from apprproxy.gateway.pace import turn_after
 
 Confirm = Callable[[Member, NameWant], Awaitable[Named]]
 """Does the owner have it there? Raises an UpstreamFault if not, or if it cannot be asked."""
@@ -42,12 +44,24 @@ class Visible:
         return size if size > 0 else None
 
     async def among(self, members: Sequence[Member], want: BlobWant) -> Member:
-        """The first of them through which it may be seen; raises Exhausted, NotHeld or Denied."""
+        """The first of them through which it may be seen, those last that let a turn pass in silence while another
+        could be asked; raises Exhausted, NotHeld or Denied."""
         failures: list[UpstreamFault] = []
+        silent: list[Member] = []
         for member in members:
             if await self.known(member, want):
                 return member
         for member in members:
+            try:
+                async with asyncio.timeout(turn_after(0) if member is not members[-1] else None):
+                    await self.confirmed(member, want)
+            except UpstreamFault as failure:
+                failures.append(failure)
+            except TimeoutError:
+                silent.append(member)  # the question goes on
+            else:
+                return member
+        for member in silent:
             try:
                 await self.confirmed(member, want)
             except UpstreamFault as failure:

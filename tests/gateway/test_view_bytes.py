@@ -12,7 +12,7 @@ from tests.fakes import lies
 from tests.fakes.clock import PATIENCE, Gate, until
 from tests.fakes.content import digest, manifest, oci_error, some_bytes
 from tests.fakes.fixtures import Logged
-from tests.fakes.gateway import Gateways, Running
+from tests.fakes.gateway import Gateways, Running, oci
 from tests.fakes.lies import Honest
 from tests.fakes.ranged import by_range, part_of, ranges_asked, stopping_at
 from tests.fakes.registry import Registry
@@ -275,6 +275,40 @@ async def test_the_size_that_a_client_is_told_is_the_word_of_the_member_that_sen
 
 
 # --- what is known of one of them
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("mirrored", [False, True], ids=["here already", "mirrored"])
+async def test_a_member_that_keeps_silent_about_what_it_has_makes_way_for_the_next(
+    mirrored: bool, registry: Registry, other: Registry, gateways: Gateways
+) -> None:
+    for repository in ("library/app", "else/app"):
+        registry.add_blob(repository, BLOB)
+    other.on["HEAD blob"] = lies.late(60)
+    async with Registry() as mirror:
+        first = oci(other, mirrors=[{"url": mirror.url}] if mirrored else [])
+        gateway = await gateways.start({"evil": first, "hub": registry}, views={"both": ["evil", "hub"]})
+        if not mirrored:
+            await gateway.get(f"/v2/hub/else/app/blobs/{WANTED}")
+        async with asyncio.timeout(PATIENCE):
+            got = await gateway.get(f"/v2/both/library/app/blobs/{WANTED}")
+
+    assert (200, BLOB) == (got.status, got.body)
+
+
+@pytest.mark.usefixtures("quick")
+async def test_a_member_that_takes_its_time_to_say_what_it_has_is_waited_for_where_the_next_lacks_it(
+    registry: Registry, other: Registry, gateways: Gateways
+) -> None:
+    for repository in ("library/app", "else/app"):
+        registry.add_blob(repository, BLOB)
+    registry.on["HEAD blob"] = lies.late(0.5)
+    gateway = await gateways.start({"hub": registry, "far": other}, views={"both": ["hub", "far"]})
+    await gateway.get(f"/v2/hub/else/app/blobs/{WANTED}")
+    got = await gateway.get(f"/v2/both/library/app/blobs/{WANTED}")
+
+    assert (200, BLOB) == (got.status, got.body)
+    assert (1, 1) == (registry.count("HEAD blob"), other.count("HEAD blob"))
 
 
 async def test_a_no_that_a_member_says_to_a_client_of_its_own_is_none_of_the_view(
