@@ -72,7 +72,7 @@ class Flight:
     - ``answered`` says that a source has begun to send, ``elsewhere`` that another process fills it, or another
       upstream's flight; ``kept`` that the disk takes it, as far as is known.
     - ``no_room`` is of upstreams that announced, or sent, more than there is room for: that so much is needed is their
-      word alone, and the others are asked yet.
+      word alone, and the others are asked yet. They are not again, but by whoever is passed the bytes.
     - ``suspects`` are mirrors of whose bytes some were wrong, nobody knows which; ``disagreed`` those that had another
       size than was due, or less than was there.
     """

@@ -117,7 +117,7 @@ class Flights:
         except Exception:
             log.exception("a flight crashed", extra={"key": flight.expected.key})
         finally:
-            # no await between the last look for candidates and this: whoever comes now begins a new flight
+            # where nothing landed, no await between the last look for candidates and this: who comes now begins anew
             self._retire(flight)
             if flight.held is None and flight.fault is None and flight.next() is not None:
                 flight.fault = Interrupted("the transfer was interrupted inside this gateway; try again")
