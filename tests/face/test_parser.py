@@ -163,3 +163,23 @@ async def test_what_was_put_by_behind_a_body_is_gone_on_with() -> None:
     await asyncio.sleep(0)
 
     assert (1, 1) == (len(at_once), len(later))
+
+
+async def test_what_is_asked_at_once_behind_bodies_that_came_slowly_is_answered() -> None:
+    seen = list[web.BaseRequest]()
+
+    async def reads(request: web.BaseRequest) -> web.StreamResponse:
+        seen.append(request)
+        return await well(request)
+
+    async with served(Server(reads, Limits())) as url, wire(url) as client:
+        for number in range(AHEAD):
+            await client.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n")
+            await until(lambda: len(seen) > number)  # noqa: B023 — at once
+            await client.send("y")
+            assert "200 OK" in await client.head()
+            await client.reader.readexactly(1)
+        await client.send((BEGUN + "\r\n") * 5)
+        for _ in range(5):
+            assert "200 OK" in await client.head()
+            await client.reader.readexactly(1)
