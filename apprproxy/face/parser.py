@@ -99,8 +99,7 @@ def _chunks(body: StreamReader) -> int:
 
 
 def _refuse_odd(message: RawRequestMessage) -> None:
-    """What the library lets pass, and others on the way may read otherwise (RFC 9112, sections 2.5 and 6; RFC 9110,
-    section 9.3.1)."""
+    """What the library lets pass, and others on the way may read otherwise (RFC 9112, sections 2.5 and 6)."""
     coding, length = message.headers.get("Transfer-Encoding"), message.headers.get("Content-Length", "")
     if not message.path:
         raise BadHttpMessage("it asks for nothing")
@@ -108,8 +107,6 @@ def _refuse_odd(message: RawRequestMessage) -> None:
         raise BadHttpMessage("its version of HTTP is not spoken here")
     if coding is not None and (message.version == HttpVersion10 or coding.lower() != "chunked"):
         raise BadHttpMessage("its body is coded as none is taken")
-    if coding is not None and message.method in ("GET", "HEAD"):  # no client has one, and its chunks are work
-        raise BadHttpMessage("it reads, and has a body in chunks")
     if len(length) > _DIGITS:
         raise BadHttpMessage("its body is longer than any")
 

@@ -80,17 +80,6 @@ async def test_what_others_on_the_way_may_read_otherwise_is_refused(begun: str, 
     assert "Traceback" not in logged.text
 
 
-@pytest.mark.parametrize("method", ["GET", "HEAD"])
-async def test_whoever_reads_sends_no_body_in_chunks(method: str) -> None:
-    """RFC 9110, section 9.3.1: it means nothing, and may be refused."""
-    async with served(Server(well, Limits())) as url, wire(url) as client:
-        await client.send(f"{method} / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n")
-        answer = await client.head()
-        await client.rest()
-
-    assert "400 Bad Request" in answer
-
-
 async def test_a_body_may_be_larger_than_a_header() -> None:
     async with served(Server(well, Limits())) as url, wire(url) as client:
         for head, body in (
