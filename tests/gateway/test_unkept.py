@@ -24,6 +24,7 @@ from tests.fakes.gateway import Gateways, Running, oci
 from tests.fakes.ranged import by_range, ranges_asked, stopping_at
 from tests.fakes.raw import wire
 from tests.fakes.registry import Registry
+from tests.gateway.test_strangers import beginning
 from tests.store.cap import Boundless
 
 MIB = 1024 * 1024
@@ -385,7 +386,7 @@ async def test_a_mirror_that_lied_is_found_out_where_the_right_bytes_are_not_kep
 ) -> None:
     for one in (registry, other):
         one.add_blob("library/app", SMALL)
-    other.on["GET blob"] = stopping_at((MIB, None), body=bytes(len(SMALL)))
+    other.on["GET blob"] = beginning(bytes(MIB), rest=lies.hangs_up)
     registry.on["GET blob"] = by_range
     gateway = await gateways.start({"hub": oci(registry, mirrors=[{"url": other.url}])})
     without_room(gateway, "keep")
