@@ -145,6 +145,8 @@ async def _root(app: App, title: Title) -> Digest:
     """The document that the name points at: pinned, held, and with what it names written down."""
     if title.want is not None:
         held = (await app.gateway.lookup(title.want)).document
+        if title.want.kind.content:  # its owner says so by the name, maybe before the index was lost that knew it
+            await app.index.shown(app.members[title.upstream].where(title.repository), str(held.digest))
         await _others_asked(app, title, title.want)
         await _pinned(app, title, held.digest)
     else:

@@ -253,6 +253,19 @@ async def test_a_pin_whose_name_is_none_is_told_and_keeps_nothing_from_the_other
     assert "Traceback" not in verified.stderr + verified.stdout
 
 
+async def test_a_pin_is_fetched_again_whose_index_was_lost(registry: Registry, operator: Operator) -> None:
+    """The names are as fresh as before, and say what the repository shows."""
+    multi(registry)
+    operator.configures({"hub": oci(registry)})
+    first = await operator.runs("pin", "--fetch", f"hub/{APP}:all")
+    for path in operator.cache.glob("index.db*"):
+        path.unlink()
+    again = await operator.runs("pin", "--fetch", f"hub/{APP}:all")
+
+    assert (0, 0) == (first.returncode, again.returncode), again.stdout + again.stderr
+    assert again.stdout.endswith(" held, 0 missing\n")
+
+
 # --- what the cache holds because of somebody else
 
 
