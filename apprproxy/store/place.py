@@ -63,7 +63,7 @@ def prepare(directory: Path) -> None:
             raise StoreFailed(f"cache.directory {directory}: {why}")
         _refuse_unfit(directory)
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for part in ("", *_PARTS):
+        for part in _PARTS:
             make_folder(directory / part)
         _keep_spare(directory)
         _write_once(directory / "format", str(FORMAT))

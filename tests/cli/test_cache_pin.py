@@ -263,7 +263,7 @@ async def test_a_pin_is_fetched_again_whose_index_was_lost(registry: Registry, o
     again = await operator.runs("pin", "--fetch", f"hub/{APP}:all")
 
     assert (0, 0) == (first.returncode, again.returncode), again.stdout + again.stderr
-    assert again.stdout.endswith(" held, 0 missing\n")
+    assert again.stdout.endswith(" 6 held, 0 missing\n")
 
 
 # --- what the cache holds because of somebody else

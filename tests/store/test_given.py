@@ -124,3 +124,12 @@ def test_what_root_makes_there_is_theirs(name: str, theirs: Path) -> None:
     OPENED[name](theirs)
 
     assert NOBODY == (theirs / name).stat().st_uid
+
+
+def test_a_cache_that_the_configuration_names_by_a_link_is_used(theirs: Path) -> None:
+    """That is the operator's word, in whosever folder it stands."""
+    os.chown(theirs.parent, NOBODY, NOBODY)
+    (theirs.parent / "named").symlink_to(theirs)
+    prepare(theirs.parent / "named")
+
+    assert NOBODY == (theirs / "spare").stat().st_uid
