@@ -11,7 +11,7 @@ from apprproxy.app.lines import account
 from apprproxy.settings import Settings
 from apprproxy.settings.units import write_duration
 from apprproxy.settings.upstream import Upstream
-from apprproxy.store.place import strange
+from apprproxy.store.place import nearest, strange
 
 _GIB = 1024**3
 CLIENTS_WAIT = 30.0
@@ -83,7 +83,6 @@ def _disk(settings: Settings) -> int | None:
     """Bytes in all; None where it has no size, whoever asks may not look, or the name is longer than a path can be."""
     directory = settings.cache.directory.absolute()
     try:
-        there = next(path for path in (directory, *directory.parents) if path.exists())
-        return shutil.disk_usage(there).total or None
+        return shutil.disk_usage(nearest(directory)).total or None
     except OSError:
         return None

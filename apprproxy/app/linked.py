@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 
 from apprproxy.app.protocols import PROTOCOLS
+from apprproxy.core.digest import Digest
 from apprproxy.core.errors import StoreFailed
 from apprproxy.core.model import MAX_DOCUMENT, Expected
 from apprproxy.core.ports.store import Held
@@ -26,8 +27,7 @@ def cover_pins(settings: Settings, ledger: Ledger, find: Find) -> None:
         return
     children = _by_any(settings)
     for root in set(ledger.pinned.pins().values()):
-        for _ in linked(find, ledger.membership, children, Expected(root)):
-            pass
+        link_below(find, ledger.membership, children, root)
 
 
 def _by_any(settings: Settings) -> Children:
@@ -38,6 +38,13 @@ def _by_any(settings: Settings) -> Children:
         return next((found for dialect in dialects.values() if (found := dialect.children(document))), ())
 
     return children
+
+
+def link_below(find: Find, membership: Membership, children: Children, root: Digest) -> None:
+    """Blocking. What is held already is not fetched, and so links nothing where the index was lost that knew it.
+    Raises StoreFailed."""
+    for _ in linked(find, membership, children, Expected(root)):
+        pass
 
 
 def linked(find: Find, membership: Membership, children: Children, root: Expected) -> Iterator[tuple[Expected, int]]:

@@ -199,10 +199,7 @@ class Blobs:
             try:
                 async with asyncio.timeout(turn_after(0) if len(members) > 1 else None):
                     due, sources = await self._due(member, want, first=member is members[0]), member.sources
-            except (
-                Failure,
-                TimeoutError,
-            ):  # no mirror opens what its owner does not: that is to say what is the matter
+            except (Failure, TimeoutError):  # no mirror opens what its owner does not: that is to say why
                 due, sources = None, member.sources[-1:]
             found += [Candidate(member, source, want, due) for source in sources]
         return tuple(found)

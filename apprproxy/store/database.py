@@ -25,7 +25,7 @@ from apprproxy.core.events import Observer, SetAside
 from apprproxy.store.owner import begin, open_or_make, refuse_foreign, trouble
 from apprproxy.store.relief import FULL
 from apprproxy.store.salvage import DAMAGED, broken, finish, is_damage, refuse_damaged, replace, salvaged
-from apprproxy.store.schema import bring_up_to_date
+from apprproxy.store.schema import EVICTABLE, bring_up_to_date
 from apprproxy.store.users import Users
 
 PATIENCE = 5.0
@@ -45,10 +45,10 @@ _SETTINGS = (
     "PRAGMA journal_size_limit = 67108864",
 )
 _COUNTED = "SELECT blobs, held, pinned, reserved, held - pinned FROM totals"
-_THERE = """
+_THERE = f"""
 SELECT count(*), coalesce(sum(size), 0), coalesce(sum(size * pinned), 0),
     (SELECT coalesce(sum(size), 0) FROM parts),
-    (SELECT coalesce(sum(size), 0) FROM blobs INDEXED BY blobs_by_use WHERE pinned = 0)
+    ({EVICTABLE})
 FROM blobs NOT INDEXED
 """
 

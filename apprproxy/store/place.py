@@ -97,12 +97,17 @@ def _in_reach(path: Path) -> bool:
     return os.access(path, os.F_OK, effective_ids=True)
 
 
+def nearest(directory: Path) -> Path:
+    """Itself, or what of its parents there is, where it is yet to be made. Absolute. Raises OSError."""
+    return next(path for path in (directory, *directory.parents) if path.exists())
+
+
 def _unusable(directory: Path, error: OSError) -> str:
     return f"cache.directory {directory}: {error.strerror}: {error.filename or directory}"
 
 
 def _refuse_unfit(directory: Path) -> None:
-    there = next(path for path in (directory, *directory.parents) if path.exists())
+    there = nearest(directory)
     if not there.is_dir():
         raise StoreFailed(f"cache.directory {directory}: {there} is no directory")
     refuse_network(directory, _file_system(directory))

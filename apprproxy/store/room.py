@@ -15,13 +15,13 @@ from apprproxy.store.evict import Evictable, Totals, first_to_go, missing, no_ro
 from apprproxy.store.partials import Partials
 from apprproxy.store.relief import free_space
 from apprproxy.store.salvage import broken
+from apprproxy.store.schema import EVICTABLE
 from apprproxy.store.uses import Uses
 
 AT_ONCE = 1000
 """Blobs that one transaction evicts: some tenths of a second in which other processes wait."""
 
 _IN_ORDER = "SELECT key, size, unpacked FROM blobs WHERE pinned = 0 ORDER BY used, key"
-_EVICTABLE = "SELECT coalesce(sum(size), 0) FROM blobs INDEXED BY blobs_by_use WHERE pinned = 0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class Room:
             return Made(enough=True)
         chosen, freed = self._choose(db, short, AT_ONCE)
         if freed < short and len(chosen) < AT_ONCE:
-            _refuse_miscounted(db)
+            _refuse_wrong_evictable(db)
             raise no_room(more, self._max_size)
         return self._evict(db, chosen, enough=freed >= short)
 
@@ -89,7 +89,7 @@ class Room:
             return Made(enough=True)
         chosen, freed = self._choose(db, short, AT_ONCE)
         if freed < short and len(chosen) < AT_ONCE:
-            _refuse_miscounted(db)
+            _refuse_wrong_evictable(db)
             self._partials.give_up(db, short - freed)
         return self._evict(db, chosen, enough=freed >= short or len(chosen) < AT_ONCE)
 
@@ -131,9 +131,9 @@ def _totals(db: sqlite3.Connection) -> Totals:
     return current(lambda query: db.execute(query).fetchall())
 
 
-def _refuse_miscounted(db: sqlite3.Connection) -> None:
+def _refuse_wrong_evictable(db: sqlite3.Connection) -> None:
     """Where all that may go would not do, it is what the totals say, or a page is of before the others."""
-    if db.execute(_EVICTABLE).fetchone() != (_totals(db).evictable,):
+    if db.execute(EVICTABLE).fetchone() != (_totals(db).evictable,):
         raise broken("it counts blobs that it does not have")
 
 

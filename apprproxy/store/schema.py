@@ -8,6 +8,9 @@ import sqlite3
 
 from apprproxy.core.errors import StoreFailed
 
+EVICTABLE = "SELECT coalesce(sum(size), 0) FROM blobs INDEXED BY blobs_by_use WHERE pinned = 0"
+"""As its index counts it, which is to be what the totals say."""
+
 _FIRST = """
 CREATE TABLE totals (
     one INTEGER PRIMARY KEY CHECK (one = 1), blobs INTEGER NOT NULL, held INTEGER NOT NULL, pinned INTEGER NOT NULL,

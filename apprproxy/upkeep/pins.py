@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from apprproxy.app import App
-from apprproxy.app.linked import Children, linked
+from apprproxy.app.linked import link_below
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import Failure, Malformed
 from apprproxy.core.kind import Kind
@@ -156,14 +156,8 @@ async def _root(app: App, title: Title) -> Digest:
         held = await _manifest(app, title, title.digest)
     children = app.members[title.upstream].dialect.children
     await app.index.link(held.digest, children(await held.read()))
-    await asyncio.to_thread(_link_below, app, children, held.digest)
+    await asyncio.to_thread(link_below, app.disk.find_here, app.ledger.membership, children, held.digest)
     return held.digest
-
-
-def _link_below(app: App, children: Children, root: Digest) -> None:
-    """What is held already is not fetched, and so links nothing where the index was lost that knew it."""
-    for _ in linked(app.disk.find_here, app.ledger.membership, children, Expected(root)):
-        pass
 
 
 async def _others_asked(app: App, title: Title, want: NameWant) -> None:
