@@ -20,6 +20,10 @@ from apprproxy.store.membership import Membership
 Children = Callable[[bytes], Sequence[Expected]]
 Find = Callable[[Expected], Held | None]
 
+_BEGINNING = 4096
+"""Of blanks in front there may be more, and then all of it is looked at."""
+_BLANKS = b" \t\n\r"
+
 
 def cover_pins(settings: Settings, ledger: Ledger, find: Find) -> None:
     """Blocking. Raises StoreFailed."""
@@ -67,6 +71,6 @@ def _document(held: Held) -> bytes:
     """Nothing where it is none, or the disk does not give it: others are to be linked all the same. Layers are not
     read."""
     with suppress(StoreFailed):
-        if held.size <= MAX_DOCUMENT and held.pread(0, 1) in (b"{", b"["):
+        if held.size <= MAX_DOCUMENT and held.pread(0, _BEGINNING).lstrip(_BLANKS)[:1] in (b"{", b"[", b""):
             return held.pread(0, held.size)
     return b""

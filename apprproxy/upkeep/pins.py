@@ -155,7 +155,6 @@ async def _root(app: App, title: Title) -> Digest:
         await _pinned(app, title, title.digest)
         held = await _manifest(app, title, title.digest)
     children = app.members[title.upstream].dialect.children
-    await app.index.link(held.digest, children(await held.read()))
     await asyncio.to_thread(link_below, app.disk.find_here, app.ledger.membership, children, held.digest)
     return held.digest
 

@@ -20,7 +20,7 @@ from tests.appregistry.archives import chart, digest_of, packed
 from tests.appregistry.upstream import Upstream
 from tests.appregistry.upstream import running as app_registry
 from tests.fakes.clock import until
-from tests.fakes.content import INDEX, digest, some_bytes
+from tests.fakes.content import INDEX, digest, manifest, some_bytes
 from tests.fakes.gateway import Gateways, Running, oci
 from tests.fakes.registry import Registry, descriptor
 from tests.test_serving import gateway
@@ -294,3 +294,18 @@ async def test_a_command_knows_what_a_pin_keeps_though_no_gateway_has_begun(
         closure = folder.ledger.pinned.closure(pin.name)
 
     assert {digest(image), digest(LAYER)} <= set(closure.held)
+
+
+@pytest.mark.parametrize("blanks", [1, 5000])
+async def test_a_document_that_begins_with_blanks_is_one(registry: Registry, gateways: Gateways, blanks: int) -> None:
+    registry.add_blob(APP, LAYER)
+    image = b"\r\n\t " * blanks + manifest(LAYER)
+    registry.add_manifest(APP, image, tag="1.0")
+    running = await gateways.start({"hub": registry})
+    await running.get(f"/v2/hub/{APP}/manifests/1.0")
+    await running.get(f"/v2/hub/{APP}/blobs/{digest(LAYER)}")
+    await forgotten(running)
+    again = await gateways.start({"hub": registry}, offline=True)
+    await recover(again.app)
+
+    assert 200 == (await again.get(f"/v2/hub/{APP}/blobs/{digest(LAYER)}")).status
