@@ -220,7 +220,7 @@ class Found:
 
     ``body`` is the document, where the answer brought it; ``manifest`` says that the target is a document that is to be
     fetched by its digest. ``titles`` are those that the answer mentions, with the digest that it claims for each;
-    ``passed_over`` are those that were asked for to the letter, where it is of others. ``before`` is the upstream's own
+    ``passed_over`` are those that were asked for to the letter, where it is of others. ``trail`` is the upstream's own
     Cache-Status.
     """
 
@@ -229,7 +229,7 @@ class Found:
     manifest: bool = False
     titles: Mapping[str, Digest] = field(default_factory=dict)
     passed_over: tuple[str, ...] = ()
-    before: str = ""
+    trail: str = ""
 
 
 class Cache(StrEnum):
@@ -248,7 +248,7 @@ class Verdict:
     """How an answer came about, in enough detail for Cache-Status (RFC 9211).
 
     ``ttl`` is what was left of the freshness, negative when it had run out; ``age`` is how long ago the owner last
-    confirmed the name, None for immutable bytes; ``before`` is what caches before us said, to which we append.
+    confirmed the name, None for immutable bytes; ``trail`` is what caches before us said, to which we append.
     """
 
     cache: Cache
@@ -257,7 +257,7 @@ class Verdict:
     status: int | None = None
     detail: str | None = None
     stored: bool = False
-    before: str = ""
+    trail: str = ""
 
 
 @dataclass(frozen=True, slots=True)

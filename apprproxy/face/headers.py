@@ -19,7 +19,7 @@ def cache_status(verdict: Verdict) -> str:
     if verdict.detail is not None and verdict.detail != "refreshing":
         parts.append(f"detail={verdict.detail}")
     own = "; ".join(parts)
-    return f"{verdict.before}, {own}" if verdict.before else own
+    return f"{verdict.trail}, {own}" if verdict.trail else own
 
 
 def _parameters(verdict: Verdict) -> list[str]:

@@ -10,8 +10,10 @@ from apprproxy.core.errors import DigestMismatch, HasLess, Lied, OtherSize
 from apprproxy.core.events import LieCaught, Observer
 from apprproxy.core.model import Contribution
 from apprproxy.core.ports.store import Partial
-from apprproxy.gateway.evidence import collected, refuted
-from apprproxy.gateway.flight import Candidate, Flight, Suspect
+from apprproxy.gateway.candidates import Candidate
+from apprproxy.gateway.evidence import collected
+from apprproxy.gateway.flight import Flight
+from apprproxy.gateway.suspicion import Suspect
 
 
 class Blame:
@@ -24,18 +26,19 @@ class Blame:
         contributors = contributors_of(partial)
         mine = (candidate.member.name, candidate.source.label)
         too_long = isinstance(lie, OtherSize) and _is_too_long(candidate, partial, contributors - {mine})
-        if too_long and flight.spare(candidate):
+        if too_long and flight.suspicion.spare(candidate):
             return False  # it is no beginning of what is due: somebody else left it
         if isinstance(lie, OtherSize) and candidate.due is not None:  # a manifest may have made that up, and anybody
-            flight.disagree(candidate, candidate.due, lie)  # may have pushed the manifest
+            flight.suspicion.disagrees(candidate, candidate.due, lie)  # may have pushed the manifest
+            flight.candidates.fail(candidate, lie)
             return flight.current is None or mine not in contributors
         unasked = flight.current is None and isinstance(lie, DigestMismatch)
         continued = contributors == {mine} and bool(partial.parts[-1].start or flight.current is None)
-        if (unasked or continued) and flight.spare(candidate):
+        if (unasked or continued) and flight.suspicion.spare(candidate):
             return False  # what it continued had lain on the disk, and may have been spoilt there: it sends the whole
         if unasked:
-            flight.doubt(_mirrors(flight, contributors), lie, await collected(partial, since))
-            flight.fail(candidate, lie)
+            await self._suspect(flight, _mirrors(flight, contributors), partial, lie, since)
+            flight.candidates.fail(candidate, lie)
             return False
         if contributors and mine not in contributors and (candidate.source.owner or _contradicts(lie)):
             self._contradicted(flight, candidate, partial, lie)
@@ -55,37 +58,43 @@ class Blame:
     def _contradicted(self, flight: Flight, candidate: Candidate, partial: Partial, lie: Lied) -> None:
         """What is there does not fit what it says of the size: who is wrong is known once the bytes are right."""
         if isinstance(lie, HasLess):
-            flight.claims(candidate, lie.total, lie)
+            flight.suspicion.claims(candidate, lie.total, lie)
         elif (candidate.member.name, candidate.source.label) not in contributors_of(partial):
-            flight.claims(candidate, partial.size, lie)
+            flight.suspicion.claims(candidate, partial.size, lie)
 
     async def _doubt(self, flight: Flight, candidate: Candidate, partial: Partial, lie: Lied, since: int) -> None:
         """Some of those who contributed. Where no mirror is among them (only its owner, which is never distrusted, or
         a mirror that is not asked any more), this one sends the whole, once."""
         contributors = contributors_of(partial)
         mirrors = _mirrors(flight, contributors)
-        flight.doubt(mirrors, lie, await collected(partial, since))
-        if mirrors or flight.spare(candidate):
+        await self._suspect(flight, mirrors, partial, lie, since)
+        if mirrors or flight.suspicion.spare(candidate):
             return
         if (candidate.member.name, candidate.source.label) in contributors:
             self._convict(flight, candidate, lie)
         else:
-            flight.fail(candidate, lie)
+            flight.candidates.fail(candidate, lie)
+
+    async def _suspect(
+        self, flight: Flight, mirrors: Sequence[Candidate], partial: Partial, lie: Lied, since: int
+    ) -> None:
+        """None is asked again before the right bytes are here, which say who it was."""
+        flight.suspicion.doubt(mirrors, lie, await collected(partial, since))
+        flight.candidates.distrust([one.source for one in mirrors], lie)
 
     def _convict(self, flight: Flight, candidate: Candidate, lie: Lied) -> None:
         candidate.source.health.lied()
-        flight.fail(candidate, lie)
+        flight.candidates.fail(candidate, lie)
         suspect = Suspect(candidate.member.name, candidate.source, lie)
-        self._tell(suspect, flight, candidate.want.repository, flight.next())
+        self._tell(suspect, flight, candidate.want.repository, flight.candidates.next())
 
     async def clear(self, flight: Flight) -> None:
         """Once the bytes are here, by whomever: whoever sent others, or had another size, was wrong."""
         held = flight.held
         if held is None:
             return
-        for suspect in (*flight.disagreed, *flight.suspects.values()):
-            other_size = held.size == suspect.due or suspect.claimed not in (None, held.size)
-            if other_size or await refuted(suspect.sent, held):
+        for suspect in flight.suspicion:
+            if await suspect.is_refuted_by(held):
                 suspect.source.health.lied()
                 asked = (one.want.repository for one in flight.candidates if one.source is suspect.source)
                 self._tell(suspect, flight, next(asked, ""), flight.winner)

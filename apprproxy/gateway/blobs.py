@@ -12,10 +12,11 @@ from apprproxy.core.events import Observer
 from apprproxy.core.model import BlobWant, Cache, NameWant, Verdict
 from apprproxy.core.ports.store import Held
 from apprproxy.core.ports.upstream import Lane
+from apprproxy.gateway.candidates import Candidate
 from apprproxy.gateway.delivery import Delivery, Span
 from apprproxy.gateway.diary import Diary, Tried
 from apprproxy.gateway.fetch import Fetch
-from apprproxy.gateway.flight import Candidate, Flight
+from apprproxy.gateway.flight import Flight
 from apprproxy.gateway.flights import Flights
 from apprproxy.gateway.member import Member, Members
 from apprproxy.gateway.pace import turn_after
@@ -99,7 +100,7 @@ class Blobs:
             joined.flight,
             joined.candidates,
             since=since,
-            before=_told(diary),
+            waited=_told(diary),
             entitled=bool(known),
             shelf=self._shelf,
             visible=self._visible,
@@ -148,9 +149,9 @@ class Blobs:
                 return flight.held
         return await self._shelf.blobs.find(want.expected)
 
-    def _hit(self, member: Member, want: BlobWant, held: Held, before: Sequence[Tried] = ()) -> Transfer:
+    def _hit(self, member: Member, want: BlobWant, held: Held, waited: Sequence[Tried] = ()) -> Transfer:
         self._shelf.index.used(held.digest)
-        return HeldTransfer(Verdict(Cache.HIT), member.name, bounded(want, held), before)
+        return HeldTransfer(Verdict(Cache.HIT), member.name, bounded(want, held), waited)
 
     async def _known(self, members: list[Member], want: BlobWant) -> list[Member]:
         """The members in whose name it may be had for certain: they are asked first, the others of a view after them,
@@ -160,7 +161,9 @@ class Blobs:
         if not flights and not await self._shelf.blobs.begun(want.expected) and await self._found(want) is None:
             return []
         known = [one for one in members if await self._visible.known(one, want)]
-        if known or any(each.tries((one.name, want.repository), want.kind) for one in members for each in flights):
+        if known or any(
+            each.candidates.tries((one.name, want.repository), want.kind) for one in members for each in flights
+        ):
             return known
         if self._offline:
             raise NotHeld(f"{want.place.name}: offline, and it is not known whether {want.repository} has it")
@@ -176,7 +179,7 @@ class Blobs:
     async def _joined(self, seeing: Sequence[Member], want: BlobWant, known: Sequence[Member]) -> Joined:
         candidates = await self._candidates(seeing, want)
         flight, collapsed = self._flights.join(want.expected, candidates)
-        flight.confirm([one for one in candidates if one.member in known])
+        flight.candidates.confirm([one for one in candidates if one.member in known])
         for member in seeing:
             if (size := await self._said(member, want)) is not None:
                 flight.sizes.setdefault(member.name, size)

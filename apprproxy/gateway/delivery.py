@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from apprproxy.core.model import MIB
-from apprproxy.gateway.flight import Candidate
+from apprproxy.gateway.candidates import Candidate
 
 HEADERS_BY = 20.0
 """Seconds. Before a source has answered a failure may still become a status; but containerd gives up after 30 s."""

@@ -23,7 +23,8 @@ from apprproxy.core.model import MAX_DOCUMENT, MAX_PACKED, decimal_size
 from apprproxy.core.ports.store import Held, Partial
 from apprproxy.core.ports.upstream import Incoming, Lane, Reply, Request
 from apprproxy.gateway.blame import labels_of
-from apprproxy.gateway.flight import Candidate, Flight
+from apprproxy.gateway.candidates import Candidate
+from apprproxy.gateway.flight import Flight
 from apprproxy.gateway.member import trail
 from apprproxy.gateway.pace import Pace, paced
 from apprproxy.gateway.shelf import Shelf
@@ -55,7 +56,7 @@ class Fetch:
         misses, as_of = self._shelf.misses, self._shelf.misses.generation()
         key = f"{want.kind} {want.repository} {want.expected.key}"
         if candidate.source.owner and (miss := await misses.recall(member, key)) is not None:
-            flight.fail(candidate, miss)
+            flight.candidates.fail(candidate, miss)
             return False
         asked = not partial.size or partial.size != candidate.due
         try:
@@ -94,7 +95,7 @@ class Fetch:
     async def _pour(self, flight: Flight, candidate: Candidate, partial: Partial, pace: Pace) -> None:
         source = candidate.source
         async with self.rest(candidate, partial.size) as rest:
-            flight.before = trail(rest.incoming.headers)
+            flight.trail = trail(rest.incoming.headers)
             limit = self._limit(candidate)
             size = self._size(candidate, rest, limit)
             flight.answers(candidate, size)  # first, for a disk that takes nothing: who knows the size can be passed to

@@ -3,9 +3,8 @@ while another process does."""
 
 import asyncio
 import logging
-from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
 
 from apprproxy.core.errors import Crowded, Failure, Interrupted, Lied, NoRoom, StoreFailed, UpstreamFault
 from apprproxy.core.events import FlightBegan, FlightEnded, Followed, Observer, Trouble
@@ -13,12 +12,11 @@ from apprproxy.core.label import OWNER
 from apprproxy.core.model import MAX_DOCUMENT, Expected
 from apprproxy.core.ports.store import BlobStore, Elsewhere, Partial
 from apprproxy.gateway.blame import Blame, upstreams_of
-from apprproxy.gateway.flight import Candidate, Flight
-from apprproxy.gateway.guest import Patience, stay
-from apprproxy.gateway.pace import Overtaken, turn_after
-from apprproxy.gateway.turns import Turns, transfers
-from apprproxy.gateway.turnstile import Turnstile
-from apprproxy.gateway.waits import either
+from apprproxy.gateway.candidates import Candidate
+from apprproxy.gateway.flight import Flight
+from apprproxy.gateway.guest import Stay, wait_behind
+from apprproxy.gateway.pace import Overtaken
+from apprproxy.gateway.places import Places
 
 log = logging.getLogger(__name__)
 
@@ -28,12 +26,6 @@ BACK_AFTER = 5.0
 WAITING = 10_000
 """Transfers in all, of which one upstream has a quarter. A client that asks for a million digests and leaves must not
 fill the memory."""
-
-IN_MEMORY = 2
-"""Of each upstream, where the disk takes nothing: whoever sends slowly keeps its places for as long as it likes."""
-
-ROOM_AGAIN = 0.5
-"""Seconds between two looks whether another upstream of those that have it has room."""
 
 LOOK_AGAIN = 0.025
 """Seconds between two looks at what another process does: there is nobody who could wake us."""
@@ -54,14 +46,12 @@ class Flights:
         self._flights: dict[str, dict[tuple[str, ...], Flight]] = {}
         self._tasks: dict[asyncio.Task[None], Flight] = {}
         self._of: Counter[str] = Counter()
-        self._in_memory = defaultdict[str, asyncio.Semaphore](lambda: asyncio.Semaphore(IN_MEMORY))
-        self._turns = Turns(transfers)
-        self._waiting = 0
+        self._places = Places()
 
     @property
     def waiting(self) -> int:
         """How many wait their turn."""
-        return self._waiting
+        return self._places.waiting
 
     def under_way(self, expected: Expected) -> Sequence[Flight]:
         """In the order in which they began: one for those who would ask the same upstreams in the same order."""
@@ -119,7 +109,7 @@ class Flights:
         finally:
             # where nothing landed, no await between the last look for candidates and this: who comes now begins anew
             self._retire(flight)
-            if flight.held is None and flight.fault is None and flight.next() is not None:
+            if flight.held is None and flight.fault is None and flight.candidates.next() is not None:
                 flight.fault = Interrupted("the transfer was interrupted inside this gateway; try again")
             flight.grows(None, ())
             flight.tell()
@@ -131,14 +121,14 @@ class Flights:
         """Until it has landed, whether or not it can be kept, or nobody is left to ask."""
         try:
             await self._behind(flight)
-            while flight.held is None and flight.next() is not None:
-                async with self._turn(flight):
+            while flight.held is None and flight.candidates.next() is not None:
+                async with self._places.turn(flight, lambda: self._wanted(flight)):
                     await self._filled(flight)
         except Failure as fault:
             self._cannot(flight, fault)
         else:
-            if flight.held is None and flight.no_room:
-                whose, failure = next(iter(flight.no_room.items()))
+            if flight.held is None and flight.candidates.no_room:
+                whose, failure = next(iter(flight.candidates.no_room.items()))
                 self._cannot(flight, failure, whose)
 
     async def _behind(self, flight: Flight) -> None:
@@ -146,7 +136,7 @@ class Flights:
         if self._before(flight):
             flight.diary.asks("another upstream's transfer")
             flight.behind = True
-            ended = await stay(flight, lambda: self._before(flight))
+            ended = await wait_behind(flight, lambda: self._before(flight))
             flight.behind = flight.elsewhere = False
             flight.diary.heard("did not bring it" if ended else "took too long")
 
@@ -154,63 +144,14 @@ class Flights:
         flights = self.under_way(flight.expected)
         return flights[: flights.index(flight)]
 
-    @asynccontextmanager
-    async def _turn(self, flight: Flight) -> AsyncIterator[None]:
-        """Of an upstream that may be asked: the first with room, for blobs and for documents apart. The others wait
-        without a file or a descriptor."""
-        async with AsyncExitStack() as place:
-            self._waiting += 1
-            try:
-                await self._placed(flight, place)
-            finally:
-                self._waiting -= 1
-            flight.diary.heard("other transfers of this upstream were before it")
-            yield
-
-    async def _placed(self, flight: Flight, place: AsyncExitStack) -> None:
-        until = asyncio.get_running_loop().time() + turn_after(flight.rounds)
-        while self._must_wait(flight, until):
-            flight.diary.asks("its turn")
-            first = flight.left[0]
-            flight.queue = first.member.name
-            queued = asyncio.ensure_future(
-                place.enter_async_context(self._turnstile(first).turn(lambda: self._wanted(flight)))
-            )
-            try:
-                while not queued.done() and self._must_wait(flight, until):
-                    await either(queued, flight.changed(), seconds=ROOM_AGAIN)
-            finally:
-                given, flight.queue = not queued.cancel(), ""
-            if given:
-                await queued
-                flight.takes_place(first.member.name)
-                return
-            await asyncio.wait([queued])
-        if flight.held is None and (free := self._free(flight)) is not None:
-            await place.enter_async_context(self._turnstile(free).turn())
-            flight.takes_place(free.member.name)
-
     def _wanted(self, flight: Flight) -> bool:
         """By somebody who waits for it, or behind it."""
-        return flight.wanted or any(one.behind and one.wanted for one in self.under_way(flight.expected))
-
-    def _must_wait(self, flight: Flight, until: float) -> bool:
-        """Not for what somebody else has brought meanwhile. Till then a queue comes before an upstream that has had
-        more turns: who is slow always has room."""
-        if flight.held is not None:
-            return False
-        free, early = self._free(flight), asyncio.get_running_loop().time() < until
-        return free is None or (early and flight.had_more_turns(free, flight.left[0]))
-
-    def _free(self, flight: Flight) -> Candidate | None:
-        return next((one for one in flight.left if not self._turnstile(one).full), None)
-
-    def _turnstile(self, candidate: Candidate) -> Turnstile:
-        return self._turns.of(candidate.member, "documents" if candidate.want.kind.document else "blobs")
+        behind = (one for one in self.under_way(flight.expected) if one.behind)
+        return any(one.candidates.wanted for one in (flight, *behind))
 
     async def _filled(self, flight: Flight) -> None:
         """Until the bytes are kept, or nobody is left to ask at whom it has its place."""
-        patience: Patience | None = None
+        stay: Stay | None = None
         while flight.held is None and self._may_ask(flight) is not None:
             try:
                 apart = flight.apart or flight.place != flight.lead
@@ -218,16 +159,16 @@ class Flights:
                 if claim.held is not None:
                     flight.land(claim.held, None)
                 elif claim.elsewhere is not None:
-                    patience = patience or Patience(flight)
+                    stay = stay or Stay(flight)
                     mine = apart or _is_filled_by(claim.elsewhere, flight.place)
                     watched = self._is_asked_here(flight)
-                    if not _read_along(flight, claim.elsewhere, patience, mine=mine, watched=watched):
-                        patience = None
+                    if not _read_along(flight, claim.elsewhere, stay, mine=mine, watched=watched):
+                        stay = None
                         _go_on(flight, mine=mine)
                     await asyncio.sleep(LOOK_AGAIN)
                 else:
                     assert claim.partial is not None
-                    patience, flight.elsewhere = None, False
+                    stay, flight.elsewhere = None, False
                     flight.diary.heard("gave it up")
                     if upstreams_of(claim.partial) - {flight.place}:
                         await claim.partial.leave(keep=True)  # it is for that upstream to go on with
@@ -239,34 +180,20 @@ class Flights:
                 if not _small(flight):
                     if not isinstance(failure, NoRoom) or flight.held is not None:
                         raise
-                    flight.no_room[flight.place] = failure
+                    flight.candidates.no_room[flight.place] = failure
                     continue
                 self._observer(Trouble("keep", _whose(flight), flight.expected.key, str(failure)))
                 flight.kept = False
                 try:
-                    async with self._place_in_memory(flight):
+                    async with self._places.in_memory(flight):
                         await self._into(flight, self._store.unkept(flight.expected))
                 except Overtaken:
-                    flight.yields(flight.place)
+                    flight.candidates.yields(flight.place)
 
     def _is_asked_here(self, flight: Flight) -> bool:
         """Does another flight of this process ask the upstream at which this one has its place?"""
         others = (one for one in self.under_way(flight.expected) if one is not flight)
         return any(one.place == flight.place and not (one.elsewhere or one.queue) for one in others)
-
-    @asynccontextmanager
-    async def _place_in_memory(self, flight: Flight) -> AsyncIterator[None]:
-        """Of the upstream that is asked. Raises Overtaken where another could be, and a turn is over."""
-        places, alone = self._in_memory[flight.place], all(one.member.name == flight.place for one in flight.left)
-        try:
-            async with asyncio.timeout(None if alone else turn_after(flight.rounds)):
-                await places.acquire()
-        except TimeoutError:
-            raise Overtaken from None
-        try:
-            yield
-        finally:
-            places.release()
 
     async def _into(self, flight: Flight, partial: Partial) -> None:
         """Returns once the bytes are right, once what came was thrown away, or when nobody is left to ask here."""
@@ -288,8 +215,8 @@ class Flights:
                     if not keep:
                         return flight.forget()
                 except UpstreamFault as failure:
-                    if not (keep and partial.size > before and flight.goes_on(candidate)):
-                        flight.fail(candidate, failure)
+                    if not (keep and partial.size > before and flight.candidates.goes_on(candidate)):
+                        flight.candidates.fail(candidate, failure)
                 if partial.size and flight.expected.unpacked is not None:
                     return None  # a package is taken whole: the gzip of another source is another one
         except StoreFailed:
@@ -310,7 +237,7 @@ class Flights:
     @staticmethod
     def _may_ask(flight: Flight) -> Candidate | None:
         """The next one, if the place is one of its upstream's: who goes on to another must not keep it from others."""
-        candidate = flight.next()
+        candidate = flight.candidates.next()
         return candidate if candidate is not None and candidate.member.name == flight.place else None
 
     async def _asked(self, flight: Flight, candidate: Candidate, partial: Partial) -> bool:
@@ -347,7 +274,7 @@ def _is_filled_by(elsewhere: Elsewhere, upstream: str) -> bool:
     return bool(elsewhere.parts) and elsewhere.parts[-1].upstream == upstream
 
 
-def _read_along(flight: Flight, elsewhere: Elsewhere, patience: Patience, *, mine: bool, watched: bool) -> bool:
+def _read_along(flight: Flight, elsewhere: Elsewhere, stay: Stay, *, mine: bool, watched: bool) -> bool:
     """Another process is at it, or another flight of this one; False where it is not to be waited for any longer.
     ``mine``: with what the upstream sends at which this one has its place. ``watched``: that is asked in this process,
     and so ends by itself."""
@@ -357,16 +284,16 @@ def _read_along(flight: Flight, elsewhere: Elsewhere, patience: Patience, *, min
         flight.diary.asks("another process")
     _told_by(flight, elsewhere)
     flight.grows(elsewhere.growing, elsewhere.parts, elsewhere.size)
-    alone = mine and not flight.others(flight.place)
-    over = patience.is_over(there, None if mine else flight.due, ours=alone)
+    alone = mine and not flight.candidates.others(flight.place)
+    over = stay.is_over(there, None if mine else flight.due, ours=alone)
     return not over or (alone and watched)
 
 
 def _go_on(flight: Flight, *, mine: bool) -> None:
     """With another member, as if this one's had been asked here; else apart. Raises StoreFailed where it is that."""
     flight.elsewhere = False
-    if mine and flight.others(flight.place):
-        flight.yields(flight.place)
+    if mine and flight.candidates.others(flight.place):
+        flight.candidates.yields(flight.place)
         flight.diary.heard("took too long")
         return
     if flight.apart:
@@ -383,13 +310,13 @@ def _told_by(flight: Flight, elsewhere: Elsewhere) -> None:
 
 
 def _whose(flight: Flight) -> str:
-    candidate = flight.winner or flight.next()
+    candidate = flight.winner or flight.candidates.next()
     return candidate.member.name if candidate is not None else flight.place
 
 
 def _small(flight: Flight) -> bool:
     """Is it to be held in memory, where the disk does not take it? Not what has landed, and is only not kept."""
-    candidate = flight.next()
+    candidate = flight.candidates.next()
     if candidate is None or flight.held is not None:
         return False
     bounded = candidate.want.kind.document or flight.expected.unpacked is not None

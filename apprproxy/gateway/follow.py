@@ -14,8 +14,9 @@ from apprproxy.core.errors import Lied, StoreFailed
 from apprproxy.core.label import OWNER, Label
 from apprproxy.core.model import KIB, MIB, Verdict
 from apprproxy.core.ports.store import Held, Readable
+from apprproxy.gateway.candidates import Candidate
 from apprproxy.gateway.diary import Tried
-from apprproxy.gateway.flight import Candidate, Flight
+from apprproxy.gateway.flight import Flight
 from apprproxy.gateway.transfer import Pieces, Stretch
 
 WITHHELD = 64 * KIB
@@ -27,7 +28,7 @@ it is."""
 
 
 class Following:
-    """One client's wait for a flight, whose size is known. ``before`` is what it has waited for already; ``entitled``
+    """One client's wait for a flight, whose size is known. ``waited`` is what it has waited for already; ``entitled``
     says whether it may be given what did not come in its own name; ``may_see`` finds out."""
 
     def __init__(
@@ -37,7 +38,7 @@ class Following:
         candidates: Sequence[Candidate],
         size: int,
         *,
-        before: Sequence[Tried],
+        waited: Sequence[Tried],
         stream: str,
         entitled: bool,
         may_see: Callable[[], Awaitable[bool]],
@@ -48,7 +49,7 @@ class Following:
         self.origin = candidates[0].member.name
         self._whose = Label(self.origin, "")
         self.size = size
-        self._before = before
+        self._waited = waited
         self._flight = flight
         self._candidates = candidates
         self._stream = stream
@@ -57,12 +58,12 @@ class Following:
         self._asked = False
         self._done = done
         self._instead = instead
-        flight.joined_by(candidates)
+        flight.candidates.joined_by(candidates)
         self._closed = False
 
     @property
     def tried(self) -> Sequence[Tried]:
-        return (*self._before, *self._flight.diary.tried)
+        return (*self._waited, *self._flight.diary.tried)
 
     async def held(self) -> Held:
         return await self._done()
@@ -138,7 +139,7 @@ class Following:
         """The flight goes on without us."""
         if not self._closed:
             self._closed = True
-            self._flight.left_by(self._candidates)
+            self._flight.candidates.left_by(self._candidates)
 
 
 def _is_same(now: Readable, before: Readable | None) -> bool:

@@ -16,13 +16,13 @@ STANDS_STILL = 15.0
 """Seconds without a byte of our own upstream: the process that has the file may be suspended."""
 
 
-class Patience:
+class Stay:
     """Of that flight, with one transfer of somebody else's; little with a document's, for which a question about a name
     waits."""
 
     def __init__(self, flight: Flight) -> None:
-        self._look = LOOK * longer(flight.rounds)
-        self._longest = LOOK if flight.brief else LONGEST * longer(flight.rounds)
+        self._look = LOOK * longer(flight.candidates.rounds)
+        self._longest = LOOK if flight.brief else LONGEST * longer(flight.candidates.rounds)
         self._began = self._since = asyncio.get_running_loop().time()
         self._there = 0
 
@@ -38,32 +38,32 @@ class Patience:
         return not ours and (now - self._began > self._longest or (due is not None and there > due))
 
 
-async def stay(flight: Flight, before: Callable[[], Sequence[Flight]]) -> bool:
+async def wait_behind(flight: Flight, before: Callable[[], Sequence[Flight]]) -> bool:
     """Behind the transfers of the same bytes in this process that began earlier, until one has landed or all have
     failed; False where it is time to go on apart from them."""
-    known: dict[Flight, Patience] = {}
+    known: dict[Flight, Stay] = {}
     while hosts := before():
         if (landed := next((one for one in hosts if one.held is not None), None)) is not None:
             assert landed.held is not None
             flight.kept = landed.kept
             flight.land(landed.held, None)
             return True
-        known = {host: known.get(host) or Patience(flight) for host in hosts}
+        known = {host: known.get(host) or Stay(flight) for host in hosts}
         for host in hosts:
             if host.current is not None and host.current.member.name == flight.lead:
                 _read_along(flight, host)
-        if all(_is_over(patience, flight, host) for host, patience in known.items()):
+        if all(_is_over(mine, flight, host) for host, mine in known.items()):
             _go_on(flight, hosts)
             return False
         await _change(hosts)
     return True
 
 
-def _is_over(patience: Patience, flight: Flight, host: Flight) -> bool:
+def _is_over(stay: Stay, flight: Flight, host: Flight) -> bool:
     """One of the only upstream to ask ends by itself: its source is watched here. What waits in a queue of that one is
     not slow."""
-    ours = _at(host) == flight.lead and not flight.others(flight.lead)
-    return patience.is_over(host.arrived, flight.due, ours=ours) and not ours
+    ours = _at(host) == flight.lead and not flight.candidates.others(flight.lead)
+    return stay.is_over(host.arrived, flight.due, ours=ours) and not ours
 
 
 def _at(host: Flight) -> str:
@@ -83,7 +83,7 @@ def _go_on(flight: Flight, hosts: Sequence[Flight]) -> None:
     """With the next member, where the first has had its turn with one of these; what that one is filling is come back
     to. Else apart from them."""
     if any(_at(host) == flight.lead for host in hosts):
-        flight.yields(flight.lead)
+        flight.candidates.yields(flight.lead)
     else:
         flight.apart = True
 

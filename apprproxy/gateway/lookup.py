@@ -225,7 +225,7 @@ class Lookups:
             record = self._record(member, old, landed.target)
             kept = await self._landing.remember(member, want, record, as_of) and landed.kept
             detail, fresh_for = None if kept else "unkept", member.terms.fresh_for
-            verdict = Verdict(Cache.MISS, age=0.0, ttl=fresh_for, detail=detail, stored=kept, before=found.before)
+            verdict = Verdict(Cache.MISS, age=0.0, ttl=fresh_for, detail=detail, stored=kept, trail=found.trail)
             return Named(record, verdict, landed.held)
         except TimeoutError:
             raise TooSlow(member.name, f"no answer within {member.terms.timeout:g} s") from None

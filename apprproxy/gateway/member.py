@@ -73,14 +73,14 @@ async def ask(member: Member, plan: Plan[Found]) -> Found:
     """Carry out a plan's requests until it returns; raises UpstreamFault. Whoever waits for a connection until half of
     what is left of its time is over is told so, and so nothing is called late that had less than the other half."""
     loop = asyncio.get_running_loop()
-    before, due = "", loop.time() + member.terms.timeout
+    passed, due = "", loop.time() + member.terms.timeout
     step = _next(plan)
     while isinstance(step, Request):
         reply = await member.upstream.send(replace(step, patience=(due - loop.time()) / 2))
-        before = trail(reply.headers)
+        passed = trail(reply.headers)
         long = len(reply.body) >= LARGE
         step = await in_turn(member.reading, _next, plan, reply) if long else _next(plan, reply)
-    return replace(step, before=before)
+    return replace(step, trail=passed)
 
 
 def _next(plan: Plan[Found], reply: Reply | None = None) -> Request | Found:

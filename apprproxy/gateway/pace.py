@@ -10,7 +10,8 @@ from contextlib import asynccontextmanager, contextmanager
 
 from apprproxy.core.model import KIB
 from apprproxy.core.ports.store import Partial
-from apprproxy.gateway.flight import Candidate, Flight
+from apprproxy.gateway.candidates import Candidate
+from apprproxy.gateway.flight import Flight
 
 LOOK = 2.0
 """Seconds of the first turn; within those that a lookup has, and clients wait for a header."""
@@ -109,15 +110,15 @@ async def _look(flight: Flight, candidate: Candidate, partial: Partial, pace: Pa
     began = since = now()
     first = before = partial.size
     while not await _landed(flight, LOOK):
-        if now() - since < turn_after(flight.rounds):
+        if now() - since < turn_after(flight.candidates.rounds):
             continue
-        too_long = now() - began >= LONGEST * longer(flight.rounds)
-        if flight.others(member):
+        too_long = now() - began >= LONGEST * longer(flight.candidates.rounds)
+        if flight.candidates.others(member):
             over = too_long or partial.size - before < LEAST * (now() - since)
         else:  # what there is no room for can be passed on, and who is quick may bring what there is room for
-            over = too_long and bool(flight.no_room) and partial.size - first < LEAST * (now() - began)
+            over = too_long and bool(flight.candidates.no_room) and partial.size - first < LEAST * (now() - began)
         if pace.is_theirs() and over:
-            flight.yields(member)
+            flight.candidates.yields(member)
             break
         since, before = now(), partial.size
     limit.reschedule(now())

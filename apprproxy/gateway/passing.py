@@ -12,8 +12,8 @@ from apprproxy.core.errors import DigestMismatch, Lied, UpstreamFault
 from apprproxy.core.events import LieCaught, Observer
 from apprproxy.core.label import Label
 from apprproxy.core.ports.store import Readable
+from apprproxy.gateway.candidates import ATTEMPTS, Candidate
 from apprproxy.gateway.fetch import Rest
-from apprproxy.gateway.flight import ATTEMPTS, Candidate
 from apprproxy.gateway.given import Given
 from apprproxy.gateway.pace import Lull, Overtaken
 from apprproxy.gateway.transfer import Pieces

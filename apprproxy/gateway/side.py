@@ -11,8 +11,8 @@ from apprproxy.core.errors import Lied, Outage
 from apprproxy.core.model import MIB, Cache, Verdict, decimal_size
 from apprproxy.core.ports.store import Held
 from apprproxy.core.ports.upstream import Lane
+from apprproxy.gateway.candidates import Candidate
 from apprproxy.gateway.diary import Tried
-from apprproxy.gateway.flight import Candidate
 from apprproxy.gateway.transfer import Pieces
 from apprproxy.gateway.turnstile import Turnstile
 

@@ -9,9 +9,10 @@ from apprproxy.core.errors import Exhausted, Failure, Lied, Moved, NotThere, Out
 from apprproxy.core.label import Label
 from apprproxy.core.model import MAX_DOCUMENT, BlobWant, Cache, Verdict
 from apprproxy.core.ports.store import Held, Readable
+from apprproxy.gateway.candidates import Candidate
 from apprproxy.gateway.delivery import HEADERS_BY, Delivery
 from apprproxy.gateway.diary import Tried
-from apprproxy.gateway.flight import Candidate, Flight
+from apprproxy.gateway.flight import Flight
 from apprproxy.gateway.follow import Following
 from apprproxy.gateway.health import PROBED_BY
 from apprproxy.gateway.member import Member
@@ -23,7 +24,7 @@ from apprproxy.gateway.waits import either
 
 
 class Waiting:
-    """``since`` is when it asked, by the loop's clock, and ``before`` what it has waited for since; ``entitled`` says
+    """``since`` is when it asked, by the loop's clock, and ``waited`` what it has waited for since; ``entitled`` says
     whether it may be given what did not come in its own name."""
 
     def __init__(
@@ -33,7 +34,7 @@ class Waiting:
         candidates: Sequence[Candidate],
         *,
         since: float,
-        before: Sequence[Tried],
+        waited: Sequence[Tried],
         entitled: bool,
         shelf: Shelf,
         visible: Visible,
@@ -44,7 +45,7 @@ class Waiting:
         self._flight = flight
         self._candidates = candidates
         self._since = since
-        self._before = before
+        self._waited = waited
         self._entitled = entitled
         self._shelf = shelf
         self._visible = visible
@@ -53,7 +54,7 @@ class Waiting:
 
     async def transfer(self, cache: Cache, *, whole: bool) -> Transfer:
         """``cache`` is how the caller came to the flight. Raises Exhausted, Moved, or StoreFailed."""
-        self._flight.joined_by(self._candidates)
+        self._flight.candidates.joined_by(self._candidates)
         task = asyncio.ensure_future(self._done())
         try:
             await self._probed(task)
@@ -67,17 +68,17 @@ class Waiting:
             except StoreFailed:
                 if whole or not self._delivery.streamable(self._candidates):
                     raise
-                size = self._told(self._flight.in_order(self._candidates))  # of whoever is asked first now
+                size = self._told(self._flight.candidates.in_order(self._candidates))  # of whoever is asked first now
                 return self._following(cache, size or await self._asked_size(), kept=False)
             origin = (self._flight.winner or self._candidates[0]).member.name
             verdict = self._verdict(cache, kept=self._flight.kept)
-            return HeldTransfer(verdict, origin, bounded(self._want, held), (*self._before, *self._flight.diary.tried))
+            return HeldTransfer(verdict, origin, bounded(self._want, held), (*self._waited, *self._flight.diary.tried))
         except Failure as failure:
-            failure.tried = (*self._before, *self._flight.diary.so_far)
+            failure.tried = (*self._waited, *self._flight.diary.so_far)
             raise
         finally:
             task.cancel()
-            self._flight.left_by(self._candidates)
+            self._flight.candidates.left_by(self._candidates)
 
     def _left(self, seconds: float) -> float:
         """Of so many since it asked."""
@@ -96,7 +97,7 @@ class Waiting:
             raise Exhausted([one.source.health.probing() for one in self._candidates if one.source.owner])
 
     def _verdict(self, cache: Cache, *, kept: bool = True) -> Verdict:
-        return Verdict(cache, stored=kept, detail=None if kept else "unkept", before=self._flight.before)
+        return Verdict(cache, stored=kept, detail=None if kept else "unkept", trail=self._flight.trail)
 
     def _following(self, cache: Cache, size: int, *, kept: bool = True) -> Transfer:
         return Following(
@@ -104,7 +105,7 @@ class Waiting:
             self._flight,
             self._candidates,
             size,
-            before=self._before,
+            waited=self._waited,
             stream=self._delivery.stream,
             entitled=self._entitled,
             may_see=self._may_see,
@@ -136,7 +137,7 @@ class Waiting:
         return True
 
     def _instead(self, at: int, stop: int, size: int, had: tuple[Readable, Label] | None) -> Pieces:
-        candidates = self._flight.in_order(self._delivery.streamable(self._candidates))
+        candidates = self._flight.candidates.in_order(self._delivery.streamable(self._candidates))
         return self._passing.pieces(candidates, at, stop, size, had)
 
     def _owners(self) -> list[Member]:

@@ -11,7 +11,8 @@ from apprproxy.core.errors import Exhausted, NotThere, StoreFailed, Unreachable
 from apprproxy.core.kind import Kind
 from apprproxy.core.model import BlobWant, Expected, Place
 from apprproxy.core.ports.store import Claim, Partial
-from apprproxy.gateway.flight import ATTEMPTS, Candidate, Flight
+from apprproxy.gateway.candidates import ATTEMPTS, Candidate
+from apprproxy.gateway.flight import Flight
 from apprproxy.gateway.flights import Fill, Flights
 from apprproxy.gateway.member import Member
 from apprproxy.store.disk import DiskStore
@@ -145,9 +146,9 @@ def test_a_repository_in_whose_name_somebody_waits_is_asked_before_others() -> N
     made_up, wanted = (owner(hub, b"layer", repository=name) for name in ("made/up", "library/app"))
     flight = Flight(wanted.want.expected, ("hub",))
     flight.add([made_up, wanted])
-    flight.joined_by([wanted])
+    flight.candidates.joined_by([wanted])
 
-    assert wanted is flight.next()
+    assert wanted is flight.candidates.next()
 
 
 def sent_by(flight: Flight, source: str) -> Callable[[], bool]:

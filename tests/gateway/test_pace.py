@@ -10,7 +10,8 @@ from apprproxy.core.digest import Digest
 from apprproxy.core.model import BlobWant, Expected, Place
 from apprproxy.core.ports.store import Partial
 from apprproxy.gateway import pace
-from apprproxy.gateway.flight import Candidate, Flight
+from apprproxy.gateway.candidates import Candidate
+from apprproxy.gateway.flight import Flight
 from apprproxy.gateway.pace import Overtaken, Pace, paced
 from tests.fakes.clock import PATIENCE
 from tests.fakes.members import member_of
@@ -28,7 +29,7 @@ def flying(*candidates: Candidate) -> Flight:
     """Somebody waits for it."""
     flight = Flight(EXPECTED, tuple(one.member.name for one in candidates))
     flight.add(candidates)
-    flight.joined_by(candidates)
+    flight.candidates.joined_by(candidates)
     return flight
 
 

@@ -61,7 +61,9 @@ async def test_what_nobody_waits_for_any_more_comes_after_what_somebody_waits_fo
     wanted = f"/v2/hub/library/app/blobs/{registry.add_blob('library/app', b'wanted')}"
     asking = asyncio.create_task(gateway.get(wanted))
     flying = gateway.app.gateway._blobs._flights._flights
-    await until(lambda: [digest(b"wanted")] == [key for key, flights in flying.items() if flights["hub",].wanted])
+    await until(
+        lambda: [digest(b"wanted")] == [key for key, flights in flying.items() if flights["hub",].candidates.wanted]
+    )
     gate.open()
     got = await asking
     await gateway.at_rest()
