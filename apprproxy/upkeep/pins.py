@@ -1,6 +1,7 @@
 """Names whose whole closure is kept, and fetched where it is not held yet."""
 
 import asyncio
+import math
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -22,7 +23,7 @@ from apprproxy.upkeep.there import is_there
 from apprproxy.upkeep.title import Title, expected_of, parse, records_of
 from apprproxy.upkeep.told import Told
 
-_AT_ONCE = 4
+AT_ONCE = 4
 _HIDDEN = "it is held, and not known to be in this repository"
 """As what came by another upstream: its owner has to say so, once."""
 _ANOTHER = "it is held, and came by another url or account than the configuration has now for this upstream"
@@ -118,8 +119,9 @@ def _why_hidden(directory: Path, ledger: Ledger, where: Where, key: str) -> str:
     return _ANOTHER if upstream_of(where.upstream) in map(upstream_of, others) else _HIDDEN
 
 
-async def fetch(app: App, title: Title, told: Told) -> Pin:
-    """Pinned first, so that nothing of it is evicted while the rest arrives. ``told`` of blobs."""
+async def fetch(app: App, title: Title, told: Told, most: float = math.inf) -> Pin:
+    """Pinned first, so that nothing of it is evicted while the rest arrives; no more where it turns out to lack more
+    than ``most`` blobs. ``told`` of blobs."""
     upstream = app.settings.upstreams.get(title.upstream)
     if upstream is None or upstream.kind != title.protocol:
         there = ", ".join(name for name, one in app.settings.upstreams.items() if one.kind == title.protocol) or "none"
@@ -135,8 +137,11 @@ async def fetch(app: App, title: Title, told: Told) -> Pin:
         held, missing = await asyncio.to_thread(_held, directory, app.ledger, title, where, root)
         if not (keys := [key for key in missing if key not in reasons]):
             return Pin(title.text, str(root), held, {key: reasons[key] or why for key, why in missing.items()})
+        if len(reasons) + len(keys) > most:
+            await asyncio.to_thread(app.ledger.pinned.unpin, title.text)
+            return Pin(title.text, failure=f"it leads to more than {most} blobs that are not held, and is not pinned")
         told.expect(len(reasons) + len(keys))
-        limit = asyncio.Semaphore(_AT_ONCE)
+        limit = asyncio.Semaphore(AT_ONCE)
         async with asyncio.TaskGroup() as group:
             tasks = {key: group.create_task(_fetched(app, title, key, kinds, limit, told)) for key in keys}
         reasons |= {key: task.result() for key, task in tasks.items()}

@@ -15,7 +15,7 @@ from apprproxy.core.errors import Exhausted, Failure, NotThere
 from apprproxy.core.kind import Kind
 from apprproxy.oci import names, referrers
 from apprproxy.oci.manifest import DOCKER_LIST, INDEX, children, media_type
-from apprproxy.upkeep.pins import Kinds, Pin, fetch
+from apprproxy.upkeep.pins import AT_ONCE, Kinds, Pin, fetch
 from apprproxy.upkeep.title import Title, parse
 from apprproxy.upkeep.told import Told, unheard
 
@@ -24,7 +24,8 @@ DEPTH = 4
 MOST = 1000
 """Manifests of one name of which it is asked, and that are brought because they refer to one: an index names some
 hundred at the most, and anybody may attach things to a public image."""
-_AT_ONCE = 4
+BLOBS = 10 * MOST
+"""For one name that such a manifest has: an index may name ten thousand manifests, and each as many layers."""
 _TAGS = ("sig", "att", "sbom")
 """Of cosign's, after ``sha256-<digits>.``"""
 
@@ -86,7 +87,7 @@ class Referring:
     async def _of_all(self, title: Title, subjects: Sequence[Digest], room: _Room, told: Told) -> list[Pin]:
         wanted = [name for subject in subjects for name in _names(title, subject)]
         told.expect(len(wanted))
-        limit = asyncio.Semaphore(_AT_ONCE)
+        limit = asyncio.Semaphore(AT_ONCE)
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self._pinned(name, limit, room, told)) for name in wanted]
         return [pin for task in tasks if (pin := task.result()) is not None]
@@ -103,7 +104,7 @@ class Referring:
             if not room.takes(there):
                 why = f"it brings {there}, and at most {MOST} manifests that refer to one name are brought"
                 return Pin(title.text, failure=why)
-            return await fetch(self.app, title, unheard) if there else None
+            return await fetch(self.app, title, unheard, BLOBS) if there else None
 
     async def _there(self, title: Title) -> int:
         """How many manifests it brings. An empty list is remembered as others are, so that a site without a way out can
