@@ -213,6 +213,16 @@ async def test_a_process_that_a_signal_of_the_systems_ends_says_so(tmp_path: Pat
     assert b"Fatal Python error: Bus error" in said
 
 
+async def test_a_log_that_nobody_reads_holds_up_neither_clients_nor_the_end(tmp_path: Path) -> None:
+    async with gateway(tmp_path) as running, aiohttp.ClientSession(running.urls[0]) as client, asyncio.timeout(60):
+        for number in range(1000):
+            assert 404 == (await client.get(f"/v2/nowhere/{'x' * 200}/manifests/{number}")).status
+        running.process.send_signal(signal.SIGTERM)
+        await until(lambda: running.process.returncode is not None)
+
+    assert 0 == running.process.returncode
+
+
 async def test_a_gateway_that_is_asked_to_reload_goes_on_and_says_what_it_does(tmp_path: Path) -> None:
     async with gateway(tmp_path) as running, aiohttp.ClientSession() as client:
         running.process.send_signal(signal.SIGHUP)

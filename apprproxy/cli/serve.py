@@ -10,6 +10,7 @@ from apprproxy.app import build, doubts, try_files
 from apprproxy.cli.common import CONFIG, settings_of, went_wrong, wrong_use
 from apprproxy.core.errors import Failure
 from apprproxy.ops.logs import configure, logger
+from apprproxy.ops.writing import written
 from apprproxy.serving import CannotListen
 from apprproxy.serving import serve as serve_app
 from apprproxy.settings import BadConfiguration, Settings
@@ -36,13 +37,14 @@ _STANDARD_ERROR = 2
 def serve(path: Path | None, log_format: str, log_level: str) -> None:
     """Run the gateway until SIGTERM or Ctrl-C."""
     settings = settings_of(path)
-    configure(log_format, log_level)
     faulthandler.enable(_STANDARD_ERROR)  # a signal of the system's ends a process without a word otherwise
     try:
-        try_files(settings)
-        for doubt in doubts(settings):
-            logger("apprproxy").warning("the configuration is doubtful", reason=doubt)
-        asyncio.run(_serve(settings))
+        with written(_STANDARD_ERROR) as log:
+            configure(log_format, log_level, log)
+            try_files(settings)
+            for doubt in doubts(settings):
+                logger("apprproxy").warning("the configuration is doubtful", reason=doubt)
+            asyncio.run(_serve(settings))
     except BadConfiguration as error:
         wrong_use(str(error))
     except (Failure, CannotListen) as error:

@@ -43,8 +43,9 @@ def _in_order(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     return {**{key: event[key] for key in _FIRST if key in event}, **event}
 
 
-def configure(style: str, level: str) -> None:
-    """``style`` is ``json``, ``console`` or ``auto`` (console on a terminal). Everything goes to standard error."""
+def configure(style: str, level: str, handler: logging.Handler | None = None) -> None:
+    """``style`` is ``json``, ``console`` or ``auto`` (console on a terminal). Everything goes to standard error, by
+    ``handler`` where one is given."""
     console = style == "console" or (style == "auto" and sys.stderr.isatty())
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -68,7 +69,7 @@ def configure(style: str, level: str) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler()
+    handler = handler or logging.StreamHandler()
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
