@@ -261,15 +261,16 @@ async def test_several_addresses_answer(tmp_path: Path) -> None:
     assert running.urls[1].startswith("http://[::1]:")
 
 
-async def test_a_cache_that_cannot_be_written_is_not_ready(tmp_path: Path) -> None:
+async def test_a_cache_that_cannot_be_written_serves_and_says_so(tmp_path: Path) -> None:
     async with gateway(tmp_path) as running, aiohttp.ClientSession() as client:
         (tmp_path / "cache" / "ingest").rename(tmp_path / "cache" / "elsewhere")
         async with client.get(f"{running.urls[0]}/readyz") as answer:
             text = await answer.text()
         alive = await _status(client, f"{running.urls[0]}/healthz")
 
-    assert (503, 200) == (answer.status, alive)
-    assert "cannot be written" in text
+    assert (200, 200) == (answer.status, alive)
+    assert text.startswith("ok, but ")
+    assert text.endswith("cannot be written, and so nothing is kept\n")
 
 
 async def test_bytes_come_whole_over_tls(tmp_path: Path) -> None:

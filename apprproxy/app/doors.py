@@ -35,11 +35,12 @@ def doors(
         log_request(report)
 
     def ready() -> str | None:
-        directory = settings.cache.directory.absolute()
-        return names.away or (None if writable(directory) else f"{directory} cannot be written")
+        return names.still_away() or None
 
     def ails() -> str:
-        return "; ".join(filter(None, (database.damage, names.damage)))
+        directory = settings.cache.directory.absolute()
+        unwritten = "" if writable(directory) else f"{directory} cannot be written, and so nothing is kept"
+        return "; ".join(filter(None, (database.damage, names.damage, unwritten)))
 
     large = Large()
     apart = settings.server.ops is not None

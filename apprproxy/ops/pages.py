@@ -34,8 +34,8 @@ def welcome(*, clients: bool, metrics: bool) -> str:
 
 
 class OpsPages:
-    """``ready`` says what is wrong, None for nothing, and may block; ``ails`` what is to be looked after although all
-    is served, empty for nothing. ``metrics`` is None where they are served on another address. ``about`` is the page
+    """``ready`` says what is wrong, None for nothing; ``ails`` what is to be looked after although all is served, empty
+    for nothing; both may block. ``metrics`` is None where they are served on another address. ``about`` is the page
     `/`."""
 
     name = "ops"
@@ -68,7 +68,7 @@ class OpsPages:
             return await send_body(exchange, 200, await asyncio.to_thread(self._metrics), _METRICS)
         if page == "/readyz" and (wrong := await asyncio.to_thread(self._ready)) is not None:
             return await send_body(exchange, 503, f"not ready: {wrong}\n".encode(), _TEXT)
-        ailing = self._ails() if page == "/readyz" else ""
+        ailing = await asyncio.to_thread(self._ails) if page == "/readyz" else ""
         text = self._about if page == "/" else f"ok, but {ailing}\n" if ailing else "ok\n"
         return await send_body(exchange, 200, text.encode(), _TEXT)
 

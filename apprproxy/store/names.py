@@ -9,7 +9,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -39,7 +39,7 @@ T = TypeVar("T")
 
 class DiskNames:
     """Implements Names and FirstSeens. ``damage`` says what was found wrong with its file since it was opened, ``away``
-    that it could not be used the last time; both are empty otherwise. ``close`` when done."""
+    that it could not be read the last time; both are empty otherwise. ``close`` when done."""
 
     def __init__(self, directory: Path, observer: Observer = lambda _: None) -> None:
         """``observer`` is told of a database that was damaged."""
@@ -157,6 +157,14 @@ class DiskNames:
             for title, first in firsts().items():
                 self._records.set(f"first {upstream} {title}", write_first(first))
 
+    def still_away(self) -> str:
+        """``away``, once it has been looked whether it is: who is sent no clients any more meets nothing. Blocking."""
+        if self.away:
+            with suppress(Exception):
+                self._where_it_is(self._records.get, "owner")
+                self.away = ""
+        return self.away
+
     # --- one way to the disk
 
     @contextmanager
@@ -222,14 +230,15 @@ class DiskNames:
             raise
         except Exception as error:
             code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-            away = code in _AWAY or isinstance(error, OSError)
-            self.away = f"the names cannot be read or written: {error}" if away else ""
+            if threads is self._readers and (code in _AWAY or isinstance(error, OSError)):
+                self.away = f"the names cannot be read: {error}"
             if code in DAMAGED:
                 self.damage = f"the names are damaged ({error}), which starting anew mends as far as it can be"
                 mark(self._path)
                 raise StoreFailed(self.damage) from error
             raise StoreFailed(f"the names cannot be read or written: {error}") from error
-        self.away = ""
+        if threads is self._readers:
+            self.away = ""
         return done
 
     def _where_it_is(self, call: Callable[..., T], *args: Any) -> T:
