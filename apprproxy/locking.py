@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from apprproxy.app import App, build_beside
 from apprproxy.app.protocols import PROTOCOLS
@@ -21,6 +22,20 @@ class Resolved:
     name: str
     digests: Mapping[str, Digest] = field(default_factory=dict)
     failure: str = ""
+
+    def told(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "name": self.name,
+            "digests": {name: str(one) for name, one in self.digests.items()},
+            "failure": self.failure,
+        }
+
+    @staticmethod
+    def read(told: dict[str, Any]) -> "Resolved":
+        """Raises MalformedDigest."""
+        digests = {name: Digest.parse(text) for name, text in told["digests"].items()}
+        return Resolved(told["name"], digests, told["failure"])
 
 
 def lock_files(settings: Settings) -> set[Path]:

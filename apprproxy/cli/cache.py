@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from apprproxy.cli.common import CONFIG, failures_told, settings_of, warn_of_stranger
+from apprproxy.cli.common import CONFIG, entered, failures_told, settings_of, warn_of_stranger
 from apprproxy.cli.pins import pin, unpin
 from apprproxy.cli.purge import purge
 from apprproxy.cli.shown import as_json, origin, places, size, when
@@ -38,7 +38,7 @@ for _command in (verify, purge, pin, unpin):
 @click.option("--json", "as_object", is_flag=True, help="One JSON object, sizes in bytes.")
 def cache_stats(path: Path | None, as_object: bool) -> None:
     """How full the cache is, and with what."""
-    with failures_told(), opened(settings_of(path)) as folder:
+    with failures_told(), opened(entered(settings_of(path))) as folder:
         stats = stats_of(folder)
     if as_object:
         as_json({**asdict(stats), "share": round(stats.share, 4)})
@@ -94,7 +94,7 @@ def cache_list(
     asked, settings = Asked(upstream, larger_than, sort, limit), settings_of(path)
     if upstream is not None:
         warn_of_stranger(settings, upstream)
-    with failures_told(), opened(settings) as folder:
+    with failures_told(), opened(entered(settings)) as folder:
         for blob in folder.holdings.listed(asked):
             _tell(blob, folder.ledger.membership.provenance(blob.digest), as_lines=as_lines)
 

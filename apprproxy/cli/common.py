@@ -11,6 +11,7 @@ import click
 from apprproxy.core.errors import Failure
 from apprproxy.ops.logs import plain
 from apprproxy.settings import BadConfiguration, Settings, load
+from apprproxy.store.becoming import Owner, become, owner_of
 
 CONFIG = click.option(
     "--config",
@@ -35,6 +36,24 @@ def asking_settings_of(path: Path | None) -> Settings:
     if not settings.upstreams:
         wrong_use("there are no upstreams in it; --config FILE (or APPRPROXY_CONFIG) says which file it is")
     return settings
+
+
+def entered(settings: Settings) -> Settings:
+    """The same, once root is who its cache belongs to. Before anything of that is touched, and before threads."""
+    enter(settings.cache.directory.absolute())
+    return settings
+
+
+def enter(directory: Path) -> None:
+    if (owner := owner_of(directory)) is not None:
+        go_on_as(owner)
+
+
+def go_on_as(owner: Owner) -> None:
+    """As far as this root may, and not without a word."""
+    with failures_told():
+        if become(owner):
+            click.echo(f"note: going on as {owner.name}, whose {owner.path} is", err=True)
 
 
 def warn_of_stranger(settings: Settings, upstream: str) -> None:

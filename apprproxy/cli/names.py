@@ -3,20 +3,22 @@
 import asyncio
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import click
+import orjson
 
 from apprproxy.app.protocols import PROTOCOLS, protocol_of
-from apprproxy.cli.common import CONFIG, asking_settings_of, settings_of, went_wrong, wrong_use
+from apprproxy.cli.apart import apart
+from apprproxy.cli.common import CONFIG, asking_settings_of, entered, failures_told, settings_of, went_wrong, wrong_use
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import Failure
-from apprproxy.core.lock import BadLock
+from apprproxy.core.lock import MAX_TEXT, BadLock
 from apprproxy.core.model import FirstSeen
 from apprproxy.finding import provenance, provenance_lines
-from apprproxy.locking import lock_files, resolve
+from apprproxy.locking import Resolved, lock_files, resolve
 from apprproxy.ops.journal import Journal
 from apprproxy.ops.logs import configure, plain
 from apprproxy.settings import BadConfiguration, Settings
@@ -36,7 +38,7 @@ def names() -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def names_list(path: Path | None, moved: bool, as_json: bool) -> None:
     """Print each release-like name with its first-seen digest, and what it moved to."""
-    with _names(settings_of(path)) as records:
+    with _names(entered(settings_of(path))) as records:
         for upstream, title, first in records.all_first_seen():
             if moved and first.moved_to is None:
                 continue
@@ -54,7 +56,7 @@ def names_list(path: Path | None, moved: bool, as_json: bool) -> None:
 def names_accept(path: Path | None, name: str) -> None:
     """Take the digest that the release NAME (as `names list` prints it) moved to, here and in running gateways."""
     formats = list[str]()
-    with _names(settings_of(path)) as records:
+    with _names(entered(settings_of(path))) as records:
         for upstream, title, first in records.all_first_seen():
             if f"{upstream}/{title}".startswith(f"{name}/"):
                 formats.append(f"{upstream}/{title}")
@@ -88,13 +90,12 @@ def names_lock(path: Path | None, output: Path | None, wanted: tuple[str, ...]) 
     settings = asking_settings_of(path)
     file = output or _only_lock_file(settings)
     configure("auto", "error")
+    told = apart(settings.cache.directory.absolute(), lambda: _told(settings, wanted), MAX_TEXT)
+    resolved = [Resolved.read(one) for one in orjson.loads(told)]
+    digests = {name: digest for one in resolved for name, digest in one.digests.items()}
     try:
-        resolved = asyncio.run(resolve(settings, wanted))
-        digests = {name: digest for one in resolved for name, digest in one.digests.items()}
         before = update(file, digests) if digests else {}
-    except BadConfiguration as error:
-        wrong_use(str(error))
-    except (Failure, BadLock) as error:
+    except BadLock as error:
         went_wrong(str(error))
     for name, digest in sorted(digests.items()):
         click.echo(_change(plain(name), digest, before))
@@ -112,7 +113,7 @@ def names_show(path: Path | None, as_json: bool, name: str) -> None:
 
     NAME is UPSTREAM/REPOSITORY:TAG or UPSTREAM/PACKAGE@RELEASE[/FORMAT].
     """
-    settings = settings_of(path)
+    settings = entered(settings_of(path))
     configure("auto", "error")
     try:
         expect(settings.cache.directory.absolute())
@@ -122,6 +123,11 @@ def names_show(path: Path | None, as_json: bool, name: str) -> None:
     except Failure as error:
         went_wrong(plain(str(error)))
     click.echo(json.dumps(told) if as_json else "\n".join(provenance_lines(told)))
+
+
+def _told(settings: Settings, wanted: Sequence[str]) -> bytes:
+    with failures_told():
+        return orjson.dumps([one.told() for one in asyncio.run(resolve(settings, wanted))])
 
 
 def _only_lock_file(settings: Settings) -> Path:

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from apprproxy.app import build_beside
-from apprproxy.cli.common import CONFIG, asking_settings_of, failures_told, settings_of
+from apprproxy.cli.common import CONFIG, asking_settings_of, entered, failures_told, settings_of
 from apprproxy.cli.progress import BLOBS, progress
 from apprproxy.cli.shown import as_json
 from apprproxy.cli.verified import ELSEWHERE
@@ -42,7 +42,7 @@ def pin(path: Path | None, fetch: bool, referrers: bool, as_lines: bool, wanted:
     if referrers and not fetch:
         raise click.UsageError("--referrers asks their upstream: give --fetch as well")
     titles = [_parsed(name) for name in wanted]
-    settings = asking_settings_of(path) if fetch else settings_of(path)
+    settings = entered(asking_settings_of(path) if fetch else settings_of(path))
     configure("auto", "error")
     with failures_told():
         if fetch:
@@ -64,7 +64,7 @@ def pin(path: Path | None, fetch: bool, referrers: bool, as_lines: bool, wanted:
 def unpin(path: Path | None, as_lines: bool, names: tuple[str, ...]) -> None:
     """Let each NAME, as `cache pin` prints it, be evicted again. Status 1 where one was not pinned."""
     missing = False
-    with failures_told(), opened(settings_of(path)) as folder:
+    with failures_told(), opened(entered(settings_of(path))) as folder:
         for name in names:
             there = folder.ledger.pinned.unpin(name)
             missing |= not there

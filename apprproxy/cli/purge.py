@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from apprproxy.cli.common import CONFIG, failures_told, settings_of, warn_of_stranger, went_wrong
+from apprproxy.cli.common import CONFIG, entered, failures_told, settings_of, warn_of_stranger, went_wrong
 from apprproxy.cli.progress import BLOBS, progress
 from apprproxy.cli.shown import as_json, size
 from apprproxy.core.digest import Digest, MalformedDigest
@@ -52,7 +52,7 @@ def purge(
     if upstream is not None:
         warn_of_stranger(settings, upstream)
     _asked(plain(what), yes=yes, many=not wanted)
-    with failures_told(), opened(settings) as folder:
+    with failures_told(), opened(entered(settings)) as folder:
         if wanted:
             refused = [_tell(one, as_lines=as_lines) for one in _each(folder, titles, force=force, name_only=name_only)]
             sys.exit(1 if any(refused) else 0)

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from apprproxy.app.protocols import LISTS
-from apprproxy.cli.common import CONFIG, asking_settings_of, went_wrong, wrong_use
+from apprproxy.cli.common import CONFIG, asking_settings_of, entered, went_wrong, wrong_use
 from apprproxy.core.errors import ClientFault, Failure
 from apprproxy.finding import search as find
 from apprproxy.finding import search_lines
@@ -30,7 +30,7 @@ def search(path: Path | None, as_json: bool, limit: int, kind: str | None, view:
     Asks the upstreams for their lists where those that the cache has are old. The command lines are for a gateway at
     the first address of `server.listen`. Status 1 if nothing was found and nobody could be asked.
     """
-    settings = asking_settings_of(path)
+    settings = entered(asking_settings_of(path))
     configure("auto", "error")
     try:
         found = asyncio.run(find(settings, word, kind=kind, view=view, limit=limit))

@@ -14,6 +14,7 @@ from apprproxy.ops.writing import written
 from apprproxy.serving import CannotListen
 from apprproxy.serving import serve as serve_app
 from apprproxy.settings import BadConfiguration, Settings
+from apprproxy.store.becoming import Owner, become, owner_of
 
 _STANDARD_ERROR = 2
 
@@ -39,8 +40,11 @@ def serve(path: Path | None, log_format: str, log_level: str) -> None:
     settings = settings_of(path)
     faulthandler.enable(_STANDARD_ERROR)  # a signal of the system's ends a process without a word otherwise
     try:
+        owner = _become_owner(settings.cache.directory.absolute())
         with written(_STANDARD_ERROR) as log:
             configure(log_format, log_level, log)
+            if owner is not None:
+                logger("apprproxy").info("going on as whom the cache belongs to", user=owner.name, path=str(owner.path))
             try_files(settings)
             for doubt in doubts(settings):
                 logger("apprproxy").warning("the configuration is doubtful", reason=doubt)
@@ -49,6 +53,11 @@ def serve(path: Path | None, log_format: str, log_level: str) -> None:
         wrong_use(str(error))
     except (Failure, CannotListen) as error:
         went_wrong(str(error))
+
+
+def _become_owner(directory: Path) -> Owner | None:
+    owner = owner_of(directory)
+    return owner if owner is not None and become(owner) else None
 
 
 async def _serve(settings: Settings) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from apprproxy.app import build_beside
-from apprproxy.cli.common import CONFIG, failures_told, settings_of
+from apprproxy.cli.common import CONFIG, entered, failures_told, settings_of
 from apprproxy.cli.progress import BLOBS, progress
 from apprproxy.cli.verified import Summary, tell
 from apprproxy.ops.logs import configure
@@ -53,7 +53,7 @@ def verify(path: Path | None, again: bool, as_lines: bool) -> None:
     What is wrong is moved to the folder `quarantine` of the cache, and said with where it had come from. What pinned
     names lack is told as well. Status 1 if there is such a name, or anything was wrong and has not been repaired.
     """
-    settings = settings_of(path)
+    settings = entered(settings_of(path))
     configure("auto", "error")
     with failures_told():
         with opened(settings) as folder:

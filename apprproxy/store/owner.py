@@ -80,8 +80,8 @@ def _refuse_led(path: Path) -> None:
     owner = path.parent.stat().st_uid
     if path.is_symlink() and os.geteuid() == 0 != owner:
         raise StoreFailed(
-            f"{path} is a link in a folder of {_called(owner)}'s, which root does not follow: run this as"
-            f" {_called(owner)}"
+            f"{path} is a link in a folder of {called(owner)}'s, which root does not follow: run this as"
+            f" {called(owner)}"
         )
 
 
@@ -92,7 +92,7 @@ def refuse_foreign(path: Path) -> None:
     owner = path.stat().st_uid
     if owner != os.geteuid():
         raise StoreFailed(
-            f"{path} is {_called(owner)}'s, and this process may not write it: end whatever uses the cache, and"
+            f"{path} is {called(owner)}'s, and this process may not write it: end whatever uses the cache, and"
             f" `chown --reference={path.parent} {path}`"
         )
 
@@ -103,11 +103,11 @@ def foreign(path: Path, *, wanted: int = os.R_OK | os.W_OK) -> str:
     facts = path.stat()
     wanted |= os.X_OK if stat.S_ISDIR(facts.st_mode) else 0
     fine = os.access(path, wanted, effective_ids=True) or os.statvfs(path).f_flag & os.ST_RDONLY
-    return "" if fine or facts.st_uid == os.geteuid() else _called(facts.st_uid)
+    return "" if fine or facts.st_uid == os.geteuid() else called(facts.st_uid)
 
 
 def me() -> str:
-    return _called(os.geteuid())
+    return called(os.geteuid())
 
 
 def trouble(error: OSError) -> str:
@@ -116,7 +116,7 @@ def trouble(error: OSError) -> str:
     return f"the cache's disk {whose}: {error.strerror}"
 
 
-def _called(uid: int) -> str:
+def called(uid: int) -> str:
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:

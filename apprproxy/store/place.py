@@ -11,7 +11,7 @@ from pathlib import Path
 
 from apprproxy.core.errors import StoreFailed
 from apprproxy.core.model import MIB
-from apprproxy.store.owner import foreign, give, make_folder, me, open_or_make
+from apprproxy.store.owner import called, foreign, give, make_folder, me, open_or_make
 from apprproxy.store.relief import free_space
 
 FORMAT = 1
@@ -86,9 +86,10 @@ def strange(directory: Path) -> str:
         return f"{there} is {owner}'s, and this is {me()}, who can have no cache below it" if owner else ""
     for path in (directory, *(directory / part for part in _PARTS), directory / "names" / "generation"):
         if _in_reach(path) and (owner := foreign(path)):
+            run = f"run this as {owner}, or " if owner != called(0) else ""  # who would become who this is
             return (
-                f"{path} is {owner}'s, and this is {me()}, who may not use it: run this as {owner}, or give all of it"
-                f" away, `chown -R {os.geteuid()} {directory}`"
+                f"{path} is {owner}'s, and this is {me()}, who may not use it: {run}give all of it away,"
+                f" `chown -R {os.geteuid()} {directory}`"
             )
     return ""
 
