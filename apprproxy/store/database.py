@@ -22,7 +22,7 @@ from typing import Any
 from apprproxy.core.digest import Digest, MalformedDigest
 from apprproxy.core.errors import NoRoom, StoreFailed
 from apprproxy.core.events import Observer, SetAside
-from apprproxy.store.owner import begin, open_or_make, refuse_foreign, trouble
+from apprproxy.store.owner import refuse_foreign, trouble
 from apprproxy.store.relief import FULL
 from apprproxy.store.salvage import DAMAGED, broken, finish, is_damage, refuse_damaged, replace, salvaged
 from apprproxy.store.schema import EVICTABLE, bring_up_to_date
@@ -203,7 +203,7 @@ def exclusively(path: Path) -> Iterator[None]:
     lock = path.with_suffix(".lock")
     for file in (lock, path):
         refuse_foreign(file)
-    fd = open_or_make(lock, os.O_RDWR)
+    fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
         yield
@@ -212,7 +212,8 @@ def exclusively(path: Path) -> Iterator[None]:
 
 
 def _connected(path: Path) -> sqlite3.Connection:
-    begin(path)
+    if not path.exists():
+        path.touch(mode=0o600)  # a web server that is let in to the blobs may not read it
     db = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
     try:
         for setting in _SETTINGS:

@@ -5,7 +5,6 @@ write the file could run code here. So nothing is ever pickled, and a pickled ro
 also lose records silently (a size limit with eviction), and keep larger values in files that are not fsynced.
 """
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ from diskcache.core import MODE_RAW, UNKNOWN
 
 from apprproxy.core.errors import StoreFailed
 from apprproxy.store.database import PATIENCE
-from apprproxy.store.owner import begin
 
 MAX_RECORD = 4096
 ADVICE = (
@@ -50,19 +48,9 @@ class PlainDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache ships no typ
         return super().fetch(mode, filename, value, read)
 
 
-def _close_to_others(directory: Path) -> None:
-    """Not what a link in its place leads to. Raises OSError."""
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        os.fchmod(fd, 0o700)
-    finally:
-        os.close(fd)
-
-
 def open_records(directory: Path) -> diskcache.Cache:
     """``str -> bytes`` records, durable when a call returns, none ever evicted. Blocking."""
-    _close_to_others(directory)
-    begin(directory / "cache.db")
+    directory.chmod(0o700)
     return diskcache.Cache(
         str(directory),
         timeout=PATIENCE,

@@ -11,7 +11,6 @@ import secrets
 from pathlib import Path
 
 from apprproxy.core.errors import StoreFailed
-from apprproxy.store.owner import open_or_make
 
 _SIZE = 8
 
@@ -21,7 +20,7 @@ class Generation:
 
     def __init__(self, path: Path) -> None:
         try:
-            self._fd = open_or_make(path, os.O_RDWR)
+            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
             if os.fstat(self._fd).st_size < _SIZE:
                 self._write(0)
         except OSError as error:

@@ -12,8 +12,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from apprproxy.store.owner import give
-
 
 def is_at(fd: int, path: Path) -> bool:
     """Is this descriptor's file the one that the path names now?"""
@@ -62,7 +60,6 @@ def made(path: Callable[[], Path], how: int, mode: int) -> tuple[int, Path]:
     while True:
         new = path()
         fd = os.open(new, how | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-        give(fd, new.parent)
         fcntl.flock(fd, fcntl.LOCK_EX)
         if is_at(fd, new):
             return fd, new

@@ -10,7 +10,6 @@ from pathlib import Path
 from apprproxy.core.digest import Check, Digest, MalformedDigest
 from apprproxy.core.model import MIB
 from apprproxy.store.locked import is_at, locked, made
-from apprproxy.store.owner import open_or_make
 
 _READ = 1 * MIB
 
@@ -57,7 +56,7 @@ def new_part(folder: Path, algorithm: str) -> OpenPart:
 def open_part(path: Path) -> tuple[int, bool]:
     """The file of that name, made if there is none, and whether it is locked by us: if not, somebody else writes it."""
     while True:
-        fd = open_or_make(path, os.O_RDWR | os.O_APPEND)
+        fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         ours = locked(fd)
         if is_at(fd, path):
             return fd, ours

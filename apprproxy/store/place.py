@@ -11,7 +11,7 @@ from pathlib import Path
 
 from apprproxy.core.errors import StoreFailed
 from apprproxy.core.model import MIB
-from apprproxy.store.owner import called, foreign, give, make_folder, me, open_or_make
+from apprproxy.store.owner import called, foreign, me
 from apprproxy.store.relief import free_space
 
 FORMAT = 1
@@ -64,7 +64,7 @@ def prepare(directory: Path) -> None:
         _refuse_unfit(directory)
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         for part in _PARTS:
-            make_folder(directory / part)
+            (directory / part).mkdir(mode=0o700, exist_ok=True)
         _keep_spare(directory)
         _write_once(directory / "format", str(FORMAT))
         _check_format(directory / "format")
@@ -136,7 +136,7 @@ def _keep_spare(directory: Path) -> None:
         if free < SPARE:
             path.unlink(missing_ok=True)
         elif free >= 2 * SPARE and not _has_room(path):
-            fd = open_or_make(path, os.O_WRONLY | os.O_NONBLOCK)
+            fd = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
             try:  # one that is hollow, or that a start left which was broken off, is filled
                 os.posix_fallocate(fd, 0, SPARE)
             finally:
@@ -254,7 +254,6 @@ def _write_once(path: Path, text: str) -> None:
         return
     part = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
     with part.open("x") as file:
-        give(file.fileno(), path.parent)
         file.write(text + "\n")
         file.flush()
         os.fsync(file.fileno())

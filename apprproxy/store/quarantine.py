@@ -2,14 +2,13 @@
 
 from pathlib import Path
 
-from apprproxy.store.owner import make_folder
 from apprproxy.store.part import sync_directory
 
 
 def quarantined(root: Path, path: Path, name: str) -> Path:
     """Move it away; nothing is ever overwritten there, or deleted. Blocking; raises OSError."""
     folder = root / "quarantine"
-    make_folder(folder)
+    folder.mkdir(mode=0o700, exist_ok=True)
     aside, number = folder / name, 1
     while aside.exists() or aside.is_symlink():
         aside, number = folder / f"{name}.{number}", number + 1

@@ -14,7 +14,6 @@ import orjson
 
 from apprproxy.core.model import Clock
 from apprproxy.store.locked import locked, removed
-from apprproxy.store.owner import give, make_folder
 
 _FLAGS = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _MOST = 1000
@@ -35,7 +34,7 @@ class Run:
     one have and that are not its own. Blocking."""
 
     def __init__(self, directory: Path, max_size: int, now: Clock) -> None:
-        make_folder(directory)
+        directory.mkdir(mode=0o700, exist_ok=True)
         self.broken_off: list[Left] = []
         self.others: set[int] = set()
         self._now = now
@@ -105,7 +104,6 @@ def _made(directory: Path, said: bytes) -> tuple[int, Path]:
         new = path.with_suffix(".new")
         fd = os.open(new, _FLAGS | os.O_CREAT | os.O_EXCL, 0o600)
         try:
-            give(fd, directory)
             fcntl.flock(fd, fcntl.LOCK_EX)
             os.write(fd, said)
             new.rename(path)

@@ -19,7 +19,6 @@ import diskcache
 from apprproxy.core.events import Observer, SetAside
 from apprproxy.store.database import exclusively
 from apprproxy.store.fence import MAX_RECORD, Tampered, open_records
-from apprproxy.store.owner import begin, make_folder
 from apprproxy.store.salvage import (
     broken,
     broken_off,
@@ -66,7 +65,7 @@ def sound_records(directory: Path, observer: Observer, age: Age) -> diskcache.Ca
 def mark(path: Path) -> None:
     """Somebody met a broken page, which a look through may not find: the next start begins anew. Blocking."""
     with suppress(OSError):  # then it is met again
-        begin(_mark(path))
+        _mark(path).touch(mode=0o600)
 
 
 def _mark(path: Path) -> Path:
@@ -88,7 +87,7 @@ def _begun_anew(left: Iterable[Path], folder: Path, age: Age) -> int:
     shutil.rmtree(folder, ignore_errors=True)
     with suppress(OSError):
         folder.unlink()  # no folder of ours, and in the way
-    make_folder(folder)
+    folder.mkdir(mode=0o700)
     with closing(open_records(folder)) as records:
         return _taken_over(left, records, age)
 

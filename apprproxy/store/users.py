@@ -12,8 +12,6 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from apprproxy.store.owner import begin
-
 
 class Users:
     """``path`` is the sqlite file's. Blocking; raises OSError. ``leave`` it, with the file closed."""
@@ -44,12 +42,12 @@ class Users:
 
     def mark(self) -> None:
         with suppress(OSError):  # then it is met again
-            begin(self._mark)
+            self._mark.touch(mode=0o600)
 
     def doubt(self) -> None:
         """A page was not given."""
         with suppress(OSError):
-            begin(self._doubt)
+            self._doubt.touch(mode=0o600)
 
     def clear(self) -> None:
         """It is sound now."""

@@ -11,13 +11,12 @@ from pathlib import Path
 
 from apprproxy.core.errors import StoreFailed
 from apprproxy.store.locked import made, removed
-from apprproxy.store.owner import make_folder
 
 
 def write_whole(path: Path, content: bytes) -> None:
     """Makes the folder, too. Blocking; raises StoreFailed."""
     try:
-        make_folder(path.parent)
+        path.parent.mkdir(mode=0o700, exist_ok=True)
         _sweep(path)
         fd, part = made(lambda: path.with_name(f".{path.name}-{secrets.token_hex(4)}"), os.O_WRONLY, 0o644)
         try:

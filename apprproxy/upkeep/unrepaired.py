@@ -15,7 +15,6 @@ from pydantic import TypeAdapter, ValidationError
 from apprproxy.core.digest import MalformedDigest
 from apprproxy.core.errors import StoreFailed
 from apprproxy.core.model import MIB
-from apprproxy.store.owner import open_or_make
 from apprproxy.store.whole import read_whole, write_whole
 from apprproxy.upkeep.findings import Fault, Finding
 from apprproxy.upkeep.there import Counted, is_there
@@ -38,7 +37,7 @@ def load(root: Path, counted: Counted, seen: Iterable[Finding] = ()) -> list[Fin
 def note(root: Path, finding: Finding) -> None:
     """Before the index forgets it; ``save`` it in the end. For threads. Blocking."""
     with suppress(OSError):  # then it is told all the same
-        fd = open_or_make(_lines(root), os.O_WRONLY | os.O_APPEND)
+        fd = os.open(_lines(root), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             os.write(fd, _FINDING.dump_json(finding) + b"\n")
         finally:

@@ -1,22 +1,26 @@
-"""What root makes in a cache is its owner's, and what is somebody else's is said."""
+"""What is somebody else's in a cache is said, and what stands in its place is not used."""
 
 import errno
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
 
 from apprproxy.core.errors import StoreFailed
+from apprproxy.store.generation import Generation
 from apprproxy.store.ledger import Ledger
 from apprproxy.store.names import DiskNames
 from apprproxy.store.owner import me, trouble
+from apprproxy.store.part import open_part
 from apprproxy.store.place import prepare, strange
 from apprproxy.store.quarantine import quarantined
 from apprproxy.store.runs import Run
 from apprproxy.store.whole import write_whole
+from apprproxy.upkeep.findings import Fault, Finding
+from apprproxy.upkeep.unrepaired import note
 from tests.fakes.clock import Clock
 from tests.fakes.stranger import NOBODY
 from tests.store.contents import Told
@@ -34,36 +38,41 @@ def used(root: Path) -> None:
     quarantined(root, root / "blobs" / "sha256" / "strange", "strange")
 
 
-@pytest.mark.parametrize("broken", [False, True], ids=["new", "broken"])
-def test_what_a_command_makes_as_root_is_the_gateways(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: bool
-) -> None:
-    given = set[int]()
-    monkeypatch.setattr(os, "geteuid", lambda: 0)
-    monkeypatch.setattr(os, "fchown", lambda fd, *_: given.add(os.fstat(fd).st_ino))
+OPENED: dict[str, Callable[[Path], object]] = {
+    "spare": prepare,
+    "index.lock": lambda root: Ledger(root, CAP, Clock(), Told()).close(),
+    "names/generation": lambda root: Generation(root / "names" / "generation").close(),
+    "unrepaired.lines": lambda root: note(root, Finding(Fault.LINK, "sha256:" + "a" * 64, "wrong")),
+    "ingest/known.part": lambda root: os.close(open_part(root / "ingest" / "known.part")[0]),
+}
+
+
+@pytest.mark.parametrize("name", OPENED)
+def test_what_a_link_leads_to_is_not_written(name: str, tmp_path: Path) -> None:
+    prepare(tmp_path / "cache")
+    (tmp_path / "other").write_text("somebody's\n")
+    (tmp_path / "cache" / name).unlink(missing_ok=True)
+    (tmp_path / "cache" / name).symlink_to(tmp_path / "other")
+    with suppress(StoreFailed, OSError):
+        OPENED[name](tmp_path / "cache")
+
+    assert "somebody's\n" == (tmp_path / "other").read_text()
+
+
+def test_whoever_is_let_in_to_the_blobs_may_not_read_what_was_asked_for(tmp_path: Path) -> None:
+    with opened(tmp_path):
+        modes = {path.name: path.stat().st_mode & 0o077 for path in tmp_path.glob("index.db*")}
+
+    assert {"index.db": 0, "index.db-wal": 0, "index.db-shm": 0} == modes
+
+
+def test_a_folder_of_it_may_be_a_link(tmp_path: Path) -> None:
+    (tmp_path / "large").mkdir()
     (tmp_path / "cache").mkdir()
-    used(tmp_path / "cache")
-    if broken:
-        (tmp_path / "cache" / "index.suspect").touch()
-        (tmp_path / "cache" / "names" / "cache.db").write_bytes(b"no database at all, " * 1000)
-        used(tmp_path / "cache")
-    others = {"strange", "strange.1", "index.db.broken-1-wal"}  # sqlite gives its logs away as their file is
-
-    assert others >= {path.name for path in (tmp_path / "cache").rglob("*") if path.lstat().st_ino not in given}
-
-
-@pytest.mark.parametrize("number", [errno.EPERM, errno.EINVAL])
-def test_root_that_may_give_nothing_away_uses_a_cache_all_the_same(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
-) -> None:
-    def refuse(*_: object) -> None:
-        raise OSError(number, os.strerror(number))
-
-    monkeypatch.setattr(os, "geteuid", lambda: 0)
-    monkeypatch.setattr(os, "fchown", refuse)
+    (tmp_path / "cache" / "names").symlink_to(tmp_path / "large")
     used(tmp_path / "cache")
 
-    assert (tmp_path / "cache" / "names" / "cache.db").exists()
+    assert (tmp_path / "large" / "cache.db").exists()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make what is somebody else's")

@@ -475,19 +475,6 @@ async def test_a_package_is_always_begun_anew(tmp_path: Path) -> None:
     assert TAR != packed()
 
 
-async def test_what_root_begins_is_the_gateways_to_continue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As by `apprproxy cache pin --fetch` beside a gateway of another user."""
-    store, owners = prepared(tmp_path), list[tuple[int, int, int]]()
-    monkeypatch.setattr(os, "geteuid", lambda: 0)
-    monkeypatch.setattr(os, "fchown", lambda fd, uid, gid: owners.append((os.fstat(fd).st_ino, uid, gid)))
-    claim = await store.claim(WANT)
-    assert claim.partial is not None
-    made, folder = (tmp_path / "ingest" / NAME).stat(), (tmp_path / "ingest").stat()
-    await claim.partial.leave(keep=False)
-
-    assert [(made.st_ino, folder.st_uid, folder.st_gid)] == owners
-
-
 async def test_a_link_that_a_killed_process_left_keeps_no_package_from_being_kept(tmp_path: Path) -> None:
     store, want = prepared(tmp_path), Expected(unpacked=UNPACKED)
     (tmp_path / "ingest" / part_name(want)).with_suffix(".link").symlink_to(f"../../blobs/sha256/{'0' * 64}")
