@@ -40,13 +40,9 @@ def configured(program: Installed, url: str = "http://127.0.0.1:9", **upstream: 
 COMMANDS = [
     ("cache", "stats"),
     ("cache", "list"),
-    ("cache", "verify"),
     ("cache", "verify", "--repair"),
-    ("cache", "pin"),
-    ("cache", "pin", TITLE),
     ("cache", "pin", "--fetch", TITLE),
     ("cache", "unpin", TITLE),
-    ("cache", "purge", "--all", "--yes"),
     ("cache", "purge", TITLE),
     ("names", "list"),
     ("names", "accept", TITLE),
@@ -103,12 +99,8 @@ def led(name: str) -> Callable[[Path, Path], None]:
 
 
 PLANTED = {
-    **{
-        f"file {name}": linked(name)
-        for name in ("spare", "format", "index.lock", "index.db", "index.suspect", "names/generation", "names/cache.db")
-    },
-    **{f"file {name}": linked(name) for name in ("unrepaired.lines", "unrepaired.json", f"blobs/{STRANGE}")},
-    **{f"folder {name}": led(name) for name in ("blobs", "blobs/sha256", "names", "ingest", "quarantine", "runs")},
+    **{f"file {name}": linked(name) for name in ("spare", "index.db", "names/generation", f"blobs/{STRANGE}")},
+    **{f"folder {name}": led(name) for name in ("blobs/sha256", "ingest", "quarantine")},
 }
 
 
