@@ -1,7 +1,7 @@
 """So many at once, in the order in which they come."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 
 Wanted = Callable[[], bool]
@@ -21,7 +21,7 @@ class Turnstile:
 
     @property
     def full(self) -> bool:
-        return self._free <= 0 or bool(self._queue)
+        return self._free <= 0 or any(self._queued())
 
     @asynccontextmanager
     async def turn(self, wanted: Wanted = _always) -> AsyncIterator[None]:
@@ -44,8 +44,12 @@ class Turnstile:
                 self._give_back()
             raise
 
+    def _queued(self) -> Iterator[asyncio.Future[None]]:
+        """One that was cancelled is about to leave."""
+        return (mine for mine in self._queue if not mine.done())
+
     def _give_back(self) -> None:
-        queued = [mine for mine in self._queue if not mine.done()]  # one that was cancelled is about to leave
+        queued = list(self._queued())
         chosen = next((mine for mine in queued if self._queue[mine]()), next(iter(queued), None))
         if chosen is None:
             self._free += 1

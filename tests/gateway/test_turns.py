@@ -145,6 +145,24 @@ async def test_no_turn_comes_to_who_has_just_left() -> None:
     assert not turnstile.full
 
 
+async def test_who_comes_as_the_last_one_that_waits_leaves_has_the_free_place() -> None:
+    turnstile, ends = Turnstile(1), asyncio.Event()
+
+    async def first() -> None:
+        async with turnstile.turn():
+            await ends.wait()
+
+    begun = [asyncio.create_task(first()), asyncio.create_task(_once(turnstile))]
+    await asyncio.sleep(0)
+    ends.set()
+    third = asyncio.create_task(_once(turnstile))
+    begun[1].cancel()
+    async with asyncio.timeout(1):
+        await asyncio.gather(*begun, third, return_exceptions=True)
+
+    assert not turnstile.full
+
+
 async def _once(turnstile: Turnstile) -> None:
     async with turnstile.turn():
         pass
