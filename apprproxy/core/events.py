@@ -55,13 +55,13 @@ class CredentialRefused:
     status: int
 
 
-Troubled = Literal["lookup", "busy", "keep", "index", "names", "search", "lock file", "credential"]
+Troubled = Literal["lookup", "bytes", "busy", "keep", "index", "names", "search", "lock file", "credential"]
 
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
     """A question about a name failed, or could not be asked (``busy``), and something older was, or nothing could be,
-    served; or something of ours went wrong beside an answer. ``told``: by an event of its own."""
+    served; or an owner failed when it was asked for ``bytes``; or something of ours went wrong beside an answer. ``told``: by an event of its own."""
 
     what: Troubled
     upstream: str

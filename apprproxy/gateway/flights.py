@@ -6,7 +6,19 @@ import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 
-from apprproxy.core.errors import Crowded, Failure, Interrupted, Lied, NoRoom, StoreFailed, UpstreamFault
+from apprproxy.core.errors import (
+    Crowded,
+    Failure,
+    Interrupted,
+    Lied,
+    NoRoom,
+    NotOffered,
+    NotThere,
+    Shut,
+    StoreFailed,
+    Unauthorized,
+    UpstreamFault,
+)
 from apprproxy.core.events import FlightBegan, FlightEnded, Followed, Observer, Trouble
 from apprproxy.core.label import OWNER
 from apprproxy.core.model import MAX_DOCUMENT, Expected
@@ -29,6 +41,9 @@ fill the memory."""
 
 LOOK_AGAIN = 0.025
 """Seconds between two looks at what another process does: there is nobody who could wake us."""
+
+_NO_TROUBLE = (NotThere, NotOffered, Shut)
+"""What says nothing of how an owner is, or has been told."""
 
 Fill = Callable[[Flight, Candidate, Partial], Awaitable[bool]]
 """Asks the candidate for what the partial lacks, and commits it; raises UpstreamFault, or StoreFailed. False where it
@@ -217,6 +232,7 @@ class Flights:
                 except UpstreamFault as failure:
                     if not (keep and partial.size > before and flight.candidates.goes_on(candidate)):
                         flight.candidates.fail(candidate, failure)
+                        self._tell(candidate, failure)
                 if partial.size and flight.expected.unpacked is not None:
                     return None  # a package is taken whole: the gzip of another source is another one
         except StoreFailed:
@@ -226,6 +242,13 @@ class Flights:
             flight.current = None
             await partial.leave(keep=keep and flight.held is None)
             flight.tell()
+
+    def _tell(self, candidate: Candidate, failure: UpstreamFault) -> None:
+        """A mirror is told of where it is not asked for a while: another source was asked instead."""
+        if candidate.source.owner and not isinstance(failure, _NO_TROUBLE):
+            told = isinstance(failure, Unauthorized) and failure.presented
+            name = f"{candidate.want.repository}@{candidate.want.expected.digest}"
+            self._observer(Trouble("bytes", candidate.member.name, name, str(failure), told))
 
     def _share(self, flight: Flight) -> None:
         """Whoever fetches the same has it now, too."""

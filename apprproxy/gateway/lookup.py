@@ -208,7 +208,7 @@ class Lookups:
         if task.cancelled():
             return
         failure = task.exception()  # and so it counts as retrieved, also where nobody waits any more
-        if failure is not None and not isinstance(failure, (NotThere, NotOffered, Shut)):
+        if failure is not None and not isinstance(failure, (NotThere, NotOffered, Shut, Interrupted)):
             upstream, _, name = key.split(" ", 2)
             told = isinstance(failure, Unauthorized) and failure.presented
             self._observer(Trouble(_kind_of(failure), upstream, spoken(name), str(failure), told))

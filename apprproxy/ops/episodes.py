@@ -15,8 +15,9 @@ QUIET = 10.0
 """Seconds without it, after which an answer says that it is over."""
 MAX_EPISODES = 1000
 
-_DETAIL = re.compile(r"[0-9a-f]{32,}|\d+(?:\.\d+)?")
-"""What differs from one time to the next: digests, counts of bytes, seconds."""
+_DETAIL = re.compile(r"[0-9a-f]{32,}|(?<!answered )(?<!\d)\d+(?:\.\d+)?")
+"""What differs from one time to the next: digests, counts of bytes, seconds. A status does not: 429 is another trouble
+than 503."""
 
 Key = tuple[str, str, str]
 

@@ -38,6 +38,7 @@ MINUTE, HOUR = 60.0, 3600.0
 
 _TROUBLES: Mapping[Troubled, str] = {
     "lookup": "upstream trouble",
+    "bytes": "upstream trouble",
     "busy": "more is asked of an upstream than it has connections",
     "keep": "something could not be kept in the cache",
     "index": "the index of the cache failed",
@@ -143,7 +144,7 @@ class Journal:
 
     def _troubled(self, trouble: Trouble) -> None:
         event, facts = _TROUBLES[trouble.what], {"name": trouble.name, "reason": trouble.reason}
-        if trouble.what in ("lookup", "busy"):
+        if trouble.what in ("lookup", "bytes", "busy"):
             self._episode("warning", event, trouble.reason, what=trouble.what, upstream=trouble.upstream, **facts)
         else:  # of ours: no answer of an upstream says that it is over
             self._repeated("warning", event, MINUTE, {"what": trouble.what, "upstream": trouble.upstream}, facts)

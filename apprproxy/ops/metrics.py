@@ -89,7 +89,10 @@ class Metrics:
         self._evictions = counter("evictions", f"Blobs evicted {why}", "reason")
         self._evicted = counter("evicted_bytes", f"Bytes of blobs evicted {why}", "reason")
         self._troubles = counter(
-            "troubles", "Times an upstream (lookup) or something of ours (keep, index, …) failed", "upstream", "what"
+            "troubles",
+            "Times an upstream (lookup, bytes) or something of ours (keep, index, …) failed",
+            "upstream",
+            "what",
         )
         for reason in ("cap", "disk"):
             self._evictions.labels(reason)
@@ -160,6 +163,8 @@ class Metrics:
                 self._evicted.labels(reason).inc(size)
             case Trouble(what, upstream):
                 self._troubles.labels(upstream, what).inc()
+                if what in ("lookup", "bytes"):  # an answer that is none, too
+                    self._available.labels(upstream, OWNER).set(0)
 
     def read_held(self, blobs: Callable[[], float], size: Callable[[], float]) -> None:
         """Ask these whenever the metrics are read, rather than count what this process sees: others store as well."""

@@ -32,6 +32,7 @@ class DiskIndex:
         self._readers = ThreadPoolExecutor(2, thread_name_prefix="index-reader")
         self._writers = ThreadPoolExecutor(1, thread_name_prefix="index-writer")  # so that no question waits for one
         self._generation = -1
+        self._closed = False
         self._allowed: LRUCache[tuple[Where, str], None] = LRUCache(REMEMBERED)
         self._pins: frozenset[str] | None = None
 
@@ -97,22 +98,24 @@ class DiskIndex:
         return generation
 
     async def _read(self, call: Callable[..., T], *args: object) -> T:
-        return await _run(self._readers, call, *args)
+        return await self._run(self._readers, call, *args)
 
     async def _write(self, call: Callable[..., T], *args: object) -> T:
-        return await _run(self._writers, call, *args)
+        return await self._run(self._writers, call, *args)
+
+    async def _run(self, threads: Executor, call: Callable[..., T], *args: object) -> T:
+        try:
+            working = asyncio.get_running_loop().run_in_executor(threads, call, *args)
+        except RuntimeError as error:
+            if self._closed:
+                raise Interrupted("the index is closed") from error
+            raise StoreFailed(f"the index cannot be asked: {error}") from error  # no thread can be begun
+        return await working
 
     async def close(self) -> None:
         """Until all that was told is written."""
+        self._closed = True
         for threads in (self._readers, self._writers):
             await asyncio.to_thread(threads.shutdown)
         with suppress(StoreFailed):  # as the ledger does
             await asyncio.to_thread(self._ledger.write_uses)
-
-
-async def _run(threads: Executor, call: Callable[..., T], *args: object) -> T:
-    try:
-        working = asyncio.get_running_loop().run_in_executor(threads, call, *args)
-    except RuntimeError as error:
-        raise Interrupted("the index is closed") from error
-    return await working

@@ -1,12 +1,14 @@
 """Wrong bytes never become a blob, whatever is wrong with them; and honest ones are taken afterwards."""
 
 import asyncio
+import json
 
 import pytest
 
 from tests.fakes import lies
 from tests.fakes.clock import Gate
 from tests.fakes.content import digest, manifest, some_bytes
+from tests.fakes.fixtures import Logged
 from tests.fakes.gateway import Gateways, Running, oci
 from tests.fakes.lies import Behaviour
 from tests.fakes.raw import answering
@@ -191,3 +193,30 @@ async def test_a_manifest_that_states_no_bytes_for_a_blob_that_has_some_ends_in_
     assert wrong == named.body
     assert (502, "UNAVAILABLE") == (failed.status, failed.code)
     assert "announced 300000 bytes where 0 are due" in failed.message
+
+
+async def test_an_owner_that_fails_whenever_it_is_asked_for_bytes_is_told_of(
+    registry: Registry, gateways: Gateways, logged: Logged
+) -> None:
+    layer = b"layer"
+    registry.push("library/app", "1.0", layer)
+    gateway = await gateways.start({"hub": registry})
+    await gateway.get("/v2/hub/library/app/manifests/1.0")
+    there = gateway.metric("apprproxy_upstream_available")
+    registry.on["blob"] = lies.page(403)
+    failed = await gateway.get(f"/v2/hub/library/app/blobs/{digest(layer)}")
+    (line,) = [one for one in map(json.loads, logged.text.splitlines()) if one["event"] == "upstream trouble"]
+
+    assert 502 == failed.status
+    assert (f"library/app@{digest(layer)}", "bytes") == (line["name"], line["what"])
+    assert "answered 403" in line["reason"]
+    assert (1, 0) == (there, gateway.metric("apprproxy_upstream_available"))
+    assert 1 == gateway.metric("apprproxy_troubles_total", what="bytes")
+
+
+async def test_what_an_owner_does_not_have_is_no_trouble(registry: Registry, gateways: Gateways) -> None:
+    gateway = await gateways.start({"hub": registry})
+    missing = await gateway.get(PATH)
+
+    assert 404 == missing.status
+    assert 0 == gateway.metric("apprproxy_troubles_total", what="bytes")

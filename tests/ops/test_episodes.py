@@ -47,6 +47,15 @@ def test_another_reason_or_another_upstream_is_told_at_once(journal: Journal, lo
     assert 3 == len(lines(logged))
 
 
+def test_another_status_is_another_trouble(journal: Journal, logged: Logged) -> None:
+    for status in (429, 503, 429, 503):
+        journal(trouble(f"answered {status}, to come back in {status} s"))
+
+    assert ["answered 429, to come back in 429 s", "answered 503, to come back in 503 s"] == [
+        line["reason"] for line in lines(logged)
+    ]
+
+
 def test_that_it_is_over_is_told_once_it_has_not_happened_for_a_while(
     journal: Journal, clock: Clock, logged: Logged
 ) -> None:

@@ -1,5 +1,6 @@
 """Dashboards and alerts rely on the names and labels of the metrics: they are a contract."""
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from apprproxy.core.digest import Digest
@@ -17,6 +18,7 @@ from apprproxy.core.events import (
     SourceOpened,
     SourceShut,
     Trouble,
+    Troubled,
 )
 from apprproxy.core.label import mirror
 from apprproxy.ops.metrics import Metrics
@@ -97,6 +99,13 @@ def test_events_are_counted() -> None:
     assert [1, 2] == [found[f'apprproxy_evictions_total{{reason="{why}"}}'] for why in ("cap", "disk")]
     assert [10, 5] == [found[f'apprproxy_evicted_bytes_total{{reason="{why}"}}'] for why in ("cap", "disk")]
     assert [1, 0] == [found[f'apprproxy_troubles_total{{upstream="hub",what="{what}"}}'] for what in ("lookup", "keep")]
+
+
+@pytest.mark.parametrize(("what", "available"), [("lookup", 0), ("bytes", 0), ("keep", 1), ("busy", 1)])
+def test_an_answer_that_was_none_is_an_upstream_that_is_away(what: Troubled, available: int) -> None:
+    found = after(Asked("hub", "owner", "tag", "404", 0.1), Trouble(what, "hub", "x", "a page"))
+
+    assert available == found[AVAILABLE]
 
 
 def test_what_is_held_can_be_asked_of_whoever_counts_for_all_processes() -> None:
