@@ -61,7 +61,8 @@ Troubled = Literal["lookup", "bytes", "busy", "keep", "index", "names", "search"
 @dataclass(frozen=True, slots=True)
 class Trouble:
     """A question about a name failed, or could not be asked (``busy``), and something older was, or nothing could be,
-    served; or an owner failed when it was asked for ``bytes``; or something of ours went wrong beside an answer. ``told``: by an event of its own."""
+    served; or an owner failed when it was asked for ``bytes``; or something of ours went wrong beside an answer.
+    ``told``: by an event of its own."""
 
     what: Troubled
     upstream: str

@@ -95,7 +95,7 @@ async def test_a_log_whose_reader_has_gone_is_written_again_once_there_is_one(
     writes(writer, range(8))
     await until(lambda: pipe.waiting == PIPE)
     pipe.close_reader()
-    writes(writer, range(8, 16))
+    await until(lambda: writer._lost == 8)
     again = Pipe()
     os.dup2(again.fd, pipe.fd)
     writes(writer, range(16, 17))
