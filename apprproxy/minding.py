@@ -14,6 +14,8 @@ from apprproxy.store.runs import Run
 
 OFTEN = 60.0
 """Seconds between two looks, and so how exactly it is known when a gateway was killed."""
+HANGS = 10.0
+"""Seconds after which the disk is said to hang: what is asked of it here takes none."""
 DAY = 86400.0
 SOON = 14 * DAY
 """Seconds before the end of a certificate from which on it is told; of one that is made for less, a fifth of that."""
@@ -61,10 +63,21 @@ class Minding:
         while True:
             try:
                 self._remind()
-                await asyncio.to_thread(self.look)
+                await self._looked()
             except Exception:  # the top of a task
                 logger("apprproxy").exception("what a gateway looks after could not be looked after")
             await asyncio.sleep(OFTEN)
+
+    async def _looked(self) -> None:
+        """Clients wait for a disk that hangs, and an error that could be told does not come of it."""
+        now = asyncio.get_running_loop().time
+        looking, began = asyncio.ensure_future(asyncio.to_thread(self.look)), now()
+        await asyncio.wait([looking], timeout=HANGS)
+        if not looking.done():
+            logger("apprproxy").error("the cache's disk does not answer", seconds=HANGS)
+            await asyncio.wait([looking])
+            logger("apprproxy").info("the cache's disk answers again", after=round(now() - began, 1))
+        looking.result()
 
     def look(self) -> None:
         """Blocking."""

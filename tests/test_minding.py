@@ -2,6 +2,7 @@
 
 import json
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,24 @@ async def test_a_gateway_that_lives_says_so_every_minute(tmp_path: Path, clock: 
     assert START + OFTEN == seen
     assert [] == list((tmp_path / "runs").iterdir())
     assert [] == lines(logged)
+
+
+async def test_a_disk_that_hangs_is_told_and_that_it_answers_again(
+    tmp_path: Path, clock: Clock, logged: Logged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(minding, "HANGS", 0.05)
+    run, thaws = begun(tmp_path, 1000, clock), threading.Event()
+    assert run is not None
+    monkeypatch.setattr(os, "utime", lambda *_, **__: thaws.wait())
+    looking = Minding(run, None, quiet, clock)
+    await until(lambda: bool(lines(logged)))
+    thaws.set()
+    await until(lambda: len(lines(logged)) == 2)
+    await looking.close()
+
+    assert [("error", "the cache's disk does not answer"), ("info", "the cache's disk answers again")] == [
+        (line["level"], line["event"]) for line in lines(logged)
+    ]
 
 
 @pytest.mark.parametrize(("later", "gone_by"), [(20.0, "08:01:20"), (3600.0, "08:02:00")], ids=["soon", "later"])

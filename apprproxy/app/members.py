@@ -88,7 +88,8 @@ def member(name: str, settings: UpstreamSettings, world: World) -> Member:
     rules = Rules(name, settings.kind, tuple(settings.allow), tuple(settings.deny), world.owned)
     locked = _locked(name, settings, world.observer)
     private = settings.auth is not None or settings.tls.cert is not None
-    asked = Watched(owner, health, connections=settings.connections, late=settings.timeouts.name / 2)
+    late = settings.timeouts.name / 2
+    asked = Watched(owner, health, connections=settings.connections, late=late, observer=world.observer)
     identity = identity_of(name, settings)
     return Member(
         asked, dialect, terms, health, identity, rules, mirrors, locked, private, connections=settings.connections

@@ -41,10 +41,7 @@ from apprproxy.core.digest import Digest
 
 
 class Failure(Exception):
-    """Anything that is expected to go wrong. ``str`` is a sentence for a person, without secrets. ``tried`` is whom a
-    transfer waited for in vain, in words."""
-
-    tried: Sequence[object] = ()
+    """Anything that is expected to go wrong. ``str`` is a sentence for a person, without secrets."""
 
 
 class ClientFault(Failure):

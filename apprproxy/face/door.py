@@ -21,7 +21,7 @@ from apprproxy.face.send import BrokenOff, ClientLeft
 from apprproxy.face.server import Connection
 from apprproxy.face.status import is_remembered
 from apprproxy.face.target import origin_form, parse_target
-from apprproxy.gateway.diary import Tried
+from apprproxy.gateway.diary import handed_on
 
 log = logging.getLogger(__name__)
 
@@ -90,6 +90,7 @@ class Door:
                 self.cut += 1
             else:
                 outcome, reason = "client-left", str(gone) if isinstance(gone, ClientLeft) else "the client left"
+            exchange.tried = exchange.tried or handed_on(gone)
             _let_go(gone)
             raise
         else:
@@ -110,7 +111,7 @@ class Door:
             exchange.upstream = exchange.upstream or _whose(failure)
             if is_remembered(failure) and exchange.verdict is None:
                 exchange.verdict = Verdict(Cache.HIT, detail="negative")
-            exchange.tried = tuple(one for one in failure.tried if isinstance(one, Tried))
+            exchange.tried = handed_on(failure)
             return await self._tell(face, exchange, failure), str(failure)
         except ConnectionError:
             raise

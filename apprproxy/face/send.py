@@ -84,7 +84,7 @@ async def send_empty(exchange: Exchange, status: int, headers: Mapping[str, str]
 
 async def send_named(exchange: Exchange, named: Named, control: str, headers: Mapping[str, str]) -> web.StreamResponse:
     """The document that a name points at."""
-    transfer = HeldTransfer(named.verdict, named.record.origin, named.document)
+    transfer = HeldTransfer(named.verdict, named.record.origin, named.document, named.tried)
     return await send_transfer(exchange, transfer, control, headers, tag=etag(named.document.digest))
 
 

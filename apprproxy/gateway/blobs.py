@@ -14,7 +14,7 @@ from apprproxy.core.ports.store import Held
 from apprproxy.core.ports.upstream import Lane
 from apprproxy.gateway.candidates import Candidate
 from apprproxy.gateway.delivery import Delivery, Span
-from apprproxy.gateway.diary import Diary, Tried
+from apprproxy.gateway.diary import WORTH_TELLING, Diary, Tried
 from apprproxy.gateway.fetch import Fetch
 from apprproxy.gateway.flight import Flight
 from apprproxy.gateway.flights import Flights
@@ -24,7 +24,7 @@ from apprproxy.gateway.passing import Passing
 from apprproxy.gateway.route import home, order
 from apprproxy.gateway.shelf import Shelf
 from apprproxy.gateway.side import AHEAD, Aside
-from apprproxy.gateway.transfer import HeldTransfer, Transfer
+from apprproxy.gateway.transfer import Brought, HeldTransfer, Transfer
 from apprproxy.gateway.turns import Turns, half_of_those_beside
 from apprproxy.gateway.visible import Visible
 from apprproxy.gateway.waiting import Waiting, bounded
@@ -33,8 +33,6 @@ log = logging.getLogger(__name__)
 
 ASIDE = 5.0
 """Seconds in which a part asked beside a flight begins: there is no hurry that is worth waiting longer for."""
-WORTH_TELLING = 0.1
-"""Seconds that somebody who looks for the cause of a slow pull asks about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,13 +116,12 @@ class Blobs:
         """Could ``get`` answer at once?"""
         return await self._held(await self._ordered(want), want) is not None
 
-    async def durable(self, want: BlobWant) -> tuple[Held, bool]:
-        """Durable when it returns, if the disk takes it, which is said as well: a name's record is going to point at
-        it."""
+    async def durable(self, want: BlobWant) -> Brought:
+        """Durable when it returns, if the disk takes it: a name's record is going to point at it."""
         transfer = await self.get(want, whole=True)
         held = await transfer.held()
         await self._flights.kept(want.expected)
-        return held, transfer.verdict.detail != "unkept"
+        return Brought(held, transfer.verdict.detail != "unkept", transfer.tried)
 
     # --- what is here, and for whom
 

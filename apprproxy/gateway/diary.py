@@ -1,7 +1,8 @@
 """What a transfer waited for, for whoever asks why a pull took long."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 
@@ -17,6 +18,22 @@ class Tried:
         return f"{self.what} {self.seconds:.2f} s: {self.outcome}"
 
 
+def hand_on(error: BaseException, tried: Iterable[Tried]) -> None:
+    """To whoever tells of the request that this ends, be it that its client has left."""
+    vars(error)["tried"] = tuple(tried)
+
+
+def handed_on(error: BaseException | None) -> tuple[Tried, ...]:
+    """By it, or by what it came of."""
+    while error is not None:
+        if "tried" in vars(error):
+            return tuple(vars(error)["tried"])
+        error = error.__cause__
+    return ()
+
+
+WORTH_TELLING = 0.1
+"""Seconds that somebody who looks for the cause of a slow pull asks about."""
 MOST = 20
 """Waits that are told one by one: half of them the first, the others the last."""
 
@@ -38,10 +55,28 @@ class Diary:
         """What came of that, if there was something it waited for."""
         if self._waits is not None:
             what, since = self._waits
-            self.tried.append(Tried(what, asyncio.get_running_loop().time() - since, outcome))
+            self._note(Tried(what, asyncio.get_running_loop().time() - since, outcome))
             self._waits = None
-            if len(self.tried) > MOST:
-                self._shorten()
+
+    @contextmanager
+    def meanwhile(self, what: str) -> Iterator[None]:
+        """What is ours to do is not the time of whom it waits for."""
+        now = asyncio.get_running_loop().time
+        began = now()
+        try:
+            yield
+        finally:
+            seconds = now() - began
+            if seconds >= WORTH_TELLING:
+                self._note(Tried(what, seconds, "took so long"))
+                if self._waits is not None:
+                    asked, since = self._waits
+                    self._waits = (asked, since + seconds)
+
+    def _note(self, tried: Tried) -> None:
+        self.tried.append(tried)
+        if len(self.tried) > MOST:
+            self._shorten()
 
     def _shorten(self) -> None:
         first, second = self.tried[MOST // 2 : MOST // 2 + 2]

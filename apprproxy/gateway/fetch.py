@@ -2,8 +2,8 @@
 which verifies."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 
 from apprproxy.core.errors import (
@@ -28,9 +28,16 @@ from apprproxy.gateway.flight import Flight
 from apprproxy.gateway.member import trail
 from apprproxy.gateway.pace import Pace, paced
 from apprproxy.gateway.shelf import Shelf
+from apprproxy.gateway.waits import not_counted
 
 MAX_EXPLANATION = 64 * 1024
 """How much is read of a body that explains a failure."""
+
+
+THE_CACHE = "the cache"
+"""What a transfer waits for beside its sources, as it is told."""
+
+Ours = Callable[[], AbstractContextManager[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +69,8 @@ class Fetch:
         try:
             if asked:
                 await self._poured(flight, candidate, partial)
-            held = await partial.verify()
+            with flight.diary.meanwhile(THE_CACHE):
+                held = await partial.verify()
         except UpstreamFault as fault:
             mixed = isinstance(fault, DigestMismatch) and len(partial.parts) > 1
             if candidate.source.owner and asked and not mixed:
@@ -71,7 +79,8 @@ class Fetch:
         # where all of it lay there, nobody has said that this repository may show it
         sources = ",".join(labels_of(partial, member.name)) or candidate.source.label if asked else None
         if want.kind.document:  # first: who has it asks at once for what it names
-            await self._note(candidate, sources, held)
+            with flight.diary.meanwhile(THE_CACHE):
+                await self._note(candidate, sources, held)
         flight.land(held, candidate if asked else None)
         if not want.kind.document:
             await self._note(candidate, sources)
@@ -85,14 +94,14 @@ class Fetch:
         document = candidate.want.kind.document and not source.owner
         limit = member.terms.timeout / len(member.sources) if document else None
         try:
-            async with asyncio.timeout(limit), paced(flight, candidate, partial) as pace:
-                await self._pour(flight, candidate, partial, pace)
+            async with asyncio.timeout(limit) as due, paced(flight, candidate, partial) as pace:
+                await self._pour(flight, candidate, partial, lambda: _ours(flight, pace, due))
         except TimeoutError:
             slow = TooSlow(source.upstream.name, f"sent no manifest within {limit:g} s")
             source.health.trouble(slow.sentence)
             raise slow from None
 
-    async def _pour(self, flight: Flight, candidate: Candidate, partial: Partial, pace: Pace) -> None:
+    async def _pour(self, flight: Flight, candidate: Candidate, partial: Partial, ours: Ours) -> None:
         source = candidate.source
         async with self.rest(candidate, partial.size) as rest:
             flight.trail = trail(rest.incoming.headers)
@@ -100,10 +109,10 @@ class Fetch:
             size = self._size(candidate, rest, limit)
             flight.answers(candidate, size)  # first, for a disk that takes nothing: who knows the size can be passed to
             believed = size if source.owner or candidate.due is not None else None  # room is made for what is
-            with pace.ours():
+            with ours():
                 await partial.begins(candidate.member.name, source.label, believed)
-            if source.owner:
-                await self._note(candidate, "")
+                if source.owner:
+                    await self._note(candidate, "")
             flight.reads(partial)
             there = partial.size
             if rest.total == there:
@@ -186,6 +195,13 @@ class Fetch:
         return candidate.source.speaks.judge(reply) or Outage(
             candidate.source.upstream.name, f"answered {reply.status} to {request.method} of bytes", reply.status
         )
+
+
+@contextmanager
+def _ours(flight: Flight, pace: Pace, due: asyncio.Timeout) -> Iterator[None]:
+    """What the cache takes for itself is no time of the source's."""
+    with pace.ours(), not_counted(due), flight.diary.meanwhile(THE_CACHE):
+        yield
 
 
 def _ends_with_its_line(incoming: Incoming) -> bool:

@@ -39,8 +39,9 @@ WAITING = 10_000
 """Transfers in all, of which one upstream has a quarter. A client that asks for a million digests and leaves must not
 fill the memory."""
 
-LOOK_AGAIN = 0.025
-"""Seconds between two looks at what another process does: there is nobody who could wake us."""
+LOOK_AGAIN, LOOK_LATER = 0.025, 0.25
+"""Seconds between two looks at what another process does, for there is nobody who could wake us: at first, and where
+nothing has come for long."""
 
 _NO_TROUBLE = (NotThere, NotOffered, Shut)
 """What says nothing of how an owner is, or has been told."""
@@ -167,6 +168,7 @@ class Flights:
     async def _filled(self, flight: Flight) -> None:
         """Until the bytes are kept, or nobody is left to ask at whom it has its place."""
         stay: Stay | None = None
+        there, look = 0, LOOK_AGAIN
         while flight.held is None and self._may_ask(flight) is not None:
             try:
                 apart = flight.apart or flight.place != flight.lead
@@ -180,7 +182,9 @@ class Flights:
                     if not _read_along(flight, claim.elsewhere, stay, mine=mine, watched=watched):
                         stay = None
                         _go_on(flight, mine=mine)
-                    await asyncio.sleep(LOOK_AGAIN)
+                    look = LOOK_AGAIN if claim.elsewhere.growing.size > there else min(2 * look, LOOK_LATER)
+                    there = claim.elsewhere.growing.size
+                    await asyncio.sleep(look)
                 else:
                     assert claim.partial is not None
                     stay, flight.elsewhere = None, False
@@ -304,7 +308,7 @@ def _read_along(flight: Flight, elsewhere: Elsewhere, stay: Stay, *, mine: bool,
     there = elsewhere.growing.size
     flight.answered = flight.answered or there > 0
     if not flight.elsewhere:
-        flight.diary.asks("another process")
+        flight.diary.asks("another upstream's transfer" if watched else "another process")
     _told_by(flight, elsewhere)
     flight.grows(elsewhere.growing, elsewhere.parts, elsewhere.size)
     alone = mine and not flight.candidates.others(flight.place)

@@ -63,7 +63,7 @@ class Following:
 
     @property
     def tried(self) -> Sequence[Tried]:
-        return (*self._waited, *self._flight.diary.tried)
+        return (*self._waited, *self._flight.diary.so_far)
 
     async def held(self) -> Held:
         return await self._done()

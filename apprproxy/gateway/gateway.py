@@ -62,8 +62,7 @@ class Gateway:
 
     async def keep(self, want: BlobWant) -> Held:
         """As ``blob`` with ``whole``; the bytes are durable when it returns, or cannot be kept."""
-        held, _ = await self._blobs.durable(self._gate.for_bytes(want))
-        return held
+        return (await self._blobs.durable(self._gate.for_bytes(want))).held
 
     async def holds(self, want: BlobWant) -> bool:
         """Could ``blob`` answer at once? Raises Denied."""

@@ -14,18 +14,18 @@ from apprproxy.core.model import BlobWant, Descriptor, Expected, Found, NameWant
 from apprproxy.core.ports.store import Held
 from apprproxy.gateway.member import Member
 from apprproxy.gateway.shelf import Shelf
+from apprproxy.gateway.transfer import Brought
 
-FetchManifest = Callable[[BlobWant], Awaitable[tuple[Held, bool]]]
-"""Bytes by digest, durable when it returns, or as durable as they can be; and whether the disk took them."""
+FetchManifest = Callable[[BlobWant], Awaitable[Brought]]
+"""Bytes by digest, durable when it returns, or as durable as they can be."""
 
 
 @dataclass(frozen=True, slots=True)
 class Landed:
-    """What a name points at, and the document, where there is one to have; ``kept``: the disk took it."""
+    """What a name points at, and the document, where there is one to have."""
 
     target: Descriptor
-    held: Held | None
-    kept: bool
+    document: Brought | None = None
 
 
 class Landing:
@@ -36,16 +36,15 @@ class Landing:
 
     async def land(self, member: Member, want: NameWant, found: Found) -> Landed:
         """The document, fetched by its digest where the answer did not bring it."""
-        kept = True
         if found.body is not None:
-            held, kept = await self._kept(member, Expected(found.target.digest), found.body)
-            await self._note(member, want, found.titles, held)
+            document = await self._kept(member, Expected(found.target.digest), found.body)
+            await self._note(member, want, found.titles, document.held)
         elif found.manifest:
-            held, kept = await self._manifest(member, want, found.target.digest, next(iter(found.titles), ""))
-            await self._follow(member, found.titles, held.digest)
+            document = await self._manifest(member, want, found.target.digest, next(iter(found.titles), ""))
+            await self._follow(member, found.titles, document.held.digest)
         else:
-            return Landed(found.target, None, kept)
-        return Landed(replace(found.target, size=held.size), held, kept)
+            return Landed(found.target)
+        return Landed(replace(found.target, size=document.held.size), document)
 
     async def remember(self, member: Member, want: NameWant, record: Record, as_of: int) -> bool:
         """Could it be written down?"""
@@ -62,17 +61,17 @@ class Landing:
         except StoreFailed as failure:
             self._observer(Trouble("keep", member.name, spoken(want.key), str(failure)))
 
-    async def _kept(self, member: Member, expected: Expected, body: bytes) -> tuple[Held, bool]:
+    async def _kept(self, member: Member, expected: Expected, body: bytes) -> Brought:
         try:
             async with self._shelf.blobs.ingest(expected, member.name) as ingest:
                 await ingest.write(body)
-                return await ingest.commit(), True
+                return Brought(await ingest.commit(), kept=True)
         except StoreFailed as failure:
             self._observer(Trouble("keep", member.name, expected.key, str(failure)))
             unkept = self._shelf.blobs.unkept(expected)
             await unkept.begins(member.name, OWNER, None)
             await unkept.write(body)
-            return await unkept.verify(), False
+            return Brought(await unkept.verify(), kept=False)
 
     async def _note(self, member: Member, want: NameWant, titles: Mapping[str, Digest], held: Held) -> None:
         """Its owner sent this document for this repository."""
@@ -93,7 +92,7 @@ class Landing:
         except StoreFailed as failure:
             self._observer(Trouble("index", member.name, next(iter(titles)), str(failure)))
 
-    async def _manifest(self, member: Member, want: NameWant, digest: Digest, title: str) -> tuple[Held, bool]:
+    async def _manifest(self, member: Member, want: NameWant, digest: Digest, title: str) -> Brought:
         place = Place.of(member.name, want.place.protocol)
         with suppress(StoreFailed):  # its owner has just said so; what cannot be written down is asked again
             await self._shelf.index.shown(member.where(want.repository), str(digest))

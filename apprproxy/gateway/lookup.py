@@ -7,8 +7,7 @@
 
 import asyncio
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from apprproxy.core.digest import Digest
@@ -33,11 +32,14 @@ from apprproxy.core.label import OWNER
 from apprproxy.core.model import Cache, Clock, Descriptor, Expected, Found, NameWant, Record, Verdict, spoken
 from apprproxy.core.ports.store import Held
 from apprproxy.core.ports.upstream import Locked
+from apprproxy.gateway.diary import Tried
 from apprproxy.gateway.fresh import Serve, decide, stale
 from apprproxy.gateway.health import PROBED_BY
-from apprproxy.gateway.landing import FetchManifest, Landing
+from apprproxy.gateway.landing import FetchManifest, Landed, Landing
 from apprproxy.gateway.member import Member, ask
 from apprproxy.gateway.shelf import Shelf
+from apprproxy.gateway.transfer import Brought
+from apprproxy.gateway.waits import not_counted
 
 log = logging.getLogger(__name__)
 
@@ -49,12 +51,14 @@ AT_ONCE = 0.02
 class Named:
     """A name's answer: where it points and how that came about.
 
-    ``held`` is the document it points at; None only for what is ``bodiless``: it need not be here.
+    ``held`` is the document it points at; None only for what is ``bodiless``: it need not be here. ``tried`` is whom
+    the document was waited for, where it was fetched now.
     """
 
     record: Record
     verdict: Verdict
     held: Held | None
+    tried: Sequence[Tried] = ()
 
     @property
     def document(self) -> Held:
@@ -112,7 +116,7 @@ class Lookups:
         """What is held of the name, of whatever age, without asking anybody; raises Denied as ``find`` does."""
         if member.locked is None:
             return await self._remembered(member, want)
-        target = member.locked.find(want).target
+        target = (await asyncio.to_thread(member.locked.find, want)).target
         held = await self._shelf.blobs.find(Expected(target.digest))
         return None if held is None else Named(self._record(member, None, target), Verdict(Cache.HIT), held)
 
@@ -126,14 +130,13 @@ class Lookups:
         known = await self._shelf.blobs.find(Expected(found.target.digest))
         try:
             async with asyncio.timeout(member.terms.timeout):
-                target, held = found.target, known
-                if found.manifest or held is None:
+                landed = Landed(found.target, Brought(known, kept=True) if known is not None else None)
+                if found.manifest or known is None:
                     landed = await self._landing.land(member, want, found)
-                    target, held = landed.target, landed.held
         except TimeoutError:
             raise TooSlow(member.name, f"no manifest within {member.terms.timeout:g} s") from None
         verdict = Verdict(Cache.HIT) if known is not None or not found.manifest else Verdict(Cache.MISS, stored=True)
-        return Named(self._record(member, None, target), verdict, held)
+        return _named(self._record(member, None, landed.target), verdict, landed)
 
     async def _remembered(self, member: Member, want: NameWant) -> Named | None:
         """What is held for the name. A record whose document has gone is no record; nor is one that cannot be read,
@@ -219,14 +222,15 @@ class Lookups:
         try:
             async with asyncio.timeout(member.terms.timeout) as limit:
                 found = await self._found(member, want)
-                with _not_counted(limit):
+                with not_counted(limit):
                     found = await self._settled(member, want, found, as_of)
                 landed = await self._landing.land(member, want, found)
             record = self._record(member, old, landed.target)
-            kept = await self._landing.remember(member, want, record, as_of) and landed.kept
+            remembered = await self._landing.remember(member, want, record, as_of)
+            kept = remembered and (landed.document is None or landed.document.kept)
             detail, fresh_for = None if kept else "unkept", member.terms.fresh_for
             verdict = Verdict(Cache.MISS, age=0.0, ttl=fresh_for, detail=detail, stored=kept, trail=found.trail)
-            return Named(record, verdict, landed.held)
+            return _named(record, verdict, landed)
         except TimeoutError:
             raise TooSlow(member.name, f"no answer within {member.terms.timeout:g} s") from None
         except NotThere as no:
@@ -278,16 +282,9 @@ class Lookups:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-@contextmanager
-def _not_counted(limit: asyncio.Timeout) -> Iterator[None]:
-    """What is ours to write down is no part of the upstream's time."""
-    now, when = asyncio.get_running_loop().time, limit.when()
-    begun = now()
-    limit.reschedule(None)
-    try:
-        yield
-    finally:
-        limit.reschedule(None if when is None else when + now() - begun)
+def _named(record: Record, verdict: Verdict, landed: Landed) -> Named:
+    document = landed.document
+    return Named(record, verdict, None) if document is None else Named(record, verdict, document.held, document.tried)
 
 
 def _kind_of(failure: BaseException) -> Troubled:

@@ -49,6 +49,15 @@ class Transfer(Protocol):
     async def close(self) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """Verified bytes. ``kept``: the disk took them; ``tried`` as of a transfer."""
+
+    held: Held
+    kept: bool
+    tried: Sequence[Tried] = ()
+
+
 class HeldTransfer:
     """All is there already."""
 

@@ -11,7 +11,7 @@ from apprproxy.core.model import MAX_DOCUMENT, BlobWant, Cache, Verdict
 from apprproxy.core.ports.store import Held, Readable
 from apprproxy.gateway.candidates import Candidate
 from apprproxy.gateway.delivery import HEADERS_BY, Delivery
-from apprproxy.gateway.diary import Tried
+from apprproxy.gateway.diary import Diary, Tried, hand_on
 from apprproxy.gateway.flight import Flight
 from apprproxy.gateway.follow import Following
 from apprproxy.gateway.health import PROBED_BY
@@ -51,6 +51,7 @@ class Waiting:
         self._visible = visible
         self._delivery = delivery
         self._passing = passing
+        self._own = Diary()
 
     async def transfer(self, cache: Cache, *, whole: bool) -> Transfer:
         """``cache`` is how the caller came to the flight. Raises Exhausted, Moved, or StoreFailed."""
@@ -72,13 +73,18 @@ class Waiting:
                 return self._following(cache, size or await self._asked_size(), kept=False)
             origin = (self._flight.winner or self._candidates[0]).member.name
             verdict = self._verdict(cache, kept=self._flight.kept)
-            return HeldTransfer(verdict, origin, bounded(self._want, held), (*self._waited, *self._flight.diary.tried))
-        except Failure as failure:
-            failure.tried = (*self._waited, *self._flight.diary.so_far)
+            return HeldTransfer(verdict, origin, bounded(self._want, held), self._tried)
+        except (Failure, asyncio.CancelledError) as end:
+            hand_on(end, self._tried)
             raise
         finally:
             task.cancel()
             self._flight.candidates.left_by(self._candidates)
+
+    @property
+    def _tried(self) -> Sequence[Tried]:
+        """Whoever sent the bytes comes last."""
+        return (*self._waited, *self._own.so_far, *self._flight.diary.so_far)
 
     def _left(self, seconds: float) -> float:
         """Of so many since it asked."""
@@ -125,7 +131,8 @@ class Waiting:
             raise
         mine = flight.winner is not None and flight.winner.scope in {one.scope for one in self._candidates}
         if not self._entitled and not mine:
-            await self._visible.among(self._owners(), self._want)
+            with self._own.meanwhile("who has it"):
+                await self._visible.among(self._owners(), self._want)
         self._shelf.index.used(held.digest)
         return held
 

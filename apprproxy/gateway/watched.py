@@ -5,10 +5,14 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from apprproxy.core.errors import Busy, NoConnection, Throttled, TooSlow, Unreachable, UpstreamFault
+from apprproxy.core.events import Observer, Trouble
 from apprproxy.core.ports.upstream import Incoming, Lane, Reply, Request, Upstream, beside, is_beyond
 from apprproxy.core.reading import replied
 from apprproxy.gateway.health import Attempt, Health
 from apprproxy.gateway.turnstile import Turnstile
+
+LONG = 1.0
+"""Seconds in a queue of ours that somebody who looks for the cause of a slow pull asks about."""
 
 
 class Watched:
@@ -19,13 +23,22 @@ class Watched:
     together, each of which came at once.
 
     Of each lane so many requests are under way at once as it has connections; who waits ``patience`` seconds for one,
-    or its request's own, is told Busy. What is waited for here is no trouble of the source's.
+    or its request's own, is told Busy. What is waited for here is no trouble of the source's; ``observer`` is told
+    where it was more than ``LONG``.
     """
 
     def __init__(
-        self, upstream: Upstream, health: Health, *, connections: int = 32, patience: float = 30.0, late: float = 0.0
+        self,
+        upstream: Upstream,
+        health: Health,
+        *,
+        connections: int = 32,
+        patience: float = 30.0,
+        late: float = 0.0,
+        observer: Observer = lambda _: None,
     ) -> None:
         self._upstream = upstream
+        self._observer = observer
         self._health = health
         self._late = late
         self._patience = patience
@@ -46,12 +59,17 @@ class Watched:
     @asynccontextmanager
     async def _place(self, request: Request) -> AsyncIterator[None]:
         patience = self._patience if request.patience is None else min(self._patience, request.patience)
+        now = asyncio.get_running_loop().time
         async with AsyncExitStack() as place:
+            came = now()
             try:
                 async with asyncio.timeout(patience):
                     await place.enter_async_context(self._places[request.lane].turn())
             except TimeoutError:
                 raise Busy(self.name, "all connections that we may have to it are in use") from None
+            if (seconds := now() - came) > LONG:
+                reason = f"{self.name}: waited {seconds:.1f} s for one of its connections"
+                self._observer(Trouble("busy", self.name, request.about, reason))
             yield
 
     @asynccontextmanager

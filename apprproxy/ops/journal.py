@@ -24,6 +24,7 @@ from apprproxy.core.events import (
     Trouble,
     Troubled,
 )
+from apprproxy.core.kind import Kind
 from apprproxy.core.label import OWNER
 from apprproxy.core.model import Clock
 from apprproxy.core.repeats import Repeats, Untold
@@ -47,6 +48,8 @@ _TROUBLES: Mapping[Troubled, str] = {
     "lock file": "a lock file could not be read again",
     "credential": "the file with our credential could not be read again",
 }
+_POURED = {Kind.BLOB.value, Kind.MANIFEST.value}
+"""What comes behind the header of these is at the pace of the disk, and of clients."""
 _WELL = {"200", "206", "304"}
 _PARTLY = "repositories that have answered lately are asked for all the same"
 _FETCHED_AGAIN = "it is fetched again when it is asked for; `apprproxy cache verify` looks at all the others"
@@ -174,10 +177,11 @@ class Journal:
             self._log.warning("a release moved; its first digest stands", **fields, hint=hint)
 
     def _asked(self, asked: Asked) -> None:
-        if asked.answered > SLOW:
+        took = asked.answered if asked.kind in _POURED else asked.seconds
+        if took > SLOW:
             status = int(asked.status) if asked.status.isdecimal() else None
             of = {"upstream": asked.upstream, "source": asked.source, "kind": asked.kind}
-            facts = {"status": status, "seconds": round(asked.answered, 2)}
+            facts = {"status": status, "seconds": round(took, 2)}
             self._repeated("info", "an upstream took long to answer", MINUTE, of, facts)
         if asked.source == OWNER and asked.status in _WELL and asked.kind != "token":  # of another server, maybe
             for one in self._episodes.answered(asked.upstream, self._now()):

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from apprproxy.core.errors import Busy, Outage, Shut, Throttled, TooSlow, Unauthorized, Unreachable, UpstreamFault
-from apprproxy.core.events import Event, SourceOpened, SourceShut
+from apprproxy.core.events import Event, SourceOpened, SourceShut, Trouble
 from apprproxy.core.ports.upstream import Lane, Request
 from apprproxy.gateway.health import FOR_MIRRORS, FOR_OWNERS
 from apprproxy.gateway.watched import Watched
@@ -17,7 +17,7 @@ from tests.fakes.lies import Behaviour
 from tests.fakes.listening import dead_end
 from tests.fakes.raw import answering
 from tests.fakes.registry import Registry
-from tests.fakes.sources import QUICK, watched
+from tests.fakes.sources import QUICK, recorder, watched
 
 ASK = Request("GET", "/v2/library/app/tags/list")
 BLOB = Request("GET", "/v2/library/app/blobs/sha256:0", lane=Lane.BLOBS)
@@ -306,3 +306,22 @@ async def test_who_waits_for_one_of_our_own_connections_is_no_trouble_of_the_sou
 
         assert 404 == (await first).status
         assert 404 == (await source.send(ASK)).status
+
+
+async def test_who_waited_long_for_one_of_our_own_connections_says_so(
+    registry: Registry, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("apprproxy.gateway.watched.LONG", 0.1)
+    told, gate = list[Event](), Gate()
+    registry.on["tags"] = lies.in_turn(lies.waiting_for(gate), lies.honestly)
+    async with watched(registry.url, FOR_MIRRORS, clock, connections=1, observer=recorder(told)) as source:
+        asking = [asyncio.create_task(source.send(ASK)) for _ in range(2)]
+        await gate.reached()
+        await asyncio.sleep(0.2)
+        gate.open()
+        await asyncio.gather(*asking)
+        await source.send(ASK)
+
+    assert [("busy", "hub", ASK.about)] == [
+        (one.what, one.upstream, one.name) for one in told if isinstance(one, Trouble)
+    ]

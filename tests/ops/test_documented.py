@@ -106,7 +106,7 @@ def known() -> dict[str, set[str]]:
 def test_an_alert_names_what_there_is(alert: str, expression: str) -> None:
     metrics = known()
     named = re.findall(r"\b(?:apprproxy|process)_\w+", expression)
-    matched = re.findall(r"(\w+)\{([^}]*)\}", expression)
+    matched = re.findall(r"\b((?:apprproxy|process)_\w+)\{([^}]*)\}", expression)
     grouped = [one.strip() for group in re.findall(r"by \(([^)]*)\)", expression) for one in group.split(",")]
 
     assert named, alert

@@ -2,6 +2,9 @@
 
 import asyncio
 import json
+import re
+import sqlite3
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -164,6 +167,66 @@ async def test_what_a_held_blob_was_kept_back_for_is_told_too(
     line = lines(logged, "request")[-1]
 
     assert ("hit", "who has it") == (line["cache"], line["tried"].partition(" 0.")[0])
+
+
+@pytest.mark.usefixtures("soon")
+async def test_what_the_cache_takes_for_itself_is_no_time_of_the_source(
+    logged: Logged, registry: Registry, gateways: Gateways
+) -> None:
+    registry.add_blob("library/app", BLOB)
+    gateway = await gateways.start({"hub": registry})
+    with closing(sqlite3.connect(gateway.cache / "index.db", isolation_level=None)) as another_process:
+        another_process.execute("BEGIN IMMEDIATE")
+        asking = asyncio.create_task(gateway.get(PATH))
+        await asyncio.sleep(0.5)
+        another_process.execute("ROLLBACK")
+    await asking
+    await until(lambda: len(lines(logged, "request")) == 1)
+    (line,) = lines(logged, "request")
+    told = dict(re.findall(r"(?:^|; )([^;]+?) ([\d.]+) s: ", line["tried"]))
+
+    assert 0.3 < float(told["the cache"])
+    assert 0.3 > float(told["hub"])
+    assert "owner" == line["source"]
+
+
+@pytest.mark.usefixtures("soon")
+async def test_whom_a_tag_s_document_waited_for_is_told_too(
+    logged: Logged, registry: Registry, gateways: Gateways
+) -> None:
+    body = registry.push("library/app", "1")
+    registry.on["GET manifest"] = lies.headers_then(gate := Gate())
+    one, two = [await gateways.start({"hub": registry}) for _ in range(2)]
+    first = asyncio.create_task(one.get(f"/v2/hub/library/app/manifests/{digest(body)}"))
+    await gate.reached()
+    by_tag = asyncio.create_task(two.get("/v2/hub/library/app/manifests/1"))
+    await asyncio.sleep(0.3)
+    gate.open()
+    await asyncio.gather(first, by_tag)
+    await until(lambda: len(lines(logged, "request")) == 2)
+    (tag,) = [line for line in lines(logged, "request") if line["name"] == "library/app:1"]
+
+    assert "another process 0." in tag["tried"]
+
+
+@pytest.mark.usefixtures("soon")
+async def test_a_client_that_gave_up_had_waited_for_somebody(
+    logged: Logged, registry: Registry, gateways: Gateways
+) -> None:
+    registry.add_blob("library/app", BLOB)
+    registry.on["GET blob"] = lies.waiting_for(gate := Gate())
+    gateway = await gateways.start({"hub": registry})
+    asking = asyncio.create_task(gateway.get(PATH))
+    await gate.reached()
+    await asyncio.sleep(0.2)
+    asking.cancel()
+    await until(lambda: len(lines(logged, "request")) == 1)
+    (left,) = lines(logged, "request")
+    gate.open()
+    await gateway.at_rest()
+
+    assert "client-left" == left["outcome"]
+    assert re.search(r"hub 0\.\d+ s: still waited for$", left["tried"])
 
 
 async def test_what_comes_after_the_header_is_told_apart_from_what_was_waited_for(
