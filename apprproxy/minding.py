@@ -72,12 +72,15 @@ class Minding:
         """Clients wait for a disk that hangs, and an error that could be told does not come of it."""
         now = asyncio.get_running_loop().time
         looking, began = asyncio.ensure_future(asyncio.to_thread(self.look)), now()
-        await asyncio.wait([looking], timeout=HANGS)
-        if not looking.done():
-            logger("apprproxy").error("the cache's disk does not answer", seconds=HANGS)
-            await asyncio.wait([looking])
-            logger("apprproxy").info("the cache's disk answers again", after=round(now() - began, 1))
-        looking.result()
+        try:
+            await asyncio.wait([looking], timeout=HANGS)
+            if not looking.done():
+                logger("apprproxy").error("the cache's disk does not answer", seconds=HANGS)
+                await asyncio.wait([looking])
+                logger("apprproxy").info("the cache's disk answers again", after=round(now() - began, 1))
+            looking.result()
+        finally:
+            looking.cancel()
 
     def look(self) -> None:
         """Blocking."""
