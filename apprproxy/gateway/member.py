@@ -74,11 +74,12 @@ async def ask(member: Member, plan: Plan[Found]) -> Found:
     what is left of its time is over is told so, and so nothing is called late that had less than the other half."""
     loop = asyncio.get_running_loop()
     passed, due = "", loop.time() + member.terms.timeout
-    step = _next(plan)
+    size, step = 0, _next(plan)
     while isinstance(step, Request):
         reply = await member.upstream.send(replace(step, patience=(due - loop.time()) / 2))
         passed = trail(reply.headers)
-        long = len(reply.body) >= LARGE
+        size += len(reply.body)  # a plan takes the pages of a list apart behind the last of them
+        long = size >= LARGE
         step = await in_turn(member.reading, _next, plan, reply) if long else _next(plan, reply)
     return replace(step, trail=passed)
 

@@ -6,7 +6,7 @@ from urllib.parse import urljoin, urlsplit
 import orjson
 
 from apprproxy.core.digest import Digest
-from apprproxy.core.documents import NotADocument, fields
+from apprproxy.core.documents import MAX_VALUES, NotADocument, fields
 from apprproxy.core.errors import DigestMismatch, NotOffered, NotThere, Outage
 from apprproxy.core.model import MAX_DOCUMENT, Descriptor, Found, NameWant
 from apprproxy.core.ports.upstream import Plan
@@ -67,6 +67,7 @@ class Lists(Asking):
     def _pages(self, path: str, want: NameWant, *, optional: bool = False, query: str = "") -> Plan[list[bytes]]:
         """``query`` is what the first page is asked by. Raises NotOffered where an end point is lacking that may be."""
         pages: list[bytes] = []
+        values = 0
         for _ in range(MAX_PAGES):
             reply = yield self.request("GET", path, want, query=query)
             if reply.status == 400 and query and not pages:  # no page of that size: then of whatever size it likes
@@ -78,6 +79,9 @@ class Lists(Asking):
             pages.append(reply.body)
             if sum(map(len, pages)) > MAX_DOCUMENT:
                 raise Outage(self._upstream, f"has a list of more than {MAX_DOCUMENT} bytes")
+            values += sum(map(reply.body.count, (b",", b"[", b"{")))
+            if values > MAX_VALUES:  # of all pages, as of a single one: it is they that take time
+                raise Outage(self._upstream, f"has a list of more than {MAX_VALUES} values")
             following = _NEXT.search(reply.headers.get("link", "")[:_MAX_LINK])
             if following is None:
                 return pages
@@ -108,8 +112,10 @@ class Lists(Asking):
 
     def _names(self, pages: list[bytes], field: str, besides: dict[str, str]) -> Found:
         """A single page as it came; several as one document."""
-        entries = [entry for page in pages for entry in self._entries(page, field)]
-        self._bound(len(entries))
+        entries: list[str] = []
+        for page in pages:
+            entries += self._entries(page, field)
+            self._bound(len(entries))
         body = pages[0] if len(pages) == 1 else orjson.dumps({**besides, field: entries})
         return Found(Descriptor(Digest.of(body), len(body), JSON), body)
 

@@ -41,8 +41,10 @@ def count(document: bytes) -> int:
 
 def joined(pages: Sequence[bytes]) -> bytes:
     """One index of all pages; a single page as it is. Raises NotAnIndex for what is no index with descriptors."""
-    every = [raw for page in pages for _, raw in _descriptors(page)]
-    _few_enough(len(every))
+    every: list[bytes] = []
+    for page in pages:
+        every += [raw for _, raw in _descriptors(page)]
+        _few_enough(len(every))
     return pages[0] if len(pages) == 1 else _with(pages[0], every)
 
 

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from apprproxy.oci import lists
 from apprproxy.oci.lists import MAX_NAMES
 from tests.fakes import lies
 from tests.fakes.clock import Clock
@@ -192,6 +193,21 @@ async def test_pages_without_end_end(registry: Registry, gateways: Gateways) -> 
 
     assert 502 == (await gateway.get(CATALOG)).status
     assert 200 >= registry.count()
+
+
+@pytest.mark.parametrize("path", [CATALOG, "/v2/hub/library/app/tags/list"])
+async def test_pages_together_have_no_more_values_than_one_may_have(
+    registry: Registry, gateways: Gateways, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is small, or few, but all of them would take as long as they like."""
+    monkeypatch.setattr(lists, "MAX_VALUES", 1000)
+    body = json.dumps({"repositories": ["a"], "tags": ["a"], "x": [{}] * 200}).encode()
+    registry.on["catalog"] = registry.on["tags"] = lies.says(200, body, Link='<?last=a>; rel="next"')
+    gateway = await gateways.start({"hub": registry})
+    got = await gateway.get(path)
+
+    assert (502, True) == (got.status, "has a list of more than 1000 values" in got.message)
+    assert 3 == registry.count()
 
 
 async def test_a_later_page_that_fails_makes_no_short_catalog(registry: Registry, gateways: Gateways) -> None:

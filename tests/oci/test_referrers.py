@@ -452,3 +452,10 @@ def test_pages_are_counted_together() -> None:
     assert MOST == count(joined([half, half]))
     with pytest.raises(NotAnIndex, match="more than 100000 descriptors"):
         joined([half, half, half])
+
+
+def test_no_page_is_taken_apart_beyond_what_may_be_in_all() -> None:
+    half = empty(MOST // 2)
+
+    with pytest.raises(NotAnIndex, match="more than 100000 descriptors"):
+        joined([half, half, half, b"that nobody reads"])
