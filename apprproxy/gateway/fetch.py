@@ -181,7 +181,7 @@ class Fetch:
             if source is not None:
                 await self._shelf.index.shown(where, key, source)
             if manifest is not None:
-                await self._shelf.link(candidate.member.dialect, manifest)
+                await self._shelf.link(candidate.member, manifest)
         except StoreFailed as failure:
             self._observer(Trouble("index", candidate.member.name, key, str(failure)))
 

@@ -78,7 +78,7 @@ class Landing:
         try:
             if want.kind.content:
                 await self._shelf.index.shown(member.where(want.repository), str(held.digest), OWNER)
-                await self._shelf.link(member.dialect, held)
+                await self._shelf.link(member, held)
         except StoreFailed as failure:
             self._observer(Trouble("index", member.name, spoken(want.key), str(failure)))
         await self._follow(member, titles, held.digest)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from apprproxy.core.label import OWNER
 from apprproxy.core.model import Found, Terms, Where
 from apprproxy.core.ports.upstream import Dialect, Locked, Plan, Reply, Request, Speaks, Upstream
-from apprproxy.core.reading import LARGE, in_turn
+from apprproxy.gateway.desk import Desk
 from apprproxy.gateway.health import Health
 from apprproxy.gateway.rules import Rules
 
@@ -31,7 +31,7 @@ class Member:
     """``identity`` changes with the place and the account behind the name: what one account may see, another may not.
     ``mirrors`` are for bytes by digest only. ``locked`` has its names, where those are not taken from itself.
     ``private`` says that we have an account there: what it opens, a mirror must not. ``connections`` is how many of
-    each lane it may have. ``reading`` is held while a long document of its is taken apart."""
+    each lane it may have."""
 
     upstream: Upstream
     dialect: Dialect
@@ -43,7 +43,7 @@ class Member:
     locked: Locked | None = None
     private: bool = False
     connections: int = 32
-    reading: asyncio.Lock = field(default_factory=asyncio.Lock, compare=False)
+    desk: Desk = field(default_factory=Desk, compare=False)
 
     @property
     def name(self) -> str:
@@ -79,8 +79,7 @@ async def ask(member: Member, plan: Plan[Found]) -> Found:
         reply = await member.upstream.send(replace(step, patience=(due - loop.time()) / 2))
         passed = trail(reply.headers)
         size += len(reply.body)  # a plan takes the pages of a list apart behind the last of them
-        long = size >= LARGE
-        step = await in_turn(member.reading, _next, plan, reply) if long else _next(plan, reply)
+        step = await member.desk.take_apart(size, _next, plan, reply)
     return replace(step, trail=passed)
 
 

@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 
 from apprproxy.core.ports.store import BlobStore, Brief, Held, Index, Names
-from apprproxy.core.ports.upstream import Dialect
-from apprproxy.core.reading import aside
 from apprproxy.gateway.first_seen import FirstSeenDigests
+from apprproxy.gateway.member import Member
 from apprproxy.gateway.misses import Misses
 
 
@@ -20,7 +19,7 @@ class Shelf:
     brief: Brief
     misses: Misses
 
-    async def link(self, dialect: Dialect, held: Held) -> None:
-        """Write down what a document names by digest."""
-        if children := await aside(dialect.children, await held.read()):
+    async def link(self, member: Member, held: Held) -> None:
+        """Write down what a document of this upstream names by digest."""
+        if children := await member.desk.read(held, member.dialect.children):
             await self.index.link(held.digest, children)

@@ -1,0 +1,29 @@
+"""Where the documents of one upstream are taken apart: short ones at once, long ones in a thread, one at a time. None
+keep another upstream's waiting."""
+
+import asyncio
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+from apprproxy.core.ports.store import Held
+from apprproxy.core.reading import LARGE, in_turn
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+
+class Desk:
+    def __init__(self) -> None:
+        self._turn = asyncio.Lock()
+
+    async def take_apart(self, size: int, read: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """What has so many bytes, by ``read``, which does nothing else: its thread is everybody's."""
+        if size < LARGE:
+            return read(*args, **kwargs)
+        return await in_turn(self._turn, read, *args, **kwargs)
+
+    async def read(self, document: Held, read: Callable[[bytes], T]) -> T:
+        """The same for what is held, which is brought into memory when it has its turn; raises StoreFailed."""
+        if document.size < LARGE:
+            return read(await document.read())
+        return await in_turn(self._turn, lambda: read(document.pread(0, document.size)))
