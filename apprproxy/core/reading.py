@@ -16,23 +16,31 @@ LARGE = 64 * KIB
 T = TypeVar("T")
 P = ParamSpec("P")
 
+Grown = Callable[[int], None]
+"""Told how much of a body has come; what it raises ends it."""
+
 _READERS = ThreadPoolExecutor(2, "documents")
 
 
-async def replied(name: str, incoming: Incoming, request: Request) -> Reply:
+def _whatever(_: int) -> None:
+    """However long it is."""
+
+
+async def replied(name: str, incoming: Incoming, request: Request, grown: Grown = _whatever) -> Reply:
     """The answer to a request, with its body unless that was not asked for; raises Outage."""
     if request.headers_only and incoming.status in (200, 206):
         return Reply(incoming.status, incoming.headers)
-    return await whole(name, incoming, request.limit)
+    return await whole(name, incoming, request.limit, grown)
 
 
-async def whole(name: str, incoming: Incoming, limit: int) -> Reply:
+async def whole(name: str, incoming: Incoming, limit: int, grown: Grown = _whatever) -> Reply:
     """``name`` is whose answer it is; raises Outage, also where it is longer than ``limit`` bytes."""
     body = bytearray()
     async for chunk in incoming.chunks():
         body += chunk
         if len(body) > limit:
             raise Outage(name, f"sent more than the {limit} bytes that are taken", incoming.status)
+        grown(len(body))
     return Reply(incoming.status, incoming.headers, bytes(body))
 
 

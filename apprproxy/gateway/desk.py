@@ -7,13 +7,17 @@ from typing import ParamSpec, TypeVar
 
 from apprproxy.core.ports.store import Held
 from apprproxy.core.reading import LARGE, in_turn
+from apprproxy.gateway.pile import ROOM, Room
 
 T = TypeVar("T")
 P = ParamSpec("P")
 
 
 class Desk:
+    """``room`` is for what waits to be taken apart."""
+
     def __init__(self) -> None:
+        self.room = Room(ROOM)
         self._turn = asyncio.Lock()
 
     async def take_apart(self, size: int, read: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

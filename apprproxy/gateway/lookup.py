@@ -37,6 +37,7 @@ from apprproxy.gateway.fresh import Serve, decide, stale
 from apprproxy.gateway.health import PROBED_BY
 from apprproxy.gateway.landing import FetchManifest, Landed, Landing
 from apprproxy.gateway.member import Member, ask
+from apprproxy.gateway.pile import Pile, piled
 from apprproxy.gateway.shelf import Shelf
 from apprproxy.gateway.transfer import Brought
 from apprproxy.gateway.waits import not_counted
@@ -220,10 +221,12 @@ class Lookups:
         """The name anew; its record is stored, and what it points at is durable, when this returns."""
         as_of = self._shelf.names.generation()
         try:
-            async with asyncio.timeout(member.terms.timeout) as limit:
-                found = await self._found(member, want)
+            async with asyncio.timeout(member.terms.timeout) as limit, piled(member.desk.room) as pile:
+                found = await self._found(member, want, pile)
                 with not_counted(limit):
                     found = await self._settled(member, want, found, as_of)
+                if found.body is None:
+                    pile.clear()
                 landed = await self._landing.land(member, want, found)
             record = self._record(member, old, landed.target)
             remembered = await self._landing.remember(member, want, record, as_of)
@@ -249,11 +252,11 @@ class Lookups:
         since = old.record.since if old is not None and old.record.target.digest == target.digest else now
         return Record(target, member.name, checked=now, since=since)
 
-    async def _found(self, member: Member, want: NameWant) -> Found:
+    async def _found(self, member: Member, want: NameWant, pile: Pile) -> Found:
         """What the owner says, which may contradict itself. A list of everything may be empty but is never gone: who
         had one and has none now fails, so that what it had does not disappear without a word."""
         try:
-            return await ask(member, member.dialect.lookup(want))
+            return await ask(member, member.dialect.lookup(want), pile)
         except DigestMismatch as lie:
             self._observer(LieCaught(member.name, OWNER, lie.expected, lie.got, lie.sentence, want.repository))
             raise

@@ -9,6 +9,7 @@ from apprproxy.core.model import Found, Terms, Where
 from apprproxy.core.ports.upstream import Dialect, Locked, Plan, Reply, Request, Speaks, Upstream
 from apprproxy.gateway.desk import Desk
 from apprproxy.gateway.health import Health
+from apprproxy.gateway.pile import Overfull, Pile
 from apprproxy.gateway.rules import Rules
 
 
@@ -69,17 +70,21 @@ def trail(headers: Mapping[str, str]) -> str:
     return text if len(text) <= MAX_TRAIL and text.isascii() and text.isprintable() else ""
 
 
-async def ask(member: Member, plan: Plan[Found]) -> Found:
+async def ask(member: Member, plan: Plan[Found], pile: Pile) -> Found:
     """Carry out a plan's requests until it returns; raises UpstreamFault. Whoever waits for a connection until half of
     what is left of its time is over is told so, and so nothing is called late that had less than the other half."""
     loop = asyncio.get_running_loop()
     passed, due = "", loop.time() + member.terms.timeout
-    size, step = 0, _next(plan)
+    step = _next(plan)
     while isinstance(step, Request):
-        reply = await member.upstream.send(replace(step, patience=(due - loop.time()) / 2))
+        try:
+            reply = await pile.add(member.upstream, replace(step, patience=(due - loop.time()) / 2))
+        except Overfull:
+            await pile.make_room()
+            continue
         passed = trail(reply.headers)
-        size += len(reply.body)  # a plan takes the pages of a list apart behind the last of them
-        step = await member.desk.take_apart(size, _next, plan, reply)
+        # by all that has come: a plan takes the pages of a list apart behind the last of them
+        step = await member.desk.take_apart(pile.size, _next, plan, reply)
     return replace(step, trail=passed)
 
 

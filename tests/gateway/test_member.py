@@ -14,6 +14,7 @@ from apprproxy.core.ports.upstream import Plan, Request
 from apprproxy.core.reading import LARGE
 from apprproxy.gateway.health import FOR_OWNERS
 from apprproxy.gateway.member import Member, ask
+from apprproxy.gateway.pile import piled
 from tests.fakes.clock import Clock
 from tests.fakes.lies import Honest, honestly
 from tests.fakes.listening import listening
@@ -48,7 +49,7 @@ async def test_pages_that_are_long_together_are_taken_apart_beside_everything_el
 ) -> None:
     """It may be the last and smallest of them, behind which all are read."""
     threads: list[int] = []
-    async with answering(size) as member:
-        assert FOUND == await ask(member, reading(3, threads))
+    async with answering(size) as member, piled(member.desk.room) as pile:
+        assert FOUND == await ask(member, reading(3, threads), pile)
 
     assert beside == [thread != threading.get_ident() for thread in threads]

@@ -1,0 +1,107 @@
+"""What questions bring does not fill the memory while it waits to be taken apart, and small questions do not wait."""
+
+import asyncio
+import threading
+import tracemalloc
+from dataclasses import replace
+
+import pytest
+from aiohttp import web
+
+from apprproxy.core.digest import Digest
+from apprproxy.core.model import MAX_DOCUMENT, MIB, Descriptor, Found
+from apprproxy.core.ports.upstream import Plan, Request
+from apprproxy.gateway.health import FOR_OWNERS
+from apprproxy.gateway.member import Member, ask
+from apprproxy.gateway.pile import ROOM, Room, piled
+from tests.fakes.clock import Clock, until
+from tests.fakes.lies import Honest, honestly
+from tests.fakes.listening import listening
+from tests.fakes.members import member_of
+from tests.fakes.sources import watched
+
+FOUND = Found(Descriptor(Digest.of(b""), 0, "application/json"))
+LONG, SHORT = "/long", "/short"
+
+
+class Answers:
+    """A long one or a short one; counts them."""
+
+    def __init__(self) -> None:
+        self.long = bytes(MAX_DOCUMENT)
+        self.begun = self.under_way = 0
+
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        self.begun += 1
+        self.under_way += 1
+        try:
+            return await honestly(request, Honest(200, self.long if request.path == LONG else b"{}"))
+        finally:
+            self.under_way -= 1
+
+
+async def asked(member: Member, path: str, done: threading.Event) -> Found:
+    """It is taken apart when that is done."""
+
+    def plan() -> Plan[Found]:
+        yield Request("GET", path)
+        done.wait(30)
+        return FOUND
+
+    async with piled(member.desk.room) as pile:
+        return await ask(member, plan(), pile)
+
+
+async def test_long_answers_that_wait_to_be_read_are_not_held_however_many_ask() -> None:
+    answers, count = Answers(), 4 * ROOM // MAX_DOCUMENT
+    done, at_once = threading.Event(), threading.Event()
+    at_once.set()
+    tracemalloc.start()
+    try:
+        async with listening(answers) as url, watched(url, FOR_OWNERS, Clock(), connections=2) as upstream:
+            member = replace(member_of("hub"), upstream=upstream)
+            questions = [asyncio.create_task(asked(member, LONG, done)) for _ in range(count)]
+            try:
+                await until(lambda: answers.begun >= count and not answers.under_way)
+                held, _ = tracemalloc.get_traced_memory()
+
+                assert FOUND == await asked(member, SHORT, at_once)
+            finally:
+                done.set()
+
+            assert [FOUND] * count == await asyncio.gather(*questions)
+    finally:
+        tracemalloc.stop()
+
+    assert ROOM + 2 * MAX_DOCUMENT > held
+    assert count < answers.begun
+
+
+async def test_who_leaves_while_it_waits_for_room_keeps_none() -> None:
+    room = Room(2 * MAX_DOCUMENT)
+    assert room.grow(MAX_DOCUMENT + MIB)
+    waiting = [asyncio.create_task(room.take()) for _ in range(2)]
+    await asyncio.sleep(0)
+
+    assert not room.grow(1)  # nor is there room for less before those who wait have theirs
+    waiting[0].cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting[0]
+    room.give(MIB)
+    await waiting[1]
+    assert not room.grow(1)
+    room.give(MAX_DOCUMENT)
+    assert room.grow(MAX_DOCUMENT)
+
+
+async def test_who_leaves_as_it_is_given_room_gives_it_back() -> None:
+    room = Room(MAX_DOCUMENT)
+    assert room.grow(1)
+    waiting = asyncio.create_task(room.take())
+    await asyncio.sleep(0)
+    room.give(1)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+
+    assert room.grow(MAX_DOCUMENT)
