@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
-from apprproxy.appregistry.resolve import highest_first
+from apprproxy.appregistry.resolve import highest
 from apprproxy.core.documents import NotADocument, elements
 from apprproxy.core.kind import Kind
 from apprproxy.core.listing import Base, Command, Facts, Listed
@@ -27,10 +27,9 @@ class PackageListReader:
         for package in _objects(document):
             name = package.get("name")
             if isinstance(name, str) and _PACKAGE.fullmatch(name):
-                releases = sorted(set(_matching(_RELEASE, package.get("releases"))))
+                releases = set(_matching(_RELEASE, package.get("releases")))
                 formats = tuple(_matching(_FORMAT, package.get("manifests")))[:16]
-                highest = highest_first(releases)[0] if releases else ""
-                yield Listed(name, highest, len(releases) if releases else None, formats)
+                yield Listed(name, highest(releases), len(releases) or None, formats)
 
     def facts(self, kind: Kind, document: bytes) -> Facts:
         named = [channel.get("name") for channel in _objects(document)]

@@ -8,6 +8,7 @@ from typing import ParamSpec, TypeVar
 
 from apprproxy.core.errors import Outage
 from apprproxy.core.model import KIB
+from apprproxy.core.ports.store import Held
 from apprproxy.core.ports.upstream import Incoming, Reply, Request
 
 LARGE = 64 * KIB
@@ -20,6 +21,7 @@ Grown = Callable[[int], None]
 """Told how much of a body has come; what it raises ends it."""
 
 _READERS = ThreadPoolExecutor(2, "documents")
+_UNHURRIED = ThreadPoolExecutor(2, "lists")
 
 
 def _whatever(_: int) -> None:
@@ -44,13 +46,23 @@ async def whole(name: str, incoming: Incoming, limit: int, grown: Grown = _whate
     return Reply(incoming.status, incoming.headers, bytes(body))
 
 
+def content(document: Held) -> bytes:
+    """The whole. Blocking, as what takes it apart is; raises StoreFailed."""
+    return document.pread(0, document.size)
+
+
 async def aside(read: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """In a thread that does nothing else: long documents must not take those that files are read in."""
     return await asyncio.get_running_loop().run_in_executor(_READERS, partial(read, *args, **kwargs))
 
 
+async def unhurried(read: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """The same, in threads of its own: for what no pull waits for."""
+    return await asyncio.get_running_loop().run_in_executor(_UNHURRIED, partial(read, *args, **kwargs))
+
+
 async def in_turn(turn: asyncio.Lock, read: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """The same, one at a time for each ``turn``, which lasts until it has been read even if its caller has gone."""
+    """As ``aside``, one at a time for each ``turn``, which lasts until it has been read even if its caller has gone."""
     await turn.acquire()
     reading = asyncio.ensure_future(aside(read, *args, **kwargs))
     reading.add_done_callback(partial(_end, turn))

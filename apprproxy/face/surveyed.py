@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import Exhausted, Failure, NotOffered, NotThere, UpstreamFault
 from apprproxy.core.model import Cache, Verdict
-from apprproxy.core.ports.store import Held
+from apprproxy.core.reading import content
 from apprproxy.gateway.lookup import Named
 from apprproxy.gateway.views import Answer
 
@@ -50,11 +50,6 @@ class Surveyed:
     def contents(self) -> list[tuple[str, bytes]]:
         """What each sent. Blocking."""
         return [(member, content(named.document)) for member, named in self.said]
-
-
-def content(document: Held) -> bytes:
-    """The whole. Blocking, as what takes it apart is."""
-    return document.pread(0, document.size)
 
 
 def sum_up(answers: list[Answer]) -> Surveyed:

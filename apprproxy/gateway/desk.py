@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
 from apprproxy.core.ports.store import Held
-from apprproxy.core.reading import LARGE, in_turn
+from apprproxy.core.reading import LARGE, content, in_turn
 from apprproxy.gateway.pile import ROOM, Room
 
 T = TypeVar("T")
@@ -30,4 +30,4 @@ class Desk:
         """The same for what is held, which is brought into memory when it has its turn; raises StoreFailed."""
         if document.size < LARGE:
             return read(await document.read())
-        return await in_turn(self._turn, lambda: read(document.pread(0, document.size)))
+        return await in_turn(self._turn, lambda: read(content(document)))

@@ -13,6 +13,7 @@ from apprproxy.core.errors import Exhausted, Failure, NotAllowed
 from apprproxy.core.kind import Kind
 from apprproxy.core.model import MAX_DOCUMENT, BlobWant, Expected, NameWant
 from apprproxy.core.ports.store import Held
+from apprproxy.core.reading import content
 from apprproxy.face.exchange import Exchange
 from apprproxy.face.headers import DIGESTS, NAMES, about, etag
 from apprproxy.face.large import SMALL, Large
@@ -20,7 +21,7 @@ from apprproxy.face.places import Places
 from apprproxy.face.ranges import closed_range
 from apprproxy.face.send import asked_range, send_body, send_empty, send_named, send_refusal, send_transfer
 from apprproxy.face.status import status_of
-from apprproxy.face.surveyed import content, sum_up
+from apprproxy.face.surveyed import sum_up
 from apprproxy.gateway.gateway import Gateway
 from apprproxy.gateway.lookup import Named
 from apprproxy.oci.catalogs import Catalogs, written

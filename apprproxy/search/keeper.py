@@ -16,7 +16,8 @@ from apprproxy.core.errors import Denied, Failure, NotOffered, NotThere, StoreFa
 from apprproxy.core.events import Observer, Trouble
 from apprproxy.core.listing import Facts, Listed, ListReader
 from apprproxy.core.model import Cache, Clock, NameWant, Place
-from apprproxy.core.reading import aside
+from apprproxy.core.ports.store import Held
+from apprproxy.core.reading import content, unhurried
 from apprproxy.gateway.gateway import Gateway
 from apprproxy.gateway.lookup import Named
 from apprproxy.search.corpus import Corpus
@@ -174,12 +175,12 @@ class Keeper:
         state = State.STALE if named.verdict.cache is Cache.STALE else State.LISTED
         corpus = self.listing.corpus
         if document != self.listing.document:
-            corpus = await aside(self._read, await named.document.read())
+            corpus = await unhurried(self._read, named.document)
             self._saved = False
         self.listing = Listing(corpus, state, document, named.record.checked)
 
-    def _read(self, document: bytes) -> Corpus:
-        return Corpus(self._allowed(self.searched.lists.listed(document)))
+    def _read(self, document: Held) -> Corpus:
+        return Corpus(self._allowed(self.searched.lists.listed(content(document))))
 
     def _allowed(self, things: Iterable[Listed]) -> Iterable[Listed]:
         """Without what the rules on names take from it."""

@@ -11,9 +11,10 @@ from cachetools import LRUCache
 
 from apprproxy.core.errors import Failure
 from apprproxy.core.kind import Kind
-from apprproxy.core.listing import Listed
+from apprproxy.core.listing import Facts, Listed
 from apprproxy.core.model import Clock, NameWant
-from apprproxy.core.reading import aside
+from apprproxy.core.ports.store import Held
+from apprproxy.core.reading import content, unhurried
 from apprproxy.gateway.gateway import Gateway
 from apprproxy.search.keeper import Keeper
 
@@ -88,10 +89,9 @@ class Learning:
                 if not self._budget.take():
                     return False
                 held = await self._gateway.lookup(want)
-            document = await held.document.read()
+            facts = await unhurried(_facts, keeper, kind, held.document)
         except Failure:
             return True  # it may be asked again after a while, as everything
-        facts = await aside(keeper.searched.lists.facts, kind, document)
         keeper.learn(name, facts)
         return True
 
@@ -104,3 +104,8 @@ class Learning:
         if (task := self._task) is not None:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+
+
+def _facts(keeper: Keeper, kind: Kind, document: Held) -> Facts:
+    """Blocking."""
+    return keeper.searched.lists.facts(kind, content(document))

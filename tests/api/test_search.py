@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,6 +14,7 @@ import pytest
 
 from apprproxy.core.digest import Digest
 from apprproxy.core.lock import written
+from apprproxy.core.reading import aside
 from apprproxy.search.index import Search
 from apprproxy.search.learning import BURST
 from tests.appregistry.archives import chart, packed
@@ -424,6 +426,21 @@ async def test_a_slow_upstream_does_not_hold_up_the_others(
     gate.open()
 
     assert (["a/app"], ["far"]) == ([one["name"] for one in found["results"]], found["missing"])
+
+
+async def test_lists_are_not_read_where_pulls_wait_for_documents(gateways: Gateways) -> None:
+    """Of a quarter of a million packages that would be seconds."""
+    async with quay("alice/nginx") as upstream:
+        gateway = await gateways.start({"quay": appr(upstream)})
+        done = threading.Event()
+        pulling = [asyncio.create_task(aside(done.wait, 30)) for _ in range(10)]
+        try:
+            found = await again(gateway, "q=nginx")
+        finally:
+            done.set()
+            await asyncio.gather(*pulling)
+
+    assert ["1.10.0"] == [one["latest"] for one in found["results"]]
 
 
 async def test_a_hung_upstream_is_waited_for_once_and_not_by_every_search(

@@ -3,8 +3,9 @@
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from semantic_version import Version
 
-from apprproxy.appregistry.resolve import NotARange, may_mean, resolve
+from apprproxy.appregistry.resolve import NotARange, highest, highest_first, may_mean, resolve
 
 RELEASES = ["1.0.0", "1.2.0", "2.0.0-rc.1", "0.2.0", "1.0.0-rc.1", "0.1.0", "1.2.0+b1", "0.0.3", "10.0.0"]
 
@@ -88,3 +89,31 @@ def test_what_is_resolved_is_one_of_the_releases(text: str, releases: list[str])
 )
 def test_what_is_no_range_is_answered_with_itself(asked: str, answered: str, same: bool) -> None:
     assert same == may_mean(asked, answered)
+
+
+RELEASE = st.from_regex(r"\A(0|[1-9]{1,2}|01)\.[0-2]\.[0-9](-(0|01|[1-9]|rc|-|)(\.(0|7|10|a1))?)?(\+b?(\.01)?)?\Z")
+
+
+@given(st.sets(RELEASE | st.sampled_from(["nightly", "v1.0.0", "1.0", "1.0.0-"]), min_size=1))
+@example({"1.0.0+b", "1.0.0+a", "1.0.0-rc"})
+@example({"0.0.\u0660", "z"})
+def test_the_highest_is_the_first_of_all_in_order(releases: set[str]) -> None:
+    assert highest_first(releases)[0] == highest(releases)
+
+
+def test_of_a_hundred_thousand_releases_few_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[str] = []
+
+    def version(text: str) -> Version:
+        compared.append(text)
+        return Version(text)
+
+    monkeypatch.setattr("apprproxy.appregistry.resolve.Version", version)
+    releases = [f"{number}.0.0-{'a.' * 20}1" for number in range(100_000)]
+
+    assert releases[-1] == highest(releases)
+    assert [releases[-1]] == compared
+
+
+def test_of_no_release_none_is_the_highest() -> None:
+    assert "" == highest([])
