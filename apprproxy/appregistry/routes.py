@@ -7,6 +7,7 @@ from typing import Any, assert_never
 
 import orjson
 from aiohttp import web
+from cachetools import LRUCache
 
 from apprproxy.appregistry import shapes
 from apprproxy.appregistry.errors import error_body
@@ -24,6 +25,7 @@ from apprproxy.appregistry.paths import (
     parse_path,
 )
 from apprproxy.appregistry.shapes import PackageManifest
+from apprproxy.core.digest import Digest
 from apprproxy.core.errors import Exhausted, Failure, NotThere, Outage
 from apprproxy.core.kind import Kind
 from apprproxy.core.model import KIB, BlobWant, Cache, Expected, NameWant, Place
@@ -63,6 +65,7 @@ class AppRegistryFace:
         self._places = places
         self._forwarding = Forwarding(gateway, places)
         self._large = large
+        self._manifests: LRUCache[Digest, PackageManifest] = LRUCache(4096)
 
     def claims(self, path: str) -> bool:
         first, _, rest = path[1:].partition("/")
@@ -175,7 +178,12 @@ class AppRegistryFace:
 
     async def _manifest(self, want: NameWant, *, again: bool) -> tuple[Named, PackageManifest]:
         named = await self._gateway.lookup(want, again=again)
-        return named, shapes.read_manifest(await named.document.read())
+        digest = named.document.digest
+        manifest = self._manifests.get(digest)
+        if manifest is None:
+            manifest = await self._gateway.read(named.record.origin, named.document, shapes.read_manifest)
+            self._manifests[digest] = manifest
+        return named, manifest
 
     async def _package(self, want: NameWant, named: Named, manifest: PackageManifest) -> Transfer:
         owner, expected = Place.of(named.record.origin, want.place.protocol), Expected(unpacked=manifest.digest)

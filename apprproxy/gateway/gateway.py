@@ -3,7 +3,9 @@
 Faces turn a request into a want and call one of these; nobody here calls a face.
 """
 
+from collections.abc import Callable
 from functools import partial
+from typing import TypeVar
 
 from apprproxy.core.errors import NotAllowed, StoreFailed
 from apprproxy.core.events import Observer, Trouble
@@ -19,6 +21,8 @@ from apprproxy.gateway.shelf import Shelf
 from apprproxy.gateway.transfer import Transfer
 from apprproxy.gateway.views import Answer, Views
 from apprproxy.gateway.visible import Visible
+
+T = TypeVar("T")
 
 
 class Gateway:
@@ -86,6 +90,11 @@ class Gateway:
     async def recall(self, want: NameWant, *, fresh: bool = False) -> Named | None:
         """What is held of a name, of whatever age, or only what is ``fresh``; nobody is asked. Raises Denied."""
         return await self._views.recall(self._gate.for_name(want), fresh=fresh)
+
+    async def read(self, upstream: str, document: Held, read: Callable[[bytes], T]) -> T:
+        """Take a document of this upstream's apart, where it keeps nobody waiting; ``read`` does nothing else. Raises
+        StoreFailed."""
+        return await self._members(upstream).desk.read(document, read)
 
     def admits(self, member: str, repository: str) -> bool:
         """Does what this member's list has under a name belong into a merged answer?"""

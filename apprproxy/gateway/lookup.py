@@ -7,7 +7,7 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from apprproxy.core.digest import Digest
@@ -31,7 +31,7 @@ from apprproxy.core.events import LieCaught, Observer, Trouble, Troubled
 from apprproxy.core.label import OWNER
 from apprproxy.core.model import Cache, Clock, Descriptor, Expected, Found, NameWant, Record, Verdict, spoken
 from apprproxy.core.ports.store import Held
-from apprproxy.core.ports.upstream import Locked
+from apprproxy.core.ports.upstream import Dialect, Locked
 from apprproxy.gateway.diary import Tried
 from apprproxy.gateway.fresh import Serve, decide, stale
 from apprproxy.gateway.health import PROBED_BY
@@ -272,8 +272,8 @@ class Lookups:
         if not standing:
             return found
         if found.body is not None and not found.manifest:
-            body = member.dialect.with_digests(want, found.body, standing)
-            return replace(found, body=body, target=_described(body, found.target.media_type))
+            size = len(found.body)
+            return await member.desk.take_apart(size, _corrected, member.dialect, want, found, standing)
         (digest,) = standing.values()
         return replace(found, body=None, target=replace(found.target, digest=digest, size=-1))
 
@@ -300,5 +300,8 @@ def _kind_of(failure: BaseException) -> Troubled:
             return "lookup"
 
 
-def _described(body: bytes, media_type: str) -> Descriptor:
-    return Descriptor(Digest.of(body), len(body), media_type)
+def _corrected(dialect: Dialect, want: NameWant, found: Found, digests: Mapping[str, Digest]) -> Found:
+    """With these in its document, in place of those that it claims."""
+    assert found.body is not None
+    body = dialect.with_digests(want, found.body, digests)
+    return replace(found, body=body, target=Descriptor(Digest.of(body), len(body), found.target.media_type))

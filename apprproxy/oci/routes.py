@@ -16,7 +16,7 @@ from apprproxy.core.ports.store import Held
 from apprproxy.core.reading import content
 from apprproxy.face.exchange import Exchange
 from apprproxy.face.headers import DIGESTS, NAMES, about, etag
-from apprproxy.face.large import SMALL, Large
+from apprproxy.face.large import Large
 from apprproxy.face.places import Places
 from apprproxy.face.ranges import closed_range
 from apprproxy.face.send import asked_range, send_body, send_empty, send_named, send_refusal, send_transfer
@@ -84,25 +84,20 @@ class OciFace:
             exchange.kind, exchange.name = Kind.MANIFEST, f"{path.repository}@{path.reference}"
             want = BlobWant(path.place, path.repository, Expected(path.reference), Kind.MANIFEST)
             transfer = await self._gateway.blob(want, whole=True)
-            headers = await self._manifest_headers(await transfer.held())
+            headers = await self._manifest_headers(transfer.origin, await transfer.held())
             return await send_transfer(exchange, transfer, DIGESTS, headers)
         exchange.kind, exchange.name = Kind.TAG, f"{path.repository}:{path.reference}"
         name = NameWant(path.place, Kind.TAG, path.repository, path.reference)
         named = await self._gateway.lookup(name, again=exchange.again)
-        headers = await self._manifest_headers(named.document)
+        headers = await self._manifest_headers(named.record.origin, named.document)
         return await send_named(exchange, named, NAMES, headers)
 
-    async def _manifest_headers(self, document: Held) -> dict[str, str]:
+    async def _manifest_headers(self, upstream: str, document: Held) -> dict[str, str]:
         digest = document.digest
         kind = self._media_types.get(digest)
         if kind is None:
-            kind = self._media_types[digest] = await self._told_type(document)
+            kind = self._media_types[digest] = await self._gateway.read(upstream, document, media_type)
         return {**API, "Content-Type": kind, "Docker-Content-Digest": str(digest)}
-
-    async def _told_type(self, document: Held) -> str:
-        if document.size <= SMALL:
-            return media_type(await document.read())
-        return await self._large.aside(lambda: media_type(content(document)))
 
     async def _blob(self, exchange: Exchange, path: Blob) -> web.StreamResponse:
         exchange.kind, exchange.name = Kind.BLOB, f"{path.repository}@{path.digest}"

@@ -3,15 +3,18 @@
 import asyncio
 import json
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from apprproxy.appregistry import shapes
+from apprproxy.core.reading import LARGE
 from tests.appregistry.archives import chart, digest_of, packed, unpacked
 from tests.appregistry.conftest import Start
-from tests.appregistry.gateway import RunningGateway
+from tests.appregistry.gateway import Clock, RunningGateway
 from tests.appregistry.registry import Answer, as_json
 from tests.appregistry.upstream import Upstream
 
@@ -98,6 +101,37 @@ async def test_only_the_digest_is_changed_in_a_document_that_is_held(start: Star
 
     told["content"]["digest"] = digest_of(FIRST).hex
     assert json.dumps(told) == json.dumps(held.json)
+
+
+async def test_a_long_document_is_taken_apart_beside_everything_else(
+    start: Start, upstream: Upstream, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When it comes, for each pull, and to put the first digest back."""
+    threads: set[int] = set()
+
+    def noting(name: str) -> None:
+        read = getattr(shapes, name)
+
+        def noted(*args: Any) -> Any:
+            threads.add(threading.get_ident())
+            return read(*args)
+
+        monkeypatch.setattr(shapes, name, noted)
+
+    for name in ("read_manifest", "with_digests"):
+        noting(name)
+    much = {"note": "x" * LARGE}
+    upstream.registry.push("alice/nginx", "1.0.0", "helm", packed(FIRST), much)
+    gateway = await start({"up": upstream})
+    pulls = [await gateway.get(PULL) for _ in range(2)]
+    upstream.registry.push("alice/nginx", "1.0.0", "helm", packed(NOW), much)
+    clock.advance(3600)
+    held = await gateway.get(MANIFEST)
+
+    assert [200, 200] == [got.status for got in pulls]
+    assert digest_of(FIRST).hex == held.json["content"]["digest"]
+    assert threads
+    assert threading.get_ident() not in threads
 
 
 @pytest.mark.parametrize("suffix", ["", "?format=json"])
