@@ -3,12 +3,13 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, FailFast, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, FailFast, Field, TypeAdapter, ValidationError, model_validator
 
 from apprproxy.core.digest import Digest
-from apprproxy.core.documents import NotADocument, elements, listed, parsed
+from apprproxy.core.documents import NotADocument, elements, listed, parsed, spelt
 
 _SHORT = re.compile(r"application/vnd\.[a-z]+\.package-manifest\.(.+)\.v\d+\.json")
 
@@ -20,6 +21,17 @@ Text = Annotated[str, Field(min_length=1, max_length=512)]
 
 class _Shape(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _spelt(cls, found: Any) -> Any:
+        return spelt(found, *_names(cls)) if isinstance(found, dict) else found
+
+
+@cache
+def _names(shape: type[_Shape]) -> tuple[str, ...]:
+    """As JSON has them."""
+    return tuple(field.alias or name for name, field in shape.model_fields.items())
 
 
 class Content(_Shape):
@@ -104,7 +116,8 @@ def _shaped(adapter: TypeAdapter[Any], found: Any, at: str = "") -> Any:
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         where = at + ".".join(map(str, first["loc"]))
-        raise NotTheShape(f"{where.strip('.') or 'document'}: {first['msg']}") from None
+        what = first["msg"].removeprefix("Value error, ")
+        raise NotTheShape(f"{where.strip('.') or 'document'}: {what}") from None
 
 
 def read_manifest(body: bytes) -> PackageManifest:

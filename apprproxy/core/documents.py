@@ -2,6 +2,7 @@
 
 - What readers may take differently is no document: what JSON does not have (``NaN``, a number beyond all bounds), two
   fields of one name, half a character.
+- Whatever is decided by a field asks for it as ``spelt``: some find it under other names, too.
 - What it costs to read is bounded by the number of its values: a list of a million empty lists is small, and takes
   seconds that no thread gives away.
 - The parts of a document are passed on byte for byte: a gateway is not an editor.
@@ -12,6 +13,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, NoReturn, TypeVar
 
 MAX_VALUES = 1_000_000
@@ -51,6 +53,25 @@ def fields(body: bytes) -> dict[str, tuple[Any, bytes]]:
     """Those of an object, and each value as it came, in order; raises NotADocument, also where it is no object."""
     with _told():
         return _once([pair for pair, _ in _parts(_text(body), "{", "}", _field)])
+
+
+def spelt(found: dict[str, T], *names: str) -> dict[str, T]:
+    """The same object; raises NotADocument where one of these names is there in another case.
+
+    Go (``encoding/json``) puts ``Digest``, and what else folds to it, where its reader wants ``digest``, and the last
+    of them counts: beside the right one or alone it would be read there, where nobody has looked at it here. That is so
+    of the fields that a reader knows. The names of a map, such as annotations, are anybody's and are taken as they are:
+    ``Foo`` beside ``foo`` is a document."""
+    wanted = _folded(names)
+    for name in found:
+        if name not in names and name.casefold() in wanted:
+            raise NotADocument(f"ambiguous: some read {name[:80]!r} whatever its case")
+    return found
+
+
+@cache
+def _folded(names: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(name.casefold() for name in names)
 
 
 def listed(elements: Iterable[bytes]) -> bytes:

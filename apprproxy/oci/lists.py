@@ -6,7 +6,7 @@ from urllib.parse import urljoin, urlsplit
 import orjson
 
 from apprproxy.core.digest import Digest
-from apprproxy.core.documents import MAX_VALUES, NotADocument, fields
+from apprproxy.core.documents import MAX_VALUES, NotADocument, fields, spelt
 from apprproxy.core.errors import DigestMismatch, NotOffered, NotThere, Outage
 from apprproxy.core.model import MAX_DOCUMENT, Descriptor, Found, NameWant
 from apprproxy.core.ports.upstream import Plan
@@ -101,7 +101,7 @@ class Lists(Asking):
     def _entries(self, body: bytes, field: str) -> list[str]:
         self._bound(body.count(b","))  # no name has one: told before a million are read
         try:
-            entries, raw = fields(body).get(field, ((), b""))
+            entries, raw = spelt(fields(body), field).get(field, ((), b""))
         except NotADocument as error:
             raise Outage(self._upstream, f"sent a list that is {error}", 200) from None
         if raw == b"null":

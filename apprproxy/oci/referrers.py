@@ -6,7 +6,7 @@ import orjson
 
 from apprproxy.core import documents
 from apprproxy.core.digest import Digest
-from apprproxy.core.documents import NotADocument
+from apprproxy.core.documents import NotADocument, spelt
 from apprproxy.oci.manifest import INDEX
 
 EMPTY = orjson.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": []})
@@ -56,10 +56,12 @@ def _with(document: bytes, descriptors: Sequence[bytes]) -> bytes:
 def _descriptors(document: bytes) -> list[tuple[dict[str, object], bytes]]:
     """Each as it came; raises NotAnIndex."""
     try:
-        value, raw = documents.fields(document).get("manifests", (None, b""))
+        value, raw = spelt(documents.fields(document), "manifests").get("manifests", (None, b""))
         if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
             raise NotAnIndex("the answer is not an image index")
         _few_enough(len(value))
+        for one in value:
+            spelt(one, "digest", "artifactType")
         return list(documents.elements(raw))
     except NotADocument as error:
         raise NotAnIndex(f"the answer is {error}") from None

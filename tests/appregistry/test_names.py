@@ -70,6 +70,10 @@ LIES: list[dict[str, Any]] = [
     {"content": {"digest": None}},
     {"content": {}},
     {"content": None},
+    {"content": {"digest": "0" * 64, "Digest": "1" * 64}},
+    {"Content": {"Digest": "1" * 64}},
+    {"pac\u212aage": "mallory/nginx"},
+    {"RELEASE": "2.0.0"},
     {"mediaType": 7},
     {"package": None},
     {"release": ["1.0.0"]},
@@ -94,6 +98,19 @@ async def test_a_manifest_of_something_else_or_without_a_digest_is_refused(
     assert 502 == got.status
     assert "upstream-failed" == got.json["code"]
     assert [] == list(gateway.app.names.all_first_seen())
+
+
+@pytest.mark.parametrize("target", [PACKAGE, RELEASE, MANIFEST])
+async def test_what_a_publisher_calls_the_fields_of_its_metadata_is_its_own(
+    target: str, start: Start, upstream: Upstream, manifest: dict[str, Any]
+) -> None:
+    own = {"Name": "nginx", "name": "nginx", "Digest": "md5", "Release": 7}
+    upstream.registry.manifests["alice/nginx", "1.0.0", "helm"] = {**manifest, "metadata": own}
+    gateway = await start({"up": upstream})
+    got = await gateway.get(target)
+
+    assert 200 == got.status
+    assert own == (got.json if target == MANIFEST else got.json[0])["metadata"]
 
 
 @pytest.mark.parametrize("field", ["package", "release", "mediaType", "content"])

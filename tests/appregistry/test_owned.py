@@ -10,7 +10,7 @@ import pytest
 from tests.appregistry.archives import chart, packed
 from tests.appregistry.conftest import Start
 from tests.appregistry.gateway import RunningGateway, keys_of, running_gateway
-from tests.appregistry.registry import Registry
+from tests.appregistry.registry import Registry, as_json
 from tests.appregistry.upstream import Upstream, running
 
 OURS, THEIRS = packed(chart("1.0.0", "ours")), packed(chart("9.9.9", "theirs"))
@@ -93,6 +93,17 @@ async def test_what_a_stranger_lists_of_an_owned_namespace_is_not_in_lists_and_s
         assert ["alice/nginx"] == [one["name"] for one in alone.json]
         assert ["corp/app"] == found.json
         assert 0 == stranger.count("corp")
+
+
+async def test_nor_what_only_some_readers_take_for_its_name(tmp_path: Path, upstream: Upstream) -> None:
+    """Go takes whatever case a field has."""
+    async with company(tmp_path, upstream) as (gateway, stranger):
+        stranger.twist = lambda _: as_json([{"name": "alice/nginx", "Name": "corp/app", "releases": ["9.9.9"]}])
+        listed = await gateway.get("/cnr/api/v1/packages")
+        alone = await gateway.get("/quay/cnr/api/v1/packages")
+
+    assert ([], "quay") == (listed.json, listed.headers["Apprproxy-Partial"])
+    assert 502 == alone.status
 
 
 async def test_a_denied_package_is_neither_listed_nor_served_nor_pushed(upstream: Upstream, start: Start) -> None:

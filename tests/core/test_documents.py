@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apprproxy.core.documents import NotADocument, composed, elements, fields, listed, parsed
+from apprproxy.core.documents import NotADocument, composed, elements, fields, listed, parsed, spelt
 from tests.core.laws import law
 
 values = st.recursive(
@@ -126,6 +126,22 @@ def test_two_halves_are_a_character_and_behind_a_backslash_there_is_none(body: b
 def test_what_it_is_instead_is_told(body: bytes, read: Any, reason: str) -> None:
     with pytest.raises(NotADocument, match=reason):
         read(body)
+
+
+@pytest.mark.parametrize("name", ["Digest", "DIGEST", "mediatype", "pac\u212aage", "dige\u017ft"])
+@pytest.mark.parametrize("beside", [{}, {"digest": 1, "package": 1, "mediaType": 1}], ids=["alone", "beside it"])
+def test_a_field_that_go_would_read_as_another_is_refused(name: str, beside: dict[str, int]) -> None:
+    found = {**beside, name: 2}
+
+    with pytest.raises(NotADocument, match="whatever its case"):
+        spelt(found, "digest", "package", "mediaType")
+    assert found == spelt(found, "size")
+
+
+def test_fields_of_their_own_name_and_of_others_are_as_they_came() -> None:
+    found = {"digest": 1, "media_type": 2, "Size": 3, "size": 4}
+
+    assert found is spelt(found, "digest", "mediaType")
 
 
 def test_a_list_that_is_taken_apart_has_so_many_elements_at_the_most() -> None:

@@ -148,6 +148,7 @@ async def test_a_registry_without_a_catalog_is_no_outage(
         (lies.says(200, b"{}"), 502, "UNAVAILABLE", "without repositories"),
         (lies.says(200, b'{"repositories": [1]}'), 502, "UNAVAILABLE", "without repositories"),
         (lies.says(200, b'{"repositories": {"a": 1}}'), 502, "UNAVAILABLE", "without repositories"),
+        (lies.says(200, b'{"repositories": [], "Repositories": ["a"]}'), 502, "UNAVAILABLE", "whatever its case"),
         (lies.says(200, b"[" * 5000), 502, "UNAVAILABLE", "not an object"),
         (lies.hangs_up, 502, "UNAVAILABLE", "closed the connection"),
     ],

@@ -429,6 +429,18 @@ async def test_nobody_knows_the_subject(registry: Registry, other: Registry, gat
     assert 0 < min(registry.count(), other.count())
 
 
+@pytest.mark.parametrize("index", [b'{"manifests": [], "Manifests": [{}]}', b'{"manifests": [{"Digest": "sha256:0"}]}'])
+def test_an_index_that_go_would_read_as_another_is_none(index: bytes) -> None:
+    with pytest.raises(NotAnIndex, match="whatever its case"):
+        joined([index])
+
+
+def test_annotations_are_called_as_anybody_likes() -> None:
+    index = b'{"manifests": [{"digest": "sha256:0", "annotations": {"Digest": "", "digest": "", "Manifests": ""}}]}'
+
+    assert index == joined([index])
+
+
 def empty(descriptors: int) -> bytes:
     return b'{"manifests": [' + b",".join([b"{}"] * descriptors) + b"]}"
 
