@@ -1,7 +1,9 @@
 """The digest of what a gzip file holds, which is how App Registry names packages.
 
-- All members are one stream (RFC 1952, section 2.2), as Python's GzipFile and so the genuine servers read them; zero
-  padding after the last member is ignored, anything else there is an error.
+- It is taken only if the readers of all genuine clients, Python's GzipFile and Go's compress/gzip, read the same in it:
+  what one upstream sends first, all others' clients are given. All members are one stream (RFC 1952, section 2.2), and
+  nothing is behind the last one, nor between them: for Go zeros are an error.
+- It is not much larger than what is in it.
 - Output is bounded while it is produced, in all and by what has been read for it: a bomb costs at most one piece more
   than the bound.
 """
@@ -19,14 +21,24 @@ MAX_RATIO = 100
 ALWAYS = 16 * MIB
 """Unpacked whatever it is, padding and all: that takes some hundredths of a second."""
 
+MAX_WRAPPING = 64 * KIB
+"""Bytes of a package beyond those in it and a quarter more. What does not pack grows by an eighth at the worst, and a
+header has some dozens; empty blocks may have any number."""
+
+MAX_TEXT = 511
+"""Bytes of a name or comment in a header, which Go's reader takes (``readString``)."""
+
 MAX_MEMBERS = 10_000
 """Each costs a copy of what follows it in the piece: a file of empty members would keep a thread busy for minutes."""
 
 _PIECE = 256 * KIB
+_HEADER = 68 * KIB
+"""More than a header can have without text that is too long."""
+_EXTRA, _NAME, _COMMENT = 4, 8, 16
 
 
 class NotGzip(ValueError):
-    """The bytes are no gzip file, or one that unpacks to more than is taken."""
+    """The bytes are no gzip file that all read alike, or one that unpacks to more than is taken."""
 
 
 def unpacked_digest(read: Callable[[int, int], bytes], algorithm: str = "sha256") -> Digest:
@@ -35,6 +47,9 @@ def unpacked_digest(read: Callable[[int, int], bytes], algorithm: str = "sha256"
     offset, pending = 0, b""
     for _ in range(MAX_MEMBERS):
         member = zlib.decompressobj(wbits=31)
+        while len(pending) < _HEADER and (piece := read(offset, _PIECE)):
+            pending, offset = pending + piece, offset + len(piece)
+        _check_header(pending)
         while not member.eof:
             if not pending:
                 pending = read(offset, _PIECE)
@@ -48,8 +63,8 @@ def unpacked_digest(read: Callable[[int, int], bytes], algorithm: str = "sha256"
             check.update(piece)
             pending = member.unconsumed_tail or member.unused_data
             _bound(check.size, offset)
-        pending, offset = _after_padding(read, pending, offset)
-        if not pending:
+        if not (pending or read(offset, 1)):
+            _bound_wrapping(offset, check.size)
             return check.digest()
     raise NotGzip(f"has more than {MAX_MEMBERS} members")
 
@@ -62,13 +77,19 @@ def _bound(size: int, packed: int) -> None:
         raise NotGzip(f"unpacks to more than {MAX_RATIO} times its size")
 
 
-def _after_padding(read: Callable[[int, int], bytes], pending: bytes, offset: int) -> tuple[bytes, int]:
-    """What follows a member: the next one, or nothing."""
-    while True:
-        rest = pending.lstrip(b"\0")
-        if rest:
-            return rest, offset
-        pending = read(offset, _PIECE)
-        offset += len(pending)
-        if not pending:
-            return b"", offset
+def _bound_wrapping(packed: int, size: int) -> None:
+    if packed > size + size // 4 + MAX_WRAPPING:
+        raise NotGzip(f"has {packed} bytes for the {size} that are in it")
+
+
+def _check_header(packed: bytes) -> None:
+    """Of what is no gzip file, or ends within its header, others tell."""
+    flags, at = packed[3:4] or b"\0", 10
+    if flags[0] & _EXTRA:
+        at += 2 + int.from_bytes(packed[at : at + 2], "little")
+    for text in (_NAME, _COMMENT):
+        if flags[0] & text:
+            length = packed[at : at + MAX_TEXT + 1].find(b"\0")
+            if length < 0 and len(packed) > at + MAX_TEXT:
+                raise NotGzip(f"has a name or comment of more than {MAX_TEXT} bytes in its header")
+            at += length + 1

@@ -47,11 +47,24 @@ def in_members(tar: bytes, *cuts: int) -> bytes:
     return b"".join(packed(tar[start:stop]) for start, stop in pairwise(edges))
 
 
-def bomb(unpacked: int) -> bytes:
-    """A single gzip member, small itself, of at least so many zero bytes; its trailer is never reached."""
+def as_helm_packs(tar: bytes) -> bytes:
+    """With the extra field and the comment that Helm writes (pkg/chartutil/save.go)."""
+    extra, plain = b"+aHR0cHM6Ly95b3V0dS5iZS96OVV6MWljandyTQo=", packed(tar)
+    return b"".join([plain[:3], b"\x14", plain[4:10], len(extra).to_bytes(2, "little"), extra, b"Helm\0", plain[10:]])
+
+
+def empty_blocks(tar: bytes, size: int) -> bytes:
+    """One gzip member, with so many bytes of blocks that hold nothing."""
+    plain = packed(tar)
+    return plain[:10] + b"\0\0\0\xff\xff" * (size // 5) + plain[10:]
+
+
+def bomb(unpacked: int, mebibyte: bytes = bytes(MIB)) -> bytes:
+    """A single gzip member, small itself, of at least so many bytes, zeros where not told; its trailer is never
+    reached."""
     compressor = zlib.compressobj(9, zlib.DEFLATED, 31)
     head = compressor.compress(b"") + compressor.flush(zlib.Z_FULL_FLUSH)
-    block = compressor.compress(bytes(MIB)) + compressor.flush(zlib.Z_FULL_FLUSH)
+    block = compressor.compress(mebibyte) + compressor.flush(zlib.Z_FULL_FLUSH)
     return head + block * (unpacked // MIB + 1)
 
 

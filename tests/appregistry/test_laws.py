@@ -221,8 +221,8 @@ def test_no_bytes_whatever_crash_the_reading_of_a_document(body: bytes) -> None:
 members = st.lists(st.binary(max_size=2000), min_size=1, max_size=5)
 
 
-def packed_in(parts: list[bytes], level: int, padding: int) -> bytes:
-    return b"".join(gzip.compress(part, level) for part in parts) + bytes(padding)
+def packed_in(parts: list[bytes], level: int) -> bytes:
+    return b"".join(gzip.compress(part, level) for part in parts)
 
 
 def pieces(content: bytes, chosen: random.Random) -> Any:
@@ -235,11 +235,11 @@ def pieces(content: bytes, chosen: random.Random) -> Any:
 
 
 @law
-@given(members, st.integers(0, 9), st.integers(0, 700), st.randoms(use_true_random=False))
+@given(members, st.integers(0, 9), st.randoms(use_true_random=False))
 def test_the_digest_is_that_of_all_members_in_whatever_pieces_they_are_read(
-    parts: list[bytes], level: int, padding: int, chosen: random.Random
+    parts: list[bytes], level: int, chosen: random.Random
 ) -> None:
-    content = packed_in(parts, level, padding)
+    content = packed_in(parts, level)
 
     expected = hashlib.sha256(gzip.decompress(content)).hexdigest()
     assert expected == hashlib.sha256(b"".join(parts)).hexdigest()
@@ -249,7 +249,7 @@ def test_the_digest_is_that_of_all_members_in_whatever_pieces_they_are_read(
 @law
 @given(members, st.integers(1, 60), st.randoms(use_true_random=False))
 def test_what_is_cut_off_anywhere_in_a_member_is_refused(parts: list[bytes], cut: int, chosen: random.Random) -> None:
-    content = packed_in(parts, 6, 0)
+    content = packed_in(parts, 6)
     last = len(gzip.compress(parts[-1], 6))
     short = content[: -min(cut, last - 1)]
 
@@ -258,11 +258,12 @@ def test_what_is_cut_off_anywhere_in_a_member_is_refused(parts: list[bytes], cut
 
 
 @law
-@given(members, st.integers(0, 9), st.binary(min_size=1, max_size=40), st.randoms(use_true_random=False))
-def test_rubbish_after_the_last_member_is_refused(
+@given(members, st.integers(0, 9), st.binary(max_size=40), st.randoms(use_true_random=False))
+def test_whatever_follows_the_last_member_is_refused(
     parts: list[bytes], padding: int, rubbish: bytes, chosen: random.Random
 ) -> None:
-    if not rubbish.strip(b"\0") or rubbish.lstrip(b"\0").startswith(b"\x1f\x8b"):
+    follows = bytes(padding) + rubbish
+    if not follows or follows.startswith(b"\x1f\x8b"):
         return
     with pytest.raises(NotGzip):
-        unpacked_digest(pieces(packed_in(parts, 6, padding) + rubbish, chosen))
+        unpacked_digest(pieces(packed_in(parts, 6) + follows, chosen))

@@ -1,4 +1,4 @@
-"""Packages: a gzip file's tar is what Python's own reader, and so the genuine servers, unpack of it."""
+"""Packages: what is taken for one is what Python's own reader, and so the genuine servers, unpack of it."""
 
 import gzip
 
