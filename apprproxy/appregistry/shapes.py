@@ -42,12 +42,18 @@ Version = Annotated[str, Field(pattern="^[0-9A-Za-z][0-9A-Za-z.+_~-]{0,127}$")]
 """It ends up in a header field and in the name of the file that clients write, wherever a ``/`` in it would lead."""
 
 
+MediaType = Annotated[
+    str, Field(pattern="^[0-9A-Za-z][0-9A-Za-z._+-]*(/[0-9A-Za-z][0-9A-Za-z._+-]*)?$", max_length=127)
+]
+"""Or a format alone. It becomes a part of names, which people are told to copy into a shell."""
+
+
 class PackageManifest(_Shape):
     """One format of one release."""
 
     package: Text
     release: Version
-    media_type: Annotated[Text, Field(alias="mediaType")]
+    media_type: Annotated[MediaType, Field(alias="mediaType")]
     content: Content
 
     @property

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from shlex import quote
 from typing import Any
 
 import click
@@ -74,7 +75,7 @@ class Summary:
         if (self.wrong or self.before) and not self.offline and not self.repaired:
             click.echo("`apprproxy cache verify --repair` fetches them again")
         for name, count in lacking.items():
-            fetch = "" if self.offline else f": `apprproxy cache pin --fetch {name}` fetches them"
+            fetch = "" if self.offline else f": `apprproxy cache pin --fetch {quote(name)}` fetches them"
             click.echo(f"{name} is pinned and lacks {count}{fetch}")
         if self.offline and (self.wrong or self.before or lacking):
             click.echo(ELSEWHERE)

@@ -36,6 +36,7 @@ Failure
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from shlex import quote
 
 from apprproxy.core.digest import Digest
 
@@ -222,7 +223,7 @@ class Moved(OurFault):
     def __init__(self, move: Move) -> None:
         super().__init__(
             f"release moved: {move.name} was first seen as {move.first} and its upstream now says {move.now}; the first"
-            f" bytes are nowhere to be had. To take the new ones: apprproxy names accept '{move.name}'"
+            f" bytes are nowhere to be had. To take the new ones: apprproxy names accept {quote(move.name)}"
         )
         self.move = move
 

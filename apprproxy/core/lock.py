@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from shlex import quote
 
 from apprproxy.core.digest import Digest, MalformedDigest
 from apprproxy.core.errors import Denied
@@ -91,7 +92,7 @@ def written(names: Mapping[str, Digest]) -> str:
 def not_locked(upstream: str, name: str) -> Denied:
     return Denied(
         f"{name} is not in the lock file of {upstream} (upstreams.{upstream}.names is locked); to add it, from an"
-        f" upstream that is trusted: apprproxy names lock TRUSTED/{name}"
+        f" upstream that is trusted: apprproxy names lock {quote(f'TRUSTED/{name}')}"
     )
 
 

@@ -121,6 +121,12 @@ async def test_what_is_not_in_the_lock_is_403_and_says_how_to_add_it(
     assert [] == upstream.asked
 
 
+async def test_the_command_that_adds_a_range_is_one_that_a_shell_takes(gateway: RunningGateway) -> None:
+    refused = await gateway.get(f"{BASE}/{NGINX}/%3E9/helm")
+
+    assert refused.json["message"].endswith(f"apprproxy names lock 'TRUSTED/{NGINX}@>9/helm'")
+
+
 async def test_of_several_formats_one_must_be_named(gateway: RunningGateway) -> None:
     refused = await gateway.get(f"{BASE}/{NGINX}/0.2.0/-/pull")
 

