@@ -20,6 +20,7 @@ Failure
 │   │   └── Unauthorized    401 or 403: a credential is missing or was not accepted
 │   ├── Lied                bytes or facts that are provably wrong
 │   │   ├── DigestMismatch
+│   │   ├── CutOff           a package that ends too early
 │   │   ├── OtherSize       more or less than what is due, which may be only what a manifest states
 │   │   └── HasLess         than others have sent, whoever of them is right
 │   └── Forbidden           a redirect or token realm that the guard refused
@@ -167,6 +168,10 @@ class DigestMismatch(Lied):
         super().__init__(source, f"sent bytes with digest {got} where {expected} was asked for")
         self.expected = expected
         self.got = got
+
+
+class CutOff(Lied):
+    """A lie only of who said that this is all."""
 
 
 class OtherSize(Lied):

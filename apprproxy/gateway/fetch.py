@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, asynccontextmanager, contextmanag
 from dataclasses import dataclass, replace
 
 from apprproxy.core.errors import (
+    CutOff,
     DigestMismatch,
     Failure,
     HasLess,
@@ -126,12 +127,29 @@ class Fetch:
                     raise Lied(source.upstream.name, f"sent more than the {limit} bytes that are taken")
                 await partial.write(chunk[skip:] if skip < len(chunk) else b"")
                 skip = max(0, skip - len(chunk))
+            ended = _ends_with_its_line(rest.incoming)
+            due = candidate.due if candidate.due is not None else rest.total
+            if ended and due is not None and received < due:
+                raise Unreachable(source.upstream.name, f"broke off after {received} bytes of {due}")
             if received < there:
-                raise HasLess(source.upstream.name, there, received)
-            if candidate.due is not None and received < candidate.due and _ends_with_its_line(rest.incoming):
-                broken = Unreachable(source.upstream.name, f"broke off after {received} bytes of {candidate.due}")
-                source.health.trouble(broken.sentence, candidate.want.repository)
-                raise broken
+                raise HasLess(source.upstream.name, there, None if ended else received)
+            if ended and due is None and not there:
+                with pace.ours():
+                    await self._is_whole(candidate, partial)
+
+    async def _is_whole(self, candidate: Candidate, partial: Partial) -> None:
+        """Of a body that ended with its line nobody has said that it is the whole: where it may have broken off, that
+        is trouble (Unreachable) and no lie.
+
+        Who lies so is found out all the same. What came is gone on with, and the right bytes tell once they are here.
+        Of a package, which is not gone on with, it must be a beginning: one that is whole is what it is."""
+        try:
+            await partial.verify()
+        except (CutOff, DigestMismatch) as lie:
+            if isinstance(lie, DigestMismatch) and candidate.want.expected.unpacked is not None:
+                raise
+            said = f"broke off after {partial.size} bytes, or they are others"
+            raise Unreachable(candidate.source.upstream.name, said) from lie
 
     @asynccontextmanager
     async def rest(self, candidate: Candidate, start: int, lane: Lane | None = None) -> AsyncIterator[Rest]:

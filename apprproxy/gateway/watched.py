@@ -104,7 +104,9 @@ class Watched:
 
     def _judge(self, attempt: Attempt, fault: UpstreamFault) -> None:
         """A failure before or after the headers: the line's, or one by which the source shows that it lives."""
-        if attempt.judged:
+        if attempt.judged and isinstance(fault, Unreachable):  # whoever reads the body may see that it broke off
+            attempt.troubled(fault.sentence, reached=True)
+        elif attempt.judged:
             attempt.finished()
         elif isinstance(fault, (Unreachable, NoConnection)):
             attempt.troubled(fault.sentence)

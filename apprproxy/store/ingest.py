@@ -28,7 +28,6 @@ from apprproxy.store.held import FileHeld
 from apprproxy.store.owner import trouble
 from apprproxy.store.part import OpenPart, blob_path, link_unpacked, sync_directory
 from apprproxy.store.relief import FULL, NO_FILES, lacks_files
-from apprproxy.store.unpacked import NotGzip, unpacked_digest
 
 PIECE = 512 * KIB
 EAGER = 128 * KIB
@@ -154,7 +153,11 @@ class DiskIngest:
             await self.drain()
             if self._expected.unpacked is not None:
                 self._work = await unpacking.begun(self.source, self._judge_unpacked, self._expected.unpacked)
-                await self._settled()
+                try:
+                    await self._settled()
+                except Lied:  # of what is there: that goes on from where it is
+                    self._work = None
+                    raise
             else:
                 assert self._expected.content is not None
                 self._judge(self._expected.content, self._part.check.digest())
@@ -175,11 +178,10 @@ class DiskIngest:
             raise DigestMismatch(self.source, expected, got)
 
     def _judge_unpacked(self, expected: Digest) -> None:
-        try:
-            got = unpacked_digest(lambda offset, count: os.pread(self._part.fd, count, offset), expected.algorithm)
-        except NotGzip as error:
-            raise Lied(self.source, f"sent what is no package: {error}") from error
-        self._judge(expected, got)
+        fd = self._part.fd
+        self._judge(
+            expected, unpacking.digest_sent(self.source, lambda at, size: os.pread(fd, size, at), expected.algorithm)
+        )
 
     async def commit(self) -> Held:
         held = await self.verify()

@@ -4,14 +4,13 @@ import asyncio
 from collections.abc import Callable
 
 from apprproxy.core.digest import Digest
-from apprproxy.core.errors import DigestMismatch, Lied, OtherSize
+from apprproxy.core.errors import DigestMismatch, OtherSize
 from apprproxy.core.label import Label
 from apprproxy.core.model import MAX_PACKED, Contribution, Expected
 from apprproxy.core.ports.store import Held, Readable
 from apprproxy.store import unpacking
 from apprproxy.store.held import MemoryHeld
 from apprproxy.store.partial import begun
-from apprproxy.store.unpacked import NotGzip, unpacked_digest
 
 
 class Unkept:
@@ -57,10 +56,7 @@ class Unkept:
         if self._expected.content is not None:
             got = Digest.of(content, expected.algorithm)
         else:
-            try:
-                got = unpacked_digest(lambda offset, count: content[offset : offset + count], expected.algorithm)
-            except NotGzip as error:
-                raise Lied(self._source, f"sent what is no package: {error}") from error
+            got = unpacking.digest_sent(self._source, lambda at, size: content[at : at + size], expected.algorithm)
         if got != expected:
             raise DigestMismatch(self._source, expected, got)
         return got if self._expected.content is not None else Digest.of(content)

@@ -41,6 +41,10 @@ class NotGzip(ValueError):
     """The bytes are no gzip file that all read alike, or one that unpacks to more than is taken."""
 
 
+class Unfinished(NotGzip):
+    """They may be the beginning of one."""
+
+
 def unpacked_digest(read: Callable[[int, int], bytes], algorithm: str = "sha256") -> Digest:
     """``read(offset, count)`` gives the packed bytes. Blocking; raises NotGzip."""
     check = Check(algorithm)
@@ -59,7 +63,7 @@ def unpacked_digest(read: Callable[[int, int], bytes], algorithm: str = "sha256"
             except zlib.error as error:
                 raise NotGzip(f"not a gzip file: {error}") from None
             if not (piece or pending or member.eof):  # output may still come when all input has gone in
-                raise NotGzip("the gzip stream is cut off")
+                raise Unfinished("the gzip stream is cut off")
             check.update(piece)
             pending = member.unconsumed_tail or member.unused_data
             _bound(check.size, offset)

@@ -11,8 +11,9 @@ from typing import TypeVar
 from weakref import WeakValueDictionary
 
 from apprproxy.core.digest import Digest
+from apprproxy.core.errors import CutOff, Lied
 from apprproxy.store.calls import on_loop
-from apprproxy.store.unpacked import NotGzip, unpacked_digest
+from apprproxy.store.unpacked import NotGzip, Unfinished, unpacked_digest
 
 T = TypeVar("T")
 
@@ -28,6 +29,15 @@ async def begun(source: str, call: Callable[..., T], *args: object) -> Future[T]
     working = _THREADS.submit(call, *args)
     working.add_done_callback(on_loop(turn.release))
     return working
+
+
+def digest_sent(source: str, read: Callable[[int, int], bytes], algorithm: str) -> Digest:
+    """Of the tar in what the source sent. Blocking; raises Lied."""
+    try:
+        return unpacked_digest(read, algorithm)
+    except NotGzip as error:
+        fault = CutOff if isinstance(error, Unfinished) else Lied
+        raise fault(source, f"sent what is no package: {error}") from error
 
 
 async def digest_inside(read: Callable[[], bytes]) -> Digest | None:

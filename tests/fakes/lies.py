@@ -109,6 +109,18 @@ def rest_then(gate: Gate, last: int) -> Behaviour:
     return answer
 
 
+def until_it_ends(body: bytes) -> Behaviour:
+    """A body without a length, which ends with its connection."""
+
+    async def answer(request: web.BaseRequest, honest: Honest) -> web.StreamResponse:
+        assert isinstance(request.transport, asyncio.Transport)
+        request.transport.write(b"HTTP/1.0 200 OK\r\n\r\n" + body)
+        request.transport.close()  # once it has been written
+        return web.Response()
+
+    return answer
+
+
 def chunked(body: bytes, status: int = 200) -> Behaviour:
     """A body whose length nobody announces."""
 

@@ -5,14 +5,13 @@ import json
 from collections.abc import Mapping
 
 import pytest
-from aiohttp import web
 
 from tests.fakes import lies
 from tests.fakes.clock import Gate, until
 from tests.fakes.content import some_bytes
 from tests.fakes.fixtures import Logged
 from tests.fakes.gateway import Gateways
-from tests.fakes.lies import Behaviour, Honest
+from tests.fakes.lies import Behaviour
 from tests.fakes.ranged import by_range, lying_by_range, stopping_at
 from tests.gateway.mirrors import APP, BLOB, HALF, OTHER, Case, mirrored
 
@@ -204,35 +203,6 @@ async def test_a_mirror_that_was_not_asked_is_not_blamed_for_what_was_spoilt_on_
 
         assert (200, BLOB) == (got.status, got.body)
         assert after.available()
-
-
-async def test_a_mirror_that_breaks_off_where_no_length_was_told_has_not_lied(gateways: Gateways) -> None:
-    """An answer that ends with its connection looks whole to an HTTP library. It is left alone for a moment, as any
-    that breaks off."""
-
-    async def until_it_ends(request: web.BaseRequest, honest: Honest) -> web.StreamResponse:
-        assert request.transport is not None
-        assert isinstance(request.transport, asyncio.Transport)
-        request.transport.write(b"HTTP/1.0 200 OK\r\n\r\n" + BLOB[:HALF])
-        await asyncio.sleep(0.1)
-        request.transport.close()
-        return web.Response()
-
-    async with mirrored(gateways) as case:
-        case.mirrors[0].on["blob"] = until_it_ends
-        got = await case.pull()
-
-        assert (200, BLOB) == (got.status, got.body)
-        assert [f"bytes={HALF}-"] == case.ranges()
-        assert 0 == case.gateway.metric("apprproxy_digest_mismatches_total")
-        assert not case.available()
-
-        case.mirrors[0].on["blob"] = by_range
-        gateways.clock.advance(3)
-        await case.forget()
-        await case.pull()
-
-        assert ([2, 1], True) == (case.asked(), case.available())
 
 
 def refused(logged: Logged) -> list[tuple[str, str, str, str | None]]:
