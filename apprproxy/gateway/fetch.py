@@ -134,7 +134,7 @@ class Fetch:
             if received < there:
                 raise HasLess(source.upstream.name, there, None if ended else received)
             if ended and due is None and not there:
-                with pace.ours():
+                with ours():
                     await self._is_whole(candidate, partial)
 
     async def _is_whole(self, candidate: Candidate, partial: Partial) -> None:
