@@ -22,4 +22,4 @@ class Shelf:
     async def link(self, member: Member, held: Held) -> None:
         """Write down what a document of this upstream names by digest."""
         if children := await member.desk.read(held, member.dialect.children):
-            await self.index.link(held.digest, children)
+            await self.index.link(held.digest, children, member.name)

@@ -14,6 +14,7 @@ from apprproxy.core.model import Clock, Expected, Where
 from apprproxy.store.below import WIDTH
 from apprproxy.store.database import Database
 from apprproxy.store.pinned import extend
+from apprproxy.store.rounds import PIECE
 from apprproxy.store.uses import use
 
 LOOSE = 100_000
@@ -45,6 +46,16 @@ Admits = Callable[[Where], bool]
 def upstream_of(identity: str) -> str:
     """Its name in the configuration, as it was when the identity was written down."""
     return identity[:-_HASH]
+
+
+@dataclass(frozen=True, slots=True)
+class Some:
+    """Of what a document names, with the sizes that it states. Once the ``last`` is written, all are, and what is said
+    of the document holds for them as well: its pins and its use."""
+
+    parent: str
+    links: tuple[tuple[str, int | None], ...]
+    last: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,19 +92,29 @@ class Membership:
                 _show(db, where, key, source, self._now())
 
     def link(self, parent: Digest, children: Sequence[Expected]) -> None:
-        """Documents do not change, so a second time is nothing new."""
-        key, sizes = str(parent), _sizes(children)
-        if not sizes or self._database.read("SELECT 1 FROM links WHERE parent = ? LIMIT 1", key):
-            return
+        for some in self.unlinked(parent, children):
+            self.link_some(some)
+
+    def unlinked(self, parent: Digest, children: Sequence[Expected]) -> list[Some]:
+        """What is to be given to ``link_some``, one after the other, until the parent is linked. Documents do not
+        change, so a second time is nothing new, unless the first was broken off or some of it was forgotten."""
+        key, links = str(parent), list(_sizes(children).items())
+        ((there,),) = self._database.read("SELECT count(*) FROM links WHERE parent = ?", key)
+        if there >= len(links):
+            return []
+        pieces = [links[at : at + PIECE] for at in range(0, len(links), PIECE)]
+        return [Some(key, tuple(piece), last=piece is pieces[-1]) for piece in pieces]
+
+    def link_some(self, some: Some) -> None:
+        """In one transaction: a document may name thousands, and others wait for it."""
         with self._database.transaction() as db:
             db.executemany(
                 "INSERT OR IGNORE INTO links (parent, child, size) VALUES (?, ?, ?)",
-                [(key, child, size) for child, size in sizes.items()],
+                [(some.parent, child, size) for child, size in some.links],
             )
-            _bound(db, key)
-            extend(db, key)
-            for (used,) in db.execute("SELECT used FROM blobs WHERE key = ?", (key,)).fetchall():
-                use(db, key, used)
+            _bound(db, some.parent)
+            if some.last:
+                _linked(db, some.parent)
 
     def stated_size(self, where: Where, key: str) -> int | None:
         sizes = self._database.read(_SIZES, where.upstream, where.repository, key)
@@ -127,6 +148,12 @@ def _show(db: sqlite3.Connection, where: Where, key: str, source: str, now: floa
         (key, PLACES),
     )
     _bound(db, key)
+
+
+def _linked(db: sqlite3.Connection, parent: str) -> None:
+    extend(db, parent)
+    for (used,) in db.execute("SELECT used FROM blobs WHERE key = ?", (parent,)).fetchall():
+        use(db, parent, used)
 
 
 def _sizes(children: Sequence[Expected]) -> dict[str, int | None]:

@@ -1,10 +1,12 @@
 """Who may see what: names open nothing on their own, and what one account may see another may not."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from apprproxy.core.digest import Digest
 from apprproxy.core.errors import StoreFailed
 from apprproxy.core.model import Expected, Where
 from apprproxy.core.ports.store import Index
@@ -12,6 +14,7 @@ from apprproxy.store import membership
 from apprproxy.store.below import WIDTH
 from apprproxy.store.index import DiskIndex
 from apprproxy.store.membership import Origin
+from apprproxy.store.rounds import PIECE
 from apprproxy.store.uses import EVERY, MANY
 from tests.fakes.clock import START, until
 from tests.store.contents import UNPACKED
@@ -229,6 +232,65 @@ async def test_a_document_that_names_everything_is_remembered_in_part(index: Dis
     await index.link(digest_of("manifest"), [names(str(number)) for number in range(WIDTH + 50)])
 
     assert WIDTH == cache.rows("links")
+
+
+async def test_documents_that_name_thousands_hold_up_no_other_upstream(index: DiskIndex, cache: Cache) -> None:
+    evil = [index.link(digest_of(one), [names(f"{one}{n}") for n in range(4 * PIECE)], "evil") for one in "abcdefgh"]
+    linking = [asyncio.create_task(one) for one in evil]
+    await asyncio.sleep(0)
+    await index.shown(PUBLIC, KEY)
+    await index.link(digest_of("manifest"), [names("layer")], "hub")
+    written = cache.rows("links")
+    await asyncio.gather(*linking)
+
+    assert written <= 8 * PIECE + 1, "and not all 32"
+    assert 32 * PIECE + 1 == cache.rows("links")
+
+
+# --- what was linked in part
+
+
+def whole(count: int) -> list[Expected]:
+    return [names(str(number)) for number in range(count)]
+
+
+def in_part(cache: Cache, parent: Digest, children: list[Expected]) -> None:
+    """As a process leaves it that is killed."""
+    first, *rest = cache.ledger.membership.unlinked(parent, children)
+    cache.ledger.membership.link_some(first)
+    assert rest
+
+
+async def test_a_document_that_was_linked_in_part_is_linked_again(index: DiskIndex, cache: Cache) -> None:
+    parent, children = digest_of("manifest"), whole(2 * PIECE + 1)
+    in_part(cache, parent, children)
+    before = cache.rows("links")
+    await index.link(parent, children)
+
+    assert (PIECE, 2 * PIECE + 1) == (before, cache.rows("links"))
+    assert [] == cache.ledger.membership.unlinked(parent, children)
+
+
+async def test_a_pin_covers_all_of_a_document_that_was_linked_in_part_before(index: DiskIndex, cache: Cache) -> None:
+    parent, children = digest_of("manifest"), whole(2 * PIECE)
+    cache.put(str(2 * PIECE - 1), 10)
+    in_part(cache, parent, children)
+    cache.ledger.pinned.pin("hub/library/app:1.0", parent)
+    await index.link(parent, children)
+    closure = cache.ledger.pinned.closure("hub/library/app:1.0")
+
+    assert 2 * PIECE + 1 == len(closure.held) + len(closure.missing)
+    assert (str(digest_of(str(2 * PIECE - 1))),) == closure.held
+    assert 10 == cache.ledger.totals().pinned
+
+
+async def test_what_was_begun_to_be_linked_is_linked_though_nobody_waits(index: DiskIndex, cache: Cache) -> None:
+    linking = asyncio.create_task(index.link(digest_of("manifest"), whole(3 * PIECE)))
+    await until(lambda: cache.rows("links") > 0)
+    linking.cancel()
+    await index.close()
+
+    assert 3 * PIECE == cache.rows("links")
 
 
 # --- uses

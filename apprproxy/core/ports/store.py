@@ -151,8 +151,9 @@ class Index(Protocol):
         empty: its owner only said that it has them."""
         ...
 
-    async def link(self, parent: Digest, children: Sequence[Expected]) -> None:
-        """A document and all that it names by digest."""
+    async def link(self, parent: Digest, children: Sequence[Expected], upstream: str = "") -> None:
+        """A document and all that it names by digest. Upstreams take turns: one that names thousands holds up only
+        those that come of the same ``upstream``."""
         ...
 
     async def stated_size(self, where: Where, key: str) -> int | None:

@@ -1,0 +1,88 @@
+"""Threads that upstreams share: each has its turn, however much another has asked for.
+
+What takes long is done in steps: between two of them everybody else has a turn, those of the same upstream included.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Generator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from functools import partial
+from typing import ParamSpec, TypeVar
+
+PIECE = 500
+"""Rows read or written in one turn, which takes some hundredths of a second."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Steps = Generator[None, None, T]
+
+
+class Rounds:
+    """``shutdown`` when done."""
+
+    def __init__(self, threads: int, name: str) -> None:
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix=name)
+        self._lock = threading.Lock()
+        self._waiting: dict[str, deque[Callable[[], bool]]] = {}
+
+    def of(self, whom: str) -> Executor:
+        """One turn for each call, in their order."""
+        return _Turns(self, whom)
+
+    def submit(self, whom: str, steps: Steps[T]) -> Future[T]:
+        """It is done although nobody waits for it any more, unless it had not begun. Raises RuntimeError once all this
+        has been shut down."""
+        done = Future[T]()
+        with self._lock:
+            self._threads.submit(self._finish_one)
+            self._waiting.setdefault(whom, deque()).append(partial(_went_on, done, steps))
+        return done
+
+    def _finish_one(self) -> None:
+        """Whichever it is: this is called once for each, so that there is always one that nobody else is at."""
+        goes_on = True
+        while goes_on:
+            with self._lock:
+                whom = next(iter(self._waiting))
+                mine = self._waiting.pop(whom)
+                step = mine.popleft()
+                if mine:
+                    self._waiting[whom] = mine  # behind all others
+            goes_on = step()
+            if goes_on:
+                with self._lock:
+                    self._waiting.setdefault(whom, deque()).append(step)
+
+    def shutdown(self) -> None:
+        """Until all is done that was asked for. Blocking."""
+        self._threads.shutdown()
+
+
+class _Turns(Executor):
+    def __init__(self, rounds: Rounds, whom: str) -> None:
+        self._rounds = rounds
+        self._whom = whom
+
+    def submit(self, call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        return self._rounds.submit(self._whom, _in_one(partial(call, *args, **kwargs)))
+
+
+def _in_one(call: Callable[[], T]) -> Steps[T]:
+    yield from ()
+    return call()
+
+
+def _went_on(done: Future[T], steps: Steps[T]) -> bool:
+    """By one step; says whether there are more."""
+    if not done.running() and not done.set_running_or_notify_cancel():
+        return False
+    try:
+        next(steps)
+    except StopIteration as end:
+        done.set_result(end.value)
+    except BaseException as error:  # its caller's, who waits for it
+        done.set_exception(error)
+    else:
+        return True
+    return False

@@ -1,0 +1,104 @@
+"""Whoever asks for much of a thread that all share has its turn among the others, and no more than that."""
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future
+from functools import partial
+
+import pytest
+
+from apprproxy.store.rounds import Rounds, Steps
+
+
+class Work:
+    """What was done, in its order; nothing before ``go``."""
+
+    def __init__(self, rounds: Rounds) -> None:
+        self.done: list[str] = []
+        self._rounds = rounds
+        self._go = threading.Event()
+        rounds.of("").submit(self._go.wait, 10)
+
+    def asked(self, whom: str, steps: int = 1) -> Future[str]:
+        return self._rounds.submit(whom, self._steps(whom, steps))
+
+    def _steps(self, whom: str, steps: int) -> Steps[str]:
+        for _ in range(steps - 1):
+            self.done.append(whom)
+            yield
+        self.done.append(whom)
+        return whom
+
+    def go(self) -> str:
+        self._go.set()
+        self._rounds.shutdown()
+        return "".join(self.done)
+
+
+@pytest.fixture
+def rounds() -> Iterator[Rounds]:
+    rounds = Rounds(1, "test")
+    yield rounds
+    rounds.shutdown()
+
+
+def test_one_that_comes_late_does_not_wait_for_all_that_another_asked_for_before(rounds: Rounds) -> None:
+    work = Work(rounds)
+    for whom in "aaaabbc":
+        work.asked(whom)
+
+    assert "abcabaa" == work.go()
+
+
+def test_between_two_steps_come_all_others(rounds: Rounds) -> None:
+    work = Work(rounds)
+    work.asked("a", steps=4)
+    last = work.asked("a")
+    work.asked("b")
+
+    assert "abaaaa" == work.go(), "those of the same upstream as well"
+    assert last.done()
+
+
+def test_what_was_asked_for_is_done_whole_when_it_is_shut_down(rounds: Rounds) -> None:
+    work = Work(rounds)
+    asked = [work.asked(whom, steps=3) for whom in "abab"]
+
+    assert 12 == len(work.go())
+    assert ["a", "b", "a", "b"] == [one.result(0) for one in asked]
+    with pytest.raises(RuntimeError):
+        work.asked("a")
+
+
+def test_two_threads_do_all_of_it() -> None:
+    rounds = Rounds(2, "test")
+    work = Work(rounds)
+    asked = [work.asked(whom, steps) for whom in "abc" for steps in (1, 50, 7)]
+
+    assert 3 * 58 == len(work.go())
+    assert all(one.done() for one in asked)
+
+
+def test_what_nobody_waits_for_any_more_is_not_begun_and_is_ended_once_it_was(rounds: Rounds) -> None:
+    work = Work(rounds)
+    early, late = work.asked("a"), Future[None]()
+
+    def begun() -> Steps[None]:
+        late.set_result(None)
+        yield
+        work.done.append("ended")
+
+    going = rounds.submit("b", begun())
+    late.add_done_callback(lambda _: going.cancel())
+    early.cancel()
+
+    assert "ended" == work.go()
+    assert (True, False) == (early.cancelled(), going.cancelled())
+
+
+def test_a_failure_is_its_askers_alone(rounds: Rounds) -> None:
+    asked = [rounds.of("a").submit(partial(int, word)) for word in ("1", "no", "2")]
+
+    assert (1, 2) == (asked[0].result(10), asked[2].result(10))
+    with pytest.raises(ValueError, match="no"):
+        asked[1].result(10)
