@@ -59,7 +59,7 @@ class DiskIndex:
             self._allowed[where, key] = None
 
     async def link(self, parent: Digest, children: Sequence[Expected], upstream: str = "") -> None:
-        await _done(lambda: self._writers.submit(upstream, self._link(parent, tuple(children))))
+        await self._done(lambda: self._writers.submit(upstream, self._link(parent, tuple(children))))
 
     def _link(self, parent: Digest, children: Sequence[Expected]) -> Steps[None]:
         """Goes on when its caller has left: what is held is linked once, as it comes."""

@@ -14,7 +14,7 @@ from apprproxy.core.model import Clock, Expected, Where
 from apprproxy.store.below import WIDTH
 from apprproxy.store.database import Database
 from apprproxy.store.pinned import extend
-from apprproxy.store.rounds import PIECE
+from apprproxy.store.rounds import in_pieces
 from apprproxy.store.uses import use
 
 LOOSE = 100_000
@@ -102,7 +102,7 @@ class Membership:
         ((there,),) = self._database.read("SELECT count(*) FROM links WHERE parent = ?", key)
         if there >= len(links):
             return []
-        pieces = [links[at : at + PIECE] for at in range(0, len(links), PIECE)]
+        pieces = in_pieces(links)
         return [Some(key, tuple(piece), last=piece is pieces[-1]) for piece in pieces]
 
     def link_some(self, some: Some) -> None:

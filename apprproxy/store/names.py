@@ -8,9 +8,10 @@ import asyncio
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,6 +25,7 @@ from apprproxy.store.generation import Generation
 from apprproxy.store.place import SPARE
 from apprproxy.store.record import read_first, read_record, write_first, write_record
 from apprproxy.store.relief import MAY_GO, free_space
+from apprproxy.store.rounds import Rounds, in_pieces
 from apprproxy.store.salvage import DAMAGED
 from apprproxy.store.sound import mark, sound_records
 from apprproxy.store.writing import Writing
@@ -55,8 +57,8 @@ class DiskNames:
         self._path = directory / "cache.db"
         self._opened = threading.local()
         self._writing = Writing(self._records)
-        self._readers = ThreadPoolExecutor(2, thread_name_prefix="names-reader")
-        self._writer = ThreadPoolExecutor(1, thread_name_prefix="names-writer")  # so that no question waits for one
+        self._readers = Rounds(2, "names-reader")
+        self._writer = Rounds(1, "names-writer")  # so that no question waits for one
 
     # --- names
 
@@ -64,11 +66,11 @@ class DiskNames:
         return read_record(await self._read(f"name {upstream} {key}"))
 
     async def put(self, upstream: str, key: str, record: Record, as_of: int) -> None:
-        await self._write({f"name {upstream} {key}": write_record(record)}, as_of)
+        await self._write(f"name {upstream} {key}", write_record(record), as_of)
 
     async def drop(self, upstream: str, key: str, as_of: int) -> None:
         name = f"name {upstream} {key}"
-        await self._run(self._writer, self._drop, name, as_of)
+        await self._run(self._writer.of(upstream), self._drop, name, as_of)
         self._memory.pop(name, None)
 
     def _drop(self, name: str, as_of: int) -> None:
@@ -77,9 +79,8 @@ class DiskNames:
                 self._records.delete(name)
 
     async def forget(self, upstream: str, repository: str, pushed: Mapping[str, Digest] | None = None) -> None:
-        await self._run(
-            self._writer, self._forget, upstream, repository, lambda: self._with_pushed(upstream, pushed or {})
-        )
+        firsts = partial(self._with_pushed, upstream, pushed or {})
+        await self._run(self._writer.of(upstream), self._forget, upstream, repository, firsts)
         self._memory.clear()
 
     def generation(self) -> int:
@@ -90,7 +91,7 @@ class DiskNames:
         return raw.decode(errors="replace") if raw is not None else None
 
     async def set_owner(self, view: str, key: str, upstream: str) -> None:
-        await self._write({f"owner {view} {key}": upstream.encode()})
+        await self._write(f"owner {view} {key}", upstream.encode())
 
     # --- for commands, and for whoever begins anew: blocking
 
@@ -112,16 +113,22 @@ class DiskNames:
     # --- first-seen digests
 
     async def first_seen(self, upstream: str, titles: Iterable[str]) -> dict[str, FirstSeen]:
-        return await self._run(self._readers, self._first_seen, upstream, tuple(titles))
+        found: dict[str, FirstSeen] = {}
+        for some in in_pieces(tuple(titles)):
+            found |= await self._run(self._readers.of(upstream), self._first_seen, upstream, some)
+        return found
 
-    def _first_seen(self, upstream: str, titles: tuple[str, ...]) -> dict[str, FirstSeen]:
+    def _first_seen(self, upstream: str, titles: Iterable[str]) -> dict[str, FirstSeen]:
         found = ((title, self._records.get(f"first {upstream} {title}")) for title in titles)
         return {title: read_first(raw) for title, raw in found if raw is not None}
 
     async def set_first_seen(self, upstream: str, seen: Mapping[str, FirstSeen], as_of: int) -> None:
-        records = {f"first {upstream} {title}": write_first(first) for title, first in seen.items()}
-        if not await self._run(self._writer, self._set_all, records, as_of):
-            await self._run(self._writer, self._add_all, records)
+        """Some after the other: each title stands for itself, and what is forgotten meanwhile is so for those that are
+        not written yet."""
+        for some in in_pieces(tuple(seen.items())):
+            records = {f"first {upstream} {title}": write_first(first) for title, first in some}
+            if not await self._run(self._writer.of(upstream), self._set_all, records, as_of):
+                await self._run(self._writer.of(upstream), self._add_all, records)
 
     def all_first_seen(self) -> Iterator[tuple[str, str, FirstSeen]]:
         """Every ``(upstream, title, first seen)``, in the order they came. Blocking."""
@@ -192,14 +199,14 @@ class DiskNames:
             self._memory.clear()
         raw = self._memory.get(key)
         if raw is None:
-            raw = await self._run(self._readers, self._records.get, key)
+            raw = await self._run(self._readers.of(_whose(key)), self._records.get, key)
             if raw is not None:
                 self._remember({key: raw}, generation)
         return raw
 
-    async def _write(self, records: Mapping[str, bytes], as_of: int | None = None) -> None:
-        generation = self._generation.read()
-        if await self._run(self._writer, self._set_all, records, as_of):
+    async def _write(self, key: str, raw: bytes, as_of: int | None = None) -> None:
+        generation, records = self._generation.read(), {key: raw}
+        if await self._run(self._writer.of(_whose(key)), self._set_all, records, as_of):
             self._remember(records, generation)
 
     def _remember(self, records: Mapping[str, bytes], generation: int) -> None:
@@ -271,6 +278,11 @@ class DiskNames:
         self._readers.shutdown()
         self._records.close()
         self._generation.close()
+
+
+def _whose(key: str) -> str:
+    """The upstream, or the view, that the name is of."""
+    return key.split(" ", 2)[1]
 
 
 def _is_full(error: Exception, directory: Path) -> bool:

@@ -5,7 +5,7 @@ What takes long is done in steps: between two of them everybody else has a turn,
 
 import threading
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from functools import partial
 from typing import ParamSpec, TypeVar
@@ -16,6 +16,10 @@ PIECE = 500
 P = ParamSpec("P")
 T = TypeVar("T")
 Steps = Generator[None, None, T]
+
+
+def in_pieces(rows: Sequence[T]) -> list[Sequence[T]]:
+    return [rows[at : at + PIECE] for at in range(0, len(rows), PIECE)]
 
 
 class Rounds:

@@ -27,6 +27,7 @@ from apprproxy.store import names as module
 from apprproxy.store.fence import MAX_RECORD, Tampered, open_records
 from apprproxy.store.names import DiskNames
 from apprproxy.store.place import SPARE
+from apprproxy.store.rounds import PIECE
 
 ROOT = Path(__file__).parents[2]
 RECORD = Record(Descriptor(Digest.of(b"a document"), 10, "application/json"), "up", checked=1000.5, since=900.25)
@@ -185,6 +186,43 @@ async def test_what_was_first_seen_is_remembered_whoever_writes_elsewhere(names:
     assert {TITLE: FIRST, "alice/nginx@2.0.0/helm": FIRST} == await names.first_seen(
         "up", [TITLE, "alice/nginx@2.0.0/helm"]
     )
+
+
+async def test_first_digests_of_thousands_hold_up_no_other_upstream(names: DiskNames) -> None:
+    """A package has as many as it lists, and any number of packages may be asked for at once."""
+    evil = [{f"evil/{one}@1.{number}/helm": FIRST for number in range(3 * PIECE)} for one in range(8)]
+    seeing = [asyncio.create_task(names.set_first_seen("evil", seen, names.generation())) for seen in evil]
+    await asyncio.sleep(0)
+    await put(names)
+    written = sum(one.done() for one in seeing)
+    await asyncio.gather(*seeing)
+    asking = [asyncio.create_task(names.first_seen("evil", seen)) for seen in evil]
+    await asyncio.sleep(0)
+    await names.first_seen("up", [TITLE])
+    read = sum(one.done() for one in asking)
+
+    assert evil == await asyncio.gather(*asking)
+    assert (0, 0) == (written, read), "and not all of them"
+
+
+async def test_what_is_accepted_while_thousands_are_written_down_stands_and_the_others_are_remembered(
+    names: DiskNames, beside: DiskNames, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, accepted = {f"a@{number}/helm": FIRST for number in range(2 * PIECE)}, FirstSeen(Digest.of(b"now"), 2.0)
+    early, late = "a@0/helm", f"a@{2 * PIECE - 1}/helm"
+    run = names._run
+
+    async def meanwhile(threads: Executor, call: Callable[..., bool], *args: object) -> bool:
+        monkeypatch.setattr(names, "_run", run)
+        written = await run(threads, call, *args)
+        for title in (early, late):
+            await asyncio.to_thread(beside.accept, "up", "a", title, accepted)
+        return written
+
+    monkeypatch.setattr(names, "_run", meanwhile)
+    await names.set_first_seen("up", seen, names.generation())
+
+    assert seen | {early: accepted, late: accepted} == await names.first_seen("up", seen)
 
 
 async def test_forgetting_takes_a_repositorys_names_and_lists_and_adds_what_was_pushed_to_what_was_seen(
