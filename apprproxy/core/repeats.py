@@ -12,18 +12,23 @@ K = TypeVar("K", bound=Hashable)
 
 @dataclass(slots=True)
 class Untold:
-    """So often since ``since``, which is worth a line ``every`` so many seconds; ``told`` is when there was one, and
-    ``facts`` are those of the last time."""
+    """So often since ``since``, which is worth a line ``every`` so many seconds. ``told`` is when there was one for
+    that, and ``apart`` what has had one since. ``last``, of the same, and ``facts`` are those of the last time."""
 
     told: float
     every: float
     since: float
+    apart: set[Hashable] = field(default_factory=set)
+    last: Hashable = None
     times: int = 0
     facts: Mapping[str, Any] = field(default_factory=dict)
     amounts: Counter[str] = field(default_factory=Counter)
 
     def due(self, now: float) -> bool:
-        return self.times > 0 and not 0 <= now - self.told < self.every
+        return self.times > 0 and not self.lately(now)
+
+    def lately(self, now: float) -> bool:
+        return 0 <= now - self.told < self.every
 
 
 class Repeats(Generic[K]):
@@ -39,19 +44,25 @@ class Repeats(Generic[K]):
         every: float,
         facts: Mapping[str, Any] = MappingProxyType({}),
         amounts: Mapping[str, int] = MappingProxyType({}),
+        apart: Hashable = None,
+        few: int = 1,
     ) -> Untold | None:
-        """All of it since the last line, if it is worth another; None if not."""
+        """All of it since the last line, if it is worth another; None if not. What stands ``apart`` from what has had
+        one need not wait for it, until that are a ``few``."""
         one = self._known.setdefault(what, Untold(told=-inf, every=every, since=now))
         if not one.times:
             one.since = now
-        one.times, one.facts = one.times + 1, facts
+        one.times, one.facts, one.last = one.times + 1, facts, apart
         one.amounts.update(amounts)
-        return self._told(what, now) if one.due(now) else None
+        new = apart not in one.apart and len(one.apart) < few
+        return self._told(what, now) if one.due(now) or new else None
 
     def due(self, now: float) -> list[tuple[K, Untold]]:
         """What is worth a line by now although it has not happened again; at the end of time all that is untold."""
         return [(what, self._told(what, now)) for what, one in list(self._known.items()) if one.due(now)]
 
     def _told(self, what: K, now: float) -> Untold:
-        one, self._known[what] = self._known[what], Untold(told=now, every=self._known[what].every, since=now)
+        one = self._known[what]
+        told, apart = (one.told, one.apart) if one.lately(now) else (now, set())
+        self._known[what] = Untold(told, one.every, since=now, apart={*apart, one.last})
         return one

@@ -37,6 +37,9 @@ SLOW = 1.0
 MINUTE, HOUR = 60.0, 3600.0
 """Seconds between two lines: of what somebody looks for beside a request, and of what a full cache does all day."""
 
+FEW = 10
+"""Lines at once of what stands apart: one upstream may have thousands of names move."""
+
 _TROUBLES: Mapping[Troubled, str] = {
     "lookup": "upstream trouble",
     "bytes": "upstream trouble",
@@ -52,6 +55,7 @@ _POURED = {Kind.BLOB.value, Kind.MANIFEST.value}
 """What comes behind the header of these is at the pace of the disk, and of clients."""
 _WELL = {"200", "206", "304"}
 _PARTLY = "repositories that have answered lately are asked for all the same"
+_ALL_MOVED = "`apprproxy names list --moved` has all that moved"
 _FETCHED_AGAIN = "it is fetched again when it is asked for; `apprproxy cache verify` looks at all the others"
 
 
@@ -168,13 +172,14 @@ class Journal:
         )
 
     def _moved(self, moved: NameMoved) -> None:
-        fields = {"upstream": moved.upstream, "name": moved.name, "first": str(moved.first), "now": str(moved.now)}
+        of = {"upstream": moved.upstream}
+        facts = {"name": moved.name, "first": str(moved.first), "now": str(moved.now)}
         if moved.followed:
-            self._log.warning("a name moved and was followed", **fields)
+            self._repeated("warning", "a name moved and was followed", MINUTE, of, facts, moved.name)
         else:
             accept = f"apprproxy names accept {quote(f'{moved.upstream}/{moved.name}')}"
-            hint = f"clients get the first; if its owner meant to move it: {accept}"
-            self._log.warning("a release moved; its first digest stands", **fields, hint=hint)
+            facts["hint"] = f"clients get the first; {_ALL_MOVED}; if its owner meant to move it: {accept}"
+            self._repeated("warning", "a release moved; its first digest stands", MINUTE, of, facts, moved.name)
 
     def _asked(self, asked: Asked) -> None:
         took = asked.answered if asked.kind in _POURED else asked.seconds
@@ -218,11 +223,13 @@ class Journal:
         every: float,
         of: Mapping[str, str] = MappingProxyType({}),
         facts: Mapping[str, Any] = MappingProxyType({}),
+        apart: str = "",
         **amounts: int,
     ) -> None:
-        """At once the first time, then so often with how much it was meanwhile; ``facts`` are those of the last."""
+        """At once the first time, also of a few that stand ``apart`` from one another; then so often with how much it
+        was meanwhile. ``facts`` are those of the last."""
         line = Line(level, event, tuple(of.items()))
-        untold = self._repeats.again(line, self._now(), every, facts, amounts)
+        untold = self._repeats.again(line, self._now(), every, facts, amounts, apart, FEW)
         if untold is not None:
             self._tell(line, untold, counted=untold.times > 1)
 

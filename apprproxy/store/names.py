@@ -8,7 +8,6 @@ import asyncio
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Executor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -70,7 +69,7 @@ class DiskNames:
 
     async def drop(self, upstream: str, key: str, as_of: int) -> None:
         name = f"name {upstream} {key}"
-        await self._run(self._writer.of(upstream), self._drop, name, as_of)
+        await self._run(self._writer, upstream, self._drop, name, as_of)
         self._memory.pop(name, None)
 
     def _drop(self, name: str, as_of: int) -> None:
@@ -80,7 +79,7 @@ class DiskNames:
 
     async def forget(self, upstream: str, repository: str, pushed: Mapping[str, Digest] | None = None) -> None:
         firsts = partial(self._with_pushed, upstream, pushed or {})
-        await self._run(self._writer.of(upstream), self._forget, upstream, repository, firsts)
+        await self._run(self._writer, upstream, self._forget, upstream, repository, firsts)
         self._memory.clear()
 
     def generation(self) -> int:
@@ -115,7 +114,7 @@ class DiskNames:
     async def first_seen(self, upstream: str, titles: Iterable[str]) -> dict[str, FirstSeen]:
         found: dict[str, FirstSeen] = {}
         for some in in_pieces(tuple(titles)):
-            found |= await self._run(self._readers.of(upstream), self._first_seen, upstream, some)
+            found |= await self._run(self._readers, upstream, self._first_seen, upstream, some)
         return found
 
     def _first_seen(self, upstream: str, titles: Iterable[str]) -> dict[str, FirstSeen]:
@@ -127,8 +126,8 @@ class DiskNames:
         not written yet."""
         for some in in_pieces(tuple(seen.items())):
             records = {f"first {upstream} {title}": write_first(first) for title, first in some}
-            if not await self._run(self._writer.of(upstream), self._set_all, records, as_of):
-                await self._run(self._writer.of(upstream), self._add_all, records)
+            if not await self._run(self._writer, upstream, self._set_all, records, as_of):
+                await self._run(self._writer, upstream, self._add_all, records)
 
     def all_first_seen(self) -> Iterator[tuple[str, str, FirstSeen]]:
         """Every ``(upstream, title, first seen)``, in the order they came. Blocking."""
@@ -199,14 +198,14 @@ class DiskNames:
             self._memory.clear()
         raw = self._memory.get(key)
         if raw is None:
-            raw = await self._run(self._readers.of(_whose(key)), self._records.get, key)
+            raw = await self._run(self._readers, _whose(key), self._records.get, key)
             if raw is not None:
                 self._remember({key: raw}, generation)
         return raw
 
     async def _write(self, key: str, raw: bytes, as_of: int | None = None) -> None:
         generation, records = self._generation.read(), {key: raw}
-        if await self._run(self._writer.of(_whose(key)), self._set_all, records, as_of):
+        if await self._run(self._writer, _whose(key), self._set_all, records, as_of):
             self._remember(records, generation)
 
     def _remember(self, records: Mapping[str, bytes], generation: int) -> None:
@@ -230,21 +229,21 @@ class DiskNames:
                 self._records.set(key, raw)
         return True
 
-    async def _run(self, threads: Executor, call: Callable[..., T], *args: Any) -> T:
+    async def _run(self, rounds: Rounds, whom: str, call: Callable[..., T], *args: Any) -> T:
         try:
-            done = await asyncio.get_running_loop().run_in_executor(threads, self._where_it_is, call, *args)
+            done = await asyncio.get_running_loop().run_in_executor(rounds.of(whom), self._where_it_is, call, *args)
         except StoreFailed:
             raise
         except Exception as error:
             code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-            if threads is self._readers and (code in _AWAY or isinstance(error, OSError)):
+            if rounds is self._readers and (code in _AWAY or isinstance(error, OSError)):
                 self.away = f"the names cannot be read: {error}"
             if code in DAMAGED:
                 self.damage = f"the names are damaged ({error}), which starting anew mends as far as it can be"
                 mark(self._path)
                 raise StoreFailed(self.damage) from error
             raise StoreFailed(f"the names cannot be read or written: {error}") from error
-        if threads is self._readers:
+        if rounds is self._readers:
             self.away = ""
         return done
 

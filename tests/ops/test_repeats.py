@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from apprproxy.core.digest import Digest
-from apprproxy.core.events import Asked, Event, Evicted, LieCaught, NotConnected, NotHttp, Trouble
-from apprproxy.ops.journal import HOUR, MINUTE, Journal
+from apprproxy.core.events import Asked, Event, Evicted, LieCaught, NameMoved, NotConnected, NotHttp, Trouble
+from apprproxy.ops.journal import FEW, HOUR, MINUTE, Journal
 from tests.fakes.clock import Clock
 from tests.fakes.fixtures import Logged
 
@@ -124,6 +124,51 @@ def test_how_many_connections_were_closed_is_told_though_no_more_come(
 
     assert 5000 == sum(line.get("closed", 0) for line in lines(logged))
     assert 5000 == sum(line.get("failed", 0) for line in lines(logged))
+
+
+MOVED = "a release moved; its first digest stands"
+
+
+@pytest.mark.parametrize(("followed", "event"), [(False, MOVED), (True, "a name moved and was followed")])
+def test_of_thousands_that_move_at_once_the_first_few_have_a_line_each_and_the_others_one(
+    journal: Journal, clock: Clock, logged: Logged, followed: bool, event: str
+) -> None:
+    for number in range(5000):
+        journal(NameMoved("quay", f"a/b@1.0.{number}/helm", ONE, OTHER, followed))
+    at_once = lines(logged)
+    clock.advance(MINUTE)
+    journal.remind()
+    later = lines(logged)[FEW:]
+
+    assert [f"a/b@1.0.{number}/helm" for number in range(FEW)] == [line["name"] for line in at_once]
+    assert [(event, 4990, "a/b@1.0.4999/helm")] == [(line["event"], line["times"], line["name"]) for line in later]
+    assert [followed] == ["names list --moved" not in line.get("hint", "") for line in later]
+
+
+def test_what_moves_again_at_each_refresh_is_a_line_a_minute(journal: Journal, clock: Clock, logged: Logged) -> None:
+    for second in range(301):
+        journal(NameMoved("quay", "a/b@1.0.0/helm", ONE, Digest.of(bytes(second)), followed=False))
+        clock.advance(1)
+        journal.remind()
+
+    assert [1, 59, 60, 60, 60, 60] == [line.get("times", 1) for line in lines(logged)]
+
+
+def test_what_had_its_line_takes_none_from_what_has_not(journal: Journal, logged: Logged) -> None:
+    for number in range(FEW):
+        for _ in range(3):
+            journal(NameMoved("quay", f"a/b@1.0.{number}/helm", ONE, OTHER, followed=False))
+    names = [line["name"] for line in lines(logged)]
+
+    assert [f"a/b@1.0.{number}/helm" for number in range(FEW)] == names
+
+
+def test_what_moves_of_another_upstream_is_told_at_once(journal: Journal, logged: Logged) -> None:
+    for number in range(FEW + 1):
+        journal(NameMoved("quay", f"a/b@1.0.{number}/helm", ONE, OTHER, followed=False))
+    journal(NameMoved("hub", "a/b@1.0.0/helm", ONE, OTHER, followed=False))
+
+    assert ["quay"] * FEW + ["hub"] == [line["upstream"] for line in lines(logged)]
 
 
 def test_malformed_requests_are_told_for_each_reason_that_is_no_quotation(journal: Journal, logged: Logged) -> None:
