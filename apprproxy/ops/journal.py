@@ -59,13 +59,19 @@ _ALL_MOVED = "`apprproxy names list --moved` has all that moved"
 _FETCHED_AGAIN = "it is fetched again when it is asked for; `apprproxy cache verify` looks at all the others"
 
 
+_SHUT, _OPENED = "a source fails and is not asked for a while", "a source answers again"
+_LIED = "a mirror lied and is distrusted"
+
+Fields = tuple[tuple[str, str], ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """What is told once in a while: of the same thing, a line has the same of all this."""
 
     level: str
     event: str
-    of: tuple[tuple[str, str], ...]
+    of: Fields
 
 
 class Journal:
@@ -79,6 +85,8 @@ class Journal:
         self._now = now
         self._episodes = Episodes()
         self._repeats: Repeats[Line] = Repeats()
+        self._changes: Repeats[Fields] = Repeats()
+        self._standing: dict[Fields, Line] = {}
         self._ended = -inf
 
     def __call__(self, event: Event) -> None:
@@ -94,29 +102,41 @@ class Journal:
                 self._asked(event)
             case Trouble(told=False):
                 self._troubled(event)
-            case SourceShut(upstream, source, seconds, reason, lied, partly):
-                more = {"hint": _PARTLY} if partly else {}
-                self._log.warning(
-                    "a mirror lied and is distrusted" if lied else "a source fails and is not asked for a while",
-                    upstream=upstream,
-                    source=source,
-                    wait=seconds,
-                    reason=reason,
-                    **more,
-                )
-            case SourceOpened(upstream, source, seconds):
-                self._log.info("a source answers again", upstream=upstream, source=source, after=round(seconds, 1))
+            case SourceShut() | SourceOpened():
+                self._stands(event)
             case Evicted():
                 self._evicted(event)
-            case SetAside(what, path, reason):
-                more = {"hint": _FETCHED_AGAIN} if what == "blob" else {}
-                self._log.error("a broken file was set aside", what=what, path=path, reason=reason, **more)
+            case SetAside():
+                self._set_aside(event)
             case ReadAnew(what, upstream, path):
                 self._log.info("a file that had changed was read again", what=what, upstream=upstream, path=path)
             case NotHttp() | NotConnected():
                 self._turned_away(event)
             case _:
                 pass
+
+    def _stands(self, event: SourceShut | SourceOpened) -> None:
+        """One that flaps is told with how it stands, once a minute, and how often that has changed: what is told last
+        is so."""
+        match event:
+            case SourceShut(_, _, seconds, reason, lied, partly):
+                level, what = "warning", _LIED if lied else _SHUT
+                facts = {"wait": seconds, "reason": reason, **({"hint": _PARTLY} if partly else {})}
+            case SourceOpened(_, _, seconds):
+                level, what, facts = "info", _OPENED, {"after": round(seconds, 1)}
+        source = (("upstream", event.upstream), ("source", event.source))
+        line = self._standing[source] = Line(level, what, source)
+        untold = self._changes.again(source, self._now(), MINUTE, facts, apart=what, few=FEW)
+        if untold is not None:
+            self._tell(line, untold, counted=untold.times > 1)
+
+    def _set_aside(self, aside: SetAside) -> None:
+        facts = {"path": aside.path, "reason": aside.reason}
+        if aside.what == "blob":  # a bad disk, or whoever ran over the folder, may have broken all of them
+            facts["hint"] = _FETCHED_AGAIN
+            self._repeated("error", "a broken file was set aside", MINUTE, {"what": aside.what}, facts)
+        else:
+            self._log.error("a broken file was set aside", what=aside.what, **facts)
 
     def _evicted(self, went: Evicted) -> None:
         if went.because == "cap":
@@ -215,6 +235,8 @@ class Journal:
     def _tell_untold(self, now: float) -> None:
         for line, untold in self._repeats.due(now):
             self._tell(line, untold, counted=True)
+        for source, untold in self._changes.due(now):
+            self._tell(self._standing[source], untold, counted=True)
 
     def _repeated(
         self,

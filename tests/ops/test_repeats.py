@@ -6,7 +6,19 @@ from typing import Any
 import pytest
 
 from apprproxy.core.digest import Digest
-from apprproxy.core.events import Asked, Event, Evicted, LieCaught, NameMoved, NotConnected, NotHttp, Trouble
+from apprproxy.core.events import (
+    Asked,
+    Event,
+    Evicted,
+    LieCaught,
+    NameMoved,
+    NotConnected,
+    NotHttp,
+    SetAside,
+    SourceOpened,
+    SourceShut,
+    Trouble,
+)
 from apprproxy.ops.journal import FEW, HOUR, MINUTE, Journal
 from tests.fakes.clock import Clock
 from tests.fakes.fixtures import Logged
@@ -169,6 +181,91 @@ def test_what_moves_of_another_upstream_is_told_at_once(journal: Journal, logged
     journal(NameMoved("hub", "a/b@1.0.0/helm", ONE, OTHER, followed=False))
 
     assert ["quay"] * FEW + ["hub"] == [line["upstream"] for line in lines(logged)]
+
+
+SHUT, OPENED = "a source fails and is not asked for a while", "a source answers again"
+LIED = "a mirror lied and is distrusted"
+
+
+def told(logged: Logged) -> list[tuple[str, int]]:
+    return [(line["event"], line.get("times", 1)) for line in lines(logged)]
+
+
+@pytest.mark.parametrize(("changes", "last"), [(24, OPENED), (23, SHUT)])
+def test_a_source_that_flaps_is_told_once_a_minute_with_how_it_stands(
+    journal: Journal, clock: Clock, logged: Logged, changes: int, last: str
+) -> None:
+    for number in range(changes):
+        journal(SourceOpened("hub", "owner", 1.25) if number % 2 else SourceShut("hub", "owner", 1.0, "answered 503"))
+        clock.advance(1)
+        journal.remind()
+    at_once = told(logged)
+    clock.advance(MINUTE)
+    journal.remind()
+    journal.remind()
+
+    assert [(SHUT, 1), (OPENED, 1)] == at_once
+    assert [(last, changes - 2)] == told(logged)[2:]
+    assert ({"hub"}, {"owner"}) == (
+        {one["upstream"] for one in lines(logged)},
+        {one["source"] for one in lines(logged)},
+    )
+
+
+def test_a_source_that_is_shut_for_long_is_told_of_at_once_each_time(
+    journal: Journal, clock: Clock, logged: Logged
+) -> None:
+    for event in (SourceShut("hub", "owner", 60.0, "no connection"), SourceOpened("hub", "owner", 120.0)) * 3:
+        journal(event)
+        clock.advance(2 * MINUTE)
+        journal.remind()
+
+    assert [(SHUT, 1), (OPENED, 1)] * 3 == told(logged)
+    assert [60.0, 120.0] * 3 == [line.get("wait", line.get("after")) for line in lines(logged)]
+
+
+def test_a_source_that_flaps_hides_no_other_and_no_lie(journal: Journal, logged: Logged) -> None:
+    for _ in range(3):
+        journal(SourceShut("hub", "mirror-1", 1.0, "answered 503"))
+        journal(SourceOpened("hub", "mirror-1"))
+    journal(SourceShut("hub", "mirror-2", 1.0, "answered 503"))
+    journal(SourceShut("hub", "mirror-1", HOUR, "it sent something wrong", lied=True))
+
+    assert ["mirror-1", "mirror-1", "mirror-2", "mirror-1"] == [line["source"] for line in lines(logged)]
+    assert (LIED, 5) == told(logged)[-1]
+
+
+def test_a_log_that_ends_says_how_each_source_stands(journal: Journal, logged: Logged) -> None:
+    for _ in range(2):
+        journal(SourceShut("hub", "owner", 1.0, "answered 503"))
+        journal(SourceOpened("hub", "owner"))
+    journal(SourceShut("hub", "owner", 1.0, "answered 503"))
+    journal.end()
+    journal.end()
+
+    assert [(SHUT, 1), (OPENED, 1), (SHUT, 3)] == told(logged)
+
+
+def test_broken_files_are_a_line_a_minute_with_the_last_and_how_many(
+    journal: Journal, clock: Clock, logged: Logged
+) -> None:
+    """A disk that goes bad, or a copy that ran over the folder, may have broken all of them."""
+    for number in range(400):
+        journal(SetAside("blob", f"/cache/quarantine/{number}", "it has 0 bytes, and 10 were kept"))
+    clock.advance(MINUTE)
+    journal.remind()
+
+    assert [("/cache/quarantine/0", 1), ("/cache/quarantine/399", 399)] == [
+        (line["path"], line.get("times", 1)) for line in lines(logged)
+    ]
+    assert {"error"} == {line["level"] for line in lines(logged)}
+
+
+def test_a_database_that_was_set_aside_is_told_each_time(journal: Journal, logged: Logged) -> None:
+    for what in ("index", "names", "index"):
+        journal(SetAside(what, f"/cache/{what}.broken", "malformed"))
+
+    assert ["index", "names", "index"] == [line["what"] for line in lines(logged)]
 
 
 def test_malformed_requests_are_told_for_each_reason_that_is_no_quotation(journal: Journal, logged: Logged) -> None:
