@@ -1,5 +1,6 @@
 """`apprproxy cache`: what is held, beside a running gateway or without one."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -54,11 +55,17 @@ def _lines(stats: Stats) -> dict[str, str]:
         "cap": f"{size(stats.max_size)}, {stats.share:.1%} of it taken",
         "arriving": size(stats.arriving),
         "pinned": f"{stats.pins} names, {size(stats.pinned)}",
-        "names": ", ".join(f"{upstream} {count}" for upstream, count in stats.names.items()) or "-",
+        "names": _counts(stats.names),
+        "first seen": _counts(stats.first_seen),
+        "beside cap": ", ".join(f"{what} {size(taken)}" for what, taken in stats.beside.items()),
         "last used": used,
         "orphans": _files(stats.orphans),
         "quarantine": _files(stats.quarantined),
     }
+
+
+def _counts(by_upstream: Mapping[str, int]) -> str:
+    return ", ".join(f"{upstream} {count}" for upstream, count in by_upstream.items()) or "-"
 
 
 def _files(files: Files) -> str:

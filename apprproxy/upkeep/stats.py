@@ -3,7 +3,7 @@
 import fcntl
 import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,8 @@ from apprproxy.core.kind import Kind
 from apprproxy.upkeep.folder import Folder
 
 _NO_NAMES = tuple(f"{kind} " for kind in Kind if kind.bodiless)
+_BESIDE = {"names": "names/*", "index": "index.db*", "search": "search/*"}
+"""Files of the cache directory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +25,8 @@ class Files:
 @dataclass(frozen=True, slots=True)
 class Stats:
     """Sizes in bytes, times in seconds since the epoch. ``arriving`` is what files on their way in may take;
-    ``orphans`` are those that nobody is at work on."""
+    ``orphans`` are those that nobody is at work on. ``first_seen`` digests are by upstream, as ``names`` are.
+    ``beside`` is what stands beside the cap."""
 
     blobs: int
     size: int
@@ -32,6 +35,8 @@ class Stats:
     pins: int
     pinned: int
     names: Mapping[str, int]
+    first_seen: Mapping[str, int]
+    beside: Mapping[str, int]
     oldest: float | None
     newest: float | None
     orphans: Files
@@ -56,6 +61,8 @@ def stats(folder: Folder) -> Stats:
         pins=len(folder.ledger.pinned.pins()),
         pinned=totals.pinned,
         names=_names(folder),
+        first_seen=_counted(upstream for upstream, _, _ in folder.names.all_first_seen()),
+        beside={what: _files(list(folder.root.glob(files))).size for what, files in _BESIDE.items()},
         oldest=used[0] if used else None,
         newest=used[1] if used else None,
         orphans=_files(parts),
@@ -65,8 +72,11 @@ def stats(folder: Folder) -> Stats:
 
 def _names(folder: Folder) -> dict[str, int]:
     """By upstream; that a digest is there is no name."""
-    names = (upstream for upstream, key, _ in folder.names.all_names() if not key.startswith(_NO_NAMES))
-    return dict(sorted(Counter(names).items()))
+    return _counted(upstream for upstream, key, _ in folder.names.all_names() if not key.startswith(_NO_NAMES))
+
+
+def _counted(upstreams: Iterable[str]) -> dict[str, int]:
+    return dict(sorted(Counter(upstreams).items()))
 
 
 def _left_behind(path: Path) -> bool:

@@ -39,6 +39,18 @@ async def test_stats_say_how_full_it_is_and_with_what(
     assert ["blobs       2, 293.4 KiB", "cap         20.0 GiB, 0.0% of it taken"] == ran.stdout.splitlines()[:2]
 
 
+async def test_stats_say_what_stands_beside_the_cap(registry: Registry, gateways: Gateways, operator: Operator) -> None:
+    """Nothing of it is ever evicted, and an upstream may have made up any number of names."""
+    await filled(registry, gateways, operator)
+    (stats,) = await operator.reads("stats")
+    lines = (await operator.runs("stats")).stdout.splitlines()
+
+    assert ({"hub": 1}, {"names", "index", "search"}) == (stats["first_seen"], set(stats["beside"]))
+    assert 0 < min(stats["beside"]["names"], stats["beside"]["index"])
+    assert "first seen  hub 1" in lines
+    assert 1 == sum(line.startswith("beside cap  names ") for line in lines)
+
+
 async def test_stats_of_an_empty_cache_are_none(operator: Operator) -> None:
     operator.configures({})
     operator.begins()
