@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from itertools import count
@@ -27,7 +26,7 @@ from apprproxy.store import names as module
 from apprproxy.store.fence import MAX_RECORD, Tampered, open_records
 from apprproxy.store.names import DiskNames
 from apprproxy.store.place import SPARE
-from apprproxy.store.rounds import PIECE
+from apprproxy.store.rounds import PIECE, Rounds
 
 ROOT = Path(__file__).parents[2]
 RECORD = Record(Descriptor(Digest.of(b"a document"), 10, "application/json"), "up", checked=1000.5, since=900.25)
@@ -212,9 +211,9 @@ async def test_what_is_accepted_while_thousands_are_written_down_stands_and_the_
     early, late = "a@0/helm", f"a@{2 * PIECE - 1}/helm"
     run = names._run
 
-    async def meanwhile(threads: Executor, call: Callable[..., bool], *args: object) -> bool:
+    async def meanwhile(rounds: Rounds, whom: str, call: Callable[..., bool], *args: object) -> bool:
         monkeypatch.setattr(names, "_run", run)
-        written = await run(threads, call, *args)
+        written = await run(rounds, whom, call, *args)
         for title in (early, late):
             await asyncio.to_thread(beside.accept, "up", "a", title, accepted)
         return written
