@@ -1,6 +1,6 @@
 """What is wrong with a configuration, in the words of an operator: a line a fault, begun with the path of its key."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any
 
@@ -8,7 +8,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from apprproxy.settings.planned import planned
-from apprproxy.settings.suggest import required, suggestion
+from apprproxy.settings.suggest import known, required, sectional, suggestion
 from apprproxy.settings.upstream import HALF_ACCOUNT
 
 _SECTION = "must be a section of keys and values"
@@ -31,18 +31,39 @@ _WORDS = {
 
 
 def explain(
-    error: ValidationError, model: type[BaseModel], variables: Mapping[str, str], upstreams: Collection[str] = ()
+    error: ValidationError,
+    model: type[BaseModel],
+    variables: Mapping[str, str],
+    upstreams: Collection[str] = (),
+    told: Collection[str] = (),
 ) -> list[str]:
     """``model`` is what was wanted. ``variables`` are those of the environment by the path of their key, to say which
-    of them to look at; ``upstreams`` are those of the file."""
+    of them to look at; ``upstreams`` are those of the file; of the paths that were ``told`` nothing more is said."""
     lines = []
     for fault in error.errors(include_url=False):
         path = _path(fault["loc"])
+        if path in told:
+            continue
         message = _message(path, fault, model)
         line = f"{path}: {message}" if path and not message.startswith(path) else message
         missing = fault["type"] == "missing"
         lines.append(line + (_begun_by(fault, variables, upstreams) if missing else _given_by(path, variables)))
     return list(dict.fromkeys(lines))
+
+
+def empties(content: Any, model: type[BaseModel], above: tuple[int | str, ...] = ()) -> Iterator[tuple[str, str]]:
+    """Path and fault of each key that has no value. To the model it would be as if it were not there: plain http where
+    somebody had begun to write ``tls``."""
+    parts = content.items() if isinstance(content, dict) else enumerate(content) if isinstance(content, list) else ()
+    for part, value in parts:
+        location = (*above, part)
+        if value is None and known(model, location):
+            yield _path(location), _empty(section=sectional(model, location))
+        yield from empties(value, model, location)
+
+
+def _empty(*, section: bool) -> str:
+    return f"is empty; give it a {'key' if section else 'value'}, or leave it out"
 
 
 def _path(location: tuple[int | str, ...]) -> str:
@@ -57,7 +78,7 @@ def _message(path: str, fault: ErrorDetails, model: type[BaseModel]) -> str:
         feature = planned(path)
         return f"is not built yet: {feature}" if feature else _no_such_key(fault, model)
     if fault["input"] is None and kind in _WORDS:
-        return f"is empty; give it a {'key' if _WORDS[kind] == _SECTION else 'value'}, or leave it out"
+        return _empty(section=_WORDS[kind] == _SECTION)
     if kind == HALF_ACCOUNT:
         return f"{fault['msg']} {variable_of(*map(str, fault['loc']), 'password')}"
     if _WORDS.get(kind) == _SECTION and (keys := required(model, _written(fault))):

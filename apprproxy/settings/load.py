@@ -15,7 +15,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource
 from pydantic_settings import SettingsConfigDict as Config
 from pydantic_settings.exceptions import SettingsError
 
-from apprproxy.settings.explain import explain, variable_of
+from apprproxy.settings.explain import empties, explain, variable_of
 from apprproxy.settings.model import Configuration
 from apprproxy.settings.suggest import meant
 
@@ -55,11 +55,12 @@ def load(path: Path | None, environment: Mapping[str, str] | None = None) -> Con
     environment = os.environ if environment is None else environment
     variables = _variables(environment)
     merged = _merged(content, environment)
-    faults = list(_passwords(content))
+    told = dict(empties(content, Configuration)) | dict(_passwords(content))
+    faults = [f"{path}: {fault}" for path, fault in told.items()]
     try:
         settings = Configuration.model_validate(merged)
     except ValidationError as error:
-        faults += explain(error, Configuration, variables, _upstreams(content))
+        faults += explain(error, Configuration, variables, _upstreams(content), told)
     if faults:
         raise BadConfiguration("\n".join(faults))
     _refuse_nowhere(settings.cache.directory)
@@ -109,13 +110,13 @@ def _upstreams(content: dict[str, Any]) -> dict[str, Any]:
     return upstreams if isinstance(upstreams, dict) else {}
 
 
-def _passwords(content: dict[str, Any]) -> Iterator[str]:
-    """A file is shown around and kept in version control: none stands there."""
+def _passwords(content: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Path and fault. A file is shown around and kept in version control: none stands there."""
     for name, upstream in _upstreams(content).items():
         auth = upstream.get("auth") if isinstance(upstream, dict) else None
         if isinstance(auth, dict) and "password" in auth:
             variable = variable_of("upstreams", name, "auth", "password")
-            yield f"upstreams.{name}.auth.password: give password_file in the file; in the environment, {variable}"
+            yield f"upstreams.{name}.auth.password", f"give password_file in the file; in the environment, {variable}"
 
 
 def _sentence(error: yaml.YAMLError) -> str:

@@ -42,6 +42,18 @@ def required(model: type[BaseModel], location: tuple[int | str, ...]) -> list[st
     return [key for key, field in _keys(model, location).items() if field.is_required()]
 
 
+def known(model: type[BaseModel], location: tuple[int | str, ...]) -> bool:
+    """Is there such a key? In a list or where names are given, everything is one."""
+    keys = _keys(model, location[:-1])
+    return not keys or location[-1] in keys
+
+
+def sectional(model: type[BaseModel], location: tuple[int | str, ...]) -> bool:
+    """Do keys stand there, rather than a value?"""
+    kind = _kind(model, location)
+    return _is_section(kind) or get_origin(kind) is dict
+
+
 def meant(model: type[BaseModel], path: str) -> str:
     """The path of a key, as a variable has it, for one that begins with no section's name; empty where none is like
     it."""
@@ -55,11 +67,15 @@ def meant(model: type[BaseModel], path: str) -> str:
 
 def _keys(model: type[BaseModel], location: tuple[int | str, ...]) -> Mapping[str, FieldInfo]:
     """Of the section there, none where it is no section."""
+    kind = _kind(model, location)
+    return kind.model_fields if _is_section(kind) else {}
+
+
+def _kind(model: type[BaseModel], location: tuple[int | str, ...]) -> Any:
     kind: Any = model
     for part in location:
         kind = _within(_plain(kind), part)
-    plain = _plain(kind)
-    return plain.model_fields if _is_section(plain) else {}
+    return _plain(kind)
 
 
 def _within(kind: Any, part: int | str) -> Any:

@@ -125,6 +125,18 @@ def test_a_key_whose_feature_is_not_built_yet_is_refused_by_name(text: str, path
         ("cache: {max_size: 20GB}", "cache.max_size: not a size: '20GB'; write 512B"),
         ("cache: {max_size: 63MiB}", "cache.max_size: must be 64MiB or more"),
         ("cache: {directory: ''}", "cache.directory: must not be empty"),
+        ("server: {tls: }", "server.tls: is empty; give it a key, or leave it out"),
+        ("server: {ops: }", "server.ops: is empty; give it a value, or leave it out"),
+        ("server: {listen: }", "server.listen: is empty; give it a value, or leave it out"),
+        ("nope:", "nope: there is no such key"),
+        *(
+            (upstream(f"{key}: "), f"upstreams.quay.io.{key}: is empty; give it a value, or leave it out")
+            for key in ("proxy", "lock_file", "moved", "gone", "prefix", "fresh_for")
+        ),
+        (upstream("auth: "), "upstreams.quay.io.auth: is empty; give it a key, or leave it out"),
+        (upstream("ns: [~]"), "upstreams.quay.io.ns.0: is empty; give it a value, or leave it out"),
+        (upstream("tls: {ca_file: }"), "upstreams.quay.io.tls.ca_file: is empty; give it a value, or leave it out"),
+        (upstream("mirrors: [{url: 'http://m', proxy: }]"), "upstreams.quay.io.mirrors.0.proxy: is empty; give it a"),
         ("offline: perhaps", "offline: must be true or false"),
         ("upstreams: [quay.io]", "upstreams: must be a section"),
         ("upstreams: {quay.io: }", "upstreams.quay.io: is empty"),
@@ -145,6 +157,25 @@ def test_a_key_whose_feature_is_not_built_yet_is_refused_by_name(text: str, path
 def test_a_value_that_cannot_be_is_told_with_the_path_of_its_key(text: str, said: str) -> None:
     assert complaint(text).startswith(said)
     assert "\n" not in complaint(text), "one fault is one line"
+
+
+def test_every_key_without_a_value_is_told() -> None:
+    said = complaint("server:\n  tls:\n    cert:\n    key:\n  ops:\n")
+
+    assert ["server.tls.cert", "server.tls.key", "server.ops"] == [line.partition(":")[0] for line in said.splitlines()]
+
+
+def test_a_password_without_a_value_is_not_asked_for_in_the_file() -> None:
+    said = complaint(upstream("auth: {username: bot, password: }"))
+
+    assert said.startswith("upstreams.quay.io.auth.password: give password_file in the file")
+    assert "empty" not in said
+
+
+def test_a_variable_gives_no_value_to_a_key_that_the_file_leaves_without_one() -> None:
+    assert complaint(upstream("proxy: "), {"APPRPROXY_UPSTREAMS__QUAY.IO__PROXY": "http://proxy.corp"}) == (
+        "upstreams.quay.io.proxy: is empty; give it a value, or leave it out"
+    )
 
 
 def test_all_that_is_wrong_is_told_at_once() -> None:
