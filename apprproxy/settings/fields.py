@@ -2,10 +2,13 @@
 
 import ipaddress
 import re
+from contextlib import suppress
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 from yarl import URL
+
+from apprproxy.core.host import Host, MalformedHost
 
 _HOST = re.compile(r"(?:(?:docker|oci)://)?([A-Za-z0-9][A-Za-z0-9.-]*(?::\d{1,5})?(?:/[A-Za-z0-9._~/-]*)?)")
 """As clients write a registry. Nothing that could be a secret."""
@@ -48,6 +51,31 @@ Addresses = Annotated[
 """Told apart by hand, so that what is wrong with an address is not said to be wrong with a list as well."""
 
 
+def _host(text: str) -> str:
+    """Compared as it is written, so that what is written otherwise would fit none. Never with what may be a secret."""
+    try:
+        written = str(Host.parse(text))
+    except MalformedHost as error:
+        why = "not a host, or a host and its port" if set(text) & set("/@") else str(error)
+        raise ValueError(why + _way_out(text)) from None
+    if written != text:
+        raise ValueError(f"write {written} for {text!r}, as it is compared")
+    return text
+
+
+def _way_out(text: str) -> str:
+    if "*" in text:
+        return "; patterns are not taken: write each host by itself"
+    if re.fullmatch(r"[0-9A-Fa-f.:]+/\d+", text):
+        return "; networks are not taken: write each host by itself"
+    with suppress(MalformedHost):
+        return f"; write {Host.parse(f'[{text}]')}"
+    with suppress(ValueError, IndexError):  # the library's, of //[]@
+        url = URL(text if "//" in text else f"//{text}")
+        return f"; write {Host.parse(url.host_port_subcomponent or '')}"
+    return ""
+
+
 def not_http(text: str, scheme: str) -> str:
     """With what a host alone is meant to be."""
     host = _HOST.fullmatch(text)
@@ -71,4 +99,5 @@ def _url(text: str) -> str:
     return text.rstrip("/")
 
 
+HostName = Annotated[str, AfterValidator(_host)]
 Url = Annotated[str, AfterValidator(_url)]

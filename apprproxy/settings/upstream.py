@@ -9,7 +9,7 @@ from pydantic_core import PydanticCustomError
 from yarl import URL
 
 from apprproxy.settings import pattern
-from apprproxy.settings.fields import Section, Url
+from apprproxy.settings.fields import HostName, Section, Url
 from apprproxy.settings.mirror import Mirror, check
 from apprproxy.settings.protocols import KEYS, Follow, Gone, ProtocolName, only_for
 from apprproxy.settings.reach import DEFAULT_PREFIX, ClientTls, Connections, Prefix, Proxy
@@ -35,7 +35,7 @@ class Auth(Section):
     password: Annotated[SecretStr, Field(min_length=1)] | None = None
     docker_config: Path | None = None
     share: bool = False
-    realms: list[str] = Field(default_factory=list)
+    realms: list[HostName] = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _one_account(self) -> Self:
@@ -87,7 +87,7 @@ class Upstream(Section):
     connections: Connections = 32
     proxy: Proxy | None = None
     auth: Auth | None = None
-    redirects: list[str] = Field(default_factory=list)
+    redirects: list[HostName] = Field(default_factory=list)
     tls: ClientTls = ClientTls()
     names: Literal["trust", "locked", "refuse"] = "trust"
     lock_file: Path | None = None

@@ -1,28 +1,17 @@
 """A view: several upstreams under one name, in order, and the hosts by which clients may reach it."""
 
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import AfterValidator, Field, model_serializer, model_validator
+from pydantic import Field, model_serializer, model_validator
 
-from apprproxy.core.host import Host, MalformedHost
-from apprproxy.settings.fields import Section
-
-
-def _host(text: str) -> str:
-    try:
-        written = str(Host.parse(text))
-    except MalformedHost as error:
-        raise ValueError(str(error)) from None
-    if written != text:
-        raise ValueError(f"write {written} for {text!r}, as it is compared")
-    return written
+from apprproxy.settings.fields import HostName, Section
 
 
 class View(Section):
     """A plain list stands for its members."""
 
     members: list[str]
-    hosts: list[Annotated[str, AfterValidator(_host)]] = Field(default_factory=list)
+    hosts: list[HostName] = Field(default_factory=list)
 
     @model_validator(mode="before")
     @classmethod

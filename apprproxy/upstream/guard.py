@@ -34,7 +34,8 @@ class Refused(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """The rules for one upstream. ``redirects`` and ``realms`` are the operator's own additions: host or host:port."""
+    """The rules for one upstream. ``redirects`` and ``realms`` are the operator's own additions: host or host:port, as
+    ``core.host`` writes them."""
 
     base: URL
     redirects: frozenset[str] = frozenset()
@@ -114,7 +115,16 @@ def _usual(url: URL, base: URL) -> bool:
 
 
 def _named(url: URL, hosts: frozenset[str]) -> bool:
-    return url.host in hosts or f"{url.host}:{url.port}" in hosts
+    host = _as_configured(url.raw_host or "")
+    return host in hosts or f"{host}:{url.port}" in hosts
+
+
+def _as_configured(host: str) -> str:
+    """In lower case, IPv6 in brackets and at its shortest."""
+    try:
+        return f"[{ipaddress.IPv6Address(host)}]"
+    except ValueError:
+        return host.lower()
 
 
 def inner(address: str) -> bool:

@@ -244,6 +244,41 @@ def test_a_blank_beside_a_url_is_no_part_of_it() -> None:
     assert "https://quay.io" == settings.upstreams["a"].url
 
 
+# --- hosts that it may lead to
+
+
+@pytest.mark.parametrize("host", ["minio.corp", "minio.corp:9000", "s3_a", "10.0.0.1", "[::1]", "[fd00::1]:9000"])
+def test_a_host_that_an_upstream_may_lead_to_is_taken_as_it_is_compared(host: str) -> None:
+    assert [host] == read(upstream(f"redirects: ['{host}']")).upstreams["quay.io"].redirects
+
+
+@pytest.mark.parametrize(
+    ("host", "said"),
+    [
+        ("http://10.0.0.1:9000/", "not a host, or a host and its port; write 10.0.0.1:9000"),
+        ("https://Minio.Corp/bucket", "not a host, or a host and its port; write minio.corp"),
+        ("minio.corp/bucket", "not a host, or a host and its port; write minio.corp"),
+        ("https://[0:0::1]:9000", "not a host, or a host and its port; write [::1]:9000"),
+        (f"https://bot:{SECRET}@minio.corp", "not a host, or a host and its port; write minio.corp"),
+        ("Minio.Corp", "write minio.corp for 'Minio.Corp', as it is compared"),
+        ("::1", "not a host, or a host and its port: '::1'; write [::1]"),
+        ("bücher.corp", "not a host, or a host and its port: 'bücher.corp'; write xn--bcher-kva.corp"),
+        ("*.corp", "not a host, or a host and its port: '*.corp'; patterns are not taken: write each host by itself"),
+        ("10.0.0.0/8", "not a host, or a host and its port; networks are not taken: write each host by itself"),
+        ("minio.corp:443x", "not a host, or a host and its port: 'minio.corp:443x'"),
+        ("minio.corp:99999", "not a port: 99999"),
+        ("https://", "not a host, or a host and its port"),
+        ("//[]@", "not a host, or a host and its port"),
+        ("", "not a host, or a host and its port: ''"),
+    ],
+)
+def test_a_host_that_could_fit_none_is_refused_with_what_to_write(host: str, said: str) -> None:
+    account = "username: bot, password_file: /x"
+
+    assert f"upstreams.quay.io.redirects.0: {said}" == complaint(upstream(f"redirects: ['{host}']"))
+    assert f"upstreams.quay.io.auth.realms.0: {said}" == complaint(upstream(f"auth: {{{account}, realms: ['{host}']}}"))
+
+
 # --- hosts that clients may name
 
 

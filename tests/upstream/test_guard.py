@@ -25,6 +25,23 @@ def test_the_upstream_itself_and_named_hosts_are_dialled_as_they_are(url: str) -
 
 
 @pytest.mark.parametrize(
+    ("named", "url"),
+    [
+        ("[::1]", "https://[::1]/x"),
+        ("[::1]", "https://[0:0::1]:9000/x"),
+        ("[fd00::a]:9000", "https://[FD00::A]:9000/x"),
+        ("xn--bcher-kva.corp", "https://xn--bcher-kva.corp/x"),
+        ("minio.corp", "https://Minio.Corp/x"),
+    ],
+)
+def test_a_host_is_named_as_the_configuration_writes_it(named: str, url: str) -> None:
+    guard = Guard(URL("https://quay.io"), frozenset({named}), frozenset({named}))
+
+    assert guard.redirect(BLOB, URL(url, encoded=True))
+    assert guard.realm(url)
+
+
+@pytest.mark.parametrize(
     "url", ["https://cdn.example.org/x", "https://cdn.corp/x", "https://8.8.8.8/", "https://quay.io:8443/"]
 )
 def test_other_hosts_are_dialled_at_public_addresses_only(url: str) -> None:
