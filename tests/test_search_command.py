@@ -64,6 +64,20 @@ async def test_where_nobody_could_be_asked_nothing_is_known(operator: Operator, 
     assert (1, "warning: could not be asked: hub\n") == (ran.returncode, ran.stderr)
 
 
+async def test_whose_names_cannot_be_searched_is_told(registry: Registry, other: Registry, operator: Operator) -> None:
+    other.offers = set()
+    operator.configures(hub=oci(registry), far=oci(other), none=oci(registry, names="refuse"))
+    no_list = "warning: far offers no list of its names: they cannot be searched\n"
+    all_of_them = await operator.runs("search", "nginx")
+    one = await operator.runs("search", "nginx", "--view", "far")
+
+    assert (0, "nothing found\n") == (all_of_them.returncode, all_of_them.stdout)
+    assert f"{no_list}warning: none is not asked for names (names: refuse): they cannot be searched\n" == (
+        all_of_them.stderr
+    )
+    assert (1, "nothing found\n", no_list) == (one.returncode, one.stdout, one.stderr)
+
+
 @pytest.mark.parametrize(
     "arguments",
     [("a\x1bb",), ("",), ("a" * 10_240,), ("a", "--limit", "-1"), ("a", "--kind", "npm"), ("a", "--view", "none")],

@@ -13,8 +13,15 @@ from apprproxy.core.errors import ClientFault, Failure
 from apprproxy.finding import search as find
 from apprproxy.finding import search_lines
 from apprproxy.ops.logs import configure, plain
+from apprproxy.search.listing import State
 from apprproxy.search.query import MOST, USUAL
 from apprproxy.settings import BadConfiguration
+
+_WITHOUT = {
+    State.NOT_OFFERED: "offers no list of its names",
+    State.REFUSED: "is not asked for names (names: refuse)",
+}
+"""Whose names nobody can find here, and why."""
 
 
 @click.command()
@@ -28,7 +35,8 @@ def search(path: Path | None, as_json: bool, limit: int, kind: str | None, view:
     """Find repositories and packages by WORD in their names, and print how to pull them.
 
     Asks the upstreams for their lists where those that the cache has are old. The command lines are for a gateway at
-    the first address of `server.listen`. Status 1 if nothing was found and nobody could be asked.
+    the first address of `server.listen`. Who could not be asked, or offers no list, is named. Status 1 if nothing was
+    found and that is all of them.
     """
     settings = entered(asking_settings_of(path))
     configure("auto", "error")
@@ -43,10 +51,13 @@ def search(path: Path | None, as_json: bool, limit: int, kind: str | None, view:
     if found["missing"]:
         why = "cannot be asked, being offline" if settings.offline else "could not be asked"
         click.echo(f"warning: {why}: {plain(', '.join(found['missing']))}", err=True)
+    without = [(one["upstream"], _WITHOUT[one["state"]]) for one in found["sources"] if one["state"] in _WITHOUT]
+    for upstream, why in without:
+        click.echo(f"warning: {plain(upstream)} {why}: they cannot be searched", err=True)
     if as_json:
         click.echo(json.dumps(found))
     else:
         for line in search_lines(found):
             click.echo(line)
-    if not found["results"] and len(found["missing"]) == len(found["sources"]):
+    if not found["results"] and len(found["missing"]) + len(without) == len(found["sources"]):
         sys.exit(1)
