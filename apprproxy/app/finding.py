@@ -5,7 +5,7 @@ from pathlib import Path
 
 from apprproxy.api.provenance import Provenances, Wanted
 from apprproxy.app.doors import places
-from apprproxy.app.protocols import PROTOCOLS, protocol_of
+from apprproxy.app.protocols import PROTOCOLS, kinds_of, protocol_of
 from apprproxy.core.errors import UnknownPlace
 from apprproxy.core.events import Observer
 from apprproxy.core.model import Clock, Place
@@ -55,7 +55,7 @@ def provenances(
     by_protocol = {protocol: places(settings, protocol) for protocol in PROTOCOLS}
 
     def wanted(text: str) -> Wanted:
-        protocol = protocol_of(text)
+        protocol = protocol_of(text, kinds_of(settings, text.partition("/")[0]))
         place, rest = _placed(text, by_protocol[protocol])
         spelling = PROTOCOLS[protocol].spelling
         return Wanted(spelling.wants(place, rest), spelling.meanings)

@@ -3,7 +3,7 @@
 What its configuration may say is in ``settings.protocols``.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from apprproxy.appregistry.dialect import AppRegistryDialect
@@ -26,6 +26,7 @@ from apprproxy.oci.mirror import OciMirror
 from apprproxy.oci.routes import OciFace
 from apprproxy.oci.spelling import OciSpelling
 from apprproxy.oci.static import StaticTree
+from apprproxy.settings import Settings
 from apprproxy.settings.mirror import Mirror
 from apprproxy.settings.protocols import ProtocolName
 from apprproxy.settings.upstream import Upstream
@@ -76,6 +77,15 @@ def speaks(name: str, mirror: Mirror) -> Speaks:
     return PROTOCOLS[mirror.kind].mirror(name, mirror)
 
 
-def protocol_of(title: str) -> ProtocolName:
-    """Whose name that is: a package's has an @, a tag's has none."""
+def kinds_of(settings: Settings, name: str) -> set[ProtocolName]:
+    """What an upstream or the members of a view speak; none where there is neither of that name."""
+    members = settings.views[name].members if name in settings.views else [name]
+    return {settings.upstreams[member].kind for member in members if member in settings.upstreams}
+
+
+def protocol_of(title: str, kinds: Collection[ProtocolName] = ()) -> ProtocolName:
+    """Whose name that is. ``kinds`` are those of whom it is asked; where they are none, as of what was written down, or
+    several, its spelling says so: a package's has an @, a tag's has none."""
+    if len(kinds) == 1:
+        return next(iter(kinds))
     return "appr" if "@" in title else "oci"

@@ -20,7 +20,11 @@ class PackageSpelling:
         return Expected(unpacked=digest)
 
     def wants(self, place: Place, text: str) -> Sequence[NameWant]:
-        package, _, release = text.partition("@")
+        package, at, release = text.partition("@")
+        if not at:
+            package, channel, _ = text.partition(":")
+            why = "a channel only leads to a release" if channel else f"{package[:80]!r} has no release"
+            raise Malformed(f"{why}: write {place.name}/{package[:80]}@RELEASE/FORMAT")
         namespace, _, short = package.partition("/")
         release, slash, media_type = release.partition("/")
         name, version = paths.package_name(namespace, short), paths.release_name(release)

@@ -41,8 +41,9 @@ def pin(path: Path | None, fetch: bool, referrers: bool, as_lines: bool, wanted:
     """
     if referrers and not fetch:
         raise click.UsageError("--referrers asks their upstream: give --fetch as well")
-    titles = [_parsed(name) for name in wanted]
-    settings = entered(asking_settings_of(path) if fetch else settings_of(path))
+    settings = asking_settings_of(path) if fetch else settings_of(path)
+    titles = [_parsed(name, settings) for name in wanted]
+    entered(settings)
     configure("auto", "error")
     with failures_told():
         if fetch:
@@ -75,9 +76,9 @@ def unpin(path: Path | None, as_lines: bool, names: tuple[str, ...]) -> None:
     sys.exit(1 if missing else 0)
 
 
-def _parsed(name: str) -> Title:
+def _parsed(name: str, settings: Settings) -> Title:
     try:
-        return parse(name)
+        return parse(name, settings)
     except Malformed as error:
         raise click.UsageError(f"{plain(name)}: {plain(str(error))}") from None
 

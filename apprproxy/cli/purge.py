@@ -13,6 +13,7 @@ from apprproxy.cli.shown import as_json, size
 from apprproxy.core.digest import Digest, MalformedDigest
 from apprproxy.core.errors import Malformed
 from apprproxy.ops.logs import plain
+from apprproxy.settings import Settings
 from apprproxy.upkeep.folder import Folder, opened
 from apprproxy.upkeep.purge import Purged, purge_digest, purge_name
 from apprproxy.upkeep.sweep import pins_of, purge_all, purge_upstream
@@ -46,8 +47,8 @@ def purge(
     """
     if (upstream is not None) + everything + bool(wanted) != 1:
         raise click.UsageError("give digests and names, or --upstream, or --all")
-    titles = [_parsed(text) for text in wanted]
     settings = settings_of(path)
+    titles = [_parsed(text, settings) for text in wanted]
     what = "everything" if everything else f"all of {upstream}" if upstream is not None else f"{len(titles)} of these"
     if upstream is not None:
         warn_of_stranger(settings, upstream)
@@ -72,14 +73,14 @@ def _asked(what: str, *, yes: bool, many: bool) -> None:
         raise click.UsageError(f"purging {what} without anybody to ask needs --yes")
 
 
-def _parsed(text: str) -> Title | Digest:
+def _parsed(text: str, settings: Settings) -> Title | Digest:
     try:
         return Digest.parse(text)
     except MalformedDigest as error:
         if text.startswith(("sha256:", "sha512:")):
             raise click.UsageError(plain(str(error))) from None
     try:
-        return parse(text)
+        return parse(text, settings)
     except Malformed as error:
         raise click.UsageError(f"{plain(text)}: {plain(str(error))}") from None
 

@@ -20,6 +20,8 @@ class OciSpelling:
 
     def wants(self, place: Place, text: str) -> Sequence[NameWant]:
         repository, colon, tag = text.rpartition(":")
+        if "@" in text:
+            raise Malformed(f"{text[:80]!r} is no tag: write REPOSITORY:TAG", "TAG_INVALID")
         if not colon:
             raise Malformed(f"{text[:80]!r} has no tag: write REPOSITORY:TAG", "TAG_INVALID")
         return (NameWant(place, Kind.TAG, names.repository(repository), names.tag(tag)),)

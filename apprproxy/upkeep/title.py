@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 
-from apprproxy.app.protocols import PROTOCOLS, protocol_of
+from apprproxy.app.protocols import PROTOCOLS, kinds_of, protocol_of
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import Malformed
 from apprproxy.core.kind import Kind
 from apprproxy.core.model import Expected, NameWant, Place, Record
 from apprproxy.oci import names as oci
+from apprproxy.settings import Settings
 from apprproxy.store.names import DiskNames
 
 FORMS = "UPSTREAM/REPOSITORY:TAG, UPSTREAM/REPOSITORY@DIGEST or UPSTREAM/PACKAGE@RELEASE/FORMAT"
@@ -32,25 +33,28 @@ class Title:
         return Place.of(self.upstream, self.protocol)
 
 
-def parse(text: str) -> Title:
+def parse(text: str, settings: Settings | None = None) -> Title:
     """``<upstream>/<repository>:<tag>``, ``<upstream>/<repository>@sha256:…``, that with ``/referrers`` for the list of
-    its referrers, or ``<upstream>/<package>@<release>/<format>``; raises Malformed."""
+    its referrers, or ``<upstream>/<package>@<release>/<format>``; raises Malformed.
+
+    ``settings`` say what its upstream speaks now; without them, as for what was pinned, the spelling does."""
     upstream, slash, rest = text.partition("/")
     if not slash:
         raise Malformed(f"a name begins with its upstream's: {FORMS}")
     if ":" in upstream:
         raise Malformed(f"a name begins with its upstream's, not with a scheme or the gateway's address: {FORMS}")
-    name, at, after = rest.partition("@")
-    if after.startswith(("sha256:", "sha512:")):
+    name, _, after = rest.partition("@")
+    kinds = kinds_of(settings, upstream) if settings is not None else ()
+    if after.startswith(("sha256:", "sha512:")) and "appr" not in kinds:
         if after.endswith(_REFERRERS):
             subject = str(oci.digest(after.removesuffix(_REFERRERS)))
             listed = NameWant(Place.of(upstream, "oci"), Kind.REFERRERS, oci.repository(name), subject)
             return Title(text, upstream, "oci", listed.repository, listed)
         return Title(text, upstream, "oci", oci.repository(name), digest=oci.digest(after))
-    if at and "/" not in after:
-        raise Malformed(f"name the format as well: {text[:200]}/helm")
-    protocol = protocol_of(rest)
+    protocol = protocol_of(rest, kinds)
     want = PROTOCOLS[protocol].spelling.wants(Place.of(upstream, protocol), rest)[-1]
+    if want.kind is Kind.RELEASE and "/" not in after:
+        raise Malformed(f"name the format as well: {text[:200]}/helm")
     return Title(text, upstream, protocol, want.repository, want)
 
 

@@ -175,6 +175,16 @@ async def test_a_command_finds_the_format_by_which_a_release_was_pulled(gateways
             await provenance(settings, never, now=clock)
 
 
+@pytest.mark.parametrize("place", ["old", "packages"])
+async def test_of_a_channel_it_is_said_what_to_ask(gateways: Gateways, place: str) -> None:
+    async with quay("alice/nginx") as one:
+        gateway = await gateways.start({"old": appr(one)}, views={"packages": ["old"]})
+        got = await ask(gateway, f"{place}/alice/nginx:stable")
+
+    assert 404 == got.status
+    assert f"write {place}/alice/nginx@RELEASE/FORMAT" in json.loads(got.body)["message"]
+
+
 async def test_a_pinned_name_says_so(registry: Registry, gateways: Gateways) -> None:
     manifest = registry.push(APP, "1.0", LAYER)
     gateway = await gateways.start({"hub": registry})

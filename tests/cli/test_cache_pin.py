@@ -144,6 +144,16 @@ async def test_of_a_name_that_is_incomplete_it_is_told_what_is_missing(
     assert said in ran.stderr
 
 
+@pytest.mark.parametrize("words", [("pin",), ("pin", "--fetch"), ("purge",)])
+async def test_of_a_channel_it_is_told_what_to_write(words: tuple[str, ...], operator: Operator) -> None:
+    operator.configures({"old": {"kind": "appr", "url": "http://127.0.0.1:1"}})
+    operator.begins()
+    ran = await operator.runs(*words, "old/alice/nginx:stable")
+
+    assert 2 == ran.returncode
+    assert "a channel only leads to a release: write old/alice/nginx@RELEASE/FORMAT" in ran.stderr
+
+
 async def test_a_mistyped_upstream_is_named(operator: Operator) -> None:
     operator.configures({"hub": {"kind": "oci", "url": "http://127.0.0.1:1"}})
     operator.begins()
