@@ -10,15 +10,14 @@ from urllib.parse import quote, urlencode
 
 from apprproxy.core.digest import Digest, MalformedDigest
 from apprproxy.core.errors import Malformed, UnknownPlace
+from apprproxy.core.grammar import FORMAT, NO_RELEASE, PACKAGE_PART
 from apprproxy.core.model import Place
 from apprproxy.face.places import Places
 from apprproxy.face.target import Target
 
-_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,254}")
-_RELEASE = re.compile(r"(?!(?:\.{1,2}|blobs|channels)$)[0-9A-Za-z.+~^<>=!*,_-]{1,128}")
-"""Never a dot segment or a word that stands in a release's place: what is asked of an upstream would be something else
-than what was looked at."""
-_FORMAT = re.compile(r"-|[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_NAME = re.compile(PACKAGE_PART)
+_RELEASE = re.compile(rf"(?!{NO_RELEASE}$)[0-9A-Za-z.+~^<>=!*,_-]{{1,128}}")
+_FORMAT = re.compile(rf"-|{FORMAT}")
 _CHANNEL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _MAX_QUERY = 256
 

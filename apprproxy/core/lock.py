@@ -13,15 +13,17 @@ from shlex import quote
 
 from apprproxy.core.digest import Digest, MalformedDigest
 from apprproxy.core.errors import Denied
+from apprproxy.core.grammar import FORMAT, MAX_REPOSITORY, NO_RELEASE, PACKAGE_PART, REPOSITORY, TAG
 from apprproxy.core.model import MIB
 
 VERSION = 1
 MAX_TEXT = 8 * MIB
 """Some fifty thousand names; it is read on the way of a request."""
-_TAG = re.compile(r"([a-z0-9][a-z0-9._/-]{0,254}):([A-Za-z0-9_][A-Za-z0-9._-]{0,127})")
+_TAG = re.compile(rf"({REPOSITORY}):({TAG})")
 _RELEASE = re.compile(
-    r"([A-Za-z0-9._-]{1,255}/[A-Za-z0-9._-]{1,255})@([0-9A-Za-z][0-9A-Za-z.+_~-]{0,127})/([A-Za-z0-9][A-Za-z0-9._-]{0,63})"
+    rf"({PACKAGE_PART}/{PACKAGE_PART})@(?!{NO_RELEASE}/)([0-9A-Za-z][0-9A-Za-z.+_~-]{{0,127}})/({FORMAT})"
 )
+"""One release, and no range."""
 
 
 class BadLock(ValueError):
@@ -50,7 +52,7 @@ class Lock:
         tags: dict[str, dict[str, Digest]] = {}
         releases: dict[str, dict[Release, Digest]] = {}
         for name in sorted(names):
-            if (tag := _TAG.fullmatch(name)) is not None:
+            if (tag := _TAG.fullmatch(name)) is not None and len(tag[1]) <= MAX_REPOSITORY:
                 tags.setdefault(tag[1], {})[tag[2]] = names[name]
             elif (release := _RELEASE.fullmatch(name)) is None:
                 raise BadLock(f"names: {name[:300]!r} is neither <repository>:<tag> nor <package>@<release>/<format>")

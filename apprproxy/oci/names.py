@@ -4,11 +4,10 @@ import re
 
 from apprproxy.core.digest import Digest, MalformedDigest
 from apprproxy.core.errors import Malformed
+from apprproxy.core.grammar import MAX_REPOSITORY, REPOSITORY, TAG
 
-_COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
-_REPOSITORY = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
-_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
-MAX_REPOSITORY = 255
+_REPOSITORY = re.compile(REPOSITORY)
+_TAG = re.compile(TAG)
 
 
 def repository(text: str) -> str:

@@ -6,14 +6,14 @@ from typing import Literal
 
 from yarl import URL
 
+from apprproxy.core.grammar import COMPONENT
 from apprproxy.settings.fields import Section, Url
 from apprproxy.settings.protocols import KEYS, ProtocolName, only_for
 from apprproxy.settings.reach import ClientTls, Connections, Prefix, Proxy
 from apprproxy.settings.units import Wait
 
 Kind = Literal[ProtocolName, "static"]
-_COMPONENT = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")
-"""Of a repository's name (OCI distribution specification, "Pulling manifests")."""
+_COMPONENT = re.compile(COMPONENT)
 
 
 class MirrorTimeouts(Section):

@@ -57,7 +57,20 @@ def test_what_is_written_is_read_again(names: dict[str, Digest]) -> None:
         (document({"app:1": None}), "names.app:1: not a sha256 or sha512 digest"),
         (document({"app": str(ONE)}), "names: 'app' is neither"),
         (document({"app:../x": str(ONE)}), "names: 'app:../x' is neither"),
-        (document({"nginx@1.0.0/helm": str(ONE)}), "names: 'nginx@1.0.0/helm' is neither"),
+        *(
+            (document({name: str(ONE)}), f"names: {name!r} is neither")
+            for name in (
+                "nginx@1.0.0/helm",
+                "../x@1.0.0/helm",
+                "a/.b@1.0.0/helm",
+                "a/b@blobs/helm",
+                "a/b@>1.0/helm",
+                "a//b:1",
+                "a/../b:1",
+                "a/:1",
+                "a..b:1",
+            )
+        ),
         (document({"a/b@1.0.0": str(ONE)}), "names: 'a/b@1.0.0' is neither"),
         (document({"a/b@1.0.0/helm": str(Digest.of(b"x", "sha512"))}), "names.a/b@1.0.0/helm: a package has a sha256"),
         (f'{{"version": 1, "names": {{"a:1": "{ONE}", "a:1": "{TWO}"}}}}', "'a:1' is given twice"),
