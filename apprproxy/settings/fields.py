@@ -3,6 +3,7 @@
 import ipaddress
 import re
 from contextlib import suppress
+from functools import partial
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
@@ -82,7 +83,7 @@ def not_http(text: str, scheme: str) -> str:
     return "not an http or https URL" + (f"; write {scheme}://{host[1]}" if host else "")
 
 
-def _url(text: str) -> str:
+def _url(text: str, account: str = "use auth") -> str:
     text = text.strip()
     if (port := re.match(r"https?://[^/]*:(\d+)(/|$)", text)) and int(port[1]) > 65535:
         raise ValueError(f"there is no port {port[1][:10]}")
@@ -93,7 +94,7 @@ def _url(text: str) -> str:
     if url.scheme not in ("http", "https") or not url.host:
         raise ValueError(not_http(text, "https"))
     if url.user is not None or url.password is not None:
-        raise ValueError("a URL with a user name in it would end up in logs; use auth")
+        raise ValueError(f"a URL with a user name in it would end up in logs; {account}")
     if url.query_string or url.fragment:
         raise ValueError("a base URL has neither query nor fragment")
     return text.rstrip("/")
@@ -101,3 +102,4 @@ def _url(text: str) -> str:
 
 HostName = Annotated[str, AfterValidator(_host)]
 Url = Annotated[str, AfterValidator(_url)]
+MirrorUrl = Annotated[str, AfterValidator(partial(_url, account="leave it out: a mirror gets no account"))]

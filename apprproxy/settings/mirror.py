@@ -7,7 +7,7 @@ from typing import Literal
 from yarl import URL
 
 from apprproxy.core.grammar import COMPONENT
-from apprproxy.settings.fields import Section, Url
+from apprproxy.settings.fields import MirrorUrl, Section
 from apprproxy.settings.protocols import KEYS, ProtocolName, only_for
 from apprproxy.settings.reach import ClientTls, Connections, Prefix, Proxy
 from apprproxy.settings.units import Wait
@@ -26,7 +26,7 @@ class MirrorTimeouts(Section):
 class Mirror(Section):
     """``kind`` is that of the upstream where it is not given: ``Upstream.full_mirrors`` has it all filled in."""
 
-    url: Url
+    url: MirrorUrl
     kind: Kind | None = None
     prefix: Prefix | None = None
     timeouts: MirrorTimeouts = MirrorTimeouts()

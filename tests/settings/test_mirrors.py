@@ -105,6 +105,15 @@ def test_a_mirror_has_no_account() -> None:
     )
 
 
+def test_of_an_account_in_its_url_it_is_not_said_to_use_what_there_is_not() -> None:
+    said = complaint(upstream(f"mirrors: [{{url: 'http://bot:{SECRET}@a'}}]"))
+
+    assert said == (
+        "upstreams.quay.io.mirrors.0.url: a URL with a user name in it would end up in logs; leave it out: a mirror"
+        " gets no account"
+    )
+
+
 def test_mirrors_may_come_from_the_environment() -> None:
     settings = read(QUAY, {"APPRPROXY_UPSTREAMS__QUAY.IO__MIRRORS": '[{"url": "http://a"}]'})
 
