@@ -40,7 +40,7 @@ def expect(directory: Path) -> None:
             raise StoreFailed(f"cache.directory {directory} is no directory")
         begun = (directory / "format").exists()
     except PermissionError as error:
-        raise StoreFailed(f"{_unusable(directory, error)}; run this as the user that the gateway runs as") from error
+        raise StoreFailed(_closed(directory, error)) from error
     except OSError as error:
         raise StoreFailed(_unusable(directory, error)) from error
     if not begun:
@@ -101,6 +101,13 @@ def _in_reach(path: Path) -> bool:
 def nearest(directory: Path) -> Path:
     """Itself, or what of its parents there is, where it is yet to be made. Absolute. Raises OSError."""
     return next(path for path in (directory, *directory.parents) if path.exists())
+
+
+def _closed(directory: Path, error: OSError) -> str:
+    with suppress(OSError):
+        if _in_reach(directory) and (why := strange(directory)):
+            return f"cache.directory {directory}: {why}"
+    return f"{_unusable(directory, error)}; run this as the user that the gateway runs as"
 
 
 def _unusable(directory: Path, error: OSError) -> str:

@@ -127,9 +127,9 @@ async def test_what_was_read_while_it_was_forgotten_is_not_remembered(
     await put(beside)
     run = names._run
 
-    async def meanwhile(threads: Executor, call: Callable[..., bytes | None], *args: str) -> bytes | None:
+    async def meanwhile(rounds: Rounds, whom: str, call: Callable[..., bytes | None], *args: str) -> bytes | None:
         monkeypatch.setattr(names, "_run", run)
-        read = await run(threads, call, *args)
+        read = await run(rounds, whom, call, *args)
         await names.forget("up", "alice/nginx")
         await names.get("up", "tag alice/other 1.0.0")  # somebody else notices that something was forgotten
         return read

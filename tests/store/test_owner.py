@@ -15,7 +15,7 @@ from apprproxy.store.ledger import Ledger
 from apprproxy.store.names import DiskNames
 from apprproxy.store.owner import me, trouble
 from apprproxy.store.part import open_part
-from apprproxy.store.place import prepare, strange
+from apprproxy.store.place import expect, prepare, strange
 from apprproxy.store.quarantine import quarantined
 from apprproxy.store.runs import Run
 from apprproxy.store.whole import write_whole
@@ -128,6 +128,14 @@ def test_a_cache_that_was_carried_by_somebody_else_says_whose_it_is(given: list[
     assert foreseen.startswith(f"{carried.parent}/{told} is root's, and this is ")
     assert foreseen.endswith(f"`chown -R {NOBODY} {carried}`")
     assert f"cache.directory {carried}: {foreseen}" == str(refused.value)
+
+
+def test_a_command_says_so_as_the_gateway_does(carried: Path) -> None:
+    with nobody(), pytest.raises(StoreFailed) as refused:
+        expect(carried)
+
+    assert str(refused.value).startswith(f"cache.directory {carried}: {carried} is root's, and this is ")
+    assert str(refused.value).endswith(f"`chown -R {NOBODY} {carried}`")
 
 
 def test_where_no_cache_can_be_made_it_is_said_who_could(carried: Path) -> None:
