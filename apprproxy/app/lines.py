@@ -2,6 +2,7 @@
 
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -32,12 +33,19 @@ def account(
         return fixed(None)
     try:
         if auth.docker_config is not None:
-            return from_file(auth.docker_config, docker_account_of(*written(url)), trouble, renewed)
+            return from_file(_whole(auth.docker_config), docker_account_of(*written(url)), trouble, renewed)
         if auth.password_file is not None:
-            return from_file(auth.password_file, password_of(auth.username), trouble, renewed)
+            return from_file(_whole(auth.password_file), password_of(auth.username), trouble, renewed)
     except NoAccount as error:
         raise BadConfiguration(f"upstreams.{name}.auth.{auth.key}: {error}") from None
     return fixed(Account(auth.username, auth.password.get_secret_value() if auth.password else ""))
+
+
+def _whole(path: Path) -> Path:
+    """Where it is looked for: what is relative begins where this process was started."""
+    with suppress(FileNotFoundError):  # that has been deleted
+        return path.absolute()
+    return path
 
 
 def written(url: URL) -> set[str]:
@@ -96,6 +104,7 @@ def _trusting(path: str, ca_file: Path | None) -> ssl.SSLContext:
     context = ssl.create_default_context()
     if ca_file is None:
         return context
+    ca_file = _whole(ca_file)
     try:
         context.load_verify_locations(ca_file)
     except ssl.SSLError:
@@ -107,6 +116,7 @@ def _trusting(path: str, ca_file: Path | None) -> ssl.SSLContext:
 
 def _identified(context: ssl.SSLContext, path: str, cert: Path, key: Path) -> None:
     """The library says neither which file it could not read, nor what it had expected of it."""
+    cert, key = _whole(cert), _whole(key)
     for name, file in (("cert", cert), ("key", key)):
         try:
             file.open("rb").close()
@@ -127,6 +137,6 @@ def _identified(context: ssl.SSLContext, path: str, cert: Path, key: Path) -> No
 def lock(name: str, path: Path, trouble: Callable[[str], None], renewed: Callable[[], None] = lambda: None) -> Locks:
     """As ``account``."""
     try:
-        return watched(path, trouble, renewed)
+        return watched(_whole(path), trouble, renewed)
     except BadLock as error:
         raise BadConfiguration(f"upstreams.{name}.lock_file: {error}; `apprproxy names lock` writes one") from None

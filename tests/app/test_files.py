@@ -47,6 +47,26 @@ def test_all_that_are_missing_are_told(tmp_path: Path) -> None:
     ] == said.splitlines()
 
 
+def test_of_a_file_that_is_missing_it_is_told_where_it_was_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = complaint(
+        server={"tls": {"cert": "a.crt", "key": "a.key"}},
+        upstreams=upstream(
+            auth={"username": "bot", "password_file": "password"},
+            names="locked",
+            lock_file="lock",
+            tls={"ca_file": "ca"},
+        )
+        | {"far": {"kind": "oci", "url": "https://far.example", "auth": {"docker_config": "config.json"}}},
+    )
+
+    assert [f"{tmp_path}/{name}" for name in ("a.crt", "ca", "password", "lock", "config.json")] == [
+        line.split(": ")[1] for line in said.splitlines()
+    ]
+
+
 def test_what_is_wrong_with_a_certificate_is_told(certificate: Certificate, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     junk, other = tmp_path / "junk.pem", certify("other.corp", tmp_path / "other")
