@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from apprproxy.cli.common import CONFIG, entered, failures_told, settings_of, warn_of_stranger
+from apprproxy.cli.common import CONFIG, entered, failures_told, settings_of, too_early, warn_of_stranger
 from apprproxy.cli.pins import pin, unpin
 from apprproxy.cli.purge import purge
 from apprproxy.cli.shown import as_json, origin, places, size, when
@@ -23,6 +23,7 @@ _JSON = click.option("--json", "as_lines", is_flag=True, help="One JSON object a
 
 
 @click.group()
+@too_early("apprproxy cache stats")
 def cache() -> None:
     """What the cache holds: look at it, check it, keep some of it, throw some of it away.
 

@@ -1,10 +1,10 @@
 """What every command begins with, its configuration, and how it says that something went wrong."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import click
 
@@ -12,6 +12,8 @@ from apprproxy.core.errors import Failure
 from apprproxy.ops.logs import plain
 from apprproxy.settings import BadConfiguration, Settings, load
 from apprproxy.store.becoming import Owner, become, owner_of
+
+Command = TypeVar("Command", bound=Callable[..., Any])
 
 CONFIG = click.option(
     "--config",
@@ -21,6 +23,16 @@ CONFIG = click.option(
     show_envvar=True,
     help="The configuration file (YAML). Without one, defaults and APPRPROXY_… variables hold.",
 )
+
+
+def too_early(command: str) -> Callable[[Command], Command]:
+    """An option of a group, which has no configuration: the file is named after one of its commands, such as this."""
+
+    def refuse(_: click.Context, __: click.Parameter, given: Path | None) -> None:
+        if given is not None:
+            raise click.UsageError(f"--config stands after the command: {command} --config {given}")
+
+    return click.option("--config", type=click.Path(path_type=Path), hidden=True, expose_value=False, callback=refuse)
 
 
 def settings_of(path: Path | None) -> Settings:

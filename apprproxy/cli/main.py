@@ -10,7 +10,7 @@ import click
 from apprproxy import __version__
 from apprproxy.app import doubts, try_files
 from apprproxy.cli.cache import cache
-from apprproxy.cli.common import CONFIG, enter, failures_told, settings_of, went_wrong
+from apprproxy.cli.common import CONFIG, enter, failures_told, settings_of, too_early, went_wrong
 from apprproxy.cli.names import names
 from apprproxy.cli.search import search
 from apprproxy.cli.serve import serve
@@ -29,13 +29,8 @@ _ACCOUNTS = """\
 """
 
 
-def _too_early(_: click.Context, __: click.Parameter, given: Path | None) -> None:
-    if given is not None:
-        raise click.UsageError(f"--config stands after the command: apprproxy serve --config {given}")
-
-
 @click.group(epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--config", type=click.Path(path_type=Path), hidden=True, expose_value=False, callback=_too_early)
+@too_early("apprproxy serve")
 @click.version_option(__version__, "-V", "--version", message="apprproxy %(version)s")
 def main() -> None:
     """A gateway in front of OCI registries and App Registry servers.

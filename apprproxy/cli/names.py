@@ -12,7 +12,16 @@ import orjson
 
 from apprproxy.app.protocols import PROTOCOLS, protocol_of
 from apprproxy.cli.apart import apart
-from apprproxy.cli.common import CONFIG, asking_settings_of, entered, failures_told, settings_of, went_wrong, wrong_use
+from apprproxy.cli.common import (
+    CONFIG,
+    asking_settings_of,
+    entered,
+    failures_told,
+    settings_of,
+    too_early,
+    went_wrong,
+    wrong_use,
+)
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import Failure
 from apprproxy.core.lock import MAX_TEXT, BadLock
@@ -28,6 +37,7 @@ from apprproxy.store.place import expect, prepare
 
 
 @click.group()
+@too_early("apprproxy names list")
 def names() -> None:
     """The names the cache remembers: what was first seen, and what moved since; and names that are locked."""
 

@@ -82,11 +82,17 @@ def test_a_mistyped_command_is_wrong_use(arguments: list[str], operator: Operato
     assert arguments[-1] in ran.stderr
 
 
-def test_where_the_file_is_named_too_early_it_is_said_where_it_stands(operator: Operator) -> None:
-    ran = operator.runs("--config", "x.yaml", "serve")
+@pytest.mark.parametrize(
+    ("group", "command"),
+    [([], "apprproxy serve"), (["cache"], "apprproxy cache stats"), (["names"], "apprproxy names list")],
+)
+def test_where_the_file_is_named_too_early_it_is_said_where_it_stands(
+    group: list[str], command: str, operator: Operator
+) -> None:
+    ran = operator.runs(*group, "--config", "x.yaml", command.rsplit(maxsplit=1)[-1])
 
     assert (2, "") == (ran.returncode, ran.stdout)
-    assert "--config stands after the command: apprproxy serve --config x.yaml" in ran.stderr
+    assert f"--config stands after the command: {command} --config x.yaml" in ran.stderr
 
 
 def test_check_prints_what_is_in_force(operator: Operator) -> None:
