@@ -29,7 +29,7 @@ RUN tools/bin/pip wheel --quiet --no-deps --no-index --no-build-isolation --whee
 FROM ${BASE}
 ARG VERSION=0.1.0
 LABEL org.opencontainers.image.title="apprproxy" \
-      org.opencontainers.image.description="A verifying, caching gateway in front of App Registry, OCI and Helm registries." \
+      org.opencontainers.image.description="A verifying, caching gateway in front of App Registry and OCI registries (Helm charts, images, signatures)." \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.licenses="Apache-2.0"
 ENV PATH=/opt/apprproxy/bin:${PATH} \

@@ -1,3 +1,3 @@
-"""A verifying, caching gateway in front of App Registry, OCI and Helm registries."""
+"""A verifying, caching gateway in front of App Registry and OCI registries (Helm charts, images, signatures)."""
 
 __version__ = "0.1.0"
