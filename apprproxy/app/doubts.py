@@ -1,6 +1,7 @@
 """What a gateway starts with and is hardly meant: told by `check`, and once in the log."""
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
@@ -8,12 +9,14 @@ from contextlib import suppress
 from yarl import URL
 
 from apprproxy.app.lines import account
+from apprproxy.gateway.rules import matches
 from apprproxy.settings import Settings
 from apprproxy.settings.units import write_duration
 from apprproxy.settings.upstream import Upstream
 from apprproxy.store.place import nearest, strange
 
 _GIB = 1024**3
+_API = "/api/v1"
 CLIENTS_WAIT = 30.0
 """Seconds without a header after which containerd gives up."""
 
@@ -25,11 +28,11 @@ def doubts(settings: Settings) -> Iterator[str]:
     for name, upstream in settings.upstreams.items():
         yield from _no_account(name, upstream)
         yield from _names_with_their_place(name, upstream)
-        if upstream.full_prefix and URL(upstream.url).path.endswith(upstream.full_prefix):
-            yield (
-                f"upstreams.{name}.url: {upstream.full_prefix} is the prefix already, so that it is asked for at"
-                f" {upstream.full_prefix}{upstream.full_prefix}/api/v1/…; leave it out of url"
-            )
+        yield from _asked_twice_over(name, upstream)
+        yield from _owned_in_vain(name, upstream)
+    for name, view in settings.views.items():
+        if not view.members:
+            yield f"views.{name}: it has no members, so that there is nothing in it"
     yield from _directory(settings)
     if (patience := settings.delivery.patience) > CLIENTS_WAIT:
         yield (
@@ -50,6 +53,38 @@ def _no_account(name: str, upstream: Upstream) -> Iterator[str]:
             f"upstreams.{name}.auth.docker_config: {auth.docker_config} has no account for"
             f" {url.host_port_subcomponent}, so that none is used"
         )
+
+
+def _asked_twice_over(name: str, upstream: Upstream) -> Iterator[str]:
+    """Of App Registry, whose paths begin with the prefix and then /api/v1."""
+    url, prefix = URL(upstream.url).path.rstrip("/"), upstream.full_prefix
+    for key, path in (("url", url), ("prefix", prefix)):
+        if upstream.kind == "appr" and path.endswith(_API):
+            yield (
+                f"upstreams.{name}.{key}: {_API} comes after the prefix already, so that it is asked for at"
+                f" {path}{prefix if key == 'url' else ''}{_API}/…; leave it out of {key}"
+            )
+    if prefix and url.endswith(prefix):
+        yield (
+            f"upstreams.{name}.url: {prefix} is the prefix already, so that it is asked for at"
+            f" {prefix}{prefix}{_API}/…; leave it out of url"
+        )
+
+
+def _owned_in_vain(name: str, upstream: Upstream) -> Iterator[str]:
+    """Nobody is asked for such names: no other upstream is, and this one may not. Only what is sure."""
+    for pattern in upstream.own:
+        denied = next((deny for deny in upstream.deny if "?" not in deny and matches(deny, pattern)), None)
+        if denied is not None:
+            yield f"upstreams.{name}.own: {pattern} is denied by {denied}, so that nobody is asked for such names"
+        elif all(_apart(pattern, allow) for allow in upstream.allow):
+            yield f"upstreams.{name}.own: {pattern} is in none of allow, so that nobody is asked for such names"
+
+
+def _apart(one: str, other: str) -> bool:
+    """Is there no name that fits both? By what they begin with."""
+    first, second = (re.split(r"[*?]", pattern, maxsplit=1)[0] for pattern in (one, other))
+    return not first.startswith(second) and not second.startswith(first)
 
 
 def _names_with_their_place(name: str, upstream: Upstream) -> Iterator[str]:

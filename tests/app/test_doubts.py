@@ -86,6 +86,51 @@ def test_a_prefix_that_stands_in_the_url_as_well_is_doubtful(keys: dict[str, str
     ] * doubtful == said
 
 
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        (
+            {"prefix": "/cnr/api/v1"},
+            "prefix: /api/v1 comes after the prefix already, so that it is asked for at /cnr/api/v1/",
+        ),
+        (
+            {"url": "https://old.corp/api/v1/"},
+            "url: /api/v1 comes after the prefix already, so that it is asked for at /api/v1/cnr",
+        ),
+    ],
+)
+def test_a_path_that_comes_by_itself_is_doubtful(keys: dict[str, str], said: str) -> None:
+    (one,) = told(upstreams={"old": {"kind": "appr", "url": "https://old.corp", **keys}})
+
+    assert one.startswith(f"upstreams.old.{said}")
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"own": ["corp/*"], "deny": ["corp/*"]}, "is denied by corp/*"),
+        ({"own": ["corp/app"], "deny": ["other", "c*"]}, "is denied by c*"),
+        ({"own": ["corp/*"], "deny": ["corp/?"]}, ""),
+        ({"own": ["corp/*"], "deny": ["corp/secret/*"]}, ""),
+        ({"own": ["corp/*"], "allow": ["pub/*", "corpo/*"]}, "is in none of allow"),
+        ({"own": ["corp/*"], "allow": ["pub/*", "corp/pub/*"]}, ""),
+        ({"own": ["corp/pub/*"], "allow": ["corp/*"]}, ""),
+        ({"own": ["*/app"], "allow": ["pub/*"]}, ""),
+        ({"own": ["corp/*"], "allow": []}, "is in none of allow"),
+    ],
+)
+def test_what_is_owned_and_may_not_be_asked_for_is_doubtful(keys: dict[str, list[str]], said: str) -> None:
+    upstreams = upstream(**keys)
+
+    assert [f"upstreams.hub.own: {keys['own'][0]} {said}, so that nobody is asked for such names"] * bool(said) == told(
+        upstreams=upstreams
+    )
+
+
+def test_a_view_without_members_is_doubtful() -> None:
+    assert ["views.default: it has no members, so that there is nothing in it"] == told(views={"default": []})
+
+
 @pytest.mark.parametrize("key", ["own", "allow", "deny"])
 @pytest.mark.parametrize(
     ("pattern", "said"), [("hub/corp/*", 1), ("hub.example/corp/*", 1), ("corp/hub/*", 0), ("hub", 0)]
