@@ -21,6 +21,11 @@ demo: $(VENV)/run.stamp ## See it at work: a gateway in front of small upstreams
 serve: $(VENV)/run.stamp ## Run the gateway with config/apprproxy.yaml
 	@$(BIN)/python -m apprproxy serve --config config/apprproxy.yaml
 
+.PHONY: wheel
+wheel: $(VENV)/build.stamp ## Build dist/apprproxy-….whl, to install it elsewhere
+	@rm -rf dist
+	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-index --no-build-isolation --wheel-dir dist .
+
 # --- to test
 
 .PHONY: test
@@ -75,6 +80,13 @@ $(VENV)/bin/python:
 $(VENV)/run.stamp: requirements.txt $(VENV)/bin/python
 	@echo "installing what apprproxy needs" >&2
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	@touch $@
+
+# Hatchling and what it needs, as in the Dockerfile; pip refuses if one is left out.
+$(VENV)/build.stamp: tests/requirements.txt $(VENV)/bin/python
+	@echo "installing what builds the package" >&2
+	@sed -n '/^\(hatchling\|packaging\|pathspec\|pluggy\|tomlkit\|trove-classifiers\)==/,/[^\\]$$/p' $< >$(VENV)/build.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes -r $(VENV)/build.txt
 	@touch $@
 
 $(VENV)/dev.stamp: tests/requirements.txt $(VENV)/bin/python
