@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
 from typing import ParamSpec, TypeVar
 
@@ -20,7 +20,7 @@ P = ParamSpec("P")
 Grown = Callable[[int], None]
 """Told how much of a body has come; what it raises ends it."""
 
-_READERS = ThreadPoolExecutor(2, "documents")
+READERS = ThreadPoolExecutor(2, "documents")
 _UNHURRIED = ThreadPoolExecutor(2, "lists")
 
 
@@ -53,7 +53,7 @@ def content(document: Held) -> bytes:
 
 async def aside(read: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """In a thread that does nothing else: long documents must not take those that files are read in."""
-    return await asyncio.get_running_loop().run_in_executor(_READERS, partial(read, *args, **kwargs))
+    return await asyncio.get_running_loop().run_in_executor(READERS, partial(read, *args, **kwargs))
 
 
 async def unhurried(read: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -64,7 +64,12 @@ async def unhurried(read: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> 
 async def in_turn(turn: asyncio.Lock, read: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """As ``aside``, one at a time for each ``turn``, which lasts until it has been read even if its caller has gone."""
     await turn.acquire()
-    reading = asyncio.ensure_future(aside(read, *args, **kwargs))
+    return await with_turn(turn, READERS, partial(read, *args, **kwargs))
+
+
+async def with_turn(turn: asyncio.Lock, threads: Executor, read: Callable[[], T]) -> T:
+    """The same, by whoever has the turn and has not waited since."""
+    reading = asyncio.get_running_loop().run_in_executor(threads, read)
     reading.add_done_callback(partial(_end, turn))
     return await asyncio.shield(reading)
 

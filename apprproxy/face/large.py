@@ -10,32 +10,29 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Hashable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import cast
 
-from apprproxy.core.errors import Crowded
 from apprproxy.core.model import KIB, MIB
-from apprproxy.core.reading import in_turn
+from apprproxy.core.one_by_one import OneByOne, Shared
 
 BUDGET = 64 * MIB
 SMALL = 64 * KIB
 """Up to which nothing is counted: connections are bounded, too."""
 PATIENCE = 10.0
-"""Seconds that a request waits for room, before it is told to come back after as many."""
+"""Seconds that a request waits for room and its turn, before it is told to come back after as many."""
 
-T = TypeVar("T")
+_CROWDED = "too many large answers are wanted at once; ask for less, or again"
 
 
 class Budget:
     """So many bytes, first come first served."""
 
-    def __init__(self, size: int, patience: float) -> None:
+    def __init__(self, size: int) -> None:
         self._size = self._left = size
-        self._patience = patience
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
     async def take(self, size: int) -> int:
-        """Returns what to ``give`` back; what is larger than the budget has all of it. Raises Crowded."""
+        """Returns what to ``give`` back; what is larger than the budget has all of it."""
         size = min(size, self._size)
         if size <= SMALL:
             return 0
@@ -43,13 +40,9 @@ class Budget:
         self._waiting.append((size, turn))
         self._admit()
         try:
-            async with asyncio.timeout(self._patience):
-                await asyncio.shield(turn)
-        except BaseException as error:
+            await asyncio.shield(turn)
+        except BaseException:
             self._leave(size, turn)
-            if isinstance(error, TimeoutError):
-                reason = "too many large answers are being sent; ask for less, or again"
-                raise Crowded(reason, self._patience) from None
             raise
         return size
 
@@ -71,48 +64,31 @@ class Budget:
             self._admit()
 
 
-@dataclass(slots=True)
-class _Shared:
-    users: int = 0
-    making: asyncio.Lock = field(default_factory=asyncio.Lock)
-    body: bytes | None = None
-    taken: int = 0
-
-
-class Large:
+class Large(OneByOne):
     """One for all faces."""
 
-    def __init__(self, budget: Budget | None = None) -> None:
-        self._budget = budget or Budget(BUDGET, PATIENCE)
-        self._turn = asyncio.Lock()
-        self._shared: dict[Hashable, _Shared] = {}
-
-    async def aside(self, read: Callable[[], T]) -> T:
-        """Something else that takes a document apart, in its turn."""
-        return await in_turn(self._turn, read)
+    def __init__(self, budget: Budget | None = None, patience: float | None = None) -> None:
+        super().__init__(PATIENCE if patience is None else patience, _CROWDED)
+        self._budget = budget or Budget(BUDGET)
 
     @asynccontextmanager
     async def body(self, key: Hashable, size: int, make: Callable[[], bytes]) -> AsyncIterator[bytes]:
         """``make`` is blocking, and makes at most about ``size`` bytes, the same for the same ``key``. To be left when
         they are sent. Raises Crowded."""
-        one = self._shared.setdefault(key, _Shared())
-        one.users += 1
-        try:
-            async with one.making:
-                if one.body is None:
-                    await self._make(one, size, make)
-                assert one.body is not None
-            yield one.body
-        finally:
-            one.users -= 1
-            if not one.users:
-                del self._shared[key]
-                self._budget.give(one.taken)
+        async with self._sharing(("body", key)) as one:
+            async with self._waiting() as limit, one.doing:
+                if not one.done:
+                    await self._make(one, limit, size, make)
+            yield cast(bytes, one.result)
 
-    async def _make(self, one: _Shared, size: int, make: Callable[[], bytes]) -> None:
+    async def _make(self, one: Shared[bytes], limit: asyncio.Timeout, size: int, make: Callable[[], bytes]) -> None:
         taken = await self._budget.take(size)
         try:
-            one.body = await self.aside(make)
-            one.taken = min(taken, len(one.body)) if len(one.body) > SMALL else 0
+            body = await self._do(limit, make)
+            one.result, one.done = body, True
+            one.taken = min(taken, len(body)) if len(body) > SMALL else 0
         finally:
             self._budget.give(taken - one.taken)
+
+    def _freed(self, one: Shared[bytes]) -> None:
+        self._budget.give(one.taken)

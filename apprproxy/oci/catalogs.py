@@ -5,7 +5,6 @@ A catalog may have 100,000 names and be asked for by the hundred: parsing and so
 longer than the page, and many at once more memory than the process has.
 """
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -31,18 +30,16 @@ class Catalogs:
         self._admits = admits
         self._large = large
         self._merged: LRUCache[Key, tuple[str, ...]] = LRUCache(MAX_NAMES, getsizeof=_weight)
-        self._one_at_a_time = asyncio.Lock()
 
     async def merged(self, lists: Surveyed) -> tuple[str, ...]:
-        """One sorted list of all that the members said, without what the rules on names take from each."""
+        """One sorted list of all that the members said, without what the rules on names take from each. Raises
+        Crowded."""
         names = self._merged.get(lists.key)
-        if names is not None:
-            return names
-        async with self._one_at_a_time:
-            names = self._merged.get(lists.key)
-            if names is None:
-                names = await self._large.aside(lambda: merged_catalogs(lists.contents(), self._admits))
-                self._merged[lists.key] = names
+        if names is None:
+            names = await self._large.aside(
+                ("catalog", lists.key), lambda: merged_catalogs(lists.contents(), self._admits)
+            )
+            self._merged[lists.key] = names
         return names
 
     @asynccontextmanager

@@ -48,6 +48,24 @@ def paged(names: Sequence[str], page: Page) -> tuple[list[str], str | None]:
     return chosen, more
 
 
+def size(names: Sequence[str]) -> int:
+    """About, as they are sent."""
+    return sum(map(len, names)) + 3 * len(names)
+
+
+@dataclass(frozen=True, slots=True)
+class TagPage:
+    """``more`` is the query of the next page, where there is one."""
+
+    tags: Sequence[str]
+    besides: Mapping[str, bytes]
+    size: int
+    more: str | None
+
+    def written(self) -> bytes:
+        return composed({**self.besides, "tags": orjson.dumps(self.tags)})
+
+
 @dataclass(frozen=True, slots=True)
 class TagList:
     """A list as an upstream sent it: its tags, sorted and each once, and its other fields as they came. ``size`` is
@@ -57,8 +75,9 @@ class TagList:
     besides: Mapping[str, bytes]
     size: int
 
-    def page(self, tags: Sequence[str]) -> bytes:
-        return composed({**self.besides, "tags": orjson.dumps(tags)})
+    def page(self, page: Page) -> TagPage:
+        tags, more = paged(self.tags, page)
+        return TagPage(tags, self.besides, self.size + size(tags), more)
 
 
 def tag_list(document: bytes) -> TagList:

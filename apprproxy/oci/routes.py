@@ -1,7 +1,7 @@
 """The OCI face: ``/v2/`` as containerd, docker, helm, oras and the others ask for it."""
 
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Hashable
+from contextlib import asynccontextmanager
 from typing import assert_never
 from urllib.parse import urlencode
 
@@ -11,28 +11,25 @@ from cachetools import LRUCache
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import Exhausted, Failure, NotAllowed
 from apprproxy.core.kind import Kind
-from apprproxy.core.model import MAX_DOCUMENT, BlobWant, Expected, NameWant
+from apprproxy.core.model import BlobWant, Expected, NameWant
 from apprproxy.core.ports.store import Held
 from apprproxy.core.reading import content
 from apprproxy.face.exchange import Exchange
 from apprproxy.face.headers import DIGESTS, NAMES, about, etag
-from apprproxy.face.large import Large
+from apprproxy.face.large import SMALL, Large
 from apprproxy.face.places import Places
 from apprproxy.face.ranges import closed_range
 from apprproxy.face.send import asked_range, send_body, send_empty, send_named, send_refusal, send_transfer
 from apprproxy.face.status import status_of
 from apprproxy.face.surveyed import sum_up
 from apprproxy.gateway.gateway import Gateway
-from apprproxy.gateway.lookup import Named
 from apprproxy.oci.catalogs import Catalogs, written
 from apprproxy.oci.errors import error_body
 from apprproxy.oci.manifest import INDEX, media_type
-from apprproxy.oci.paging import TagList, asked_page, paged, tag_list
+from apprproxy.oci.paging import asked_page, paged, size
 from apprproxy.oci.paths import Blob, Catalog, Manifest, Ping, Referrers, Tags, parse_path
 from apprproxy.oci.referrers import EMPTY, filtered
-
-_TAG_LISTS = 2 * MAX_DOCUMENT
-"""Bytes of tag lists that are kept taken apart, where they are several times as large."""
+from apprproxy.oci.tag_lists import TagLists
 
 API = {"Docker-Distribution-Api-Version": "registry/2.0"}
 _JSON = {**API, "Content-Type": "application/json"}
@@ -47,7 +44,7 @@ class OciFace:
         self._large = large
         self._media_types: LRUCache[Digest, str] = LRUCache(4096)
         self._catalogs = Catalogs(gateway.admits, large)
-        self._tag_lists: LRUCache[Digest, TagList] = LRUCache(_TAG_LISTS, getsizeof=_weight)
+        self._tag_lists = TagLists(large)
 
     def claims(self, path: str) -> bool:
         return path == "/v2" or path.startswith("/v2/")
@@ -125,23 +122,22 @@ class OciFace:
         named = await self._gateway.lookup(NameWant(path.place, Kind.TAGS, path.repository), again=exchange.again)
         if page is None:
             return await send_named(exchange, named, NAMES, _JSON)
-        answer = await self._tag_list(named)
-        tags, more = paged(answer.tags, page)
+        part = await self._tag_lists.page(named.document, page)
         exchange.found(named.verdict, named.record.origin)
-        headers = {**about(named.verdict, named.record.origin, NAMES), **_JSON, **_next_page(exchange, more)}
-        key, size = ("tags", named.document.digest, page), answer.size + _size(tags)
-        async with self._large.body(key, size, lambda: answer.page(tags)) as body:
+        headers = {**about(named.verdict, named.record.origin, NAMES), **_JSON, **_next_page(exchange, part.more)}
+        key = ("tags", named.document.digest, page)
+        async with self._page(key, part.size, part.written) as body:
             return await send_body(exchange, 200, body, headers)
 
-    async def _tag_list(self, named: Named) -> TagList:
-        """Parsed and sorted once: a list may have megabytes, and be paged through by everyone."""
-        digest = named.document.digest
-        answer = self._tag_lists.get(digest)
-        if answer is None:
-            answer = await self._large.aside(lambda: tag_list(content(named.document)))
-            with suppress(ValueError):  # larger than all that are kept
-                self._tag_lists[digest] = answer
-        return answer
+    @asynccontextmanager
+    async def _page(self, key: Hashable, size: int, write: Callable[[], bytes]) -> AsyncIterator[bytes]:
+        """A small one is written at once: most are, and behind what others have taken apart it would wait for seconds.
+        Raises Crowded."""
+        if size <= SMALL:
+            yield write()
+        else:
+            async with self._large.body(key, size, write) as body:
+                yield body
 
     async def _referrers(self, exchange: Exchange, path: Referrers) -> web.StreamResponse:
         """Of a subject that nobody has there are none, which is no failure (conformance asks for 200)."""
@@ -175,17 +171,8 @@ class OciFace:
                 return await send_body(exchange, 200, body, headers)
         names, more = paged(await self._catalogs.merged(lists), page)
         key = ("catalog", lists.key, page)
-        async with self._large.body(key, _size(names), lambda: written(names)) as body:
+        async with self._page(key, size(names), lambda: written(names)) as body:
             return await send_body(exchange, 200, body, {**headers, **_next_page(exchange, more)})
-
-
-def _weight(tags: TagList) -> int:
-    return tags.size + _size(tags.tags) + 1
-
-
-def _size(names: Sequence[str]) -> int:
-    """About, as it is sent."""
-    return sum(map(len, names)) + 3 * len(names)
 
 
 def _next_page(exchange: Exchange, more: str | None) -> dict[str, str]:

@@ -13,7 +13,7 @@ UNIT = SMALL + 1
 
 
 def letting(units: int, patience: float = 60.0) -> Large:
-    return Large(Budget(units * UNIT, patience))
+    return Large(Budget(units * UNIT), patience)
 
 
 class Holding:
@@ -68,6 +68,72 @@ async def test_who_finds_no_room_is_told_to_come_back() -> None:
     assert 0.05 == refused.value.retry_after
     async with large.body("b", UNIT, lambda: b"fits") as body:
         assert b"fits" == body
+
+
+async def test_all_who_ask_the_same_are_told_to_come_back_in_time() -> None:
+    large, patience = letting(1, patience=0.3), 0.3
+    holding = Holding(large, "a")
+    await holding.served()
+    now = asyncio.get_running_loop().time
+    begun = now()
+
+    async def ask() -> float:
+        with pytest.raises(Crowded):
+            async with large.body("b", UNIT, lambda: b""):
+                pass
+        return now() - begun
+
+    waited = await asyncio.gather(*(ask() for _ in range(30)))
+    await holding.leave()
+
+    assert max(waited) < 10 * patience
+
+
+async def test_who_does_not_have_its_turn_is_told_to_come_back() -> None:
+    large, going_on = letting(9, patience=0.05), threading.Event()
+    first = asyncio.create_task(large.aside("a", lambda: going_on.wait(30)))
+    await asyncio.sleep(0)
+    for ask in (large.aside("b", bytes), large.aside("a", bytes)):
+        with pytest.raises(Crowded):
+            await ask
+    going_on.set()
+
+    assert await first
+    assert b"" == await large.aside("b", bytes)
+
+
+async def test_what_has_begun_is_waited_for() -> None:
+    large = letting(9, patience=0.02)
+
+    assert await large.aside("a", lambda: threading.Event().wait(0.1) is False)
+
+
+async def test_what_is_read_aside_is_given_to_all_who_ask_for_it_meanwhile() -> None:
+    large = letting(9)
+    made: list[int] = []
+
+    def take_apart() -> int:
+        made.append(len(made))
+        return made[-1]
+
+    together = await asyncio.gather(*(large.aside("a", take_apart) for _ in range(9)))
+
+    assert [0] * 9 == together
+    assert 1 == await large.aside("a", take_apart)
+
+
+async def test_whoever_takes_over_from_one_who_left_is_given_what_is_made_then() -> None:
+    large, going_on = letting(9), threading.Event()
+    before = asyncio.create_task(large.aside("before", lambda: going_on.wait(30)))
+    await asyncio.sleep(0)
+    first, second = (asyncio.create_task(large.aside("a", lambda: b"a")) for _ in range(2))
+    await asyncio.sleep(0)
+    first.cancel()
+    await asyncio.wait([first])
+    going_on.set()
+
+    assert await before
+    assert b"a" == await second
 
 
 async def test_what_is_small_is_not_counted() -> None:

@@ -23,7 +23,7 @@ from apprproxy.oci import referrers
 from apprproxy.oci.dialect import OciDialect
 from apprproxy.oci.lists import MAX_PAGES
 from apprproxy.oci.merge import merged_catalogs
-from apprproxy.oci.paging import Page, paged, tag_list
+from apprproxy.oci.paging import Page, tag_list
 from tests.fuzz.laws import may_be_told, text
 
 _PLACE = Place("hub", ("hub",))
@@ -82,12 +82,12 @@ def _tags(body: bytes) -> None:
     seen: list[str] = []
     page = Page(7, None)
     while True:
-        chosen, more = paged(known.tags, page)
-        seen += chosen
-        orjson.loads(known.page(chosen))
-        if more is None:
+        part = known.page(page)
+        seen += part.tags
+        orjson.loads(part.written())
+        if part.more is None:
             break
-        page = Page(7, chosen[-1])
+        page = Page(7, part.tags[-1])
     assert list(known.tags) == seen
 
 

@@ -2,14 +2,17 @@
 
 import asyncio
 import json
+import threading
 from contextlib import AsyncExitStack
 
 import pytest
 
 from apprproxy.core.model import MIB
 from apprproxy.face import large
-from apprproxy.oci.paging import MOST
+from apprproxy.oci import tag_lists
+from apprproxy.oci.paging import MOST, TagList, tag_list
 from tests.fakes import lies
+from tests.fakes.clock import until
 from tests.fakes.content import INDEX, digest
 from tests.fakes.gateway import Gateways, Running
 from tests.fakes.raw import Wire, wire
@@ -57,6 +60,29 @@ async def test_whoever_asks_for_no_page_is_given_all(registry: Registry, gateway
 
     assert (TAGS, NAMES) == (json.loads(tags.body)["tags"], json.loads(names.body)["repositories"])
     assert "Link" not in {**tags.headers, **names.headers}
+
+
+async def test_a_small_page_waits_for_nothing_that_is_taken_apart(
+    registry: Registry, gateways: Gateways, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_lists(registry)
+    begun, going_on = threading.Event(), threading.Event()
+
+    def slowly(document: bytes) -> TagList:
+        begun.set()
+        going_on.wait(30)
+        return tag_list(document)
+
+    monkeypatch.setattr(tag_lists, "tag_list", slowly)
+    gateway = await gateways.start({"hub": registry})
+    assert 200 == (await gateway.get("/v2/hub/_catalog?n=1")).status
+    other = asyncio.create_task(gateway.get("/v2/hub/library/app/tags/list?n=1"))
+    await until(begun.is_set)
+    page = await gateway.get("/v2/hub/_catalog?n=2")
+    going_on.set()
+
+    assert NAMES[:2] == json.loads(page.body)["repositories"]
+    assert TAGS[:1] == json.loads((await other).body)["tags"]
 
 
 async def ask_slowly(gateway: Running, stack: AsyncExitStack, path: str) -> Wire:

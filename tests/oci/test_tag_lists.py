@@ -1,0 +1,64 @@
+"""A tag list is taken apart once for all who page through it, and who waits for that holds no list meanwhile."""
+
+import asyncio
+import json
+
+import pytest
+
+from apprproxy.core.digest import Digest
+from apprproxy.face.large import Large
+from apprproxy.oci import tag_lists
+from apprproxy.oci.paging import Page, TagList, tag_list
+from apprproxy.oci.tag_lists import TagLists
+from apprproxy.store.held import MemoryHeld
+
+TAGS = [f"v{number:04d}" for number in range(3000)]
+
+
+@pytest.fixture
+def apart(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the lists that were taken apart."""
+    names: list[str] = []
+
+    def counted(document: bytes) -> TagList:
+        names.append(json.loads(document)["name"])
+        return tag_list(document)
+
+    monkeypatch.setattr(tag_lists, "tag_list", counted)
+    return names
+
+
+def held(name: str) -> MemoryHeld:
+    body = json.dumps({"name": name, "tags": TAGS}).encode()
+    return MemoryHeld(body, Digest.of(body))
+
+
+async def test_it_is_taken_apart_once_for_all_who_ask_at_the_same_time(apart: list[str]) -> None:
+    lists, document = TagLists(Large()), held("app")
+    pages = await asyncio.gather(*(lists.page(document, Page(1, tag)) for tag in TAGS[:100]))
+
+    assert TAGS[1:101] == [tag for page in pages for tag in page.tags]
+    assert ["app"] == apart
+
+
+async def test_who_ask_for_more_lists_than_are_kept_are_given_each_list_together(
+    apart: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tag_lists, "MAX_KEPT", 30_000)
+    lists = TagLists(Large())
+    documents = [held(name) for name in "abcd"]
+    pages = await asyncio.gather(*(lists.page(document, Page(2, None)) for _ in range(20) for document in documents))
+
+    assert [TAGS[:2]] * 80 == [page.tags for page in pages]
+    assert list("abcd") == apart
+
+
+async def test_one_that_is_larger_than_all_that_are_kept_is_kept_alone(
+    apart: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tag_lists, "MAX_KEPT", 10_000)
+    lists = TagLists(Large())
+    for name in "aabb":
+        await lists.page(held(name), Page(2, None))
+
+    assert ["a", "b"] == apart
