@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import orjson
 from aiohttp import web
@@ -15,6 +16,9 @@ from apprproxy.face.status import status_of
 _TEXT = {"Content-Type": "text/plain; charset=utf-8", "Cache-Control": "no-store"}
 _METRICS = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8", "Cache-Control": "no-store"}
 _JSON = {"Content-Type": "application/json", "Cache-Control": "no-store"}
+
+_READY, _COUNTED = ThreadPoolExecutor(1, "ready"), ThreadPoolExecutor(1, "metrics")
+"""A gateway that has much to do is not dead, and a disk that hangs must not take the metrics with it."""
 
 _TITLE = f"apprproxy {__version__}: a verifying cache in front of App Registry and OCI registries\n"
 
@@ -64,9 +68,10 @@ class OpsPages:
         exchange.name = page
         if not exchange.reading:
             raise NotAllowed("this page can only be read")
+        loop = asyncio.get_running_loop()
         if page == "/metrics" and self._metrics is not None:
-            return await send_body(exchange, 200, await asyncio.to_thread(self._metrics), _METRICS)
-        if page == "/readyz" and (wrong := await asyncio.to_thread(self._ready)) is not None:
+            return await send_body(exchange, 200, await loop.run_in_executor(_COUNTED, self._metrics), _METRICS)
+        if page == "/readyz" and (wrong := await loop.run_in_executor(_READY, self._ready)) is not None:
             return await send_body(exchange, 503, f"not ready: {wrong}\n".encode(), _TEXT)
         ailing = await asyncio.to_thread(self._ails) if page == "/readyz" else ""
         text = self._about if page == "/" else f"ok, but {ailing}\n" if ailing else "ok\n"

@@ -11,7 +11,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from heapq import nsmallest
+from heapq import merge, nsmallest
 from itertools import accumulate, islice, product
 
 from apprproxy.core.listing import Listed
@@ -26,6 +26,11 @@ _LIKELY = 3
 _WRONG = 2
 """Words of a text that are mended; one with more errors is no slip of a finger, and every word takes milliseconds."""
 _CORRECTED = 8
+
+
+_BLOCK = 1024
+"""Tails that are also kept in the order of their names: of thousands that begin alike, the first by the alphabet are
+found without looking at all."""
 
 
 class Match(IntEnum):
@@ -52,6 +57,9 @@ class Corpus:
         tails = sorted((name.rpartition("/")[2], at) for at, name in enumerate(self._names))
         self._tails = [tail for tail, _ in tails]
         self._tail_of = array("I", [at for _, at in tails])
+        self._blocks = [
+            array("I", sorted(self._tail_of[at : at + _BLOCK])) for at in range(0, len(self._tails), _BLOCK)
+        ]
         self._text = "\n".join(self._names)
         self._starts = array("L", accumulate((len(name) + 1 for name in self._names), initial=0))
         self._vocabulary = Vocabulary(word for name in self._names for word in _WORDS.findall(name))
@@ -83,7 +91,15 @@ class Corpus:
     def _between(self, begin: str, end: str, limit: int) -> list[int]:
         first, last = bisect_left(self._names, begin), bisect_right(self._names, end)
         tail, after = bisect_left(self._tails, begin), bisect_right(self._tails, end)
-        return [*range(first, min(last, first + limit)), *nsmallest(limit, self._tail_of[tail:after])]
+        return [*range(first, min(last, first + limit)), *self._first_of(tail, after, limit)]
+
+    def _first_of(self, begin: int, end: int, limit: int) -> Iterable[int]:
+        """Of so many tails, the names that come first."""
+        after, before = -(-begin // _BLOCK), end // _BLOCK
+        if after >= before:
+            return nsmallest(limit, self._tail_of[begin:end])
+        around = self._tail_of[begin : after * _BLOCK] + self._tail_of[before * _BLOCK : end]
+        return islice(merge(sorted(around), *self._blocks[after:before]), limit)
 
     def _containing(self, wanted: str) -> Iterator[int]:
         at = self._text.find(wanted)

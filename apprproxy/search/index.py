@@ -2,11 +2,14 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 from apprproxy.core.errors import UnknownPlace
 from apprproxy.core.listing import Listed
 from apprproxy.core.model import Clock
+from apprproxy.core.one_by_one import OneByOne
 from apprproxy.search.corpus import Hit, Match
 from apprproxy.search.keeper import Keeper
 from apprproxy.search.learning import Learning
@@ -16,11 +19,18 @@ from apprproxy.search.query import Query
 PATIENCE = 5.0
 """Seconds that searches wait for lists of which nothing is known; they are answered from the others then."""
 
+TURN = 10.0
+"""Seconds that a search waits for others, before whoever wants it is told to come back after as many."""
+
 EVERY = 300.0
 """Seconds between two looks whether lists have grown old, behind the searches."""
 
 INTEREST = 86_400.0
 """Seconds after the last search in which that goes on: a gateway that nobody searches asks nobody."""
+
+
+_THREAD = ThreadPoolExecutor(1, "search")
+"""Several would leave the event loop a fraction of the interpreter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +84,7 @@ class Search:
         self._learning = learning
         self._now = now
         self._patience = patience
+        self._turns = OneByOne(TURN, "too many searches at once; ask again", _THREAD)
         self._searched: float | None = None
         self._renewing: asyncio.Task[None] | None = None
 
@@ -88,7 +99,7 @@ class Search:
         raise UnknownPlace(f"there is no view or upstream {view[:80]!r} here")
 
     async def find(self, query: Query) -> Results:
-        """Raises UnknownPlace."""
+        """Raises UnknownPlace, Crowded."""
         names = self.members(query.view)
         self._searched = self._now()
         if self._renewing is None:
@@ -97,9 +108,16 @@ class Search:
         chosen = [one for one in chosen if query.protocol in ("", one.searched.lists.protocol)]
         await self._ready(chosen)
         apart = not query.view and "default" not in self._views
-        found = await asyncio.to_thread(ranked, chosen, query.text, query.limit + 1, apart=apart)
+        found = await self._ranked(chosen, query.text, query.limit + 1, apart=apart)
         results = tuple(self._result(keeper, hit) for keeper, hit in found[: query.limit])
         return Results(results, tuple(map(_source, chosen)), len(found) > query.limit)
+
+    async def _ranked(
+        self, keepers: Sequence[Keeper], text: str, limit: int, *, apart: bool
+    ) -> list[tuple[Keeper, Hit]]:
+        """With a list that has come meanwhile it is another search."""
+        lists = tuple((keeper.searched.name, keeper.listing.corpus) for keeper in keepers)
+        return await self._turns.aside((lists, text, limit, apart), partial(ranked, keepers, text, limit, apart=apart))
 
     async def _ready(self, keepers: Iterable[Keeper]) -> None:
         """Lists are asked for behind the answer; those of which nothing is known, or nothing of today, are waited

@@ -4,8 +4,9 @@ import asyncio
 import json
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -15,6 +16,7 @@ import pytest
 from apprproxy.core.digest import Digest
 from apprproxy.core.lock import written
 from apprproxy.core.reading import aside
+from apprproxy.search import index
 from apprproxy.search.index import Search
 from apprproxy.search.learning import BURST
 from tests.appregistry.archives import chart, packed
@@ -506,6 +508,62 @@ async def test_a_list_of_yesterday_is_not_taken_for_what_there_is(
 
 def impatient(search: Search) -> None:
     search._patience = 0.1
+
+
+# --- many at once
+
+
+class Ranking:
+    """The search among names, held up until it is ``let`` go on."""
+
+    def __init__(self, gateway: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.texts: list[str] = []
+        self.let = threading.Event()
+        self._turns = gateway.app.search._turns
+        monkeypatch.setattr(index, "ranked", partial(self._ranked, index.ranked))
+
+    def _ranked(self, really: Callable[..., Any], keepers: Any, text: str, limit: int, **others: Any) -> Any:
+        self.texts.append(text)
+        self.let.wait(30)
+        return really(keepers, text, limit, **others)
+
+    async def wanted_by(self, number: int) -> None:
+        await until(lambda: sum(one.users for one in self._turns._shared.values()) == number)
+
+
+async def test_searches_take_turns_equal_ones_together_and_hold_up_nobody_else(
+    registry: Registry, gateways: Gateways, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry.push("a/app", "1.0", b"layer")
+    gateway = await gateways.start({"hub": registry})
+    await find(gateway, "q=app")
+    ranking = Ranking(gateway, monkeypatch)
+    asked = ["q=a", *["q=app"] * 40]
+    asking = [asyncio.create_task(names(gateway, query)) for query in asked]
+    await ranking.wanted_by(len(asked))
+    others = [(await gateway.get(page)).status for page in ("/readyz", "/metrics")]
+    ranking.let.set()
+
+    assert [["hub/a/app"]] * len(asked) == await asyncio.gather(*asking)
+    assert ["a", "app"] == sorted(ranking.texts)
+    assert [200, 200] == others
+
+
+async def test_a_search_that_is_not_given_its_turn_is_told_to_come_back(
+    registry: Registry, gateways: Gateways, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry.push("a/app", "1.0", b"layer")
+    gateway = await gateways.start({"hub": registry})
+    await find(gateway, "q=app")
+    ranking = Ranking(gateway, monkeypatch)
+    gateway.app.search._turns._patience = 0.05
+    first = asyncio.create_task(names(gateway, "q=a"))
+    await until(lambda: bool(ranking.texts))
+    second = await gateway.get("/api/search?q=app")
+    ranking.let.set()
+
+    assert (503, "1") == (second.status, second.headers["Retry-After"])
+    assert ["hub/a/app"] == await first == await names(gateway, "q=app")
 
 
 # --- what is refused

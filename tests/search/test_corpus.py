@@ -38,6 +38,18 @@ def test_the_best_matches_come_first_and_equal_ones_by_the_alphabet() -> None:
     ] == found(things, "nginx")
 
 
+@pytest.mark.parametrize("limit", [1, 5, 30, 60])
+def test_of_many_that_begin_alike_the_first_by_the_alphabet_are_found(
+    limit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(corpora, "_BLOCK", 8)
+    alike = [f"{one:02d}/nginx-{one * 29 % 60:02d}" for one in range(60)]
+    things = corpus(*alike, *(f"{one}/{one}" for one in "aznx"))
+
+    assert [("prefix", name) for name in alike[:limit]] == found(things, "nginx", limit)
+    assert [("prefix", name) for name in sorted(alike) if "nginx-1" in name][:limit] == found(things, "nginx-1", limit)
+
+
 @pytest.mark.parametrize("typo", ["ngnix", "ngin", "nginxx", "nfinx", "NGNIX"])
 def test_a_small_typo_finds_what_was_meant(typo: str) -> None:
     things = corpus("a/nginx", "b/nginx-ingress", "redis")
