@@ -52,11 +52,15 @@ class Parser(HttpRequestParser):
         self._chunks = self._content = 0
         self._body: StreamReader = EMPTY_PAYLOAD
         self._refused = False
+        self._waiting = 0
+        self._held_back = False
+        self._last = b""
 
     def message_consumed(self) -> None:
         """A request that is taken up before its body is complete counts as one that waits, for good: the library stops
         for it, and goes on only where its queue was full."""
         super().message_consumed()
+        self._waiting -= 1
         self._loop.call_soon(self._go_on)
 
     def feed_data(self, data: bytes) -> Read:  # type: ignore[override]  # what else it takes is the library's own
@@ -74,15 +78,27 @@ class Parser(HttpRequestParser):
         messages, upgraded, tail = super().feed_data(data)
         self._chunks += _chunks(body) - chunks + sum(_chunks(new) for _, new in messages)
         self._content += body.total_bytes - read + sum(new.total_bytes for _, new in messages)
-        for message, self._body in messages:
+        for at, (message, self._body) in enumerate(messages):
             _refuse_odd(message)
+            if message.method == "CONNECT" or (message.upgrade and not self._alone(data)):
+                messages[at] = message._replace(should_close=True), self._body
             if len(message.path) + sum(len(name) + len(value) for name, value in message.raw_headers) > MAX_HEADER:
                 raise BadHttpMessage(_TOO_LARGE)
+        self._waiting += len(messages)
+        self._held_back = self._waiting >= AHEAD or not self._body.is_eof()
+        self._last = (self._last + data)[-3:] if len(data) < 3 else data[-3:]
         came = bool(messages) or body.total_bytes > read
         self._unfinished = 0 if came else self._unfinished + len(data)
         if self._unfinished > MAX_HEADER:
             raise BadHttpMessage(_TOO_LARGE)
         return messages, upgraded, tail
+
+    def _alone(self, data: bytes) -> bool:
+        """Did nothing come before or behind a header that ends here? Behind one that offers another protocol, which is
+        not taken up, the library loses what came with it: nothing more of that connection is answered, or what is left
+        would be read as something else. Java's client offers HTTP/2 each time, and goes on (RFC 9110, section 7.8)."""
+        _, end, behind = (self._last + data).partition(b"\r\n\r\n")
+        return not self._held_back and self._body is EMPTY_PAYLOAD and bool(end) and not behind
 
     def taken(self) -> tuple[int, int]:
         """Of bodies, since this had something to tell: bytes with what stands around chunks, at least, and without."""

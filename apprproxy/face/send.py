@@ -237,8 +237,6 @@ async def _answer(
     response = web.StreamResponse(status=status, headers=fields)
     if length is not None:  # else the headers may have one
         response.content_length = length
-    if exchange.method == "CONNECT":
-        response.force_close()  # what came behind it has not been read
     exchange.status, exchange.answered = status, time.monotonic()
     writer = await response.prepare(exchange.request)
     if writer is not None:

@@ -172,3 +172,16 @@ async def test_what_is_asked_at_once_behind_bodies_that_came_slowly_is_answered(
         for _ in range(5):
             assert "200 OK" in await client.head()
             await client.reader.readexactly(1)
+
+
+@pytest.mark.parametrize("at", [-3, -2, -1])
+async def test_an_offer_whose_header_ends_in_two_reads_keeps_its_connection(at: int) -> None:
+    offering = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
+    loop = asyncio.get_running_loop()
+    alone, followed = (Parser(BaseProtocol(loop), loop) for _ in range(2))
+    for parser in (alone, followed):
+        parser.feed_data(offering[:at])
+    ((message, _),), *_ = alone.feed_data(offering[at:])
+    ((first, _), *_), *_ = followed.feed_data(offering[at:] + offering)
+
+    assert (False, True) == (message.should_close, first.should_close)

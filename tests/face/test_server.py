@@ -358,6 +358,45 @@ async def test_who_offers_another_protocol_keeps_its_connection(gateways: Gatewa
             assert "Connection: close" not in head
 
 
+@pytest.mark.parametrize("offered", ["h2c", "websocket", "foo"])
+@pytest.mark.parametrize("split", [0, 20])
+async def test_what_comes_with_an_offer_of_another_protocol_is_answered_rightly_or_not_at_all(
+    offered: str, split: int, gateways: Gateways
+) -> None:
+    """Whoever was not answered is told so by the end of the connection, and asks anew (RFC 9112, section 9.3.2)."""
+    gateway = await gateways.start({})
+    offering = f"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: {offered}\r\n\r\n"
+    plain = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+    async with wire(gateway.url) as client:
+        await client.send(offering + plain + plain[:split])
+        head = await client.head()
+        with suppress(ConnectionError):
+            await client.send(plain[split:])
+        rest = await client.rest()
+
+    assert "200 OK" in head
+    assert "Connection: close" in head
+    assert b"ok\n" == rest
+
+
+@pytest.mark.parametrize("offered", ["h2c", "websocket"])
+async def test_a_request_behind_a_refused_body_of_another_protocol_does_not_wait(
+    offered: str, gateways: Gateways
+) -> None:
+    gateway = await gateways.start({})
+    async with wire(gateway.url) as client:
+        await client.send(
+            f"POST /healthz HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: {offered}\r\n"
+            "Content-Length: 40000\r\n\r\n"
+        )
+        await client.send("x" * 40_000)
+        head = await client.head()
+
+        assert " 405 " in head
+        assert "Connection: close" in head
+        assert b"HTTP/1.1" not in await client.rest()
+
+
 async def test_what_is_not_http_is_refused_without_a_traceback(gateways: Gateways, logged: Logged) -> None:
     gateway = await gateways.start({})
     for noise in ("\x16\x03\x01\x02\x00\x01", "GET\r\n\r\n", "GET / HTTP/9.9\r\n\r\n", "GET /a b HTTP/1.1\r\n\r\n"):

@@ -98,7 +98,7 @@ def _told(message: Any) -> tuple[Any, ...]:
         message.path,
         message.version,
         message.raw_headers,
-        message.should_close,
+        message.should_close or message.upgrade or message.method == "CONNECT",  # ours has it so if more came with it
         message.upgrade,
         message.chunked,
     )
