@@ -66,7 +66,10 @@ class _Handshake(asyncio.Protocol):
 class _Below(asyncio.BufferedProtocol):
     """Between the plain line and TLS: tells the connection, too, whether the system has all that was sent."""
 
-    def __init__(self, tls: asyncio.BufferedProtocol, connection: asyncio.BaseProtocol) -> None:
+    def __init__(
+        self, transport: asyncio.Transport, tls: asyncio.BufferedProtocol, connection: asyncio.BaseProtocol
+    ) -> None:
+        self._transport = transport
         self._tls = tls
         self._connection = connection
 
@@ -75,7 +78,7 @@ class _Below(asyncio.BufferedProtocol):
         """Nothing is put below a line that has gone."""
         tls = transport.get_protocol()
         if isinstance(tls, asyncio.BufferedProtocol):
-            transport.set_protocol(cls(tls, connection))
+            transport.set_protocol(cls(transport, tls, connection))
             if transport.get_write_buffer_size():  # of the handshake, of which TLS has been told
                 connection.pause_writing()
 
@@ -95,7 +98,11 @@ class _Below(asyncio.BufferedProtocol):
         self._tls.buffer_updated(nbytes)
 
     def eof_received(self) -> bool | None:
-        return self._tls.eof_received()
+        """While nothing is read, TLS does not end, but drops each answer with a warning of its own."""
+        waits = self._tls.eof_received()
+        if waits:
+            self._transport.abort()
+        return waits
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._tls.connection_lost(exc)

@@ -55,6 +55,8 @@ class Parser(HttpRequestParser):
         self._waiting = 0
         self._held_back = False
         self._last = b""
+        self.begun = False
+        """Has another header begun, as far as can be told? Right behind a body it cannot."""
 
     def message_consumed(self) -> None:
         """A request that is taken up before its body is complete counts as one that waits, for good: the library stops
@@ -75,6 +77,7 @@ class Parser(HttpRequestParser):
 
     def _bounded(self, data: bytes) -> Read:
         body, read, chunks = self._body, self._body.total_bytes, _chunks(self._body)
+        went_on = not body.is_eof()
         messages, upgraded, tail = super().feed_data(data)
         self._chunks += _chunks(body) - chunks + sum(_chunks(new) for _, new in messages)
         self._content += body.total_bytes - read + sum(new.total_bytes for _, new in messages)
@@ -86,8 +89,12 @@ class Parser(HttpRequestParser):
                 raise BadHttpMessage(_TOO_LARGE)
         self._waiting += len(messages)
         self._held_back = self._waiting >= AHEAD or not self._body.is_eof()
-        self._last = (self._last + data)[-3:] if len(data) < 3 else data[-3:]
+        self._last = (self._last + data[-4:])[-4:]
         came = bool(messages) or body.total_bytes > read
+        if messages or went_on:
+            self.begun = self._body is EMPTY_PAYLOAD and self._last != _END
+        elif data:
+            self.begun = True
         self._unfinished = 0 if came else self._unfinished + len(data)
         if self._unfinished > MAX_HEADER:
             raise BadHttpMessage(_TOO_LARGE)
@@ -97,7 +104,7 @@ class Parser(HttpRequestParser):
         """Did nothing come before or behind a header that ends here? Behind one that offers another protocol, which is
         not taken up, the library loses what came with it: nothing more of that connection is answered, or what is left
         would be read as something else. Java's client offers HTTP/2 each time, and goes on (RFC 9110, section 7.8)."""
-        _, end, behind = (self._last + data).partition(b"\r\n\r\n")
+        _, end, behind = (self._last[-3:] + data).partition(_END)
         return not self._held_back and self._body is EMPTY_PAYLOAD and bool(end) and not behind
 
     def taken(self) -> tuple[int, int]:
@@ -127,6 +134,7 @@ def _refuse_odd(message: RawRequestMessage) -> None:
         raise BadHttpMessage("its body is longer than any")
 
 
+_END = b"\r\n\r\n"
 _DIGITS = 18
 """Of a body's length: of 2 ** 64 the library makes none."""
 _TOO_LARGE = f"its header is larger than {MAX_HEADER} bytes"

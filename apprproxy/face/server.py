@@ -47,7 +47,7 @@ class Connection(RequestHandler):
 
     def __init__(self, manager: "Server", limits: Limits, **options: Any) -> None:
         super().__init__(manager, keepalive_timeout=limits.idle, **options)
-        self._parser = Parser(self, self._loop, self._look_behind)
+        self._parser = Parser(self, self._loop, self._read_put_by)
         self._max_msg_queue_size, self._msg_queue_resume_size = AHEAD, AHEAD - 1
         self._limits = limits
         self._header_timer: asyncio.TimerHandle | None = None
@@ -96,7 +96,7 @@ class Connection(RequestHandler):
         if not self._full:
             super().resume_writing()
 
-    def _look_behind(self) -> None:
+    def _read_put_by(self) -> None:
         """A request that was taken up: with what the parser has put by."""
         if self.transport is not None and not self._waits:
             self.data_received(b"")
@@ -108,8 +108,8 @@ class Connection(RequestHandler):
         requests = self._request_count
         super().data_received(data)
         if self._request_count > requests:
-            self._stop_timer()
-        elif data and self._header_timer is None and self._idle:
+            self._stop_header_timer()
+        if self._header_timer is None and isinstance(self._parser, Parser) and self._parser.begun:
             self._await_header()
         self._rest()
 
@@ -169,7 +169,7 @@ class Connection(RequestHandler):
             self._look_timer = None
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        self._stop_timer()
+        self._stop_header_timer()
         self._stop_looking()
         if self._resting is not None:
             self._resting.cancel()
@@ -193,12 +193,17 @@ class Connection(RequestHandler):
         self._header_timer = asyncio.get_running_loop().call_later(self._limits.header, self._give_up)
 
     def _give_up(self) -> None:
+        """Not while something is answered: then it could not be taken up."""
+        if not self._idle:
+            self._await_header()
+            return
+        self._header_timer = None
         transport = self.transport
         self.force_close()
         if isinstance(transport, asyncio.WriteTransport):
             self._end_later(transport, GOODBYE)
 
-    def _stop_timer(self) -> None:
+    def _stop_header_timer(self) -> None:
         if self._header_timer is not None:
             self._header_timer.cancel()
             self._header_timer = None

@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from apprproxy.core.model import KIB
-from apprproxy.face import server
+from apprproxy.face import left, server
 from apprproxy.face.exchange import Exchange
 from apprproxy.face.handshakes import Handshakes, _Below, _Early
 from apprproxy.face.send import send_body
@@ -188,6 +188,24 @@ async def test_who_does_not_answer_the_end_of_tls_holds_no_place_for_it(
         with await asyncio.to_thread(connected, int(url.rpartition(":")[2])):
             await until(lambda: bool(encrypted.server.connections))
             await until(lambda: not encrypted.server.connections)
+
+
+async def test_who_leaves_by_tls_while_nothing_is_read_is_answered_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(left, "LOOK", 3600)
+    never = asyncio.Event()
+
+    async def waits(_: web.BaseRequest) -> web.StreamResponse:
+        await never.wait()
+        raise AssertionError
+
+    encrypted = Encrypted(b"", tmp_path, Limits(), waits)
+    async with encrypted.client() as client:
+        await client.send(asks() * 20)
+        await until(lambda: any(connection._buffer_paused for connection in encrypted.server.connections))
+        client.writer.get_extra_info("socket").shutdown(socket.SHUT_WR)
+        await until(lambda: not encrypted.server.connections)
 
 
 # --- between the handshake and the first request

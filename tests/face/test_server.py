@@ -54,6 +54,48 @@ async def test_a_client_that_says_half_a_header_is_dropped(gateways: Gateways) -
         assert b"" == await client.rest()
 
 
+async def test_a_client_that_says_half_a_header_behind_a_request_is_dropped(gateways: Gateways) -> None:
+    limits = {**LIMITS["limits"], "idle": "1h"}
+    gateway = await gateways.start({}, server={"limits": limits})
+    async with wire(gateway.url) as client:
+        await client.send(ASKS.replace("/", "/healthz", 1) + "GET /healthz HTTP/1.1\r\nHost: x\r\nX-Slow: ")
+
+        assert (await client.rest()).endswith(b"\r\n\r\nok\n")
+
+
+async def test_half_a_header_behind_a_request_waits_for_its_answer() -> None:
+    gate = Gate()
+
+    async def answers(request: web.BaseRequest) -> web.StreamResponse:
+        await gate()
+        return web.Response(text="ok")
+
+    async with served(Server(answers, LEFT)) as url, wire(url) as client:
+        await client.send(ASKS + ASKS[:9])
+        await asyncio.sleep(3 * LEFT.header)
+        await client.send(ASKS[9:])
+        gate.open()
+
+        assert 2 == (await client.rest()).count(b"200 OK")
+
+
+async def test_who_has_sent_a_body_may_rest_as_long_as_others(gateways: Gateways) -> None:
+    limits = {**LIMITS["limits"], "idle": "1h"}
+    gateway = await gateways.start({}, server={"limits": limits})
+    chunked = "POST /healthz HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    async with wire(gateway.url) as client:
+        for part in (chunked, "3\r\nabc\r\n", "0\r\n", "\r\n"):
+            await client.send(part)
+            await asyncio.sleep(0.01)
+        await client.head()
+        await asyncio.sleep(0.4)
+        await client.send(ASKS.replace("/", "/healthz", 1))
+        async with asyncio.timeout(5):
+            rest = await client.reader.readuntil(b"ok\n")
+
+    assert b" 200 OK" in rest
+
+
 async def test_a_client_that_dribbles_a_header_is_dropped(gateways: Gateways) -> None:
     gateway = await gateways.start({}, server=LIMITS)
     async with wire(gateway.url) as client:
