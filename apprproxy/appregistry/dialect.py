@@ -4,6 +4,7 @@ An authoritative *no* is a JSON error with a code of the protocol's, flat (appr,
 HTML is an outage.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -23,6 +24,7 @@ from apprproxy.core.model import BlobWant, Descriptor, Expected, Found, NameWant
 from apprproxy.core.ports.upstream import Lane, Plan, Reply, Request
 
 _JSON = "application/json"
+_EMPTY = re.compile(rb"\s*\[\s*\]\s*")
 _GZIP = "application/x-gzip"
 _NO_STATUS = {400, 401, 403, 404, 405, 409, 410, 422}
 _NO_CODES = {
@@ -245,7 +247,8 @@ def _found(body: bytes, manifests: Sequence[PackageManifest] = (), path: Package
     asked = path.release if isinstance(path, Release) else ""
     others = {manifest.format for manifest in manifests if asked not in ("", manifest.release)}
     passed_over = tuple(shapes.title_of(path.package, asked, one) for one in sorted(others)) if path else ()
-    return Found(Descriptor(Digest.of(body), len(body), _JSON), body, titles=titles, passed_over=passed_over)
+    target = Descriptor(Digest.of(body), len(body), _JSON)
+    return Found(target, body, titles=titles, passed_over=passed_over, empty=bool(_EMPTY.fullmatch(body)))
 
 
 def _error(body: bytes) -> dict[str, Any] | None:

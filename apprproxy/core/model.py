@@ -127,6 +127,12 @@ class NameWant:
     within: str = ""
 
     @property
+    def made_up(self) -> bool:
+        """May a client name whatever it likes, and a registry have an empty list for it?"""
+        filtered = self.kind in (Kind.PACKAGES, Kind.PACKAGE) and self.name != ""
+        return filtered or self.kind is Kind.TAGS
+
+    @property
     def key(self) -> str:
         """Equal for equal names whatever the place; words are separated by blanks, which no parsed name contains."""
         return f"{self.kind} {_word(self.repository)} {_word(self.name)}"
@@ -221,7 +227,7 @@ class Found:
     ``body`` is the document, where the answer brought it; ``manifest`` says that the target is a document that is to be
     fetched by its digest. ``titles`` are those that the answer mentions, with the digest that it claims for each;
     ``passed_over`` are those that were asked for to the letter, where it is of others. ``trail`` is the upstream's own
-    Cache-Status.
+    Cache-Status. ``empty``: a list without entries, as registries have for whatever they are asked by.
     """
 
     target: Descriptor
@@ -230,6 +236,7 @@ class Found:
     titles: Mapping[str, Digest] = field(default_factory=dict)
     passed_over: tuple[str, ...] = ()
     trail: str = ""
+    empty: bool = False
 
 
 class Cache(StrEnum):

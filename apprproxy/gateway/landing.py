@@ -46,10 +46,14 @@ class Landing:
             return Landed(found.target)
         return Landed(replace(found.target, size=document.held.size), document)
 
-    async def remember(self, member: Member, want: NameWant, record: Record, as_of: int) -> bool:
-        """Could it be written down?"""
+    async def remember(
+        self, member: Member, want: NameWant, record: Record, as_of: int, *, empty: bool = False
+    ) -> bool:
+        """Could it be written down, where it was to be? What has no entry may have been made up by whoever asks."""
+        names = self._shelf.names
+        remember = names.note if empty and want.made_up else names.put
         try:
-            await self._shelf.names.put(member.name, want.key, record, as_of)
+            await remember(member.name, want.key, record, as_of)
         except StoreFailed as failure:
             self._observer(Trouble("keep", member.name, spoken(want.key), str(failure)))
             return False

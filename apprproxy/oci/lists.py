@@ -117,7 +117,7 @@ class Lists(Asking):
             entries += self._entries(page, field)
             self._bound(len(entries))
         body = pages[0] if len(pages) == 1 else orjson.dumps({**besides, field: entries})
-        return Found(Descriptor(Digest.of(body), len(body), JSON), body)
+        return Found(Descriptor(Digest.of(body), len(body), JSON), body, empty=not entries)
 
     def _bound(self, names: int) -> None:
         if names > MAX_NAMES:

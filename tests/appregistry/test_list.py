@@ -345,3 +345,30 @@ async def test_a_package_is_shown_by_the_member_that_lists_it(
     assert ("one", "one") == (shown.headers["Apprproxy-Upstream"], channels.headers["Apprproxy-Upstream"])
     assert [] == channels.json
     assert [] == other.asked
+
+
+@pytest.mark.parametrize(
+    "path", [f"{LIST}?namespace=made-up", f"{LIST}?media_type=made-up", f"{LIST}/a/b?media_type=up"]
+)
+async def test_what_a_filter_has_nothing_of_is_remembered_but_not_written_down(
+    path: str, start: Start, upstream: Upstream, other: Upstream
+) -> None:
+    """Of ever new filters each would be a record for good."""
+    holds(upstream, "a/b")
+    holds(other, "a/b")
+    gateway = await start({"up": upstream, "other": other})
+    await gateway.get(path)
+    before = len(gateway.app.names._records)
+    got = [await gateway.get(f"{path}{number}") for number in (1, 2, 1, 2)]
+
+    assert [(200, [])] * 4 == [(one.status, one.json) for one in got]
+    assert 3 == len(upstream.asked)
+    assert 1 >= before == len(gateway.app.names._records)
+
+
+async def test_an_empty_list_of_all_packages_is_written_down(start: Start, upstream: Upstream) -> None:
+    gateway = await start({"up": upstream})
+    got = await gateway.get(LIST)
+
+    assert (200, []) == (got.status, got.json)
+    assert gateway.app.names.known("up", "packages - -") is not None

@@ -417,3 +417,14 @@ async def test_names_with_half_a_character_are_the_upstreams_fault(
     catalog, tags = await gateway.get(CATALOG), await gateway.get("/v2/hub/library/app/tags/list?n=1")
 
     assert [(502, "UNAVAILABLE")] * 2 == [(failed.status, failed.code) for failed in (catalog, tags)]
+
+
+async def test_a_list_without_tags_is_not_written_down(registry: Registry, gateways: Gateways) -> None:
+    """Some registries have one for every repository that somebody makes up."""
+    registry.on["tags"] = lies.says(200, b'{"name": "made/up", "tags": null}', Content_Type="application/json")
+    gateway = await gateways.start({"hub": registry})
+    got = [await gateway.get("/v2/hub/made/up/tags/list") for _ in range(2)]
+
+    assert [200, 200] == [one.status for one in got]
+    assert 1 == registry.count("tags")
+    assert 0 == len(gateway.app.names._records)

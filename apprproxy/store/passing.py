@@ -1,0 +1,57 @@
+"""Names of which some are remembered only: whoever makes up ever new ones must not fill the disk, and make starts slow.
+
+A registry has an empty list for whatever it is asked by, of which each would be a record for good.
+"""
+
+from collections.abc import Mapping
+
+from cachetools import LRUCache
+
+from apprproxy.core.digest import Digest
+from apprproxy.core.model import Record
+from apprproxy.core.ports.store import Names
+
+REMEMBERED = 10_000
+"""As many as there are authoritative *no*s in memory; those that were asked for last."""
+
+
+class PassingNames:
+    """Implements PassingNames of the ports, above ``names``."""
+
+    def __init__(self, names: Names, remembered: int = REMEMBERED) -> None:
+        self._names = names
+        self._passing: LRUCache[tuple[str, str], tuple[int, Record]] = LRUCache(remembered)
+
+    async def get(self, upstream: str, key: str) -> Record | None:
+        return self._noted(upstream, key) or await self._names.get(upstream, key)
+
+    async def note(self, upstream: str, key: str, record: Record, as_of: int) -> None:
+        if await self._names.get(upstream, key) is not None:
+            await self.put(upstream, key, record, as_of)
+        else:
+            self._passing[upstream, key] = as_of, record
+
+    async def put(self, upstream: str, key: str, record: Record, as_of: int) -> None:
+        await self._names.put(upstream, key, record, as_of)
+        self._passing.pop((upstream, key), None)
+
+    async def drop(self, upstream: str, key: str, as_of: int) -> None:
+        if self._passing.pop((upstream, key), None) is None:
+            await self._names.drop(upstream, key, as_of)
+
+    async def forget(self, upstream: str, repository: str, pushed: Mapping[str, Digest] | None = None) -> None:
+        await self._names.forget(upstream, repository, pushed)
+
+    def generation(self) -> int:
+        return self._names.generation()
+
+    async def owner(self, view: str, key: str) -> str | None:
+        return await self._names.owner(view, key)
+
+    async def set_owner(self, view: str, key: str, upstream: str) -> None:
+        if self._noted(upstream, key) is None:
+            await self._names.set_owner(view, key, upstream)
+
+    def _noted(self, upstream: str, key: str) -> Record | None:
+        as_of, record = self._passing.get((upstream, key), (-1, None))
+        return record if as_of == self.generation() else None
