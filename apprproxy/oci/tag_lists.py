@@ -9,8 +9,8 @@ from cachetools import LRUCache
 from apprproxy.core.digest import Digest
 from apprproxy.core.model import MAX_DOCUMENT
 from apprproxy.core.ports.store import Held
+from apprproxy.core.reading import content
 from apprproxy.face.large import Large
-from apprproxy.face.surveyed import content
 from apprproxy.oci.paging import Page, TagList, TagPage, size, tag_list
 
 MAX_KEPT = 2 * MAX_DOCUMENT
