@@ -99,7 +99,7 @@ def _built(settings: Settings, now: Clock, max_size: int, begin: Callable[[Ledge
     ledger = Ledger(directory, max_size, now, observer)
     disk = DiskStore(directory, observer, ledger, settings.delivery.max_blob)
     disk.sweep()
-    begin(ledger, lambda: cover_pins(settings, ledger, disk.find_here))
+    begin(ledger, lambda: cover_pins(ledger, disk.find_here))
     metrics.read_held(lambda: _totals(ledger)[0], lambda: _totals(ledger)[1])
     names = DiskNames(directory / "names", observer)
     agent = {"User-Agent": f"apprproxy/{__version__}", "Via": f"1.1 apprproxy-{ours}"}

@@ -12,7 +12,6 @@ from apprproxy.core.digest import Digest
 from apprproxy.core.errors import StoreFailed
 from apprproxy.core.model import MAX_DOCUMENT, Expected
 from apprproxy.core.ports.store import Held
-from apprproxy.settings import Settings
 from apprproxy.store.below import DEPTH
 from apprproxy.store.ledger import Ledger
 from apprproxy.store.membership import Membership
@@ -25,23 +24,17 @@ _BEGINNING = 4096
 _BLANKS = b" \t\n\r"
 
 
-def cover_pins(settings: Settings, ledger: Ledger, find: Find) -> None:
+def cover_pins(ledger: Ledger, find: Find) -> None:
     """Blocking. Raises StoreFailed."""
     if ledger.recovered():
         return
-    children = _by_any(settings)
     for root in set(ledger.pinned.pins().values()):
-        link_below(find, ledger.membership, children, root)
+        link_below(find, ledger.membership, _children, root)
 
 
-def _by_any(settings: Settings) -> Children:
-    """Of whichever protocol a document is: the upstream of a pin may be configured no longer."""
-    dialects = {one.kind: PROTOCOLS[one.kind].dialect(name, one) for name, one in settings.upstreams.items()}
-
-    def children(document: bytes) -> Sequence[Expected]:
-        return next((found for dialect in dialects.values() if (found := dialect.children(document))), ())
-
-    return children
+def _children(document: bytes) -> Sequence[Expected]:
+    """Of whichever protocol it is: the upstream of a pin may be configured no longer."""
+    return next((found for protocol in PROTOCOLS.values() if (found := protocol.children(document))), ())
 
 
 def link_below(find: Find, membership: Membership, children: Children, root: Digest) -> None:

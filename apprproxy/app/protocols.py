@@ -3,9 +3,10 @@
 What its configuration may say is in ``settings.protocols``.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from apprproxy.appregistry import shapes
 from apprproxy.appregistry.dialect import AppRegistryDialect
 from apprproxy.appregistry.list_reader import PackageListReader
 from apprproxy.appregistry.locked import LockedPackages
@@ -13,12 +14,14 @@ from apprproxy.appregistry.routes import AppRegistryFace
 from apprproxy.appregistry.spelling import PackageSpelling
 from apprproxy.core.listing import ListReader
 from apprproxy.core.lock import Lock
+from apprproxy.core.model import Expected
 from apprproxy.core.ports.upstream import Dialect, Locked, Speaks
 from apprproxy.core.spelling import Spelling
 from apprproxy.face.door import Face
 from apprproxy.face.large import Large
 from apprproxy.face.places import Places
 from apprproxy.gateway.gateway import Gateway
+from apprproxy.oci import manifest
 from apprproxy.oci.dialect import OciDialect
 from apprproxy.oci.list_reader import OciListReader
 from apprproxy.oci.locked import LockedTags
@@ -35,7 +38,8 @@ from apprproxy.settings.upstream import Upstream
 @dataclass(frozen=True, slots=True)
 class Protocol:
     """``dialect`` and ``locked`` are given the upstream's name, ``mirror`` the mirror's. ``unasked``: its servers never
-    say that they want a login, so that ours is sent with every request."""
+    say that they want a login, so that ours is sent with every request. ``children`` is what documents name, be their
+    upstream configured or not."""
 
     face: Callable[[Gateway, Places, Large], Face]
     dialect: Callable[[str, Upstream], Dialect]
@@ -43,6 +47,7 @@ class Protocol:
     locked: Callable[[str, Callable[[], Lock]], Locked]
     lists: ListReader
     spelling: Spelling
+    children: Callable[[bytes], Sequence[Expected]]
     unasked: bool = False
 
 
@@ -54,6 +59,7 @@ PROTOCOLS: Mapping[ProtocolName, Protocol] = {
         locked=LockedTags,
         lists=OciListReader(),
         spelling=OciSpelling(),
+        children=manifest.children,
     ),
     "appr": Protocol(
         face=AppRegistryFace,
@@ -62,6 +68,7 @@ PROTOCOLS: Mapping[ProtocolName, Protocol] = {
         locked=LockedPackages,
         lists=PackageListReader(),
         spelling=PackageSpelling(),
+        children=shapes.children,
         unasked=True,
     ),
 }

@@ -111,14 +111,7 @@ class AppRegistryDialect:
         return pushed_archive(write.body)
 
     def children(self, body: bytes) -> Sequence[Expected]:
-        try:
-            return tuple(Expected(unpacked=manifest.digest) for manifest in shapes.read_manifests(body))
-        except NotTheShape:
-            pass
-        try:
-            return (Expected(unpacked=shapes.read_manifest(body).digest),)
-        except NotTheShape:
-            return ()
+        return shapes.children(body)
 
     def with_digests(self, want: NameWant, body: bytes, digests: Mapping[str, Digest]) -> bytes:
         return shapes.with_digests(body, digests)

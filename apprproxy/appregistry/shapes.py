@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from functools import cache
 from typing import Annotated, Any
 
@@ -10,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, FailFast, Field, TypeAdapter, Valida
 
 from apprproxy.core.digest import Digest
 from apprproxy.core.documents import NotADocument, elements, listed, parsed, spelt
+from apprproxy.core.model import Expected
 
 _SHORT = re.compile(r"application/vnd\.[a-z]+\.package-manifest\.(.+)\.v\d+\.json")
 
@@ -140,6 +142,15 @@ def read_manifests(body: bytes) -> list[PackageManifest]:
         if len(manifests) > MAX_MANIFESTS:
             raise NotTheShape(f"it has more than {MAX_MANIFESTS} manifests")
     return list(manifests.values())
+
+
+def children(document: bytes) -> tuple[Expected, ...]:
+    """The packages that a release's document, or a list of them, names."""
+    ways: tuple[Callable[[bytes], list[PackageManifest]], ...] = (read_manifests, lambda one: [read_manifest(one)])
+    for read in ways:
+        with suppress(NotTheShape):
+            return tuple(Expected(unpacked=manifest.digest) for manifest in read(document))
+    return ()
 
 
 def check_packages(body: bytes) -> None:

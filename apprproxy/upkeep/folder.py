@@ -45,7 +45,7 @@ def opened(settings: Settings, *, now: Clock = time.time) -> Iterator[Folder]:
     ledger = Ledger(root, settings.cache.max_size, now, journal)
     try:
         with closing(DiskStore(root, journal, ledger, settings.delivery.max_blob)) as disk:
-            cover_pins(settings, ledger, disk.find_here)  # before anything is removed that they keep
+            cover_pins(ledger, disk.find_here)  # before anything is removed that they keep
         names = DiskNames(root / "names", journal)
         try:
             identities = {name: identity_of(name, upstream) for name, upstream in settings.upstreams.items()}

@@ -14,8 +14,9 @@ import pytest
 from apprproxy.app import build
 from apprproxy.core.digest import Digest
 from apprproxy.upkeep.folder import opened
-from apprproxy.upkeep.pins import pins
+from apprproxy.upkeep.pins import pin, pins
 from apprproxy.upkeep.recovery import recover
+from apprproxy.upkeep.title import parse
 from tests.appregistry.archives import chart, digest_of, packed
 from tests.appregistry.upstream import Upstream
 from tests.appregistry.upstream import running as app_registry
@@ -294,6 +295,26 @@ async def test_a_command_knows_what_a_pin_keeps_though_no_gateway_has_begun(
         closure = folder.ledger.pinned.closure(pin.name)
 
     assert {digest(image), digest(LAYER)} <= set(closure.held)
+
+
+async def test_a_package_stays_pinned_though_no_upstream_speaks_its_protocol_any_more(
+    registry: Registry, quay: Upstream, gateways: Gateways
+) -> None:
+    running = await gateways.start({"hub": registry, "quay": {"kind": "appr", "url": quay.url}})
+    for path in ("0.1.0/helm", f"blobs/sha256/{digest_of(TAR).hex}"):
+        await running.get(f"/quay/cnr/api/v1/packages/alice/nginx/{path}")
+    await running.at_rest()
+    await running.close()
+    title = parse("quay/alice/nginx@0.1.0/helm")
+    with opened(running.app.settings) as folder:
+        made = pin(folder, title)
+    (running.cache / "index.suspect").touch()
+    alone = {"hub": running.app.settings.upstreams["hub"]}
+    with opened(running.app.settings.model_copy(update={"upstreams": alone})) as folder:
+        closure = folder.ledger.pinned.closure(title.text)
+
+    assert (2, {}) == (made.held, made.missing)
+    assert (2, 0) == (len(closure.held), len(closure.missing))
 
 
 @pytest.mark.parametrize("blanks", [1, 5000])
