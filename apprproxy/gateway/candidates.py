@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from apprproxy.core.errors import NoRoom, UpstreamFault
 from apprproxy.core.kind import Kind
+from apprproxy.core.label import Label
 from apprproxy.core.model import BlobWant
 from apprproxy.gateway.member import Member, Source
 
@@ -38,6 +39,10 @@ class Candidate:
         return (self.member.name, self.source.label, self.want.repository, self.want.kind)
 
     @property
+    def label(self) -> Label:
+        return Label(self.member.name, self.source.label)
+
+    @property
     def scope(self) -> Scope:
         """In whose name it asks: an upstream and a repository there."""
         return (self.member.name, self.want.repository)
@@ -59,6 +64,7 @@ class Candidates:
         self._wanted: Counter[Scope] = Counter()
         self._distrusted: set[Source] = set()
         self._attempts: Counter[Key] = Counter()
+        self._anew: set[Key] = set()
         self._turns: Counter[str] = Counter()
         self._has_turn = ""
         self._yielded = 0
@@ -167,6 +173,16 @@ class Candidates:
             self._end_turn(candidate.member.name)
             return True
         return False
+
+    def may_begin_anew(self, candidate: Candidate) -> bool:
+        """Whether it is asked for the whole once more, which this takes down: once, or a source that always breaks off
+        is asked for ever."""
+        before = candidate.key in self._anew
+        self._anew.add(candidate.key)
+        return not before
+
+    def lacks_room(self, member: str, failure: NoRoom) -> None:
+        self.no_room[member] = failure
 
     def fail(self, candidate: Candidate, failure: UpstreamFault) -> None:
         self.failures[candidate.key] = failure

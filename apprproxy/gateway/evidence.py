@@ -5,8 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from apprproxy.core.digest import Check, Digest
+from apprproxy.core.label import Label
 from apprproxy.core.model import MIB, Contribution
 from apprproxy.core.ports.store import Partial, Readable
+from apprproxy.gateway.contributors import stretches
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +20,7 @@ class Sent:
     digest: Digest
 
 
-Evidence = Mapping[tuple[str, str], Sequence[Sent]]
-"""By upstream and source."""
+Evidence = Mapping[Label, Sequence[Sent]]
 
 
 async def collected(partial: Partial, since: int) -> Evidence:
@@ -33,12 +34,11 @@ async def refuted(sent: Sequence[Sent], right: Readable) -> bool:
 
 
 def _collected(parts: Sequence[Contribution], there: Readable, since: int) -> Evidence:
-    found: dict[tuple[str, str], list[Sent]] = {}
-    for part, end in zip(parts, (*(part.start for part in parts[1:]), there.size), strict=True):
-        start = max(part.start, since)
-        if start < end:
-            sent = Sent(start, end, _digest(there, start, end))
-            found.setdefault((part.upstream, part.source), []).append(sent)
+    found: dict[Label, list[Sent]] = {}
+    for label, begin, stop in stretches(parts, there.size):
+        start = max(begin, since)
+        if start < stop:
+            found.setdefault(label, []).append(Sent(start, stop, _digest(there, start, stop)))
     return found
 
 

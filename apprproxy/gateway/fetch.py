@@ -23,8 +23,8 @@ from apprproxy.core.events import Observer, Trouble
 from apprproxy.core.model import MAX_DOCUMENT, MAX_PACKED, decimal_size
 from apprproxy.core.ports.store import Held, Partial
 from apprproxy.core.ports.upstream import Incoming, Lane, Reply, Request
-from apprproxy.gateway.blame import labels_of
 from apprproxy.gateway.candidates import Candidate
+from apprproxy.gateway.contributors import sources_of
 from apprproxy.gateway.flight import Flight
 from apprproxy.gateway.member import trail
 from apprproxy.gateway.pace import Pace, paced
@@ -78,7 +78,7 @@ class Fetch:
                 await misses.note(member, key, fault, as_of)
             raise
         # where all of it lay there, nobody has said that this repository may show it
-        sources = ",".join(labels_of(partial, member.name)) or candidate.source.label if asked else None
+        sources = ",".join(sources_of(partial, member.name)) or candidate.source.label if asked else None
         if want.kind.document:  # first: who has it asks at once for what it names
             with flight.diary.meanwhile(THE_CACHE):
                 await self._note(candidate, sources, held)

@@ -21,7 +21,7 @@ from apprproxy.gateway.suspicion import Suspicion
 class Flight:
     """One transfer.
 
-    - ``upstreams`` are those that everybody who joins would ask, in this order, and ``lead`` the first; ``place`` is
+    - ``upstreams`` are those that everybody who joins would ask, in this order, and ``lead`` the first; ``slot_at`` is
       the one of whose transfers this is one now, and ``queue`` the one at whom it waits for that; ``counted`` is
       the one among whose transfers, of all that there may be, it is for as long as it lasts.
     - ``behind`` says that it waits for somebody else's transfer, ``apart`` that the file that all share is another's.
@@ -43,7 +43,7 @@ class Flight:
         self.suspicion = Suspicion()
         self.diary = Diary()
 
-        self.place = self.queue = self.counted = ""
+        self.slot_at = self.queue = self.counted = ""
         self.behind = self.apart = self.elsewhere = False
         self.current: Candidate | None = None
         self.answered = False
@@ -76,9 +76,9 @@ class Flight:
         self.candidates.add(candidates)
         self.wake()
 
-    def takes_place(self, member: str) -> None:
+    def takes_slot(self, member: str) -> None:
         """At this upstream, whose turn it is now."""
-        self.place = member
+        self.slot_at = member
         self.candidates.begins_turn(member)
 
     # --- how far it is

@@ -20,15 +20,15 @@ from apprproxy.core.errors import (
     UpstreamFault,
 )
 from apprproxy.core.events import FlightBegan, FlightEnded, Followed, Observer, Trouble
-from apprproxy.core.label import OWNER
 from apprproxy.core.model import MAX_DOCUMENT, Expected
-from apprproxy.core.ports.store import BlobStore, Elsewhere, Partial
-from apprproxy.gateway.blame import Blame, upstreams_of
+from apprproxy.core.ports.store import BlobStore, Partial
+from apprproxy.gateway.blame import Blame
 from apprproxy.gateway.candidates import Candidate
+from apprproxy.gateway.contributors import upstreams_of
 from apprproxy.gateway.flight import Flight
-from apprproxy.gateway.guest import Stay, wait_behind
+from apprproxy.gateway.guest import LOOK_AGAIN, Beside, wait_behind
 from apprproxy.gateway.pace import Overtaken
-from apprproxy.gateway.places import Places
+from apprproxy.gateway.slots import Slots
 
 log = logging.getLogger(__name__)
 
@@ -38,10 +38,6 @@ BACK_AFTER = 5.0
 WAITING = 10_000
 """Transfers in all, of which one upstream has a quarter. A client that asks for a million digests and leaves must not
 fill the memory."""
-
-LOOK_AGAIN, LOOK_LATER = 0.025, 0.25
-"""Seconds between two looks at what another process does, for there is nobody who could wake us: at first, and where
-nothing has come for long."""
 
 _NO_TROUBLE = (NotThere, NotOffered, Shut)
 """What says nothing of how an owner is, or has been told."""
@@ -62,12 +58,12 @@ class Flights:
         self._flights: dict[str, dict[tuple[str, ...], Flight]] = {}
         self._tasks: dict[asyncio.Task[None], Flight] = {}
         self._of: Counter[str] = Counter()
-        self._places = Places()
+        self._slots = Slots()
 
     @property
     def waiting(self) -> int:
         """How many wait their turn."""
-        return self._places.waiting
+        return self._slots.waiting
 
     def under_way(self, expected: Expected) -> Sequence[Flight]:
         """In the order in which they began: one for those who would ask the same upstreams in the same order."""
@@ -138,7 +134,7 @@ class Flights:
         try:
             await self._behind(flight)
             while flight.held is None and flight.candidates.next() is not None:
-                async with self._places.turn(flight, lambda: self._wanted(flight)):
+                async with self._slots.turn(flight, lambda: self._wanted(flight)):
                     await self._filled(flight)
         except Failure as fault:
             self._cannot(flight, fault)
@@ -167,52 +163,50 @@ class Flights:
 
     async def _filled(self, flight: Flight) -> None:
         """Until the bytes are kept, or nobody is left to ask at whom it has its place."""
-        stay: Stay | None = None
-        there, look = 0, LOOK_AGAIN
+        beside: Beside | None = None
         while flight.held is None and self._may_ask(flight) is not None:
             try:
-                apart = flight.apart or flight.place != flight.lead
-                claim = await self._store.claim(flight.expected, flight.place, apart=apart)
+                apart = flight.apart or flight.slot_at != flight.lead
+                claim = await self._store.claim(flight.expected, flight.slot_at, apart=apart)
                 if claim.held is not None:
                     flight.land(claim.held, None)
                 elif claim.elsewhere is not None:
-                    stay = stay or Stay(flight)
-                    mine = apart or _is_filled_by(claim.elsewhere, flight.place)
-                    watched = self._is_asked_here(flight)
-                    if not _read_along(flight, claim.elsewhere, stay, mine=mine, watched=watched):
-                        stay = None
-                        _go_on(flight, mine=mine)
-                    look = LOOK_AGAIN if claim.elsewhere.growing.size > there else min(2 * look, LOOK_LATER)
-                    there = claim.elsewhere.growing.size
-                    await asyncio.sleep(look)
+                    beside = beside or Beside(flight, apart=apart)
+                    if not beside.read_along(claim.elsewhere, watched=self._is_asked_here(flight)):
+                        beside = None
+                    await asyncio.sleep(beside.next_look if beside is not None else LOOK_AGAIN)
                 else:
                     assert claim.partial is not None
-                    stay, flight.elsewhere = None, False
+                    beside, flight.elsewhere = None, False
                     flight.diary.heard("gave it up")
-                    if upstreams_of(claim.partial) - {flight.place}:
+                    if upstreams_of(claim.partial) - {flight.slot_at}:
                         await claim.partial.leave(keep=True)  # it is for that upstream to go on with
                         flight.apart = True
                     else:
                         await self._into(flight, claim.partial)
             except StoreFailed as failure:
                 flight.diary.heard(str(failure))
-                if not _small(flight):
-                    if not isinstance(failure, NoRoom) or flight.held is not None:
-                        raise
-                    flight.candidates.no_room[flight.place] = failure
-                    continue
-                self._observer(Trouble("keep", _whose(flight), flight.expected.key, str(failure)))
-                flight.kept = False
-                try:
-                    async with self._places.in_memory(flight):
-                        await self._into(flight, self._store.unkept(flight.expected))
-                except Overtaken:
-                    flight.candidates.yields(flight.place)
+                if _small(flight):
+                    await self._in_memory(flight, failure)
+                elif isinstance(failure, NoRoom) and flight.held is None:
+                    flight.candidates.lacks_room(flight.slot_at, failure)
+                else:
+                    raise
+
+    async def _in_memory(self, flight: Flight, failure: StoreFailed) -> None:
+        """What the disk does not take."""
+        self._observer(Trouble("keep", _whose(flight), flight.expected.key, str(failure)))
+        flight.kept = False
+        try:
+            async with self._slots.in_memory(flight):
+                await self._into(flight, self._store.unkept(flight.expected))
+        except Overtaken:
+            flight.candidates.yields(flight.slot_at)
 
     def _is_asked_here(self, flight: Flight) -> bool:
         """Does another flight of this process ask the upstream at which this one has its place?"""
         others = (one for one in self.under_way(flight.expected) if one is not flight)
-        return any(one.place == flight.place and not (one.elsewhere or one.queue) for one in others)
+        return any(one.slot_at == flight.slot_at and not (one.elsewhere or one.queue) for one in others)
 
     async def _into(self, flight: Flight, partial: Partial) -> None:
         """Returns once the bytes are right, once what came was thrown away, or when nobody is left to ask here."""
@@ -265,7 +259,7 @@ class Flights:
     def _may_ask(flight: Flight) -> Candidate | None:
         """The next one, if the place is one of its upstream's: who goes on to another must not keep it from others."""
         candidate = flight.candidates.next()
-        return candidate if candidate is not None and candidate.member.name == flight.place else None
+        return candidate if candidate is not None and candidate.member.name == flight.slot_at else None
 
     async def _asked(self, flight: Flight, candidate: Candidate, partial: Partial) -> bool:
         flight.diary.asks(candidate.source.upstream.name)
@@ -297,48 +291,9 @@ class Flights:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
-def _is_filled_by(elsewhere: Elsewhere, upstream: str) -> bool:
-    return bool(elsewhere.parts) and elsewhere.parts[-1].upstream == upstream
-
-
-def _read_along(flight: Flight, elsewhere: Elsewhere, stay: Stay, *, mine: bool, watched: bool) -> bool:
-    """Another process is at it, or another flight of this one; False where it is not to be waited for any longer.
-    ``mine``: with what the upstream sends at which this one has its place. ``watched``: that is asked in this process,
-    and so ends by itself."""
-    there = elsewhere.growing.size
-    flight.answered = flight.answered or there > 0
-    if not flight.elsewhere:
-        flight.diary.asks("another upstream's transfer" if watched else "another process")
-    _told_by(flight, elsewhere)
-    flight.grows(elsewhere.growing, elsewhere.parts, elsewhere.size)
-    alone = mine and not flight.candidates.others(flight.place)
-    over = stay.is_over(there, None if mine else flight.due, ours=alone)
-    return not over or (alone and watched)
-
-
-def _go_on(flight: Flight, *, mine: bool) -> None:
-    """With another member, as if this one's had been asked here; else apart. Raises StoreFailed where it is that."""
-    flight.elsewhere = False
-    if mine and flight.candidates.others(flight.place):
-        flight.candidates.yields(flight.place)
-        flight.diary.heard("took too long")
-        return
-    if flight.apart:
-        raise StoreFailed("another process of this cache has begun the file, and does not go on with it")
-    flight.apart = True
-    flight.diary.heard("did not go on with it")
-
-
-def _told_by(flight: Flight, elsewhere: Elsewhere) -> None:
-    """The size, where it has that from an owner."""
-    flight.elsewhere = True
-    if elsewhere.parts and elsewhere.due is not None and elsewhere.parts[-1].source == OWNER:
-        flight.sizes[elsewhere.parts[-1].upstream] = elsewhere.due
-
-
 def _whose(flight: Flight) -> str:
     candidate = flight.winner or flight.candidates.next()
-    return candidate.member.name if candidate is not None else flight.place
+    return candidate.member.name if candidate is not None else flight.slot_at
 
 
 def _small(flight: Flight) -> bool:

@@ -128,8 +128,8 @@ class Following:
             return end
         if not flight.parts:
             return 0  # nobody says whose they are
-        owners = {(one.member.name, OWNER) for one in self._candidates}
-        return next((part.start for part in flight.parts if (part.upstream, part.source) not in owners), end)
+        owners = {Label(one.member.name, OWNER) for one in self._candidates}
+        return next((part.start for part in flight.parts if Label(part.upstream, part.source) not in owners), end)
 
     def _mine(self) -> bool:
         current = self._flight.current

@@ -9,11 +9,19 @@ makes no difference between them: its next member could be asked.
 import asyncio
 from collections.abc import Callable, Sequence
 
+from apprproxy.core.errors import StoreFailed
+from apprproxy.core.label import OWNER
+from apprproxy.core.ports.store import Elsewhere
 from apprproxy.gateway.flight import Flight
 from apprproxy.gateway.pace import LEAST, LONGEST, LOOK, longer
 
 STANDS_STILL = 15.0
 """Seconds without a byte of our own upstream: the process that has the file may be suspended."""
+
+
+LOOK_AGAIN, LOOK_LATER = 0.025, 0.25
+"""Seconds between two looks at what another process does, for there is nobody who could wake us: at first, and where
+nothing has come for long."""
 
 
 class Stay:
@@ -36,6 +44,60 @@ class Stay:
         if now - self._since > quick:
             return True
         return not ours and (now - self._began > self._longest or (due is not None and there > due))
+
+
+class Beside:
+    """Its own file is filled elsewhere: by another process, or by another flight of this one. ``apart``: it is a file
+    that only those who would ask the same upstream have."""
+
+    def __init__(self, flight: Flight, *, apart: bool) -> None:
+        self._flight = flight
+        self._apart = apart
+        self._stay = Stay(flight)
+        self._there = 0
+        self.next_look = LOOK_AGAIN
+
+    def read_along(self, elsewhere: Elsewhere, *, watched: bool) -> bool:
+        """Whether it is waited for any longer; else the flight goes on with another member, as if this one's had been
+        asked here, or apart. ``watched``: who sends is asked in this process, and so ends by itself. Raises StoreFailed
+        where it is apart."""
+        flight, there = self._flight, elsewhere.growing.size
+        self.next_look = LOOK_AGAIN if there > self._there else min(2 * self.next_look, LOOK_LATER)
+        self._there = there
+        mine = self._apart or _is_filled_by(elsewhere, flight.slot_at)
+        flight.answered = flight.answered or there > 0
+        if not flight.elsewhere:
+            flight.diary.asks("another upstream's transfer" if watched else "another process")
+        _told_by(flight, elsewhere)
+        flight.grows(elsewhere.growing, elsewhere.parts, elsewhere.size)
+        others = flight.candidates.others(flight.slot_at)
+        alone = mine and not others
+        if not self._stay.is_over(there, None if mine else flight.due, ours=alone) or (alone and watched):
+            return True
+        flight.elsewhere = False
+        if mine and others:
+            flight.candidates.yields(flight.slot_at)
+            flight.diary.heard("took too long")
+        elif flight.apart:
+            raise StoreFailed("another process of this cache has begun the file, and does not go on with it")
+        else:
+            flight.apart = True
+            flight.diary.heard("did not go on with it")
+        return False
+
+
+def _is_filled_by(elsewhere: Elsewhere, upstream: str) -> bool:
+    return bool(elsewhere.parts) and elsewhere.parts[-1].upstream == upstream
+
+
+def _told_by(flight: Flight, elsewhere: Elsewhere) -> None:
+    """The size, where it has that from an owner."""
+    flight.elsewhere = True
+    if elsewhere.parts and elsewhere.due is not None and elsewhere.parts[-1].source == OWNER:
+        flight.sizes[elsewhere.parts[-1].upstream] = elsewhere.due
+
+
+# --- in this process
 
 
 async def wait_behind(flight: Flight, before: Callable[[], Sequence[Flight]]) -> bool:
@@ -68,7 +130,7 @@ def _is_over(stay: Stay, flight: Flight, host: Flight) -> bool:
 
 def _at(host: Flight) -> str:
     """Who sends to it, or is asked, or in whose queue it waits."""
-    return host.current.member.name if host.current is not None else host.queue or host.place
+    return host.current.member.name if host.current is not None else host.queue or host.slot_at
 
 
 def _read_along(flight: Flight, host: Flight) -> None:

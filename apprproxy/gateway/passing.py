@@ -41,7 +41,7 @@ class Passing:
         failure: UpstreamFault | None = None
         while left:
             candidate = left.pop(0)
-            source = Label(candidate.member.name, candidate.source.label)
+            source = candidate.label
             given.goes_on(source)
             before = given.position
             others = any(one.member.name != source.upstream for one in left)

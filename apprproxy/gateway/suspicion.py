@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from apprproxy.core.errors import Lied
 from apprproxy.core.ports.store import Readable
-from apprproxy.gateway.candidates import Candidate, Key
+from apprproxy.gateway.candidates import Candidate
 from apprproxy.gateway.evidence import Evidence, Sent, refuted
 from apprproxy.gateway.member import Source
 
@@ -31,15 +31,14 @@ class Suspicion:
     def __init__(self) -> None:
         self._mixed: dict[Source, Suspect] = {}
         self._disagreed: list[Suspect] = []
-        self._spared: set[Key] = set()
 
     def __iter__(self) -> Iterator[Suspect]:
         return iter((*self._disagreed, *self._mixed.values()))
 
-    def doubt(self, mirrors: Sequence[Candidate], lie: Lied, evidence: Evidence) -> None:
+    def mixed(self, mirrors: Sequence[Candidate], lie: Lied, evidence: Evidence) -> None:
         """Some of these sent wrong bytes, nobody knows which."""
         for one in mirrors:
-            sent = evidence.get((one.member.name, one.source.label), ())
+            sent = evidence.get(one.label, ())
             self._mixed[one.source] = Suspect(one.member.name, one.source, lie, sent)
 
     def disagrees(self, candidate: Candidate, due: int, lie: Lied) -> None:
@@ -54,9 +53,3 @@ class Suspicion:
     def _note(self, candidate: Candidate, suspect: Suspect) -> None:
         if not candidate.source.owner:
             self._disagreed.append(suspect)
-
-    def spare(self, candidate: Candidate) -> bool:
-        """Whether it may send the whole once more: once, or a source that always breaks off is asked for ever."""
-        spared = candidate.key in self._spared
-        self._spared.add(candidate.key)
-        return not spared

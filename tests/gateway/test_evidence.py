@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from apprproxy.core.digest import Digest
+from apprproxy.core.label import Label
 from apprproxy.core.model import Expected
 from apprproxy.gateway.evidence import Sent, collected
 from tests.fakes.content import some_bytes
@@ -22,6 +23,6 @@ async def test_each_ones_bytes_are_hashed_from_where_they_began_to_come(tmp_path
     await partial.leave(keep=False)
 
     assert evidence == {
-        ("hub", "mirror-2"): [Sent(1500, 2000, Digest.of(BLOB[1500:2000]))],
-        ("hub", "owner"): [Sent(2000, 3000, Digest.of(BLOB[2000:]))],
+        Label("hub", "mirror-2"): [Sent(1500, 2000, Digest.of(BLOB[1500:2000]))],
+        Label("hub", "owner"): [Sent(2000, 3000, Digest.of(BLOB[2000:]))],
     }

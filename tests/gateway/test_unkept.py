@@ -15,7 +15,7 @@ import pytest
 from aiohttp import web
 
 from apprproxy.core.errors import NoRoom, StoreFailed
-from apprproxy.gateway.places import IN_MEMORY
+from apprproxy.gateway.slots import IN_MEMORY
 from tests.fakes import lies
 from tests.fakes.clock import PATIENCE, Gate, until
 from tests.fakes.content import digest, manifest, some_bytes

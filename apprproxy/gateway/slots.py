@@ -1,4 +1,4 @@
-"""Where a flight has its place: among the transfers of one upstream, of which there are only so many at once."""
+"""A flight's slot among the transfers of one upstream, of which there are only so many at once."""
 
 import asyncio
 from collections import defaultdict
@@ -13,13 +13,13 @@ from apprproxy.gateway.turnstile import Turnstile, Wanted
 from apprproxy.gateway.waits import either
 
 IN_MEMORY = 2
-"""Of each upstream, where the disk takes nothing: whoever sends slowly keeps its places for as long as it likes."""
+"""Of each upstream, where the disk takes nothing: whoever sends slowly keeps its slots for as long as it likes."""
 
 ROOM_AGAIN = 0.5
 """Seconds between two looks whether another upstream of those that have it has room."""
 
 
-class Places:
+class Slots:
     """``waiting`` is how many wait for one."""
 
     def __init__(self) -> None:
@@ -31,22 +31,22 @@ class Places:
     async def turn(self, flight: Flight, wanted: Wanted) -> AsyncIterator[None]:
         """Of an upstream that may be asked: the first with room, for blobs and for documents apart. The others wait
         without a file or a descriptor. What somebody else brings meanwhile needs none."""
-        async with AsyncExitStack() as place:
+        async with AsyncExitStack() as slot:
             self.waiting += 1
             try:
-                await self._taken(flight, wanted, place)
+                await self._taken(flight, wanted, slot)
             finally:
                 self.waiting -= 1
             flight.diary.heard("other transfers of this upstream were before it")
             yield
 
-    async def _taken(self, flight: Flight, wanted: Wanted, place: AsyncExitStack) -> None:
+    async def _taken(self, flight: Flight, wanted: Wanted, slot: AsyncExitStack) -> None:
         until = asyncio.get_running_loop().time() + turn_after(flight.candidates.rounds)
         while self._must_wait(flight, until):
             flight.diary.asks("its turn")
             first = flight.candidates.left[0]
             flight.queue = first.member.name
-            queued = asyncio.ensure_future(place.enter_async_context(self._turnstile(first).turn(wanted)))
+            queued = asyncio.ensure_future(slot.enter_async_context(self._turnstile(first).turn(wanted)))
             try:
                 while not queued.done() and self._must_wait(flight, until):
                     await either(queued, flight.changed(), seconds=ROOM_AGAIN)
@@ -54,12 +54,12 @@ class Places:
                 given, flight.queue = not queued.cancel(), ""
             if given:
                 await queued
-                flight.takes_place(first.member.name)
+                flight.takes_slot(first.member.name)
                 return
             await asyncio.wait([queued])
         if flight.held is None and (free := self._free(flight)) is not None:
-            await place.enter_async_context(self._turnstile(free).turn())
-            flight.takes_place(free.member.name)
+            await slot.enter_async_context(self._turnstile(free).turn())
+            flight.takes_slot(free.member.name)
 
     def _must_wait(self, flight: Flight, until: float) -> bool:
         """Not for what somebody else has brought meanwhile. Till then a queue comes before an upstream that has had
@@ -78,14 +78,14 @@ class Places:
     @asynccontextmanager
     async def in_memory(self, flight: Flight) -> AsyncIterator[None]:
         """Of the upstream that is asked. Raises Overtaken where another could be, and a turn is over."""
-        places = self._in_memory[flight.place]
-        alone = all(one.member.name == flight.place for one in flight.candidates.left)
+        slots = self._in_memory[flight.slot_at]
+        alone = all(one.member.name == flight.slot_at for one in flight.candidates.left)
         try:
             async with asyncio.timeout(None if alone else turn_after(flight.candidates.rounds)):
-                await places.acquire()
+                await slots.acquire()
         except TimeoutError:
             raise Overtaken from None
         try:
             yield
         finally:
-            places.release()
+            slots.release()
