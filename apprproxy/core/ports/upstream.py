@@ -119,7 +119,10 @@ class Dialect(Speaks, Protocol):
     """A protocol as spoken to an upstream. No I/O: it says what to ask and judges what comes back."""
 
     def lookup(self, want: NameWant) -> Plan[Found]:
-        """Yields requests, is sent replies, returns what was found; raises UpstreamFault."""
+        """Yields requests, is sent replies, returns what was found; raises UpstreamFault.
+
+        Of its own kinds, and of those that are asked of every protocol: ``presence`` of bytes, and REPOSITORY where one
+        of its kinds is a ``part``."""
         ...
 
     def write(self, write: Write) -> Request:
