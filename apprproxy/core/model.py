@@ -34,6 +34,9 @@ def decimal_size(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdecimal() and len(text) <= _MAX_DIGITS else None
 
 
+_UNPACKED = "unpacked:"
+
+
 @dataclass(frozen=True, slots=True)
 class Expected:
     """What is known of bytes before they arrive. At least one digest, never both.
@@ -60,7 +63,13 @@ class Expected:
     @property
     def key(self) -> str:
         """Equal for wants that the same bytes satisfy."""
-        return str(self.content) if self.content else f"unpacked:{self.unpacked}"
+        return str(self.content) if self.content else f"{_UNPACKED}{self.unpacked}"
+
+    @classmethod
+    def of_key(cls, key: str) -> "Expected":
+        """What a ``key`` stands for; raises MalformedDigest."""
+        digest = Digest.parse(key.removeprefix(_UNPACKED))
+        return cls(unpacked=digest) if key.startswith(_UNPACKED) else cls(digest)
 
 
 @dataclass(frozen=True, slots=True)

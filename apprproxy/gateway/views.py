@@ -79,9 +79,9 @@ class Views:
 
     async def _has(self, name: str, want: NameWant, noes: list[UpstreamFault]) -> bool:
         """Has this member the repository, though not this name in it? Raises Exhausted where it cannot say."""
-        home = NameWant(Place.of(name, want.place.protocol), Kind.REPOSITORY, want.repository)
+        repository = NameWant(Place.of(name, want.place.protocol), Kind.REPOSITORY, want.repository)
         try:
-            await self._lookups.find(self._members(name), home, again=False)
+            await self._lookups.find(self._members(name), repository, again=False)
         except NotThere as no:
             return not no.passes_on
         except NotOffered:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from apprproxy.core.digest import Digest
+from apprproxy.core.model import Expected
 from apprproxy.store.below import BELOW, BLOBS_BELOW
 from apprproxy.store.database import Database
 from apprproxy.store.ledger import Blob
@@ -90,7 +91,7 @@ class Holdings:
 
     def content_of(self, tar: Digest) -> str | None:
         """The package that holds this tar."""
-        rows = self._database.read("SELECT key FROM blobs WHERE unpacked = ?", f"unpacked:{tar}")
+        rows = self._database.read("SELECT key FROM blobs WHERE unpacked = ?", Expected(unpacked=tar).key)
         return str(rows[0][0]) if rows else None
 
     def used_between(self) -> tuple[float, float] | None:

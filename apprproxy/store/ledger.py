@@ -12,7 +12,7 @@ from pathlib import Path
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import StoreFailed
 from apprproxy.core.events import Because, Evicted, Observer, Trouble
-from apprproxy.core.model import Clock
+from apprproxy.core.model import Clock, Expected
 from apprproxy.store.database import Database, IndexFull, exclusively, translated
 from apprproxy.store.evict import Totals
 from apprproxy.store.generation import Generation
@@ -22,7 +22,7 @@ from apprproxy.store.partials import Partials, count_part
 from apprproxy.store.pinned import Pinned, covered
 from apprproxy.store.place import spare_given
 from apprproxy.store.relief import FILES, MAY_GO, STEP, Relief
-from apprproxy.store.room import Made, Room, current, unlink
+from apprproxy.store.room import Made, Room, current
 from apprproxy.store.salvage import drop_aside
 from apprproxy.store.scan import count_once
 from apprproxy.store.uses import Uses, use
@@ -148,7 +148,8 @@ class Ledger:
     def keep(self, part: str, digest: Digest, size: int, unpacked: Digest | None) -> None:
         """Just before the file is renamed into its place: the reservation becomes a blob. ``release`` it afterwards."""
         self.reserve(part, size)
-        self._with_room(lambda: self._keep(part, str(digest), size, f"unpacked:{unpacked}" if unpacked else None))
+        tar = Expected(unpacked=unpacked).key if unpacked else None
+        self._with_room(lambda: self._keep(part, str(digest), size, tar))
 
     def _keep(self, part: str, key: str, size: int, tar: str | None) -> None:
         with self.database.transaction() as db:
@@ -217,16 +218,6 @@ class Ledger:
         """Its size when it was kept."""
         rows = self.database.read("SELECT size FROM blobs WHERE key = ?", str(digest))
         return int(rows[0][0]) if rows else None
-
-    def remove(self, digest: Digest) -> None:
-        """The blob is not to be held any more, pinned or not: its file goes, if it has not gone before, and all that
-        is known of it."""
-        with self.database.transaction() as db:
-            key = str(digest)
-            for (tar,) in db.execute("SELECT unpacked FROM blobs WHERE key = ?", (key,)).fetchall():
-                unlink(self._root, key, tar)
-            unlink(self._root, key, None)
-            db.execute("DELETE FROM blobs WHERE key = ?", (key,))
 
     def totals(self) -> Totals:
         return current(self.database.read)

@@ -119,19 +119,19 @@ def _refuse_unfit(directory: Path) -> None:
     if not there.is_dir():
         raise StoreFailed(f"cache.directory {directory}: {there} is no directory")
     refuse_network(directory, _file_system(directory))
-    _refuse_foreign(directory)
+    _refuse_other_files(directory)
     if (directory / "format").exists():
         _check_format(directory / "format")
 
 
-def _refuse_foreign(directory: Path) -> None:
+def _refuse_other_files(directory: Path) -> None:
     """A cache among somebody's files would be deleted with them. A new volume has lost+found, a new home dot files."""
     if not directory.is_dir() or (directory / "format").exists():
         return
     names = {path.name for path in directory.iterdir() if not path.name.startswith(".")}
-    if foreign := sorted(names - _OURS - {"lost+found"}):
+    if others := sorted(names - _OURS - {"lost+found"}):
         raise StoreFailed(
-            f"cache.directory {directory} is no cache and is not empty: it has {', '.join(foreign[:3])}; name a"
+            f"cache.directory {directory} is no cache and is not empty: it has {', '.join(others[:3])}; name a"
             " directory that is the cache's alone"
         )
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import StoreFailed
+from apprproxy.core.model import Expected
 from apprproxy.store.database import Database
 from apprproxy.store.part import blob_path, link_unpacked, linked_content
 
@@ -26,7 +27,7 @@ class Relinking:
         last = ""
         while page := self._database.read(_TARS, last, _PAGE):
             for last, content in page:
-                tar = Digest.parse(last.removeprefix("unpacked:"))
+                tar = Expected.of_key(last).digest
                 if linked_content(self._root, tar) is None:
                     yield tar, Digest.parse(content)
 
@@ -34,7 +35,8 @@ class Relinking:
         """The caller has looked what is inside. Says whether it was done: not where the package has gone meanwhile, or
         somebody else has made the link."""
         with self._database.transaction() as db:
-            held = db.execute("SELECT 1 FROM blobs WHERE key = ? AND unpacked = ?", (str(content), f"unpacked:{tar}"))
+            known = (str(content), Expected(unpacked=tar).key)
+            held = db.execute("SELECT 1 FROM blobs WHERE key = ? AND unpacked = ?", known)
             if held.fetchone() is None or linked_content(self._root, tar) is not None:
                 return False
             part = self._root / "ingest" / f"{secrets.token_hex(16)}.link"
@@ -47,6 +49,5 @@ class Relinking:
     def disown(self, tar: Digest, content: Digest) -> None:
         """The package holds another tar than the index had."""
         with self._database.transaction() as db:
-            db.execute(
-                "UPDATE blobs SET unpacked = NULL WHERE key = ? AND unpacked = ?", (str(content), f"unpacked:{tar}")
-            )
+            known = (str(content), Expected(unpacked=tar).key)
+            db.execute("UPDATE blobs SET unpacked = NULL WHERE key = ? AND unpacked = ?", known)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import StoreFailed
+from apprproxy.core.model import Expected
 from apprproxy.store.database import Database
 from apprproxy.store.generation import Generation
 from apprproxy.store.locked import is_at
@@ -152,4 +153,4 @@ class Removal:
 
 
 def _key(tar: Digest) -> str:
-    return f"unpacked:{tar}"
+    return Expected(unpacked=tar).key

@@ -11,6 +11,7 @@ from typing import Any
 
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import NoRoom
+from apprproxy.core.model import Expected
 from apprproxy.store.evict import Evictable, Totals, first_to_go, missing, no_room
 from apprproxy.store.partials import Partials
 from apprproxy.store.relief import free_space
@@ -150,7 +151,7 @@ def unlink(root: Path, key: str, tar: str | None) -> None:
     with suppress(IsADirectoryError):  # no blob, and so none of ours to remove
         (root / "blobs" / digest.algorithm / digest.hex).unlink(missing_ok=True)
     if tar is not None:
-        inside = Digest.parse(tar.removeprefix("unpacked:"))
+        inside = Expected.of_key(tar).digest
         link = root / "unpacked" / inside.algorithm / inside.hex
         with suppress(OSError):
             if os.readlink(link).rpartition("/")[2] == digest.hex:

@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 
 from apprproxy.core.digest import Digest, MalformedDigest
+from apprproxy.core.model import Expected
 from apprproxy.store.database import Database
 
 _AT_ONCE = 5000
@@ -69,4 +70,4 @@ def _tars(root: Path) -> Iterator[tuple[str, str]]:
         for link in links:
             with suppress(OSError, MalformedDigest):
                 content = Digest("sha256", os.readlink(link.path).rpartition("/")[2])
-                yield f"unpacked:{Digest('sha256', link.name)}", str(content)
+                yield Expected(unpacked=Digest("sha256", link.name)).key, str(content)

@@ -20,7 +20,7 @@ from apprproxy.store.membership import upstream_of
 from apprproxy.store.part import linked_content
 from apprproxy.upkeep.folder import Folder
 from apprproxy.upkeep.there import is_there
-from apprproxy.upkeep.title import Title, expected_of, parse, records_of
+from apprproxy.upkeep.title import Title, parse, records_of
 from apprproxy.upkeep.told import Told
 
 AT_ONCE = 4
@@ -102,8 +102,8 @@ def _held(
     closure, missing, held = ledger.pinned.closure(title.text), dict[str, str](), 0
     listed = str(root) if title.want is not None and not title.want.kind.content else ""
     for key in closure.held:
-        if not is_there(directory, expected_of(key), ledger.counted):
-            missing[key] = _UNLINKED if expected_of(key).content is None else _LOST
+        if not is_there(directory, Expected.of_key(key), ledger.counted):
+            missing[key] = _UNLINKED if Expected.of_key(key).content is None else _LOST
         elif where is not None and key != listed and not ledger.membership.shows(where, key):
             missing[key] = _why_hidden(directory, ledger, where, key)
         else:
@@ -112,7 +112,7 @@ def _held(
 
 
 def _why_hidden(directory: Path, ledger: Ledger, where: Where, key: str) -> str:
-    expected = expected_of(key)
+    expected = Expected.of_key(key)
     content = expected.content or linked_content(directory, expected.digest)
     came = ledger.membership.provenance(content) if content is not None else []
     others = {one.where.upstream for one in came} - {where.upstream}
@@ -208,7 +208,7 @@ class Kinds:
 async def _fetched(app: App, title: Title, key: str, kinds: Kinds, limit: asyncio.Semaphore, told: Told) -> str:
     """Why it could not be had; empty where it is held now. What is held has its owner asked whether it is there."""
     async with limit:
-        expected = expected_of(key)
+        expected = Expected.of_key(key)
         try:
             await app.gateway.keep(BlobWant(title.place, title.repository, expected, await kinds.of(key)))
         except Failure as failure:

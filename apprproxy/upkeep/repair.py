@@ -11,7 +11,6 @@ from apprproxy.settings import Settings
 from apprproxy.store.membership import upstream_of
 from apprproxy.store.names import DiskNames
 from apprproxy.upkeep.findings import Finding
-from apprproxy.upkeep.title import expected_of
 
 
 def with_names(names: DiskNames, findings: Iterable[Finding]) -> list[Finding]:
@@ -30,7 +29,7 @@ async def repair(app: App, findings: Sequence[Finding]) -> AsyncIterator[tuple[F
 
 
 async def _again(app: App, finding: Finding) -> str:
-    expected, reasons = expected_of(finding.key), []
+    expected, reasons = Expected.of_key(finding.key), []
     for want in _blob_wants(app, finding, expected):
         try:
             await app.gateway.keep(want)

@@ -6,7 +6,7 @@ from apprproxy.app.protocols import PROTOCOLS, kinds_of, protocol_of
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import Malformed
 from apprproxy.core.kind import Kind
-from apprproxy.core.model import Expected, NameWant, Place, Record
+from apprproxy.core.model import NameWant, Place, Record
 from apprproxy.oci import names as oci
 from apprproxy.settings import Settings
 from apprproxy.store.names import DiskNames
@@ -68,10 +68,3 @@ def records_of(names: DiskNames, title: Title) -> dict[str, Record]:
         keys += [f"{Kind.RELEASE} {title.repository} {release}{ending}" for ending in ("/-", "")]
     found = {key: names.known(title.upstream, key) for key in keys}
     return {key: record for key, record in found.items() if record is not None}
-
-
-def expected_of(key: str) -> Expected:
-    """What a key of the index stands for."""
-    if key.startswith("unpacked:"):
-        return Expected(unpacked=Digest.parse(key.removeprefix("unpacked:")))
-    return Expected(Digest.parse(key))

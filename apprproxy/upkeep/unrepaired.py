@@ -14,11 +14,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from apprproxy.core.digest import MalformedDigest
 from apprproxy.core.errors import StoreFailed
-from apprproxy.core.model import MIB
+from apprproxy.core.model import MIB, Expected
 from apprproxy.store.whole import read_whole, write_whole
 from apprproxy.upkeep.findings import Fault, Finding
 from apprproxy.upkeep.there import Counted, is_there
-from apprproxy.upkeep.title import expected_of
 
 MOST = 50_000
 """Findings. Beyond that it is the disk."""
@@ -80,6 +79,6 @@ def _read(root: Path) -> list[Finding]:
 def _held(root: Path, finding: Finding, counted: Counted) -> bool:
     """Also what is no key: then nothing can be done about it."""
     try:
-        return is_there(root, expected_of(finding.key), counted)
+        return is_there(root, Expected.of_key(finding.key), counted)
     except MalformedDigest:
         return True

@@ -16,7 +16,7 @@ from stat import S_ISREG
 
 from apprproxy.core.digest import Check, Digest, MalformedDigest
 from apprproxy.core.errors import StoreFailed
-from apprproxy.core.model import MIB
+from apprproxy.core.model import MIB, Expected
 from apprproxy.store.opened import BAD, NO_FILE
 from apprproxy.store.place import takes_files
 from apprproxy.store.unpacked import NotGzip, unpacked_digest
@@ -166,15 +166,16 @@ def _link(folder: Folder, path: Path) -> Finding | None:
         return None
     origins = tuple(folder.ledger.membership.provenance(content))
     sentence = f"it led to {content}, and the tar in that is {holds}"
-    finding = Finding(Fault.LINK, f"unpacked:{tar}", sentence, None, origins)
+    finding = Finding(Fault.LINK, Expected(unpacked=tar).key, sentence, None, origins)
     aside = folder.removal.set_link_aside(tar, content, lambda: unrepaired.note(folder.root, finding))
     return replace(finding, aside=aside) if aside is not None else None
 
 
 def _dangling(folder: Folder, path: Path) -> Finding | None:
-    if not folder.removal.drop_dangling(Digest("sha256", path.name)):
+    tar = Digest("sha256", path.name)
+    if not folder.removal.drop_dangling(tar):
         return None
-    return Finding(Fault.DANGLING, f"unpacked:sha256:{path.name}", "it led to nothing and was removed")
+    return Finding(Fault.DANGLING, Expected(unpacked=tar).key, "it led to nothing and was removed")
 
 
 def _inside(folder: Folder, content: Digest) -> str | None:
@@ -205,7 +206,7 @@ def _no_link(folder: Folder, path: Path) -> Finding | None:
         return None
     if content is not None and (finding := _linked_again(folder, tar, Digest.parse(content), sentence)) is not None:
         return replace(finding, aside=aside)
-    lost = Finding(Fault.LINK, f"unpacked:{tar}", f"{sentence}; which package it led to is not known", aside)
+    lost = Finding(Fault.LINK, Expected(unpacked=tar).key, f"{sentence}; which package it led to is not known", aside)
     unrepaired.note(folder.root, lost)
     return lost
 
@@ -218,7 +219,7 @@ def _unlinked_jobs(folder: Folder) -> Iterator[_Job]:
 
 def _linked_again(folder: Folder, tar: Digest, content: Digest, sentence: str) -> Finding | None:
     """What is not held is told by its row."""
-    key, holds = f"unpacked:{tar}", _inside(folder, content)
+    key, holds = Expected(unpacked=tar).key, _inside(folder, content)
     if holds == str(tar) and folder.relinking.again(tar, content):
         return Finding(Fault.UNLINKED, key, f"{sentence}; made again")
     if holds in (None, str(tar)):

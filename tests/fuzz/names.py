@@ -9,12 +9,13 @@ from apprproxy.appregistry.resolve import NotARange, highest_first, resolve
 from apprproxy.core.digest import Digest, MalformedDigest
 from apprproxy.core.errors import Malformed
 from apprproxy.core.listing import Listed
+from apprproxy.core.model import Expected
 from apprproxy.gateway.rules import matches
 from apprproxy.ops.logs import MAX_TEXT, plain
 from apprproxy.search.corpus import Corpus
 from apprproxy.search.query import query
 from apprproxy.settings.units import parse_duration, parse_size, write_duration, write_size
-from apprproxy.upkeep.title import expected_of, parse
+from apprproxy.upkeep.title import parse
 from tests.fuzz.laws import is_remembered, may_be_shown, text
 
 _NAME = re.compile("[!-~]+")
@@ -51,7 +52,7 @@ def _digest(line: str) -> None:
     with suppress(MalformedDigest):
         assert str(Digest.parse(line)) == line
     with suppress(MalformedDigest):
-        assert expected_of(line).key == line
+        assert Expected.of_key(line).key == line
 
 
 def _quantity(line: str) -> None:

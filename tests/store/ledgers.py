@@ -11,6 +11,7 @@ from apprproxy.core.model import Expected, Where
 from apprproxy.store.ledger import Ledger
 from apprproxy.store.part import open_part
 from apprproxy.store.place import prepare
+from apprproxy.store.removal import Removal
 from tests.fakes.clock import Clock
 from tests.store.contents import Told
 
@@ -41,6 +42,10 @@ class Cache:
     def __post_init__(self) -> None:
         prepare(self.root)
         self.ledger = Ledger(self.root, self.cap, self.clock, self.told)
+
+    def remove(self, digest: Digest) -> None:
+        """As commands do."""
+        Removal(self.root, self.ledger.database, self.ledger.generation).remove([str(digest)])
 
     def put(self, name: str, size: int, unpacked: Digest | None = None) -> Digest:
         """Lock, reserve, write, keep, rename; a second later."""

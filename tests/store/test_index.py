@@ -137,7 +137,8 @@ async def test_what_was_evicted_has_to_be_asked_for_again(index: DiskIndex, cach
 async def test_a_memory_of_what_may_be_shown_ends_with_the_generation(index: DiskIndex, cache: Cache) -> None:
     cache.put("secret", 300)
     await index.shown(PRIVATE, KEY, "owner")
-    cache.ledger.remove(SECRET)
+    with cache.ledger.database.transaction() as db:
+        db.execute("DELETE FROM blobs")
     remembered = await index.shows(PRIVATE, KEY)
     cache.ledger.generation.bump()
 

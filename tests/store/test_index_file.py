@@ -170,7 +170,7 @@ def test_a_broken_page_is_gone_at_the_start_after_somebody_met_it(table: str, tm
         cache.put("b", 100, digest_of("tar"))
         cache.ledger.membership.link(digest_of("b"), [names("c")])
         cache.ledger.pinned.unpin(NAME)
-        cache.ledger.remove(digest_of("b"))
+        cache.remove(digest_of("b"))
     with opened(tmp_path) as cache:
         totals = cache.ledger.totals()
         cache.put("d", 100)
@@ -196,7 +196,7 @@ def of_two_times(root: Path, table: str) -> None:
     before = made(root).read_bytes()
     with opened(root) as cache:
         cache.put("later", 100)
-        cache.ledger.remove(digest_of("a"))
+        cache.remove(digest_of("a"))
         cache.ledger.pinned.pin(NAME, digest_of("package"))
         cache.ledger.pinned.unpin(NAME)
     put_back(root / "index.db", table, before)

@@ -135,7 +135,7 @@ class CacheMachine(RuleBasedStateMachine):
 
     @rule(name=blobs)
     def remove(self, name: str) -> None:
-        self.cache.ledger.remove(digest_of(name))
+        self.cache.remove(digest_of(name))
         self.used.pop(name, None)
         self.linked.discard(name)
 

@@ -187,8 +187,8 @@ def test_what_was_removed_is_neither_there_nor_counted_nor_known(cache: Cache) -
     digest = cache.put("a", 300)
     cache.ledger.membership.shown(PUBLIC, str(digest), "owner")
     cache.ledger.membership.link(digest, [names("b", 5)])
-    cache.ledger.remove(digest)
-    cache.ledger.remove(digest)
+    cache.remove(digest)
+    cache.remove(digest)
 
     assert "" == cache.holds("a")
     assert Totals(0, 0, 0, 0) == cache.ledger.totals()
