@@ -6,10 +6,12 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
 from apprproxy import __version__
 from apprproxy.app import App, lifetime, limits_of, server_tls
+from apprproxy.core.errors import StoreFailed
 from apprproxy.face.descriptors import fitting, raise_limit
 from apprproxy.face.handshakes import Handshakes
 from apprproxy.face.server import AcceptFailures, Limits, Server
@@ -17,6 +19,8 @@ from apprproxy.minding import Minding, begun
 from apprproxy.ops.logs import logger
 from apprproxy.settings import Settings
 from apprproxy.settings.fields import split_address
+from apprproxy.store.runs import Run
+from apprproxy.upkeep.carried import lacking
 from apprproxy.upkeep.recovery import recover
 
 GRACE = 30.0
@@ -62,10 +66,10 @@ async def serve(
     settings = app.settings.server
     ports: list[tuple[asyncio.Server, Server]] = []
     recovering = asyncio.create_task(_recovered(app), name="recovery")
-    cache, certificate = app.settings.cache, lifetime(settings.tls)
+    certificate = lifetime(settings.tls)
     if certificate is not None:
         app.metrics.certificate_ends(certificate.ends)
-    run = await asyncio.to_thread(begun, cache.directory.absolute(), cache.max_size)
+    run = await asyncio.to_thread(_begun, app)
     minding = Minding(run, certificate, app.journal.remind)
     try:
         if app.settings.offline:  # nobody can be asked for what is not known yet
@@ -104,6 +108,18 @@ async def serve(
         await minding.close()
         if stop.is_set():
             _stopped(app)
+
+
+def _begun(app: App) -> Run | None:
+    """Blocking."""
+    with suppress(StoreFailed):  # it is told of by whoever asks for something
+        for reason in lacking(app):
+            logger("apprproxy").warning(
+                "the cache is not complete",
+                reason=reason,
+                hint="if it was carried here, carry it again as a whole; `apprproxy cache verify` says what it lacks",
+            )
+    return begun(app.settings.cache.directory.absolute(), app.settings.cache.max_size)
 
 
 def _stopped(app: App) -> None:

@@ -5,6 +5,7 @@ import datetime
 import json
 import os
 import resource
+import shutil
 import signal
 import ssl
 import sys
@@ -27,6 +28,7 @@ from apprproxy.app import build
 from apprproxy.core.digest import Digest
 from apprproxy.serving import CannotListen, listen, serve
 from apprproxy.settings import Settings
+from apprproxy.store.ledger import Ledger
 from tests.fakes.clock import until
 from tests.fakes.content import some_bytes
 from tests.fakes.fixtures import Logged
@@ -189,6 +191,29 @@ async def test_ctrl_c_ends_without_a_traceback(tmp_path: Path) -> None:
 
         assert 0 == await running.ended()
         assert ["stopping", "stopped"] == [line["event"] for line in running.lines[-2:]]
+
+
+@pytest.mark.parametrize("lost", ["names", "blobs"])
+async def test_a_cache_that_was_carried_without_a_part_of_it_says_so(tmp_path: Path, lost: str) -> None:
+    async with gateway(tmp_path) as running:
+        running.process.send_signal(signal.SIGTERM)
+        await running.ended()
+    ledger = Ledger(tmp_path / "cache", 1_000_000, time.time, lambda _: None)
+    ledger.keep("x.part", DIGEST, 5, None)
+    ledger.close()
+    (tmp_path / "cache" / "blobs" / "sha256" / DIGEST.hex).write_bytes(b"bytes")
+    async with gateway(tmp_path) as running:
+        running.process.send_signal(signal.SIGTERM)
+        await running.ended()
+        whole = [line["event"] for line in running.lines]
+    shutil.rmtree(tmp_path / "cache" / lost)
+    async with gateway(tmp_path) as running:
+        running.process.send_signal(signal.SIGTERM)
+        await running.ended()
+        (told,) = [line["reason"] for line in running.lines if line["event"] == "the cache is not complete"]
+
+    assert "the cache is not complete" not in whole
+    assert told.startswith(f"{lost}/ ")
 
 
 async def test_a_gateway_that_stops_says_what_is_not_over(tmp_path: Path) -> None:

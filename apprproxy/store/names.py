@@ -43,8 +43,10 @@ class DiskNames:
     that it could not be read the last time; both are empty otherwise. ``close`` when done."""
 
     def __init__(self, directory: Path, observer: Observer = lambda _: None) -> None:
-        """``observer`` is told of a database that was damaged."""
+        """``observer`` is told of a database that was damaged. ``made``: there was none."""
+        self._path = directory / "cache.db"
         try:
+            self.made = not (self._path.exists() and self._path.stat().st_size)
             self._records = sound_records(directory, observer, _age)
         except Exception as error:
             why = f"the disk is full ({error}): {MAY_GO}" if _is_full(error, directory) else str(error)
@@ -53,7 +55,6 @@ class DiskNames:
         self._generation = Generation(directory / "generation")
         self._seen_generation = self._generation.read()
         self._memory: LRUCache[str, bytes] = LRUCache(REMEMBERED)
-        self._path = directory / "cache.db"
         self._opened = threading.local()
         self._writing = Writing(self._records)
         self._readers = Rounds(2, "names-reader")
