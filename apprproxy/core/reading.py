@@ -22,6 +22,7 @@ Grown = Callable[[int], None]
 
 READERS = ThreadPoolExecutor(2, "documents")
 _UNHURRIED = ThreadPoolExecutor(2, "lists")
+_AT_LENGTH = ThreadPoolExecutor(2, "blobs")
 
 
 def _whatever(_: int) -> None:
@@ -59,6 +60,11 @@ async def aside(read: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
 async def unhurried(read: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """The same, in threads of its own: for what no pull waits for."""
     return await asyncio.get_running_loop().run_in_executor(_UNHURRIED, partial(read, *args, **kwargs))
+
+
+async def at_length(read: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Likewise, for what reads a whole blob once more: at the disk's pace, while others have files to open."""
+    return await asyncio.get_running_loop().run_in_executor(_AT_LENGTH, partial(read, *args, **kwargs))
 
 
 async def in_turn(turn: asyncio.Lock, read: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -1,6 +1,5 @@
 """What each source sent of bytes that were thrown away, to be held against the right ones once these are here."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -8,6 +7,7 @@ from apprproxy.core.digest import Check, Digest
 from apprproxy.core.label import Label
 from apprproxy.core.model import MIB, Contribution
 from apprproxy.core.ports.store import Partial, Readable
+from apprproxy.core.reading import at_length
 from apprproxy.gateway.contributors import stretches
 
 
@@ -25,12 +25,12 @@ Evidence = Mapping[Label, Sequence[Sent]]
 
 async def collected(partial: Partial, since: int) -> Evidence:
     """Of what came from byte ``since`` on: what had lain on the disk before may have been spoilt there."""
-    return await asyncio.to_thread(_collected, partial.parts, partial.growing, since)
+    return await at_length(_collected, partial.parts, partial.growing, since)
 
 
 async def refuted(sent: Sequence[Sent], right: Readable) -> bool:
     """Was some of it wrong?"""
-    return await asyncio.to_thread(lambda: any(_digest(right, one.start, one.stop) != one.digest for one in sent))
+    return await at_length(lambda: any(_digest(right, one.start, one.stop) != one.digest for one in sent))
 
 
 def _collected(parts: Sequence[Contribution], there: Readable, since: int) -> Evidence:

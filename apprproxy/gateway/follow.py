@@ -6,7 +6,6 @@
 - If the file is thrown away and begun anew, whoever has been given some of it is broken off.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 
@@ -14,6 +13,7 @@ from apprproxy.core.errors import Lied, StoreFailed
 from apprproxy.core.label import OWNER, Label
 from apprproxy.core.model import KIB, MIB, Verdict
 from apprproxy.core.ports.store import Held, Readable
+from apprproxy.core.reading import at_length
 from apprproxy.gateway.candidates import Candidate
 from apprproxy.gateway.diary import Tried
 from apprproxy.gateway.flight import Flight
@@ -75,7 +75,7 @@ class Following:
                 if self._flight.settled(self._candidates) is not None:
                     held = self._as_announced(await self._done())
                     if reading is not None and reading.identity != held.identity:
-                        await asyncio.to_thread(self._compare, held, reading, start, at)
+                        await at_length(self._compare, held, reading, start, at)
                     yield Stretch(held, at, stop)
                     return
                 if self._flight.elsewhere and self._stream != "never" and not (self._entitled or self._asked):

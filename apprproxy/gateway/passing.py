@@ -2,7 +2,6 @@
 right. Costs every client an upstream transfer of its own, which is better than no pull at all; clients wait their turn,
 so that some that read slowly do not take all connections."""
 
-import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing
@@ -12,6 +11,7 @@ from apprproxy.core.errors import DigestMismatch, Lied, UpstreamFault
 from apprproxy.core.events import LieCaught, Observer
 from apprproxy.core.label import Label
 from apprproxy.core.ports.store import Readable
+from apprproxy.core.reading import at_length
 from apprproxy.gateway.candidates import ATTEMPTS, Candidate
 from apprproxy.gateway.fetch import Rest
 from apprproxy.gateway.given import Given
@@ -36,7 +36,7 @@ class Passing:
         client has been given some. In a view, who is slow makes way. Raises Lied, or the last UpstreamFault."""
         given = Given(at, stop, size, candidates[0].want.expected.digest.algorithm)
         if had is not None:
-            await asyncio.to_thread(given.had, *had)
+            await at_length(given.had, *had)
         left, rounds, attempts = list(candidates), 0, Counter[Label]()
         failure: UpstreamFault | None = None
         while left:

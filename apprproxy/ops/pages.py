@@ -73,7 +73,7 @@ class OpsPages:
             return await send_body(exchange, 200, await loop.run_in_executor(_COUNTED, self._metrics), _METRICS)
         if page == "/readyz" and (wrong := await loop.run_in_executor(_READY, self._ready)) is not None:
             return await send_body(exchange, 503, f"not ready: {wrong}\n".encode(), _TEXT)
-        ailing = await asyncio.to_thread(self._ails) if page == "/readyz" else ""
+        ailing = await loop.run_in_executor(_READY, self._ails) if page == "/readyz" else ""
         text = self._about if page == "/" else f"ok, but {ailing}\n" if ailing else "ok\n"
         return await send_body(exchange, 200, text.encode(), _TEXT)
 
