@@ -244,6 +244,8 @@ async def test_a_log_that_nobody_reads_holds_up_neither_clients_nor_the_end(tmp_
             assert 404 == (await client.get(f"/v2/nowhere/{'x' * 200}/manifests/{number}")).status
         running.process.send_signal(signal.SIGTERM)
         await until(lambda: running.process.returncode is not None)
+        assert running.process.stderr is not None
+        await running.process.stderr.read()
 
     assert 0 == running.process.returncode
 

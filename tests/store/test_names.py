@@ -314,12 +314,11 @@ async def test_a_folder_that_is_away_is_told_until_it_is_back(names: DiskNames) 
     names._path = there.with_name("x" * 300)
     with pytest.raises(StoreFailed):
         await names.get("up", "tag alice/nginx 1.0.0")
-    away = names.away
+    away = names.still_away()
     names._path = there
-    await names.get("up", "tag alice/nginx 1.0.0")
 
-    assert away.startswith("the names cannot be read or written: ")
-    assert "" == names.away
+    assert away.startswith("the names cannot be read: ")
+    assert ("", "") == (names.still_away(), names.away), "whoever asks for nothing finds that out as well"
 
 
 # --- beside a process that holds the database
