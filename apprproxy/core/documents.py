@@ -24,6 +24,7 @@ MAX_ELEMENTS = 250_000
 _BLANK = re.compile(r"[ \t\n\r]*")
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 """A half of a character, or two that are one; or, after another backslash, none of both."""
+_PAIR = re.compile(r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F]")
 
 
 T = TypeVar("T")
@@ -119,9 +120,28 @@ def _parts(text: str, begin: str, end: str, part: Callable[[str, int], tuple[Any
 
 def _value(text: str, at: int) -> tuple[Any, int]:
     value, end = _DECODER.raw_decode(text, at)
-    if _SURROGATE.search(text, at, end):
-        json.dumps(value, ensure_ascii=False).encode()  # raises a ValueError for a half
+    _refuse_halves(text, at, end)
     return value, end
+
+
+def _refuse_halves(text: str, at: int, end: int) -> None:
+    """In what is JSON. A library that is asked to write it would find them, and hold up all threads for it."""
+    paired = at
+    for half in _SURROGATE.finditer(text, at, end):
+        start = half.start()
+        if start < paired or _is_escaped(text, start):
+            continue
+        if not _PAIR.match(text, start, end):
+            raise NotADocument("half a character")
+        paired = start + len(r"\ud83d\ude00")
+
+
+def _is_escaped(text: str, at: int) -> bool:
+    """Is this backslash the second of two?"""
+    first = at
+    while first and text[first - 1] == "\\":
+        first -= 1
+    return (at - first) % 2 == 1
 
 
 def _field(text: str, at: int) -> tuple[tuple[str, tuple[Any, bytes]], int]:

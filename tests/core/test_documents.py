@@ -115,6 +115,22 @@ def test_two_halves_are_a_character_and_behind_a_backslash_there_is_none(body: b
     assert [text] == parsed(body) == [one for one, _ in elements(body)]
 
 
+ESCAPES = (r"\\", r"\ud83d", r"\uDBFF", r"\ude00", r"\uDC00", r"\u00e9", r"\n", "ud83d", "x")
+
+
+@given(st.lists(st.sampled_from(ESCAPES), max_size=12))
+def test_halves_are_found_where_a_library_that_writes_them_finds_them(escapes: list[str]) -> None:
+    body = f'["{"".join(escapes)}"]'
+    (text,) = json.loads(body)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        with pytest.raises(NotADocument):
+            parsed(body.encode())
+    else:
+        assert [text] == parsed(body.encode())
+
+
 @pytest.mark.parametrize(
     ("body", "read", "reason"),
     [
