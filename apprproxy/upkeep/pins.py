@@ -120,13 +120,14 @@ def _why_hidden(directory: Path, ledger: Ledger, where: Where, key: str) -> str:
 
 
 async def fetch(app: App, title: Title, told: Told, most: float = math.inf) -> Pin:
-    """Pinned first, so that nothing of it is evicted while the rest arrives; no more where it turns out to lack more
-    than ``most`` blobs. ``told`` of blobs."""
+    """Pinned first, so that nothing of it is evicted while the rest arrives; as it was before where it turns out to lack
+    more than ``most`` blobs. ``told`` of blobs."""
     upstream = app.settings.upstreams.get(title.upstream)
     if upstream is None or upstream.kind != title.protocol:
         there = ", ".join(name for name, one in app.settings.upstreams.items() if one.kind == title.protocol) or "none"
         failure = f"no upstream {title.upstream!r} of kind {title.protocol} is configured; there is {there}"
         return Pin(title.text, failure=failure)
+    before = (await asyncio.to_thread(app.ledger.pinned.pins)).get(title.text)
     try:
         root = await _root(app, title)
     except Failure as failure:
@@ -138,13 +139,22 @@ async def fetch(app: App, title: Title, told: Told, most: float = math.inf) -> P
         if not (keys := [key for key in missing if key not in reasons]):
             return Pin(title.text, str(root), held, {key: reasons[key] or why for key, why in missing.items()})
         if len(reasons) + len(keys) > most:
-            await asyncio.to_thread(app.ledger.pinned.unpin, title.text)
-            return Pin(title.text, failure=f"it leads to more than {most} blobs that are not held, and is not pinned")
+            await asyncio.to_thread(_put_back, app, title, before)
+            stays = "stays pinned as it was" if before is not None else "is not pinned"
+            return Pin(title.text, failure=f"it leads to more than {most} blobs that are not held, and {stays}")
         told.expect(len(reasons) + len(keys))
         limit = asyncio.Semaphore(AT_ONCE)
         async with asyncio.TaskGroup() as group:
             tasks = {key: group.create_task(_fetched(app, title, key, kinds, limit, told)) for key in keys}
         reasons |= {key: task.result() for key, task in tasks.items()}
+
+
+def _put_back(app: App, title: Title, before: Digest | None) -> None:
+    """Anybody may have made it lead to more than before."""
+    if before is None:
+        app.ledger.pinned.unpin(title.text)
+    else:
+        app.ledger.pinned.pin(title.text, before)
 
 
 async def _root(app: App, title: Title) -> Digest:
