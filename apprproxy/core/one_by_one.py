@@ -4,11 +4,11 @@ A thousand who want the same wait as long as one, and what each would hold of it
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Hashable
+from collections.abc import AsyncIterator, Callable, Coroutine, Hashable
 from concurrent.futures import Executor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar
 
 from apprproxy.core.errors import Crowded
 from apprproxy.core.reading import READERS, with_turn
@@ -16,63 +16,92 @@ from apprproxy.core.reading import READERS, with_turn
 T = TypeVar("T")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Shared(Generic[T]):
-    """What is ``done`` for several. ``taken`` is left to whoever does it."""
+    """What is done for several. ``begun`` once it has its turn; ``taken`` is left to whoever does it."""
 
     users: int = 0
-    doing: asyncio.Lock = field(default_factory=asyncio.Lock)
-    done: bool = False
-    result: T | None = None
+    begun: asyncio.Event = field(default_factory=asyncio.Event)
     taken: int = 0
+
+
+def forget(_: object) -> None: ...
 
 
 class OneByOne:
     """``crowded`` is what somebody is told who has waited for ``patience`` seconds. Work that has begun is waited for,
-    and done to its end even if nobody waits."""
+    and done to its end even if nobody waits. ``freed`` is told of what nobody shares any more."""
 
-    def __init__(self, patience: float, crowded: str, threads: Executor = READERS) -> None:
+    def __init__(
+        self,
+        patience: float,
+        crowded: str,
+        threads: Executor = READERS,
+        freed: Callable[[Shared[Any]], None] = forget,
+    ) -> None:
         self._patience = patience
         self._crowded = crowded
         self._threads = threads
+        self._freed = freed
         self._turn = asyncio.Lock()
-        self._shared: dict[Hashable, Shared[Any]] = {}
+        self._shared: dict[Hashable, tuple[Shared[Any], asyncio.Task[Any]]] = {}
 
-    async def aside(self, key: Hashable, work: Callable[[], T]) -> T:
-        """``work`` is blocking, and has the same result for the same ``key``. Raises Crowded."""
-        async with self._sharing(("aside", key)) as one, self._waiting() as limit, one.doing:
-            if not one.done:
-                one.result, one.done = await self._do(limit, work), True
-            return cast(T, one.result)
+    async def aside(self, key: Hashable, work: Callable[[], T], keep: Callable[[T], None] = forget) -> T:
+        """``work`` is blocking, and has the same result for the same ``key``, of which ``keep`` is told, once. Raises
+        Crowded, and what ``work`` raises."""
+
+        async def kept(one: Shared[T]) -> T:
+            result = await self.done(one, work)
+            keep(result)
+            return result
+
+        async with self.sharing(("aside", key), kept) as result:
+            return result
 
     @asynccontextmanager
-    async def _sharing(self, key: Hashable) -> AsyncIterator[Shared[Any]]:
-        one = self._shared.setdefault(key, Shared())
+    async def sharing(self, key: Hashable, make: Callable[[Shared[T]], Coroutine[Any, Any, T]]) -> AsyncIterator[T]:
+        """The result of ``make``, which calls ``done``: by whoever comes first, for all who come before it has been
+        left by all. Raises Crowded, and what ``make`` raises."""
+        if key in self._shared:
+            one, making = self._shared[key]
+        else:
+            one = Shared[T]()
+            making = asyncio.create_task(make(one), name=f"one by one {key!r:.80}")
+            self._shared[key] = one, making
+            making.add_done_callback(lambda _: self._ended(key, one, making))
         one.users += 1
         try:
-            yield one
+            yield await self._made(one, making)
         finally:
             one.users -= 1
             if not one.users:
-                del self._shared[key]
-                self._freed(one)
+                self._left(key, one, making)
 
-    def _freed(self, one: Shared[Any]) -> None:
-        """Nobody shares it any more."""
-
-    @asynccontextmanager
-    async def _waiting(self) -> AsyncIterator[asyncio.Timeout]:
-        """Raises Crowded. One limit to all that is waited for."""
-        limit = asyncio.timeout(self._patience)
+    async def _made(self, one: Shared[T], making: "asyncio.Task[T]") -> T:
+        begun = asyncio.ensure_future(one.begun.wait())
         try:
-            async with limit:
-                yield limit
-        except TimeoutError:
-            if limit.expired():
-                raise Crowded(self._crowded, self._patience) from None
-            raise
+            await asyncio.wait([begun, making], timeout=self._patience, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            begun.cancel()
+        if not (one.begun.is_set() or making.done()):
+            raise Crowded(self._crowded, self._patience)
+        return await asyncio.shield(making)
 
-    async def _do(self, limit: asyncio.Timeout, work: Callable[[], T]) -> T:
+    async def done(self, one: Shared[T], work: Callable[[], T]) -> T:
+        """``work``, once it is its turn."""
         await self._turn.acquire()
-        limit.reschedule(None)
+        one.begun.set()
         return await with_turn(self._turn, self._threads, work)
+
+    def _left(self, key: Hashable, one: Shared[Any], making: "asyncio.Task[Any]") -> None:
+        """By all."""
+        if making.done() or not one.begun.is_set():
+            making.cancel()
+            del self._shared[key]
+            self._freed(one)
+
+    def _ended(self, key: Hashable, one: Shared[Any], making: "asyncio.Task[Any]") -> None:
+        if not making.cancelled():
+            making.exception()  # maybe nobody waits to be told
+        if not one.users and self._shared.get(key) == (one, making):
+            self._left(key, one, making)

@@ -6,14 +6,13 @@
 - Those who ask the same at the same time are sent the same bytes.
 """
 
-import asyncio
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Hashable
 from contextlib import asynccontextmanager
-from typing import cast
+from typing import Any, TypeVar
 
+from apprproxy.core.budget import Budget
 from apprproxy.core.model import KIB, MIB
-from apprproxy.core.one_by_one import OneByOne, Shared
+from apprproxy.core.one_by_one import OneByOne, Shared, forget
 
 BUDGET = 64 * MIB
 SMALL = 64 * KIB
@@ -21,74 +20,39 @@ SMALL = 64 * KIB
 PATIENCE = 10.0
 """Seconds that a request waits for room and its turn, before it is told to come back after as many."""
 
+T = TypeVar("T")
+
 _CROWDED = "too many large answers are wanted at once; ask for less, or again"
 
 
-class Budget:
-    """So many bytes, first come first served."""
-
-    def __init__(self, size: int) -> None:
-        self._size = self._left = size
-        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
-
-    async def take(self, size: int) -> int:
-        """Returns what to ``give`` back; what is larger than the budget has all of it."""
-        size = min(size, self._size)
-        if size <= SMALL:
-            return 0
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((size, turn))
-        self._admit()
-        try:
-            await asyncio.shield(turn)
-        except BaseException:
-            self._leave(size, turn)
-            raise
-        return size
-
-    def give(self, size: int) -> None:
-        self._left += size
-        self._admit()
-
-    def _admit(self) -> None:
-        while self._waiting and self._waiting[0][0] <= self._left:
-            size, turn = self._waiting.popleft()
-            self._left -= size
-            turn.set_result(None)
-
-    def _leave(self, size: int, turn: asyncio.Future[None]) -> None:
-        if turn.done():  # it came while its owner left
-            self.give(size)
-        else:
-            self._waiting.remove((size, turn))
-            self._admit()
-
-
-class Large(OneByOne):
+class Large:
     """One for all faces."""
 
-    def __init__(self, budget: Budget | None = None, patience: float | None = None) -> None:
-        super().__init__(PATIENCE if patience is None else patience, _CROWDED)
-        self._budget = budget or Budget(BUDGET)
+    def __init__(self, budget: int = BUDGET, patience: float | None = None) -> None:
+        self._budget = Budget(budget)
+        self._turns = OneByOne(PATIENCE if patience is None else patience, _CROWDED, freed=self._freed)
+
+    async def aside(self, key: Hashable, work: Callable[[], T], keep: Callable[[T], None] = forget) -> T:
+        """``work`` is blocking, takes something apart, and has the same result for the same ``key``, which is to be
+        kept. Raises Crowded."""
+        return await self._turns.aside(key, work, keep)
 
     @asynccontextmanager
     async def body(self, key: Hashable, size: int, make: Callable[[], bytes]) -> AsyncIterator[bytes]:
         """``make`` is blocking, and makes at most about ``size`` bytes, the same for the same ``key``. To be left when
         they are sent. Raises Crowded."""
-        async with self._sharing(("body", key)) as one:
-            async with self._waiting() as limit, one.doing:
-                if not one.done:
-                    await self._make(one, limit, size, make)
-            yield cast(bytes, one.result)
+        async with self._turns.sharing(("body", key), lambda one: self._made(one, size, make)) as body:
+            yield body
 
-    async def _make(self, one: Shared[bytes], limit: asyncio.Timeout, size: int, make: Callable[[], bytes]) -> None:
-        taken = await self._budget.take(size)
+    async def _made(self, one: Shared[bytes], size: int, make: Callable[[], bytes]) -> bytes:
+        taken = min(size, self._budget.size) if size > SMALL else 0
+        await self._budget.take(taken)
         try:
-            body = await self._do(limit, make)
-            one.result, one.done = body, True
+            body = await self._turns.done(one, make)
             one.taken = min(taken, len(body)) if len(body) > SMALL else 0
         finally:
             self._budget.give(taken - one.taken)
+        return body
 
-    def _freed(self, one: Shared[bytes]) -> None:
+    def _freed(self, one: Shared[Any]) -> None:
         self._budget.give(one.taken)

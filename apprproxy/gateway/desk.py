@@ -5,9 +5,10 @@ import asyncio
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
+from apprproxy.core.budget import Budget
 from apprproxy.core.ports.store import Held
 from apprproxy.core.reading import LARGE, content, in_turn
-from apprproxy.gateway.pile import ROOM, Room
+from apprproxy.gateway.pile import ROOM
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -17,7 +18,7 @@ class Desk:
     """``room`` is for what waits to be taken apart."""
 
     def __init__(self) -> None:
-        self.room = Room(ROOM)
+        self.room = Budget(ROOM)
         self._turn = asyncio.Lock()
 
     async def take_apart(self, size: int, read: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -5,11 +5,10 @@
   Whoever waits for that has no connection, which others need for small questions.
 """
 
-import asyncio
-from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from apprproxy.core.budget import Budget
 from apprproxy.core.model import MAX_DOCUMENT
 from apprproxy.core.ports.upstream import Reply, Request, Upstream
 from apprproxy.core.reading import LARGE, replied
@@ -22,50 +21,10 @@ class Overfull(Exception):
     """There is no room for the rest of an answer; what had come of it was let go."""
 
 
-class Room:
-    """``take`` in the order in which they come, and nothing is grown while somebody waits."""
-
-    def __init__(self, size: int) -> None:
-        self._free = size
-        self._queue: deque[asyncio.Future[None]] = deque()
-
-    def grow(self, size: int) -> bool:
-        """So many bytes more, if there is room."""
-        if self._queue or size > self._free:
-            return False
-        self._free -= size
-        return True
-
-    async def take(self) -> None:
-        """As many as the longest document has."""
-        mine: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._queue.append(mine)
-        self._admit()
-        try:
-            await mine
-        except asyncio.CancelledError:
-            if mine.cancelled():
-                self._admit()
-            else:  # it was given at the same moment
-                self.give(MAX_DOCUMENT)
-            raise
-
-    def give(self, size: int) -> None:
-        self._free += size
-        self._admit()
-
-    def _admit(self) -> None:
-        while self._queue and (self._queue[0].done() or self._free >= MAX_DOCUMENT):
-            mine = self._queue.popleft()
-            if not mine.done():
-                self._free -= MAX_DOCUMENT
-                mine.set_result(None)
-
-
 class Pile:
     """The answers to one question, page by page. ``size`` is that of all that have come."""
 
-    def __init__(self, room: Room) -> None:
+    def __init__(self, room: Budget) -> None:
         self.size = 0
         self._room = room
         self._counted = 0
@@ -90,7 +49,7 @@ class Pile:
     async def make_room(self) -> None:
         """What is counted is given back first: none waits for the room that another one keeps while it waits."""
         self.clear()
-        await self._room.take()
+        await self._room.take(MAX_DOCUMENT)
         self._counted, self._longest = MAX_DOCUMENT, True
 
     def clear(self) -> None:
@@ -100,7 +59,7 @@ class Pile:
 
 
 @asynccontextmanager
-async def piled(room: Room) -> AsyncIterator[Pile]:
+async def piled(room: Budget) -> AsyncIterator[Pile]:
     """For one question, to be left when nothing of its answers is needed any more."""
     pile = Pile(room)
     try:

@@ -37,9 +37,10 @@ class Catalogs:
         names = self._merged.get(lists.key)
         if names is None:
             names = await self._large.aside(
-                ("catalog", lists.key), lambda: merged_catalogs(lists.contents(), self._admits)
+                ("catalog", lists.key),
+                lambda: merged_catalogs(lists.contents(), self._admits),
+                lambda merged: self._merged.__setitem__(lists.key, merged),
             )
-            self._merged[lists.key] = names
         return names
 
     @asynccontextmanager

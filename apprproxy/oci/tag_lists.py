@@ -26,8 +26,11 @@ class TagLists:
         """Raises Crowded."""
         answer = self._lists.get(document.digest)
         if answer is None:
-            answer = await self._large.aside(("tags", document.digest), lambda: tag_list(content(document)))
-            self._lists[document.digest] = answer
+            answer = await self._large.aside(
+                ("tags", document.digest),
+                lambda: tag_list(content(document)),
+                lambda tags: self._lists.__setitem__(document.digest, tags),
+            )
         return answer.page(page)
 
 

@@ -120,7 +120,7 @@ def _why_hidden(directory: Path, ledger: Ledger, where: Where, key: str) -> str:
 
 
 async def fetch(app: App, title: Title, told: Told, most: float = math.inf) -> Pin:
-    """Pinned first, so that nothing of it is evicted while the rest arrives; as it was before where it turns out to lack
+    """Pinned first, so that nothing of it is evicted while the rest arrives; then as before, where it turns out to lack
     more than ``most`` blobs. ``told`` of blobs."""
     upstream = app.settings.upstreams.get(title.upstream)
     if upstream is None or upstream.kind != title.protocol:

@@ -528,7 +528,7 @@ class Ranking:
         return really(keepers, text, limit, **others)
 
     async def wanted_by(self, number: int) -> None:
-        await until(lambda: sum(one.users for one in self._turns._shared.values()) == number)
+        await until(lambda: sum(one.users for one, _ in self._turns._shared.values()) == number)
 
 
 async def test_searches_take_turns_equal_ones_together_and_hold_up_nobody_else(

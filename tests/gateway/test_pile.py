@@ -5,15 +5,14 @@ import threading
 import tracemalloc
 from dataclasses import replace
 
-import pytest
 from aiohttp import web
 
 from apprproxy.core.digest import Digest
-from apprproxy.core.model import MAX_DOCUMENT, MIB, Descriptor, Found
+from apprproxy.core.model import MAX_DOCUMENT, Descriptor, Found
 from apprproxy.core.ports.upstream import Plan, Request
 from apprproxy.gateway.health import FOR_OWNERS
 from apprproxy.gateway.member import Member, ask
-from apprproxy.gateway.pile import ROOM, Room, piled
+from apprproxy.gateway.pile import ROOM, piled
 from tests.fakes.clock import Clock, until
 from tests.fakes.lies import Honest, honestly
 from tests.fakes.listening import listening
@@ -75,33 +74,3 @@ async def test_long_answers_that_wait_to_be_read_are_not_held_however_many_ask()
 
     assert ROOM + 2 * MAX_DOCUMENT > held
     assert count < answers.begun
-
-
-async def test_who_leaves_while_it_waits_for_room_keeps_none() -> None:
-    room = Room(2 * MAX_DOCUMENT)
-    assert room.grow(MAX_DOCUMENT + MIB)
-    waiting = [asyncio.create_task(room.take()) for _ in range(2)]
-    await asyncio.sleep(0)
-
-    assert not room.grow(1)  # nor is there room for less before those who wait have theirs
-    waiting[0].cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await waiting[0]
-    room.give(MIB)
-    await waiting[1]
-    assert not room.grow(1)
-    room.give(MAX_DOCUMENT)
-    assert room.grow(MAX_DOCUMENT)
-
-
-async def test_who_leaves_as_it_is_given_room_gives_it_back() -> None:
-    room = Room(MAX_DOCUMENT)
-    assert room.grow(1)
-    waiting = asyncio.create_task(room.take())
-    await asyncio.sleep(0)
-    room.give(1)
-    waiting.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await waiting
-
-    assert room.grow(MAX_DOCUMENT)
