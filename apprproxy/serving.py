@@ -112,12 +112,12 @@ async def serve(
 
 def _begun(app: App) -> Run | None:
     """Blocking."""
-    with suppress(StoreFailed):  # it is told of by whoever asks for something
-        for reason in lacking(app):
+    with suppress(StoreFailed, OSError):  # it is told of by whoever asks for something
+        for reason in lacking(app.settings.cache.directory.absolute(), app.ledger, app.names):
             logger("apprproxy").warning(
                 "the cache is not complete",
                 reason=reason,
-                hint="if it was carried here, carry it again as a whole; `apprproxy cache verify` says what it lacks",
+                hint="if it was carried here, carry it again as a whole",
             )
     return begun(app.settings.cache.directory.absolute(), app.settings.cache.max_size)
 

@@ -26,9 +26,11 @@ from cryptography.x509.oid import NameOID
 
 from apprproxy.app import build
 from apprproxy.core.digest import Digest
+from apprproxy.core.model import FirstSeen
 from apprproxy.serving import CannotListen, listen, serve
 from apprproxy.settings import Settings
 from apprproxy.store.ledger import Ledger
+from apprproxy.store.names import DiskNames
 from tests.fakes.clock import until
 from tests.fakes.content import some_bytes
 from tests.fakes.fixtures import Logged
@@ -198,10 +200,15 @@ async def test_a_cache_that_was_carried_without_a_part_of_it_says_so(tmp_path: P
     async with gateway(tmp_path) as running:
         running.process.send_signal(signal.SIGTERM)
         await running.ended()
-    ledger = Ledger(tmp_path / "cache", 1_000_000, time.time, lambda _: None)
+    ledger, names = (
+        Ledger(cache := tmp_path / "cache", 1_000_000, time.time, lambda _: None),
+        DiskNames(cache / "names"),
+    )
     ledger.keep("x.part", DIGEST, 5, None)
+    names.accept("hub", "a/b", "a/b@1/helm", FirstSeen(DIGEST, 1.0))
+    names.close()
     ledger.close()
-    (tmp_path / "cache" / "blobs" / "sha256" / DIGEST.hex).write_bytes(b"bytes")
+    (cache / "blobs" / "sha256" / DIGEST.hex).write_bytes(b"bytes")
     async with gateway(tmp_path) as running:
         running.process.send_signal(signal.SIGTERM)
         await running.ended()
@@ -213,7 +220,7 @@ async def test_a_cache_that_was_carried_without_a_part_of_it_says_so(tmp_path: P
         (told,) = [line["reason"] for line in running.lines if line["event"] == "the cache is not complete"]
 
     assert "the cache is not complete" not in whole
-    assert told.startswith(f"{lost}/ ")
+    assert f"{lost}/ " in told
 
 
 async def test_a_gateway_that_stops_says_what_is_not_over(tmp_path: Path) -> None:

@@ -181,7 +181,11 @@ class AppRegistryFace:
         digest = named.document.digest
         manifest = self._manifests.get(digest)
         if manifest is None:
-            manifest = await self._gateway.read(named.record.origin, named.document, shapes.read_manifest)
+            try:
+                manifest = await self._gateway.read(named.record.origin, named.document, shapes.read_manifest)
+            except shapes.NotTheShape as error:  # it was taken by a version that was less strict
+                sent = Outage(named.record.origin, f"sent, some time ago, a document that is none: {error}")
+                raise Exhausted([sent]) from error
             self._manifests[digest] = manifest
         return named, manifest
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
-from apprproxy.cli.common import go_on_as
+from apprproxy.cli.common import go_on_as, went_wrong
 from apprproxy.store.becoming import Owner, owner_of
 
 _INTERRUPTED = 130
@@ -25,8 +25,11 @@ def apart(directory: Path, work: Callable[[], bytes], most: int) -> bytes:
     os.close(writing)
     with open(reading, "rb") as told:
         said = told.read(most)
-    if status := os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]):
-        sys.exit(max(status, 1))
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if status < 0:
+        went_wrong(f"the process that does this as {owner.name} was ended by signal {-status}")
+    if status:
+        sys.exit(status)
     return said
 
 

@@ -16,6 +16,7 @@ from apprproxy.cli.verified import Summary, tell
 from apprproxy.ops.logs import configure
 from apprproxy.settings import Settings
 from apprproxy.upkeep import unrepaired
+from apprproxy.upkeep.carried import lacking
 from apprproxy.upkeep.findings import Finding
 from apprproxy.upkeep.folder import Folder, opened
 from apprproxy.upkeep.pins import pins
@@ -67,14 +68,16 @@ def verify(path: Path | None, again: bool, as_lines: bool) -> None:
         bad = [one for one in _unmended(findings) if not again or failed.get(one.key)]
         unrepaired.save(root, bad + before)
         with opened(settings) as folder:
-            pinned = pins(folder)
-    lacking = {one.name: len(one.missing) for one in pinned if one.missing}
+            pinned, unfit = pins(folder), list(lacking(root, folder.ledger, folder.names))
+    missing = {one.name: len(one.missing) for one in pinned if one.missing}
     for finding in findings:
         tell(finding, failed.get(finding.key) if again else None, as_lines=as_lines)
     counts = len(findings), len(bad), len(before)
-    summary = Summary(measure.size, measure.rate, *counts, lacking, len(pinned), settings.offline, repaired=again)
+    summary = Summary(measure.size, measure.rate, *counts, missing, len(pinned), settings.offline, repaired=again)
     summary.tell(as_lines=as_lines)
-    sys.exit(1 if bad or lacking else 0)
+    for reason in unfit:
+        click.echo(f"warning: {reason}", err=True)
+    sys.exit(1 if bad or missing else 0)
 
 
 def _unmended(findings: Sequence[Finding]) -> list[Finding]:

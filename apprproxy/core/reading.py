@@ -52,13 +52,8 @@ def content(document: Held) -> bytes:
     return document.pread(0, document.size)
 
 
-async def aside(read: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """In a thread that does nothing else: long documents must not take those that files are read in."""
-    return await asyncio.get_running_loop().run_in_executor(READERS, partial(read, *args, **kwargs))
-
-
 async def unhurried(read: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """The same, in threads of its own: for what no pull waits for."""
+    """In threads of its own: for what no pull waits for."""
     return await asyncio.get_running_loop().run_in_executor(_UNHURRIED, partial(read, *args, **kwargs))
 
 
@@ -68,7 +63,8 @@ async def at_length(read: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> 
 
 
 async def in_turn(turn: asyncio.Lock, read: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """As ``aside``, one at a time for each ``turn``, which lasts until it has been read even if its caller has gone."""
+    """One at a time for each ``turn``, which lasts until it has been read even if its caller has gone; in threads of
+    their own, for long documents must not take those that files are read in."""
     await turn.acquire()
     return await with_turn(turn, READERS, partial(read, *args, **kwargs))
 

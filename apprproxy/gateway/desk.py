@@ -1,5 +1,5 @@
-"""Where the documents of one upstream are taken apart: short ones at once, long ones in a thread, one at a time. None
-keep another upstream's waiting."""
+"""Where the documents of one upstream are taken apart: short ones at once, long ones in a thread, one at a time, so
+that they wait for one of each other upstream at the most."""
 
 import asyncio
 from collections.abc import Callable

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 
 from apprproxy.core.errors import (
+    Busy,
     Crowded,
     Failure,
     Interrupted,
@@ -19,7 +20,7 @@ from apprproxy.core.errors import (
     Unauthorized,
     UpstreamFault,
 )
-from apprproxy.core.events import FlightBegan, FlightEnded, Followed, Observer, Trouble
+from apprproxy.core.events import FlightBegan, FlightEnded, Followed, Observer, Trouble, Troubled
 from apprproxy.core.model import MAX_DOCUMENT, Expected
 from apprproxy.core.ports.store import BlobStore, Partial
 from apprproxy.gateway.blame import Blame
@@ -244,9 +245,10 @@ class Flights:
     def _tell(self, candidate: Candidate, failure: UpstreamFault) -> None:
         """A mirror is told of where it is not asked for a while: another source was asked instead."""
         if candidate.source.owner and not isinstance(failure, _NO_TROUBLE):
+            what: Troubled = "busy" if isinstance(failure, Busy) else "bytes"
             told = isinstance(failure, Unauthorized) and failure.presented
             name = f"{candidate.want.repository}@{candidate.want.expected.digest}"
-            self._observer(Trouble("bytes", candidate.member.name, name, str(failure), told))
+            self._observer(Trouble(what, candidate.member.name, name, str(failure), told))
 
     def _share(self, flight: Flight) -> None:
         """Whoever fetches the same has it now, too."""

@@ -8,6 +8,7 @@
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 from apprproxy.core.digest import Digest
@@ -227,7 +228,8 @@ class Lookups:
                     found = await self._settled(member, want, found, as_of)
                 if found.body is None:
                     pile.clear()
-                landed = await self._landing.land(member, want, found)
+                with not_counted(limit) if found.body is not None else nullcontext():
+                    landed = await self._landing.land(member, want, found)
             record = self._record(member, old, landed.target)
             remembered = await self._landing.remember(member, want, record, as_of, empty=found.empty)
             kept = remembered and (landed.document is None or landed.document.kept)

@@ -9,7 +9,7 @@ from aiohttp import web
 from cachetools import LRUCache
 
 from apprproxy.core.digest import Digest
-from apprproxy.core.errors import Exhausted, Failure, NotAllowed
+from apprproxy.core.errors import Exhausted, Failure, NotAllowed, Outage
 from apprproxy.core.kind import Kind
 from apprproxy.core.model import BlobWant, Expected, NameWant
 from apprproxy.core.ports.store import Held
@@ -28,7 +28,7 @@ from apprproxy.oci.errors import error_body
 from apprproxy.oci.manifest import INDEX, media_type
 from apprproxy.oci.paging import asked_page, paged, size
 from apprproxy.oci.paths import Blob, Catalog, Manifest, Ping, Referrers, Tags, parse_path
-from apprproxy.oci.referrers import EMPTY, filtered
+from apprproxy.oci.referrers import EMPTY, NotAnIndex, filtered
 from apprproxy.oci.tag_lists import TagLists
 
 API = {"Docker-Distribution-Api-Version": "registry/2.0"}
@@ -157,8 +157,12 @@ class OciFace:
         headers |= about(named.verdict, named.record.origin, NAMES)
         document = named.document
         key = ("referrers", document.digest, artifact_type)
-        async with self._large.body(key, document.size, lambda: filtered(content(document), artifact_type)) as body:
-            return await send_body(exchange, 200, body, headers)
+        try:
+            async with self._large.body(key, document.size, lambda: filtered(content(document), artifact_type)) as body:
+                return await send_body(exchange, 200, body, headers)
+        except NotAnIndex as error:  # it was taken by a version that was less strict
+            sent = Outage(named.record.origin, f"sent, some time ago, referrers that are none: {error}")
+            raise Exhausted([sent]) from error
 
     async def _catalog(self, exchange: Exchange, path: Catalog) -> web.StreamResponse:
         exchange.kind, exchange.name = Kind.CATALOG, "_catalog"

@@ -19,13 +19,13 @@ _DETAIL = re.compile(r"[0-9a-f]{32,}|(?<!answered )(?<!\d)\d+(?:\.\d+)?")
 """What differs from one time to the next: digests, counts of bytes, seconds. A status does not: 429 is another trouble
 than 503."""
 
-Key = tuple[str, str, str]
+Key = tuple[str, str, str, bool]
 
 
 @dataclass(slots=True)
 class Episode:
     """``times`` since ``begun``; ``untold`` of them since the last line. ``well`` is when the upstream answered first
-    after the last of them."""
+    after the last of them; ``of_bytes``: where it was asked for some, for it may answer all else."""
 
     what: str
     upstream: str
@@ -36,6 +36,7 @@ class Episode:
     times: int = 0
     untold: int = 0
     well: float | None = None
+    of_bytes: bool = False
 
     def within(self, seconds: float, now: float) -> bool:
         return 0 <= now - self.last < seconds
@@ -45,10 +46,12 @@ class Episodes:
     def __init__(self) -> None:
         self._open: dict[Key, Episode] = {}
 
-    def again(self, what: str, upstream: str, reason: str, now: float) -> tuple[int, float] | None:
+    def again(
+        self, what: str, upstream: str, reason: str, now: float, *, of_bytes: bool = False
+    ) -> tuple[int, float] | None:
         """Is it worth a line now? How often it happened since the last one, and when it began; None if not."""
-        key = (what, upstream, _DETAIL.sub("#", reason))
-        episode = self._open.setdefault(key, Episode(what, upstream, reason, begun=now, last=now))
+        key = (what, upstream, _DETAIL.sub("#", reason), of_bytes)
+        episode = self._open.setdefault(key, Episode(what, upstream, reason, now, now, of_bytes=of_bytes))
         if len(self._open) > MAX_EPISODES:
             del self._open[next(iter(self._open))]
         episode.last, episode.times, episode.untold, episode.well = now, episode.times + 1, episode.untold + 1, None
@@ -62,10 +65,14 @@ class Episodes:
         """What has not been found to be over."""
         return together(list(self._open.values()))
 
-    def answered(self, upstream: str, now: float) -> list[Episode]:
+    def answered(self, upstream: str, now: float, *, bytes_came: bool = True) -> list[Episode]:
         """It answers: what is over, because it has not happened for a while; what came with it is told with it, unless
         that goes on."""
-        mine = {key: one for key, one in list(self._open.items()) if one.upstream == upstream}
+        mine = {
+            key: one
+            for key, one in list(self._open.items())
+            if one.upstream == upstream and (bytes_came or not one.of_bytes)
+        }
         if not mine:
             return []
         for one in mine.values():
@@ -77,9 +84,9 @@ class Episodes:
 
 def together(episodes: Iterable[Episode]) -> list[Episode]:
     """What went wrong for several reasons, as the one thing that it was."""
-    found: dict[tuple[str, str], Episode] = {}
+    found: dict[tuple[str, str, bool], Episode] = {}
     for one in episodes:
-        key = one.what, one.upstream
+        key = one.what, one.upstream, one.of_bytes
         found[key] = _joined(found[key], one) if key in found else one
     return list(found.values())
 

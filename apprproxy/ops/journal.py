@@ -209,7 +209,7 @@ class Journal:
             facts = {"status": status, "seconds": round(took, 2)}
             self._repeated("info", "an upstream took long to answer", MINUTE, of, facts)
         if asked.source == OWNER and asked.status in _WELL and asked.kind != "token":  # of another server, maybe
-            for one in self._episodes.answered(asked.upstream, self._now()):
+            for one in self._episodes.answered(asked.upstream, self._now(), bytes_came=asked.kind in _POURED):
                 self._tell_end(one)
 
     def _tell_end(self, one: Episode) -> None:
@@ -261,7 +261,7 @@ class Journal:
 
     def _episode(self, level: str, event: str, why: str, *, upstream: str, **fields: Any) -> None:
         """At once the first time, then with how often it happened meanwhile."""
-        worth = self._episodes.again(event, upstream, why, self._now())
+        worth = self._episodes.again(event, upstream, why, self._now(), of_bytes=fields.get("what") == "bytes")
         if worth is None:
             return
         times, since = worth

@@ -1,5 +1,6 @@
 """The metrics, by the names that dashboards and alerts rely on. Labels come from closed sets."""
 
+from collections import Counter as Counts
 from collections.abc import Callable, Iterable
 from typing import get_args
 
@@ -34,7 +35,34 @@ from apprproxy.core.model import Cache
 from apprproxy.face.door import Report
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # when a counter was made tells nobody anything
+_SEVERAL = 3
+"""Names one after the other."""
+_ASKED_EACH = 4
+"""Questions of which one name's answer is made at the most: by HEAD, by GET, by its digest, of its repository."""
 _SECONDS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300)
+
+
+class Answers:
+    """Of each upstream: are they none, as where a balancer before it has a page for everything? One name says nothing:
+    anybody may publish a strange document."""
+
+    def __init__(self) -> None:
+        self._failed: dict[str, set[str]] = {}
+        self._well: Counts[str] = Counts()
+
+    def came(self, source: Label) -> None:
+        """It may be found to be none later."""
+        self._well[source.upstream] += source.source == OWNER
+        if self._well[source.upstream] > _ASKED_EACH:
+            self._failed.pop(source.upstream, None)
+
+    def failed(self, upstream: str, name: str) -> bool:
+        """Are they none, by now?"""
+        self._well[upstream] = 0
+        names = self._failed.setdefault(upstream, set())
+        if len(names) < _SEVERAL:
+            names.add(name)
+        return len(names) >= _SEVERAL
 
 
 class Metrics:
@@ -45,6 +73,7 @@ class Metrics:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self._shut: set[tuple[str, str]] = set()
+        self._answers = Answers()
         counter, gauge, histogram = self._counter, self._gauge, self._histogram
         request, asked = ("face", "kind", "cache"), ("upstream", "source", "kind")
         # what clients asked
@@ -140,6 +169,7 @@ class Metrics:
                 self._received.labels(upstream, source).inc(received)
                 failed = away or status == "error" or status >= "500" or (upstream, source) in self._shut
                 self._available.labels(upstream, source).set(0 if failed else 1)
+                self._answers.came(Label(upstream, source))
             case LieCaught(upstream, source, got=Digest()):
                 self._mismatches.labels(upstream, source).inc()
             case NameMoved(upstream):
@@ -161,10 +191,13 @@ class Metrics:
             case Evicted(blobs, size, reason):
                 self._evictions.labels(reason).inc(blobs)
                 self._evicted.labels(reason).inc(size)
-            case Trouble(what, upstream):
-                self._troubles.labels(upstream, what).inc()
-                if what in ("lookup", "bytes"):  # an answer that is none, too
-                    self._available.labels(upstream, OWNER).set(0)
+            case Trouble():
+                self._troubled(event)
+
+    def _troubled(self, trouble: Trouble) -> None:
+        self._troubles.labels(trouble.upstream, trouble.what).inc()
+        if trouble.what in ("lookup", "bytes") and self._answers.failed(trouble.upstream, trouble.name):
+            self._available.labels(trouble.upstream, OWNER).set(0)
 
     def read_held(self, blobs: Callable[[], float], size: Callable[[], float]) -> None:
         """Ask these whenever the metrics are read, rather than count what this process sees: others store as well."""

@@ -33,7 +33,7 @@ def log_request(report: Report) -> None:
     if exchange.verdict is not None and exchange.verdict.detail is not None:
         fields["detail"] = exchange.verdict.detail
     if exchange.tried:
-        fields |= _waited_for(exchange, long=report.waited > SLOW)
+        fields |= _waited_for(exchange)
     if report.outcome != "done":
         fields["outcome"] = report.outcome
     if report.failure:
@@ -43,13 +43,13 @@ def log_request(report: Report) -> None:
     (log.warning if serious else log.info)("request", **fields)
 
 
-def _waited_for(exchange: Exchange, *, long: bool) -> dict[str, str]:
+def _waited_for(exchange: Exchange) -> dict[str, str]:
     """Who sent the bytes, and whom the request had to wait for."""
     fields: dict[str, str] = {}
     if exchange.verdict is not None and exchange.verdict.cache is Cache.MISS:
         source = source_of(exchange.upstream, exchange.tried[-1].what)
         fields |= {"source": source} if source is not None else {}
     told = [one for one in exchange.tried if one.seconds >= SOME_TIME or not one.outcome.startswith("is not asked for")]
-    if len(told) > 1 or (told and long):
+    if len(told) > 1 or sum(one.seconds for one in told) > SLOW:
         fields["tried"] = "; ".join(map(str, told))
     return fields

@@ -52,7 +52,7 @@ class Writer(logging.Handler):
                 self._lost += 0 if written else len(lines)
                 lost, self._lost = (self._lost, 0) if written else (0, self._lost)
             if lost:
-                logging.getLogger("apprproxy").warning("log lines were lost: nobody took them", extra={"lines": lost})
+                logging.getLogger("apprproxy").warning("log lines were lost", extra={"lines": lost})
 
     def _next(self) -> list[bytes]:
         """None once it is closed, and all are written."""
@@ -80,6 +80,8 @@ class Writer(logging.Handler):
 
     def close(self) -> None:
         """What comes later is lost."""
+        if self._closing:  # the library does so once more at the end
+            return
         with self._changed:
             self._closing = True
             self._changed.notify()

@@ -43,10 +43,9 @@ class DiskNames:
     that it could not be read the last time; both are empty otherwise. ``close`` when done."""
 
     def __init__(self, directory: Path, observer: Observer = lambda _: None) -> None:
-        """``observer`` is told of a database that was damaged. ``made``: there was none."""
+        """``observer`` is told of a database that was damaged."""
         self._path = directory / "cache.db"
         try:
-            self.made = not (self._path.exists() and self._path.stat().st_size)
             self._records = sound_records(directory, observer, _age)
         except Exception as error:
             why = f"the disk is full ({error}): {MAY_GO}" if _is_full(error, directory) else str(error)
@@ -99,6 +98,9 @@ class DiskNames:
         """Every ``(upstream, key, record)``, in the order they came; to be read by one thread."""
         read = ((upstream, key, read_record(raw)) for upstream, key, raw in self._all("name"))
         return ((upstream, key, record) for upstream, key, record in read if record is not None)
+
+    def is_empty(self) -> bool:
+        return next(iter(self._records), None) is None
 
     def known(self, upstream: str, key: str) -> Record | None:
         return read_record(self._records.get(f"name {upstream} {key}"))

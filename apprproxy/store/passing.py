@@ -36,7 +36,7 @@ class PassingNames:
         self._passing.pop((upstream, key), None)
 
     async def drop(self, upstream: str, key: str, as_of: int) -> None:
-        if self._passing.pop((upstream, key), None) is None:
+        if self._passing.pop((upstream, key), None) is None or await self._names.get(upstream, key) is not None:
             await self._names.drop(upstream, key, as_of)
 
     async def forget(self, upstream: str, repository: str, pushed: Mapping[str, Digest] | None = None) -> None:

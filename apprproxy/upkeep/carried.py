@@ -1,19 +1,28 @@
 """Was a cache carried along as a whole? A copy without a part of it starts as if nothing were wrong."""
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
-from apprproxy.app import App
+from apprproxy.store.ledger import Ledger
+from apprproxy.store.names import DiskNames
 
 
-def lacking(app: App) -> Iterator[str]:
-    """Blocking. Raises StoreFailed."""
-    blobs = app.ledger.totals().blobs
+def lacking(root: Path, ledger: Ledger, names: DiskNames) -> Iterator[str]:
+    """Blocking. Raises StoreFailed, or OSError."""
+    blobs = ledger.totals().blobs
     if not blobs:
         return
-    if app.names.made:
+    if names.is_empty():
         yield (
-            f"names/ was made now, and {blobs} blobs are held: which release had which digest first is forgotten, and"
-            " what names point at is asked anew"
+            f"{blobs} blobs are held, and names/ knows no name: right where all was asked for by digest; else it was"
+            " not carried along, and which release had which digest first is forgotten"
         )
-    if not any((app.settings.cache.directory / "blobs").glob("*/*")):
-        yield f"blobs/ has nothing in it, and {blobs} blobs were held: each is a transfer again"
+    if not any(_has_some(root / "blobs" / algorithm) for algorithm in ("sha256", "sha512")):
+        yield f"{blobs} blobs were held, and blobs/ has nothing in it: each is a transfer again"
+
+
+def _has_some(folder: Path) -> bool:
+    """Without a list of what may be a million."""
+    with os.scandir(folder) as entries:
+        return next(entries, None) is not None

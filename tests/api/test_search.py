@@ -15,7 +15,7 @@ import pytest
 
 from apprproxy.core.digest import Digest
 from apprproxy.core.lock import written
-from apprproxy.core.reading import aside
+from apprproxy.core.reading import in_turn
 from apprproxy.search import index
 from apprproxy.search.index import Search
 from apprproxy.search.learning import BURST
@@ -435,7 +435,7 @@ async def test_lists_are_not_read_where_pulls_wait_for_documents(gateways: Gatew
     async with quay("alice/nginx") as upstream:
         gateway = await gateways.start({"quay": appr(upstream)})
         done = threading.Event()
-        pulling = [asyncio.create_task(aside(done.wait, 30)) for _ in range(10)]
+        pulling = [asyncio.create_task(in_turn(asyncio.Lock(), done.wait, 30)) for _ in range(10)]
         try:
             found = await again(gateway, "q=nginx")
         finally:

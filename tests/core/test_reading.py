@@ -5,12 +5,12 @@ import threading
 
 import pytest
 
-from apprproxy.core.reading import aside, in_turn, unhurried
+from apprproxy.core.reading import in_turn, unhurried
 
 
 async def test_what_is_read_aside_takes_no_thread_that_files_are_read_in() -> None:
     done = threading.Event()
-    reading = [asyncio.create_task(aside(done.wait, 30)) for _ in range(50)]
+    reading = [asyncio.create_task(in_turn(asyncio.Lock(), done.wait, 30)) for _ in range(50)]
     try:
         assert "read" == await asyncio.wait_for(asyncio.to_thread(lambda: "read"), 10)
     finally:
@@ -22,7 +22,7 @@ async def test_what_no_pull_waits_for_keeps_no_document_waiting() -> None:
     done = threading.Event()
     reading = [asyncio.create_task(unhurried(done.wait, 30)) for _ in range(50)]
     try:
-        assert "read" == await asyncio.wait_for(aside(lambda: "read"), 10)
+        assert "read" == await asyncio.wait_for(in_turn(asyncio.Lock(), lambda: "read"), 10)
     finally:
         done.set()
         await asyncio.gather(*reading)

@@ -4,7 +4,7 @@ import asyncio
 import threading
 
 from apprproxy.core.digest import Digest
-from apprproxy.core.reading import LARGE, aside
+from apprproxy.core.reading import LARGE, in_turn
 from apprproxy.gateway.desk import Desk
 from apprproxy.store.held import MemoryHeld
 from tests.fakes.clock import until
@@ -42,7 +42,7 @@ async def test_a_pull_does_not_wait_for_what_reads_long_documents(registry: Regi
     registry.push("library/app", "1.0", b"layer")
     gateway = await gateways.start({"hub": registry})
     done = threading.Event()
-    reading = [asyncio.create_task(aside(done.wait, 30)) for _ in range(10)]
+    reading = [asyncio.create_task(in_turn(asyncio.Lock(), done.wait, 30)) for _ in range(10)]
     try:
         got = await asyncio.wait_for(gateway.get("/v2/hub/library/app/manifests/1.0"), 10)
     finally:

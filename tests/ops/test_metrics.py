@@ -103,9 +103,18 @@ def test_events_are_counted() -> None:
 
 @pytest.mark.parametrize(("what", "available"), [("lookup", 0), ("bytes", 0), ("keep", 1), ("busy", 1)])
 def test_an_answer_that_was_none_is_an_upstream_that_is_away(what: Troubled, available: int) -> None:
-    found = after(Asked("hub", "owner", "tag", "404", 0.1), Trouble(what, "hub", "x", "a page"))
+    page = Asked("hub", "owner", "tag", "404", 0.1)
+    found = after(*(event for name in "abc" for event in (page, page, Trouble(what, "hub", name, "a page"))))
 
     assert available == found[AVAILABLE]
+
+
+def test_what_one_name_leads_to_says_nothing_of_its_upstream() -> None:
+    well = Asked("hub", "owner", "tag", "200", 0.1)
+    strange = [event for name in "aaaab" for event in (well, Trouble("lookup", "hub", name, "no manifest"))]
+    found = after(*strange, *[well] * 9, *strange)
+
+    assert 1 == found[AVAILABLE]
 
 
 def test_what_is_held_can_be_asked_of_whoever_counts_for_all_processes() -> None:

@@ -67,3 +67,13 @@ async def test_it_is_forgotten_as_what_is_written_down(disk: DiskNames) -> None:
     await names.note("up", "tags d -", RECORD, before)
 
     assert [None] * 3 == [dropped, await names.get("up", "tags b -"), await names.get("up", "tags d -")]
+
+
+async def test_a_no_takes_what_another_process_has_written_down_meanwhile(tmp_path: Path, disk: DiskNames) -> None:
+    names, other = PassingNames(disk), DiskNames(tmp_path / "names")
+    await names.note("up", "tags a -", RECORD, names.generation())
+    await other.put("up", "tags a -", OTHER, other.generation())
+    await names.drop("up", "tags a -", names.generation())
+    other.close()
+
+    assert None is await names.get("up", "tags a -")
