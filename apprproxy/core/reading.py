@@ -6,7 +6,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
 from typing import ParamSpec, TypeVar
 
-from apprproxy.core.errors import Outage
+from apprproxy.core.errors import Outage, StoreFailed
 from apprproxy.core.model import KIB
 from apprproxy.core.ports.store import Held
 from apprproxy.core.ports.upstream import Incoming, Reply, Request
@@ -70,8 +70,12 @@ async def in_turn(turn: asyncio.Lock, read: Callable[P, T], *args: P.args, **kwa
 
 
 async def with_turn(turn: asyncio.Lock, threads: Executor, read: Callable[[], T]) -> T:
-    """The same, by whoever has the turn and has not waited since."""
-    reading = asyncio.get_running_loop().run_in_executor(threads, read)
+    """The same, by whoever has the turn and has not waited since. Raises StoreFailed where no thread can be begun."""
+    try:
+        reading = asyncio.get_running_loop().run_in_executor(threads, read)
+    except RuntimeError as error:
+        turn.release()
+        raise StoreFailed(f"what was sent cannot be read: {error}") from error
     reading.add_done_callback(partial(_end, turn))
     return await asyncio.shield(reading)
 

@@ -1,20 +1,21 @@
 """What questions to one upstream bring, until it has been taken apart and kept: so many bytes, however many ask.
 
 - Short answers are not counted: connections are bounded, too.
-- A long one for which there is no room as it grows is let go, and asked for again once there is room for the longest.
-  Whoever waits for that has no connection, which others need for small questions.
+- A long one for which there is no room is let go, and asked for again once there is: by the length that it announces,
+  or as it grows. Whoever waits for that has no connection, which others need for small questions.
 """
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from apprproxy.core.budget import Budget
-from apprproxy.core.model import MAX_DOCUMENT
+from apprproxy.core.model import MAX_DOCUMENT, decimal_size
 from apprproxy.core.ports.upstream import Reply, Request, Upstream
 from apprproxy.core.reading import LARGE, replied
 
-ROOM = 4 * MAX_DOCUMENT
-"""Of one upstream: hundreds of lists as most are, or four of the longest. What is read takes many times as much."""
+ROOM = 8 * MAX_DOCUMENT
+"""Of one upstream: hundreds of lists as most are, or eight of the longest. What is read takes many times as much, and
+one at a time."""
 
 
 class Overfull(Exception):
@@ -28,11 +29,14 @@ class Pile:
         self.size = 0
         self._room = room
         self._counted = 0
-        self._longest = False
+        self._needs = MAX_DOCUMENT
 
     async def add(self, upstream: Upstream, request: Request) -> Reply:
         """Raises UpstreamFault, or Overfull: then ``make_room`` before it is asked for again."""
         async with upstream.open(request) as incoming:
+            length = None if request.headers_only else decimal_size(incoming.headers.get("content-length", ""))
+            self._needs = min(self.size + length, MAX_DOCUMENT) if length is not None else MAX_DOCUMENT
+            self._grows(min(length or 0, MAX_DOCUMENT))
             reply = await replied(upstream.name, incoming, request, self._grows)
         self.size += len(reply.body)
         return reply
@@ -40,7 +44,7 @@ class Pile:
     def _grows(self, by: int) -> None:
         """So much of the next answer is here."""
         size = self.size + by
-        if size < LARGE or size <= self._counted or self._longest:
+        if size < LARGE or size <= self._counted or self._counted >= MAX_DOCUMENT:
             return
         if not self._room.grow(size - self._counted):
             raise Overfull
@@ -49,8 +53,8 @@ class Pile:
     async def make_room(self) -> None:
         """What is counted is given back first: none waits for the room that another one keeps while it waits."""
         self.clear()
-        await self._room.take(MAX_DOCUMENT)
-        self._counted, self._longest = MAX_DOCUMENT, True
+        await self._room.take(self._needs)
+        self._counted = self._needs
 
     def clear(self) -> None:
         """Nothing of it is needed any more."""

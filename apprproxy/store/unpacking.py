@@ -11,7 +11,7 @@ from typing import TypeVar
 from weakref import WeakValueDictionary
 
 from apprproxy.core.digest import Digest
-from apprproxy.core.errors import CutOff, Lied
+from apprproxy.core.errors import CutOff, Lied, StoreFailed
 from apprproxy.store.calls import on_loop
 from apprproxy.store.unpacked import NotGzip, Unfinished, unpacked_digest
 
@@ -26,7 +26,11 @@ async def begun(source: str, call: Callable[..., T], *args: object) -> Future[T]
     has gone."""
     turn = _turns.setdefault(source, asyncio.Lock())
     await turn.acquire()
-    working = _THREADS.submit(call, *args)
+    try:
+        working = _THREADS.submit(call, *args)
+    except RuntimeError as error:  # no thread can be begun
+        turn.release()
+        raise StoreFailed(f"what was sent cannot be unpacked: {error}") from error
     working.add_done_callback(on_loop(turn.release))
     return working
 

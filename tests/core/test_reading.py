@@ -2,9 +2,11 @@
 
 import asyncio
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from apprproxy.core.errors import StoreFailed
 from apprproxy.core.reading import in_turn, unhurried
 
 
@@ -61,3 +63,19 @@ async def test_who_leaves_before_its_turn_has_none() -> None:
             await waiting
 
     assert not turn.locked()
+
+
+async def test_a_thread_that_cannot_be_begun_costs_nobody_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    turn = asyncio.Lock()
+
+    def none_left(_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with ThreadPoolExecutor(1) as threads:
+        monkeypatch.setattr("apprproxy.core.reading.READERS", threads)
+        with monkeypatch.context() as patched:
+            patched.setattr(threading.Thread, "start", none_left)
+            with pytest.raises(StoreFailed, match="can't start new thread"):
+                await in_turn(turn, bytes)
+
+        assert b"" == await in_turn(turn, bytes)

@@ -8,13 +8,13 @@ from dataclasses import replace
 from aiohttp import web
 
 from apprproxy.core.digest import Digest
-from apprproxy.core.model import MAX_DOCUMENT, Descriptor, Found
+from apprproxy.core.model import MAX_DOCUMENT, MIB, Descriptor, Found
 from apprproxy.core.ports.upstream import Plan, Request
 from apprproxy.gateway.health import FOR_OWNERS
 from apprproxy.gateway.member import Member, ask
 from apprproxy.gateway.pile import ROOM, piled
-from tests.fakes.clock import Clock, until
-from tests.fakes.lies import Honest, honestly
+from tests.fakes.clock import Clock, Gate, until
+from tests.fakes.lies import Honest, headers_then, honestly
 from tests.fakes.listening import listening
 from tests.fakes.members import member_of
 from tests.fakes.sources import watched
@@ -74,3 +74,39 @@ async def test_long_answers_that_wait_to_be_read_are_not_held_however_many_ask()
 
     assert ROOM + 2 * MAX_DOCUMENT > held
     assert count < answers.begun
+
+
+async def test_lists_for_which_there_is_room_are_asked_for_once_however_slowly_they_come() -> None:
+    answers, gate, done = Answers(), Gate(), threading.Event()
+    answers.long, count = bytes(MIB), ROOM // MIB // 2
+
+    async def slowly(request: web.BaseRequest) -> web.StreamResponse:
+        answers.begun += 1
+        return await headers_then(gate)(request, Honest(200, answers.long))
+
+    async with listening(slowly) as url, watched(url, FOR_OWNERS, Clock(), connections=count) as upstream:
+        member = replace(member_of("hub"), upstream=upstream)
+        questions = [asyncio.create_task(asked(member, LONG, done)) for _ in range(count)]
+        await gate.reached(count)
+        gate.open()
+        done.set()
+
+        assert [FOUND] * count == await asyncio.gather(*questions)
+    assert count == answers.begun
+
+
+async def test_more_than_there_is_room_for_waits_for_as_much_as_it_needs() -> None:
+    answers, done = Answers(), threading.Event()
+    answers.long = bytes(2 * MIB)
+    async with listening(answers) as url, watched(url, FOR_OWNERS, Clock()) as upstream:
+        member = replace(member_of("hub"), upstream=upstream)
+        assert member.desk.room.grow(ROOM - MIB)
+        question = asyncio.create_task(asked(member, LONG, done))
+        await until(lambda: answers.begun == 1)
+        done.set()
+        await asyncio.sleep(0.05)
+        waited = not question.done()
+        member.desk.room.give(MIB)
+
+        assert FOUND == await question
+    assert (True, 2) == (waited, answers.begun)
