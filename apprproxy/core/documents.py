@@ -19,7 +19,7 @@ from typing import Any, NoReturn, TypeVar
 MAX_VALUES = 1_000_000
 """About as many as 8 MiB of releases or of tags have."""
 MAX_ELEMENTS = 250_000
-"""Of a list that is taken apart: packages and referrers take some dozens of bytes each."""
+"""Of a list, or an object, that is taken apart: packages and referrers take some dozens of bytes each."""
 
 _BLANK = re.compile(r"[ \t\n\r]*")
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
@@ -53,7 +53,7 @@ def elements(body: bytes) -> Iterator[tuple[Any, bytes]]:
 def fields(body: bytes) -> dict[str, tuple[Any, bytes]]:
     """Those of an object, and each value as it came, in order; raises NotADocument, also where it is no object."""
     with _told():
-        return _once([pair for pair, _ in _parts(_text(body), "{", "}", _field)])
+        return _once([pair for pair, _ in _counted(_parts(_text(body), "{", "}", _field))])
 
 
 def spelt(found: dict[str, T], *names: str) -> dict[str, T]:

@@ -28,8 +28,8 @@ _CROWDED = "too many large answers are wanted at once; ask for less, or again"
 class Large:
     """One for all faces."""
 
-    def __init__(self, budget: int = BUDGET, patience: float | None = None) -> None:
-        self._budget = Budget(budget)
+    def __init__(self, budget: int | None = None, patience: float | None = None) -> None:
+        self._budget = Budget(BUDGET if budget is None else budget)
         self._turns = OneByOne(PATIENCE if patience is None else patience, _CROWDED, freed=self._freed)
 
     async def aside(self, key: Hashable, work: Callable[[], T], keep: Callable[[T], None] = forget) -> T:

@@ -158,7 +158,7 @@ class OciFace:
         document = named.document
         key = ("referrers", document.digest, artifact_type)
         try:
-            async with self._large.body(key, document.size, lambda: filtered(content(document), artifact_type)) as body:
+            async with self._page(key, document.size, lambda: filtered(content(document), artifact_type)) as body:
                 return await send_body(exchange, 200, body, headers)
         except NotAnIndex as error:  # it was taken by a version that was less strict
             sent = Outage(named.record.origin, f"sent, some time ago, referrers that are none: {error}")

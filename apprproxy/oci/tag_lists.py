@@ -10,7 +10,7 @@ from apprproxy.core.digest import Digest
 from apprproxy.core.model import MAX_DOCUMENT
 from apprproxy.core.ports.store import Held
 from apprproxy.core.reading import content
-from apprproxy.face.large import Large
+from apprproxy.face.large import SMALL, Large
 from apprproxy.oci.paging import Page, TagList, TagPage, size, tag_list
 
 MAX_KEPT = 2 * MAX_DOCUMENT
@@ -24,6 +24,8 @@ class TagLists:
 
     async def page(self, document: Held, page: Page) -> TagPage:
         """Raises Crowded."""
+        if document.size <= SMALL:  # at once: most are, and behind what others have taken apart it would wait for long
+            return tag_list(await document.read()).page(page)
         answer = self._lists.get(document.digest)
         if answer is None:
             answer = await self._large.aside(

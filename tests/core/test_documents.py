@@ -164,3 +164,5 @@ def test_a_list_that_is_taken_apart_has_so_many_elements_at_the_most() -> None:
     assert 250_000 == len(list(elements(b"[" + b"1," * 249_999 + b"1]")))
     with pytest.raises(NotADocument, match="more than 250000 elements"):
         list(elements(b"[" + b"1," * 250_000 + b"1]"))
+    with pytest.raises(NotADocument, match="of more than 250000 elements"):
+        fields(b"{" + b",".join(b'"%d":1' % number for number in range(250_001)) + b"}")

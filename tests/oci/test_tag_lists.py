@@ -2,17 +2,24 @@
 
 import asyncio
 import json
+import threading
 
 import pytest
 
 from apprproxy.core.digest import Digest
-from apprproxy.face.large import Large
+from apprproxy.face.large import SMALL, Large
 from apprproxy.oci import tag_lists
 from apprproxy.oci.paging import Page, TagList, tag_list
 from apprproxy.oci.tag_lists import TagLists
 from apprproxy.store.held import MemoryHeld
 
 TAGS = [f"v{number:04d}" for number in range(3000)]
+
+
+@pytest.fixture(autouse=True)
+def large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if these had been."""
+    monkeypatch.setattr(tag_lists, "SMALL", 0)
 
 
 @pytest.fixture
@@ -62,3 +69,15 @@ async def test_one_that_is_larger_than_all_that_are_kept_is_kept_alone(
         await lists.page(held(name), Page(2, None))
 
     assert ["a", "b"] == apart
+
+
+async def test_a_small_one_waits_for_nothing_that_is_taken_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tag_lists, "SMALL", SMALL)
+    large, going_on = Large(), threading.Event()
+    other = asyncio.create_task(large.aside("other", lambda: going_on.wait(30)))
+    await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        page = await TagLists(large).page(held("app"), Page(1, "v0001"))
+    going_on.set()
+
+    assert (["v0002"], True) == (list(page.tags), await other)
