@@ -34,7 +34,7 @@ from apprproxy.store.hot import HotStore
 from apprproxy.store.index import DiskIndex
 from apprproxy.store.ledger import Ledger
 from apprproxy.store.names import DiskNames
-from apprproxy.store.passing import PassingNames
+from apprproxy.store.noted import NamesWithNotes
 from apprproxy.store.place import instance, prepare
 from apprproxy.store.refusals import Refusals
 from apprproxy.store.runs import caps
@@ -107,7 +107,7 @@ def _built(settings: Settings, now: Clock, max_size: int, begin: Callable[[Ledge
     members = {name: member(name, upstream, world) for name, upstream in settings.upstreams.items()}
     index = DiskIndex(ledger, observer, _admits(members))
     shelf = Shelf(
-        PassingNames(names),
+        NamesWithNotes(names),
         FirstSeenDigests(names, observer, now),
         HotStore(disk, settings.cache.memory, names.generation),
         index,

@@ -163,7 +163,7 @@ class Flights:
         return any(one.candidates.wanted for one in (flight, *behind))
 
     async def _filled(self, flight: Flight) -> None:
-        """Until the bytes are kept, or nobody is left to ask at whom it has its place."""
+        """Until the bytes are kept, or nobody is left to ask at whom it has its slot."""
         beside: Beside | None = None
         while flight.held is None and self._may_ask(flight) is not None:
             try:
@@ -205,7 +205,7 @@ class Flights:
             flight.candidates.yields(flight.slot_at)
 
     def _is_asked_here(self, flight: Flight) -> bool:
-        """Does another flight of this process ask the upstream at which this one has its place?"""
+        """Does another flight of this process ask the upstream at which this one has its slot?"""
         others = (one for one in self.under_way(flight.expected) if one is not flight)
         return any(one.slot_at == flight.slot_at and not (one.elsewhere or one.queue) for one in others)
 
@@ -259,7 +259,7 @@ class Flights:
 
     @staticmethod
     def _may_ask(flight: Flight) -> Candidate | None:
-        """The next one, if the place is one of its upstream's: who goes on to another must not keep it from others."""
+        """The next one, if the slot is one of its upstream's: who goes on to another must not keep it from others."""
         candidate = flight.candidates.next()
         return candidate if candidate is not None and candidate.member.name == flight.slot_at else None
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from apprproxy.core.ports.store import BlobStore, Brief, Held, Index, PassingNames
+from apprproxy.core.ports.store import BlobStore, Brief, Held, Index, NotedNames
 from apprproxy.gateway.first_seen import FirstSeenDigests
 from apprproxy.gateway.member import Member
 from apprproxy.gateway.misses import Misses
@@ -12,7 +12,7 @@ from apprproxy.gateway.misses import Misses
 class Shelf:
     """Where names, bytes, and what is known of them are kept."""
 
-    names: PassingNames
+    names: NotedNames
     first_seen: FirstSeenDigests
     blobs: BlobStore
     index: Index

@@ -18,7 +18,7 @@ _METRICS = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8", "Cache-C
 _JSON = {"Content-Type": "application/json", "Cache-Control": "no-store"}
 
 _READY, _COUNTED = ThreadPoolExecutor(1, "ready"), ThreadPoolExecutor(1, "metrics")
-"""A gateway that has much to do is not dead, and a disk that hangs must not take the metrics with it."""
+"""A gateway that has much to do is not dead."""
 
 _TITLE = f"apprproxy {__version__}: a verifying cache in front of App Registry and OCI registries\n"
 

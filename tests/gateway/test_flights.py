@@ -141,16 +141,6 @@ async def test_after_another_upstreams_transfer_another_process_is_told_of_too(
     assert ["another upstream's transfer", "another process", "hub"] == [one.what for one in flight.diary.tried]
 
 
-def test_a_repository_in_whose_name_somebody_waits_is_asked_before_others() -> None:
-    hub = member_of("hub")
-    made_up, wanted = (owner(hub, b"layer", repository=name) for name in ("made/up", "library/app"))
-    flight = Flight(wanted.want.expected, ("hub",))
-    flight.add([made_up, wanted])
-    flight.candidates.joined_by([wanted])
-
-    assert wanted is flight.candidates.next()
-
-
 def sent_by(flight: Flight, source: str) -> Callable[[], bool]:
     return lambda: source in {part.source for part in flight.parts}
 

@@ -198,7 +198,7 @@ class Names(Protocol):
     async def set_owner(self, view: str, key: str, upstream: str) -> None: ...
 
 
-class PassingNames(Names, Protocol):
+class NotedNames(Names, Protocol):
     async def note(self, upstream: str, key: str, record: Record, as_of: int) -> None:
         """As ``put``, but lost on restart and bounded in number, unless there is a record of it already; nor is it
         written down then whose it is."""

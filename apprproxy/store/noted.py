@@ -15,12 +15,12 @@ REMEMBERED = 10_000
 """As many as there are authoritative *no*s in memory; those that were asked for last."""
 
 
-class PassingNames:
-    """Implements PassingNames of the ports, above ``names``."""
+class NamesWithNotes:
+    """Implements NotedNames, above ``names``."""
 
     def __init__(self, names: Names, remembered: int = REMEMBERED) -> None:
         self._names = names
-        self._passing: LRUCache[tuple[str, str], tuple[int, Record]] = LRUCache(remembered)
+        self._notes: LRUCache[tuple[str, str], tuple[int, Record]] = LRUCache(remembered)
 
     async def get(self, upstream: str, key: str) -> Record | None:
         return self._noted(upstream, key) or await self._names.get(upstream, key)
@@ -29,14 +29,14 @@ class PassingNames:
         if await self._names.get(upstream, key) is not None:
             await self.put(upstream, key, record, as_of)
         else:
-            self._passing[upstream, key] = as_of, record
+            self._notes[upstream, key] = as_of, record
 
     async def put(self, upstream: str, key: str, record: Record, as_of: int) -> None:
         await self._names.put(upstream, key, record, as_of)
-        self._passing.pop((upstream, key), None)
+        self._notes.pop((upstream, key), None)
 
     async def drop(self, upstream: str, key: str, as_of: int) -> None:
-        if self._passing.pop((upstream, key), None) is None or await self._names.get(upstream, key) is not None:
+        if self._notes.pop((upstream, key), None) is None or await self._names.get(upstream, key) is not None:
             await self._names.drop(upstream, key, as_of)
 
     async def forget(self, upstream: str, repository: str, pushed: Mapping[str, Digest] | None = None) -> None:
@@ -53,5 +53,5 @@ class PassingNames:
             await self._names.set_owner(view, key, upstream)
 
     def _noted(self, upstream: str, key: str) -> Record | None:
-        as_of, record = self._passing.get((upstream, key), (-1, None))
+        as_of, record = self._notes.get((upstream, key), (-1, None))
         return record if as_of == self.generation() else None

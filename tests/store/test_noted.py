@@ -9,7 +9,7 @@ import pytest
 from apprproxy.core.digest import Digest
 from apprproxy.core.model import Descriptor, Record
 from apprproxy.store.names import DiskNames
-from apprproxy.store.passing import PassingNames
+from apprproxy.store.noted import NamesWithNotes
 
 RECORD = Record(Descriptor(Digest.of(b"[]"), 2, "application/json"), "up", checked=1000.5, since=900.25)
 OTHER = replace(RECORD, target=Descriptor(Digest.of(b"[1]"), 3, "application/json"))
@@ -24,7 +24,7 @@ def disk(tmp_path: Path) -> Iterator[DiskNames]:
 
 
 async def test_what_is_noted_is_known_and_not_written_down(disk: DiskNames) -> None:
-    names = PassingNames(disk)
+    names = NamesWithNotes(disk)
     await names.note("up", "packages - a", RECORD, names.generation())
     await names.set_owner("view", "packages - a", "up")
 
@@ -33,7 +33,7 @@ async def test_what_is_noted_is_known_and_not_written_down(disk: DiskNames) -> N
 
 
 async def test_no_more_is_remembered_than_there_is_room_for(disk: DiskNames) -> None:
-    names = PassingNames(disk, remembered=2)
+    names = NamesWithNotes(disk, remembered=2)
     for name in "abc":
         await names.note("up", name, RECORD, names.generation())
 
@@ -41,7 +41,7 @@ async def test_no_more_is_remembered_than_there_is_room_for(disk: DiskNames) -> 
 
 
 async def test_what_is_written_down_already_is_renewed_there(disk: DiskNames) -> None:
-    names = PassingNames(disk)
+    names = NamesWithNotes(disk)
     await names.put("up", "tags a -", OTHER, names.generation())
     await names.note("up", "tags a -", RECORD, names.generation())
 
@@ -49,7 +49,7 @@ async def test_what_is_written_down_already_is_renewed_there(disk: DiskNames) ->
 
 
 async def test_what_has_entries_now_is_written_down(disk: DiskNames) -> None:
-    names = PassingNames(disk)
+    names = NamesWithNotes(disk)
     await names.note("up", "tags a -", RECORD, names.generation())
     await names.put("up", "tags a -", OTHER, names.generation())
 
@@ -57,7 +57,7 @@ async def test_what_has_entries_now_is_written_down(disk: DiskNames) -> None:
 
 
 async def test_it_is_forgotten_as_what_is_written_down(disk: DiskNames) -> None:
-    names = PassingNames(disk)
+    names = NamesWithNotes(disk)
     before = names.generation()
     await names.note("up", "tags a -", RECORD, before)
     await names.note("up", "tags b -", RECORD, before)
@@ -70,7 +70,7 @@ async def test_it_is_forgotten_as_what_is_written_down(disk: DiskNames) -> None:
 
 
 async def test_a_no_takes_what_another_process_has_written_down_meanwhile(tmp_path: Path, disk: DiskNames) -> None:
-    names, other = PassingNames(disk), DiskNames(tmp_path / "names")
+    names, other = NamesWithNotes(disk), DiskNames(tmp_path / "names")
     await names.note("up", "tags a -", RECORD, names.generation())
     await other.put("up", "tags a -", OTHER, other.generation())
     await names.drop("up", "tags a -", names.generation())
