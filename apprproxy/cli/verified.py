@@ -1,6 +1,6 @@
 """What a verification found, for people and for scripts."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from shlex import quote
 from typing import Any
@@ -48,7 +48,7 @@ ELSEWHERE = "this gateway is offline: fetch it on the connected side, and carry 
 @dataclass(frozen=True, slots=True)
 class Summary:
     """``before``: so many were found before and have not come back. ``lacking`` counts, by pinned name, what is not
-    held of it. ``repaired``: that was tried already."""
+    held of it; ``incomplete`` says what the cache as a whole lacks. ``repaired``: that was tried already."""
 
     size: int
     rate: float
@@ -58,17 +58,18 @@ class Summary:
     lacking: Mapping[str, int]
     pins: int
     offline: bool
+    incomplete: Sequence[str]
     repaired: bool
 
     def tell(self, *, as_lines: bool) -> None:
         lacking = {plain(name): count for name, count in self.lacking.items()}
         if as_lines:
             whole = {"verified": self.size, "bytes_per_second": round(self.rate), "findings": self.findings}
-            as_json(
-                {**whole, "wrong": self.wrong, "found_before": self.before, "pins": self.pins, "pins_missing": lacking}
-            )
+            whole |= {"wrong": self.wrong, "found_before": self.before, "pins": self.pins}
+            as_json({**whole, "pins_missing": lacking, "incomplete": list(self.incomplete)})
             return
-        found = f"{self.findings} findings, {self.wrong} of them not repaired" if self.findings else "nothing is wrong"
+        nothing = "nothing new is wrong" if self.before else "nothing is wrong"
+        found = f"{self.findings} findings, {self.wrong} of them not repaired" if self.findings else nothing
         click.echo(f"verified {size(self.size)} at {self.rate / 1024**2:.0f} MiB/s: {found}")
         if self.before:
             click.echo(f"{self.before} found before have not come back")
@@ -79,6 +80,8 @@ class Summary:
             click.echo(f"{name} is pinned and lacks {count}{fetch}")
         if self.offline and (self.wrong or self.before or lacking):
             click.echo(ELSEWHERE)
+        for reason in self.incomplete:
+            click.echo(f"warning: {reason}", err=True)
         if self.offline and not self.pins:
             click.echo(
                 "no name is pinned here, so that what the site needs was not looked for; pins are carried in index.db"

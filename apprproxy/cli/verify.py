@@ -52,7 +52,8 @@ def verify(path: Path | None, again: bool, as_lines: bool) -> None:
     """Hash every file anew, and hold the index against the files.
 
     What is wrong is moved to the folder `quarantine` of the cache, and said with where it had come from. What pinned
-    names lack is told as well. Status 1 if there is such a name, or anything was wrong and has not been repaired.
+    names lack is told as well. Status 1 if there is such a name, or anything was found
+    wrong now and has not been repaired.
     """
     settings = entered(settings_of(path))
     configure("auto", "error")
@@ -73,10 +74,10 @@ def verify(path: Path | None, again: bool, as_lines: bool) -> None:
     for finding in findings:
         tell(finding, failed.get(finding.key) if again else None, as_lines=as_lines)
     counts = len(findings), len(bad), len(before)
-    summary = Summary(measure.size, measure.rate, *counts, missing, len(pinned), settings.offline, repaired=again)
+    summary = Summary(
+        measure.size, measure.rate, *counts, missing, len(pinned), settings.offline, incomplete=unfit, repaired=again
+    )
     summary.tell(as_lines=as_lines)
-    for reason in unfit:
-        click.echo(f"warning: {reason}", err=True)
     sys.exit(1 if bad or missing else 0)
 
 

@@ -62,13 +62,14 @@ Troubled = Literal["lookup", "bytes", "busy", "keep", "index", "names", "search"
 class Trouble:
     """A question about a name failed, or could not be asked (``busy``), and something older was, or nothing could be,
     served; or an owner failed when it was asked for ``bytes``; or something of ours went wrong beside an answer.
-    ``told``: by an event of its own."""
+    ``told``: by an event of its own. ``kind`` of the bytes."""
 
     what: Troubled
     upstream: str
     name: str
     reason: str
     told: bool = False
+    kind: str = ""
 
 
 @dataclass(frozen=True, slots=True)

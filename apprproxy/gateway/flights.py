@@ -248,7 +248,7 @@ class Flights:
             what: Troubled = "busy" if isinstance(failure, Busy) else "bytes"
             told = isinstance(failure, Unauthorized) and failure.presented
             name = f"{candidate.want.repository}@{candidate.want.expected.digest}"
-            self._observer(Trouble(what, candidate.member.name, name, str(failure), told))
+            self._observer(Trouble(what, candidate.member.name, name, str(failure), told, candidate.want.kind))
 
     def _share(self, flight: Flight) -> None:
         """Whoever fetches the same has it now, too."""

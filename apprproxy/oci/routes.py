@@ -157,8 +157,13 @@ class OciFace:
         headers |= about(named.verdict, named.record.origin, NAMES)
         document = named.document
         key = ("referrers", document.digest, artifact_type)
+        small = await document.read() if document.size <= SMALL else None
+
+        def write() -> bytes:
+            return filtered(content(document) if small is None else small, artifact_type)
+
         try:
-            async with self._page(key, document.size, lambda: filtered(content(document), artifact_type)) as body:
+            async with self._page(key, document.size, write) as body:
                 return await send_body(exchange, 200, body, headers)
         except NotAnIndex as error:  # it was taken by a version that was less strict
             sent = Outage(named.record.origin, f"sent, some time ago, referrers that are none: {error}")

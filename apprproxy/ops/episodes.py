@@ -19,13 +19,13 @@ _DETAIL = re.compile(r"[0-9a-f]{32,}|(?<!answered )(?<!\d)\d+(?:\.\d+)?")
 """What differs from one time to the next: digests, counts of bytes, seconds. A status does not: 429 is another trouble
 than 503."""
 
-Key = tuple[str, str, str, bool]
+Key = tuple[str, str, str, str]
 
 
 @dataclass(slots=True)
 class Episode:
     """``times`` since ``begun``; ``untold`` of them since the last line. ``well`` is when the upstream answered first
-    after the last of them; ``of_bytes``: where it was asked for some, for it may answer all else."""
+    after the last of them; ``kind`` of the bytes that it was asked for, where it was: it may answer all else."""
 
     what: str
     upstream: str
@@ -36,7 +36,7 @@ class Episode:
     times: int = 0
     untold: int = 0
     well: float | None = None
-    of_bytes: bool = False
+    kind: str = ""
 
     def within(self, seconds: float, now: float) -> bool:
         return 0 <= now - self.last < seconds
@@ -46,12 +46,10 @@ class Episodes:
     def __init__(self) -> None:
         self._open: dict[Key, Episode] = {}
 
-    def again(
-        self, what: str, upstream: str, reason: str, now: float, *, of_bytes: bool = False
-    ) -> tuple[int, float] | None:
+    def again(self, what: str, upstream: str, reason: str, now: float, kind: str = "") -> tuple[int, float] | None:
         """Is it worth a line now? How often it happened since the last one, and when it began; None if not."""
-        key = (what, upstream, _DETAIL.sub("#", reason), of_bytes)
-        episode = self._open.setdefault(key, Episode(what, upstream, reason, now, now, of_bytes=of_bytes))
+        key = (what, upstream, _DETAIL.sub("#", reason), kind)
+        episode = self._open.setdefault(key, Episode(what, upstream, reason, now, now, kind=kind))
         if len(self._open) > MAX_EPISODES:
             del self._open[next(iter(self._open))]
         episode.last, episode.times, episode.untold, episode.well = now, episode.times + 1, episode.untold + 1, None
@@ -65,13 +63,11 @@ class Episodes:
         """What has not been found to be over."""
         return together(list(self._open.values()))
 
-    def answered(self, upstream: str, now: float, *, bytes_came: bool = True) -> list[Episode]:
-        """It answers: what is over, because it has not happened for a while; what came with it is told with it, unless
-        that goes on."""
+    def answered(self, upstream: str, now: float, came: str = "") -> list[Episode]:
+        """It answers; ``came`` is the kind of the bytes that it sent. What is over, because it has not happened for a
+        while; what came with it is told with it, unless that goes on."""
         mine = {
-            key: one
-            for key, one in list(self._open.items())
-            if one.upstream == upstream and (bytes_came or not one.of_bytes)
+            key: one for key, one in list(self._open.items()) if one.upstream == upstream and one.kind in ("", came)
         }
         if not mine:
             return []
@@ -84,9 +80,9 @@ class Episodes:
 
 def together(episodes: Iterable[Episode]) -> list[Episode]:
     """What went wrong for several reasons, as the one thing that it was."""
-    found: dict[tuple[str, str, bool], Episode] = {}
+    found: dict[tuple[str, str, str], Episode] = {}
     for one in episodes:
-        key = one.what, one.upstream, one.of_bytes
+        key = one.what, one.upstream, one.kind
         found[key] = _joined(found[key], one) if key in found else one
     return list(found.values())
 

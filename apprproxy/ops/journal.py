@@ -172,7 +172,8 @@ class Journal:
     def _troubled(self, trouble: Trouble) -> None:
         event, facts = _TROUBLES[trouble.what], {"name": trouble.name, "reason": trouble.reason}
         if trouble.what in ("lookup", "bytes", "busy"):
-            self._episode("warning", event, trouble.reason, what=trouble.what, upstream=trouble.upstream, **facts)
+            of = {"upstream": trouble.upstream, "kind": trouble.kind}
+            self._episode("warning", event, trouble.reason, what=trouble.what, **of, **facts)
         else:  # of ours: no answer of an upstream says that it is over
             self._repeated("warning", event, MINUTE, {"what": trouble.what, "upstream": trouble.upstream}, facts)
 
@@ -209,7 +210,7 @@ class Journal:
             facts = {"status": status, "seconds": round(took, 2)}
             self._repeated("info", "an upstream took long to answer", MINUTE, of, facts)
         if asked.source == OWNER and asked.status in _WELL and asked.kind != "token":  # of another server, maybe
-            for one in self._episodes.answered(asked.upstream, self._now(), bytes_came=asked.kind in _POURED):
+            for one in self._episodes.answered(asked.upstream, self._now(), asked.kind if asked.received else ""):
                 self._tell_end(one)
 
     def _tell_end(self, one: Episode) -> None:
@@ -259,9 +260,9 @@ class Journal:
         more = {"times": untold.times, "since": stamp(untold.since)} if counted else {}
         getattr(self._log, line.level)(line.event, **dict(line.of), **untold.facts, **untold.amounts, **more)
 
-    def _episode(self, level: str, event: str, why: str, *, upstream: str, **fields: Any) -> None:
+    def _episode(self, level: str, event: str, why: str, *, upstream: str, kind: str = "", **fields: Any) -> None:
         """At once the first time, then with how often it happened meanwhile."""
-        worth = self._episodes.again(event, upstream, why, self._now(), of_bytes=fields.get("what") == "bytes")
+        worth = self._episodes.again(event, upstream, why, self._now(), kind)
         if worth is None:
             return
         times, since = worth

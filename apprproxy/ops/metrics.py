@@ -104,7 +104,8 @@ class Metrics:
         self._credentials = counter("credential_failures", "Times an upstream refused our credential", "upstream")
         self._available = gauge(
             "upstream_available",
-            "Whether the last request to the source was answered (1), or it failed or is not asked for a while (0)",
+            "Whether the last request to the source was answered (1), or it failed, those for three names in a row were"
+            " answered by what is none, or it is not asked for a while (0)",
             "upstream",
             "source",
         )
