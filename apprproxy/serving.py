@@ -113,7 +113,7 @@ async def serve(
 def _begun(app: App) -> Run | None:
     """Blocking."""
     with suppress(StoreFailed, OSError):  # it is told of by whoever asks for something
-        for reason in lacking(app.settings.cache.directory.absolute(), app.ledger, app.names):
+        for reason in lacking(app.settings, app.ledger, app.names):
             logger("apprproxy").warning(
                 "the cache is not complete",
                 reason=reason,

@@ -200,21 +200,19 @@ async def test_a_cache_that_was_carried_without_a_part_of_it_says_so(tmp_path: P
     async with gateway(tmp_path) as running:
         running.process.send_signal(signal.SIGTERM)
         await running.ended()
-    ledger, names = (
-        Ledger(cache := tmp_path / "cache", 1_000_000, time.time, lambda _: None),
-        DiskNames(cache / "names"),
-    )
+    cache, upstreams = tmp_path / "cache", {"hub": {"kind": "oci", "url": "http://127.0.0.1:9"}}
+    ledger, names = Ledger(cache, 1_000_000, time.time, lambda _: None), DiskNames(cache / "names")
     ledger.keep("x.part", DIGEST, 5, None)
     names.accept("hub", "a/b", "a/b@1/helm", FirstSeen(DIGEST, 1.0))
     names.close()
     ledger.close()
     (cache / "blobs" / "sha256" / DIGEST.hex).write_bytes(b"bytes")
-    async with gateway(tmp_path) as running:
+    async with gateway(tmp_path, upstreams=upstreams) as running:
         running.process.send_signal(signal.SIGTERM)
         await running.ended()
         whole = [line["event"] for line in running.lines]
     shutil.rmtree(tmp_path / "cache" / lost)
-    async with gateway(tmp_path) as running:
+    async with gateway(tmp_path, upstreams=upstreams) as running:
         running.process.send_signal(signal.SIGTERM)
         await running.ended()
         (told,) = [line["reason"] for line in running.lines if line["event"] == "the cache is not complete"]

@@ -69,7 +69,7 @@ def verify(path: Path | None, again: bool, as_lines: bool) -> None:
         bad = [one for one in _unmended(findings) if not again or failed.get(one.key)]
         unrepaired.save(root, bad + before)
         with opened(settings) as folder:
-            pinned, unfit = pins(folder), list(lacking(root, folder.ledger, folder.names))
+            pinned, unfit = pins(folder), list(lacking(settings, folder.ledger, folder.names))
     missing = {one.name: len(one.missing) for one in pinned if one.missing}
     for finding in findings:
         tell(finding, failed.get(finding.key) if again else None, as_lines=as_lines)

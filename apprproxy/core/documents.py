@@ -85,8 +85,13 @@ def composed(fields: Mapping[str, bytes]) -> bytes:
     return b"{" + b",".join(json.dumps(name).encode() + b":" + raw for name, raw in fields.items()) + b"}"
 
 
+def values(body: bytes) -> int:
+    """About how many it has, by which it takes time."""
+    return sum(map(body.count, (b",", b"[", b"{")))
+
+
 def _text(body: bytes) -> str:
-    if sum(map(body.count, (b",", b"[", b"{"))) > MAX_VALUES:
+    if values(body) > MAX_VALUES:
         raise NotADocument(f"of more than {MAX_VALUES} values")
     return body.decode()
 

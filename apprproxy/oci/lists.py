@@ -6,7 +6,7 @@ from urllib.parse import urljoin, urlsplit
 import orjson
 
 from apprproxy.core.digest import Digest
-from apprproxy.core.documents import MAX_VALUES, NotADocument, fields, spelt
+from apprproxy.core.documents import MAX_VALUES, NotADocument, fields, spelt, values
 from apprproxy.core.errors import DigestMismatch, NotOffered, NotThere, Outage
 from apprproxy.core.model import MAX_DOCUMENT, Descriptor, Found, NameWant
 from apprproxy.core.ports.upstream import Plan
@@ -67,7 +67,7 @@ class Lists(Asking):
     def _pages(self, path: str, want: NameWant, *, optional: bool = False, query: str = "") -> Plan[list[bytes]]:
         """``query`` is what the first page is asked by. Raises NotOffered where an end point is lacking that may be."""
         pages: list[bytes] = []
-        values = 0
+        count = 0
         for _ in range(MAX_PAGES):
             reply = yield self.request("GET", path, want, query=query)
             if reply.status == 400 and query and not pages:  # no page of that size: then of whatever size it likes
@@ -79,8 +79,8 @@ class Lists(Asking):
             pages.append(reply.body)
             if sum(map(len, pages)) > MAX_DOCUMENT:
                 raise Outage(self._upstream, f"has a list of more than {MAX_DOCUMENT} bytes")
-            values += sum(map(reply.body.count, (b",", b"[", b"{")))
-            if values > MAX_VALUES:  # of all pages, as of a single one: it is they that take time
+            count += values(reply.body)
+            if count > MAX_VALUES:  # of all pages, as of a single one: it is they that take time
                 raise Outage(self._upstream, f"has a list of more than {MAX_VALUES} values")
             following = _NEXT.search(reply.headers.get("link", "")[:_MAX_LINK])
             if following is None:

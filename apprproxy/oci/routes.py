@@ -9,6 +9,7 @@ from aiohttp import web
 from cachetools import LRUCache
 
 from apprproxy.core.digest import Digest
+from apprproxy.core.documents import values
 from apprproxy.core.errors import Exhausted, Failure, NotAllowed, Outage
 from apprproxy.core.kind import Kind
 from apprproxy.core.model import BlobWant, Expected, NameWant
@@ -16,7 +17,7 @@ from apprproxy.core.ports.store import Held
 from apprproxy.core.reading import content
 from apprproxy.face.exchange import Exchange
 from apprproxy.face.headers import DIGESTS, NAMES, about, etag
-from apprproxy.face.large import SMALL, Large
+from apprproxy.face.large import FEW, SMALL, Large
 from apprproxy.face.places import Places
 from apprproxy.face.ranges import closed_range
 from apprproxy.face.send import asked_range, send_body, send_empty, send_named, send_refusal, send_transfer
@@ -157,13 +158,10 @@ class OciFace:
         headers |= about(named.verdict, named.record.origin, NAMES)
         document = named.document
         key = ("referrers", document.digest, artifact_type)
-        small = await document.read() if document.size <= SMALL else None
-
-        def write() -> bytes:
-            return filtered(content(document) if small is None else small, artifact_type)
-
         try:
-            async with self._page(key, document.size, write) as body:
+            if document.size <= SMALL and values(small := await document.read()) <= FEW:
+                return await send_body(exchange, 200, filtered(small, artifact_type), headers)
+            async with self._large.body(key, document.size, lambda: filtered(content(document), artifact_type)) as body:
                 return await send_body(exchange, 200, body, headers)
         except NotAnIndex as error:  # it was taken by a version that was less strict
             sent = Outage(named.record.origin, f"sent, some time ago, referrers that are none: {error}")

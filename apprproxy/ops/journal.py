@@ -172,8 +172,8 @@ class Journal:
     def _troubled(self, trouble: Trouble) -> None:
         event, facts = _TROUBLES[trouble.what], {"name": trouble.name, "reason": trouble.reason}
         if trouble.what in ("lookup", "bytes", "busy"):
-            of = {"upstream": trouble.upstream, "kind": trouble.kind}
-            self._episode("warning", event, trouble.reason, what=trouble.what, **of, **facts)
+            facts |= {"what": trouble.what, "upstream": trouble.upstream}
+            self._episode("warning", event, trouble.reason, trouble.kind, **facts)
         else:  # of ours: no answer of an upstream says that it is over
             self._repeated("warning", event, MINUTE, {"what": trouble.what, "upstream": trouble.upstream}, facts)
 
@@ -260,7 +260,7 @@ class Journal:
         more = {"times": untold.times, "since": stamp(untold.since)} if counted else {}
         getattr(self._log, line.level)(line.event, **dict(line.of), **untold.facts, **untold.amounts, **more)
 
-    def _episode(self, level: str, event: str, why: str, *, upstream: str, kind: str = "", **fields: Any) -> None:
+    def _episode(self, level: str, event: str, why: str, kind: str = "", /, *, upstream: str, **fields: Any) -> None:
         """At once the first time, then with how often it happened meanwhile."""
         worth = self._episodes.again(event, upstream, why, self._now(), kind)
         if worth is None:

@@ -4,16 +4,17 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from apprproxy.settings import Settings
 from apprproxy.store.ledger import Ledger
 from apprproxy.store.names import DiskNames
 
 
-def lacking(root: Path, ledger: Ledger, names: DiskNames) -> Iterator[str]:
+def lacking(settings: Settings, ledger: Ledger, names: DiskNames) -> Iterator[str]:
     """Blocking. Raises StoreFailed, or OSError."""
-    blobs = ledger.totals().blobs
+    blobs, root = ledger.totals().blobs, settings.cache.directory.absolute()
     if not blobs:
         return
-    if names.is_empty():
+    if names.is_empty() and any(one.names != "locked" for one in settings.upstreams.values()):
         yield (
             f"{blobs} blobs are held, and names/ knows no name: right where all was asked for by digest; else it was"
             " not carried along, and which release had which digest first is forgotten"

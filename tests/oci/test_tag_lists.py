@@ -7,7 +7,8 @@ import threading
 import pytest
 
 from apprproxy.core.digest import Digest
-from apprproxy.face.large import SMALL, Large
+from apprproxy.core.errors import Crowded
+from apprproxy.face.large import FEW, SMALL, Large
 from apprproxy.oci import tag_lists
 from apprproxy.oci.paging import Page, TagList, tag_list
 from apprproxy.oci.tag_lists import TagLists
@@ -73,11 +74,28 @@ async def test_one_that_is_larger_than_all_that_are_kept_is_kept_alone(
 
 async def test_a_small_one_waits_for_nothing_that_is_taken_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tag_lists, "SMALL", SMALL)
+    body = json.dumps({"name": "app", "tags": TAGS[:900]}).encode()
     large, going_on = Large(), threading.Event()
     other = asyncio.create_task(large.aside("other", lambda: going_on.wait(30)))
     await asyncio.sleep(0)
     async with asyncio.timeout(5):
-        page = await TagLists(large).page(held("app"), Page(1, "v0001"))
+        page = await TagLists(large).page(MemoryHeld(body, Digest.of(body)), Page(1, "v0001"))
     going_on.set()
 
     assert (["v0002"], True) == (list(page.tags), await other)
+
+
+async def test_a_small_one_that_takes_time_is_taken_apart_beside_everything_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Anybody may push such a thing, and ask for it as often as they like."""
+    monkeypatch.setattr(tag_lists, "SMALL", SMALL)
+    body = json.dumps({"name": "app", "tags": TAGS[:3], **{str(number): 1 for number in range(FEW)}}).encode()
+    large, going_on = Large(patience=0.05), threading.Event()
+    other = asyncio.create_task(large.aside("other", lambda: going_on.wait(30)))
+    await asyncio.sleep(0)
+    with pytest.raises(Crowded):
+        await TagLists(large).page(MemoryHeld(body, Digest.of(body)), Page(1, ""))
+    going_on.set()
+
+    assert await other
