@@ -59,6 +59,7 @@ def verify(path: Path | None, again: bool, as_lines: bool) -> None:
     configure("auto", "error")
     with failures_told():
         with opened(settings) as folder:
+            unfit = list(lacking(settings, folder.ledger, folder.names))  # before what is lost is forgotten
             findings, measure = _findings(folder)
             root, before = folder.root, _before(folder, findings)
         unrepaired.save(root, _unmended(findings + before))
@@ -69,7 +70,7 @@ def verify(path: Path | None, again: bool, as_lines: bool) -> None:
         bad = [one for one in _unmended(findings) if not again or failed.get(one.key)]
         unrepaired.save(root, bad + before)
         with opened(settings) as folder:
-            pinned, unfit = pins(folder), list(lacking(settings, folder.ledger, folder.names))
+            pinned = pins(folder)
     missing = {one.name: len(one.missing) for one in pinned if one.missing}
     for finding in findings:
         tell(finding, failed.get(finding.key) if again else None, as_lines=as_lines)

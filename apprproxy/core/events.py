@@ -13,7 +13,7 @@ from apprproxy.core.digest import Digest
 class Asked:
     """An upstream request ended. ``status`` is the HTTP status, or ``error`` where there was none; ``answered`` is the
     part of its ``seconds`` until the headers of the answer, its redirects and tokens included. ``turned_away``: it
-    gave no answer, did not let us in, or told us to come back later."""
+    gave no answer, did not let us in, or told us to come back later. ``whole``: whoever read it read to its end."""
 
     upstream: str
     source: str
@@ -23,6 +23,7 @@ class Asked:
     received: int = 0
     answered: float = 0.0
     turned_away: bool = False
+    whole: bool = True
 
 
 @dataclass(frozen=True, slots=True)

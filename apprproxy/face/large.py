@@ -17,8 +17,6 @@ from apprproxy.core.one_by_one import OneByOne, Shared, forget
 BUDGET = 64 * MIB
 SMALL = 64 * KIB
 """Up to which nothing is counted: connections are bounded, too."""
-FEW = 1000
-"""Values of a document that are taken apart at once: some milliseconds, in which nobody else has a turn."""
 PATIENCE = 10.0
 """Seconds that a request waits for room and its turn, before it is told to come back after as many."""
 

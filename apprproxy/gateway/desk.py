@@ -1,17 +1,23 @@
-"""Where the documents of one upstream are taken apart: short ones at once, long ones in a thread, one at a time, so
-that they wait for one of each other upstream at the most."""
+"""Where the documents of one upstream are taken apart: short ones at once, those that take time in a thread, one at a
+time, so that they wait for one of each other upstream at the most."""
 
 import asyncio
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
 from apprproxy.core.budget import Budget
+from apprproxy.core.documents import FEW, values
 from apprproxy.core.ports.store import Held
 from apprproxy.core.reading import LARGE, content, in_turn
 from apprproxy.gateway.pile import ROOM
 
 T = TypeVar("T")
 P = ParamSpec("P")
+
+
+def is_short(document: bytes) -> bool:
+    """Is it taken apart in no time? However little it is, it may have ten thousand values."""
+    return len(document) < LARGE and values(document) <= FEW
 
 
 class Desk:
@@ -21,14 +27,14 @@ class Desk:
         self.room = Budget(ROOM)
         self._turn = asyncio.Lock()
 
-    async def take_apart(self, size: int, read: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """What has so many bytes, by ``read``, which does nothing else: its thread is everybody's."""
-        if size < LARGE:
+    async def take_apart(self, short: bool, read: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """By ``read``, which does nothing else: its thread is everybody's."""
+        if short:
             return read(*args, **kwargs)
         return await in_turn(self._turn, read, *args, **kwargs)
 
     async def read(self, document: Held, read: Callable[[bytes], T]) -> T:
         """The same for what is held, which is brought into memory when it has its turn; raises StoreFailed."""
-        if document.size < LARGE:
-            return read(await document.read())
+        if document.size < LARGE and is_short(small := await document.read()):
+            return read(small)
         return await in_turn(self._turn, lambda: read(content(document)))

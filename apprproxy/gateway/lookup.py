@@ -33,6 +33,7 @@ from apprproxy.core.label import OWNER
 from apprproxy.core.model import Cache, Clock, Descriptor, Expected, Found, NameWant, Record, Verdict, spoken
 from apprproxy.core.ports.store import Held
 from apprproxy.core.ports.upstream import Dialect, Locked
+from apprproxy.gateway.desk import is_short
 from apprproxy.gateway.diary import Tried
 from apprproxy.gateway.fresh import Serve, decide, stale
 from apprproxy.gateway.health import PROBED_BY
@@ -274,8 +275,8 @@ class Lookups:
         if not standing:
             return found
         if found.body is not None and not found.manifest:
-            size = len(found.body)
-            return await member.desk.take_apart(size, _corrected, member.dialect, want, found, standing)
+            short = is_short(found.body)
+            return await member.desk.take_apart(short, _corrected, member.dialect, want, found, standing)
         (digest,) = standing.values()
         return replace(found, body=None, target=replace(found.target, digest=digest, size=-1))
 

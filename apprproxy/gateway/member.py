@@ -84,7 +84,7 @@ async def ask(member: Member, plan: Plan[Found], pile: Pile) -> Found:
             continue
         passed = trail(reply.headers)
         # by all that has come: a plan takes the pages of a list apart behind the last of them
-        step = await member.desk.take_apart(pile.size, _next, plan, reply)
+        step = await member.desk.take_apart(pile.short, _next, plan, reply)
     return replace(step, trail=passed)
 
 

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from apprproxy.core.budget import Budget
+from apprproxy.core.documents import FEW, values
 from apprproxy.core.model import MAX_DOCUMENT, decimal_size
 from apprproxy.core.ports.upstream import Reply, Request, Upstream
 from apprproxy.core.reading import LARGE, replied
@@ -26,7 +27,7 @@ class Pile:
     """The answers to one question, page by page. ``size`` is that of all that have come."""
 
     def __init__(self, room: Budget) -> None:
-        self.size = 0
+        self.size = self._values = 0
         self._room = room
         self._counted = 0
         self._needs = MAX_DOCUMENT
@@ -39,7 +40,14 @@ class Pile:
             self._grows(min(length or 0, MAX_DOCUMENT))
             reply = await replied(upstream.name, incoming, request, self._grows)
         self.size += len(reply.body)
+        if self.size < LARGE:
+            self._values += values(reply.body)
         return reply
+
+    @property
+    def short(self) -> bool:
+        """Is all that has come taken apart in no time?"""
+        return self.size < LARGE and self._values <= FEW
 
     def _grows(self, by: int) -> None:
         """So much of the next answer is here."""

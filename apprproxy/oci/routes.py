@@ -9,7 +9,7 @@ from aiohttp import web
 from cachetools import LRUCache
 
 from apprproxy.core.digest import Digest
-from apprproxy.core.documents import values
+from apprproxy.core.documents import FEW, values
 from apprproxy.core.errors import Exhausted, Failure, NotAllowed, Outage
 from apprproxy.core.kind import Kind
 from apprproxy.core.model import BlobWant, Expected, NameWant
@@ -17,7 +17,7 @@ from apprproxy.core.ports.store import Held
 from apprproxy.core.reading import content
 from apprproxy.face.exchange import Exchange
 from apprproxy.face.headers import DIGESTS, NAMES, about, etag
-from apprproxy.face.large import FEW, SMALL, Large
+from apprproxy.face.large import SMALL, Large
 from apprproxy.face.places import Places
 from apprproxy.face.ranges import closed_range
 from apprproxy.face.send import asked_range, send_body, send_empty, send_named, send_refusal, send_transfer

@@ -7,11 +7,11 @@ none, but the one page that it asked for.
 from cachetools import LRUCache
 
 from apprproxy.core.digest import Digest
-from apprproxy.core.documents import values
+from apprproxy.core.documents import FEW, values
 from apprproxy.core.model import MAX_DOCUMENT
 from apprproxy.core.ports.store import Held
 from apprproxy.core.reading import content
-from apprproxy.face.large import FEW, SMALL, Large
+from apprproxy.face.large import SMALL, Large
 from apprproxy.oci.paging import Page, TagList, TagPage, size, tag_list
 
 MAX_KEPT = 2 * MAX_DOCUMENT

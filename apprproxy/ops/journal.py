@@ -210,7 +210,9 @@ class Journal:
             facts = {"status": status, "seconds": round(took, 2)}
             self._repeated("info", "an upstream took long to answer", MINUTE, of, facts)
         if asked.source == OWNER and asked.status in _WELL and asked.kind != "token":  # of another server, maybe
-            for one in self._episodes.answered(asked.upstream, self._now(), asked.kind if asked.received else ""):
+            for one in self._episodes.answered(
+                asked.upstream, self._now(), asked.kind if asked.received and asked.whole else ""
+            ):
                 self._tell_end(one)
 
     def _tell_end(self, one: Episode) -> None:

@@ -59,7 +59,7 @@ class HttpUpstream:
         began = time.monotonic()
         answer: HttpAnswer | None = None
         answered: float | None = None
-        status = "error"
+        status, whole = "error", False
         try:
             try:
                 with translated(self.name):
@@ -71,6 +71,7 @@ class HttpUpstream:
             if answer.headers.get("content-encoding", "identity").lower() != "identity":
                 raise Outage(self.name, "sent a coded body where identity was asked for", answer.status)
             yield answer
+            whole = True
         finally:
             if answer is not None:
                 answer.close()
@@ -81,7 +82,7 @@ class HttpUpstream:
             waited = spent if answered is None else answered
             turned_away = answer is None
             self._observer(
-                Asked(label.upstream, label.source, request.kind, status, spent, received, waited, turned_away)
+                Asked(label.upstream, label.source, request.kind, status, spent, received, waited, turned_away, whole)
             )
 
     async def send(self, request: Request) -> Reply:

@@ -4,6 +4,7 @@ import asyncio
 import threading
 
 from apprproxy.core.digest import Digest
+from apprproxy.core.documents import FEW
 from apprproxy.core.reading import LARGE, in_turn
 from apprproxy.gateway.desk import Desk
 from apprproxy.store.held import MemoryHeld
@@ -26,16 +27,19 @@ async def test_one_upstreams_long_documents_take_one_thread() -> None:
         done.wait(30)
         return len(content)
 
+    many = b"[" + b"{}," * FEW + b"{}]"
     waiting = [asyncio.create_task(slow.read(document(LARGE), read)) for _ in range(5)]
+    tedious = asyncio.create_task(slow.read(MemoryHeld(many, Digest.of(many)), len))
     try:
         await until(lambda: len(begun) == 1)
 
         assert LARGE + 1 == await asyncio.wait_for(other.read(document(LARGE + 1), len), 10)
         assert LARGE - 1 == await asyncio.wait_for(slow.read(document(LARGE - 1), len), 10)
         assert [LARGE] == begun
+        assert not tedious.done(), "it is short, and takes as long as a long one"
     finally:
         done.set()
-        await asyncio.gather(*waiting)
+        await asyncio.gather(*waiting, tedious)
 
 
 async def test_a_pull_does_not_wait_for_what_reads_long_documents(registry: Registry, gateways: Gateways) -> None:

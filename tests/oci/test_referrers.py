@@ -9,8 +9,8 @@ from urllib.parse import quote
 
 import pytest
 
+from apprproxy.core.documents import FEW
 from apprproxy.core.model import MIB
-from apprproxy.face.large import FEW
 from apprproxy.oci.referrers import MOST, NotAnIndex, count, joined
 from tests.fakes import lies
 from tests.fakes.clock import Clock, Gate

@@ -7,8 +7,9 @@ import threading
 import pytest
 
 from apprproxy.core.digest import Digest
+from apprproxy.core.documents import FEW
 from apprproxy.core.errors import Crowded
-from apprproxy.face.large import FEW, SMALL, Large
+from apprproxy.face.large import SMALL, Large
 from apprproxy.oci import tag_lists
 from apprproxy.oci.paging import Page, TagList, tag_list
 from apprproxy.oci.tag_lists import TagLists

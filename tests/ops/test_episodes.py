@@ -167,9 +167,10 @@ def test_what_is_remembered_is_bounded() -> None:
 def test_trouble_with_bytes_is_over_once_such_bytes_have_come(journal: Journal, clock: Clock, logged: Logged) -> None:
     journal(Trouble("bytes", "hub", "library/app@sha256:00", "answered 500", kind="blob"))
     told = []
-    for kind, received in (("tag", 42), ("manifest", 0), ("manifest", 42), ("blob", 0), ("blob", 42)):
+    answers = (("tag", 42), ("manifest", 0), ("manifest", 42), ("blob", 0), ("blob", -42), ("blob", 42))
+    for kind, received in answers:
         clock.advance(60)
-        journal(Asked("hub", "owner", kind, "200", 0.1, received, 0.1))
+        journal(Asked("hub", "owner", kind, "200", 0.1, abs(received), 0.1, whole=received >= 0))
         told.append([line["event"] for line in lines(logged)].count("upstream trouble is over"))
 
-    assert [0, 0, 0, 0, 1] == told
+    assert [0, 0, 0, 0, 0, 1] == told
