@@ -56,13 +56,15 @@ class Answers:
         if self._well[source.upstream] > _ASKED_EACH:
             self._failed.pop(source.upstream, None)
 
-    def failed(self, upstream: str, name: str) -> bool:
-        """Are they none, by now?"""
+    def failed(self, upstream: str, name: str) -> None:
         self._well[upstream] = 0
         names = self._failed.setdefault(upstream, set())
         if len(names) < _SEVERAL:
             names.add(name)
-        return len(names) >= _SEVERAL
+
+    def are_none(self, source: Label) -> bool:
+        """By now, and until several have come that were some."""
+        return source.source == OWNER and len(self._failed.get(source.upstream, ())) >= _SEVERAL
 
 
 class Metrics:
@@ -168,9 +170,9 @@ class Metrics:
                 self._asked_seconds.labels(upstream, source, kind).observe(seconds)
                 self._asked_wait.labels(upstream, source, kind).observe(answered)
                 self._received.labels(upstream, source).inc(received)
+                self._answers.came(label := Label(upstream, source))
                 failed = away or status == "error" or status >= "500" or (upstream, source) in self._shut
-                self._available.labels(upstream, source).set(0 if failed else 1)
-                self._answers.came(Label(upstream, source))
+                self._available.labels(upstream, source).set(0 if failed or self._answers.are_none(label) else 1)
             case LieCaught(upstream, source, got=Digest()):
                 self._mismatches.labels(upstream, source).inc()
             case NameMoved(upstream):
@@ -197,8 +199,10 @@ class Metrics:
 
     def _troubled(self, trouble: Trouble) -> None:
         self._troubles.labels(trouble.upstream, trouble.what).inc()
-        if trouble.what in ("lookup", "bytes") and self._answers.failed(trouble.upstream, trouble.name):
-            self._available.labels(trouble.upstream, OWNER).set(0)
+        if trouble.what in ("lookup", "bytes"):
+            self._answers.failed(trouble.upstream, trouble.name)
+            if self._answers.are_none(Label(trouble.upstream)):
+                self._available.labels(trouble.upstream, OWNER).set(0)
 
     def read_held(self, blobs: Callable[[], float], size: Callable[[], float]) -> None:
         """Ask these whenever the metrics are read, rather than count what this process sees: others store as well."""

@@ -109,6 +109,13 @@ def test_an_answer_that_was_none_is_an_upstream_that_is_away(what: Troubled, ava
     assert available == found[AVAILABLE]
 
 
+def test_answers_that_are_none_are_so_until_several_have_been_some() -> None:
+    page = Asked("hub", "owner", "tag", "404", 0.1)
+    away = [event for name in "abc" for event in (page, Trouble("lookup", "hub", name, "a page"))]
+
+    assert [0, 0, 1] == [after(*away, *[page] * count)[AVAILABLE] for count in (0, 2, 9)]
+
+
 def test_what_one_name_leads_to_says_nothing_of_its_upstream() -> None:
     well = Asked("hub", "owner", "tag", "200", 0.1)
     strange = [event for name in "aaaab" for event in (well, Trouble("lookup", "hub", name, "no manifest"))]
