@@ -50,13 +50,17 @@ class Answers:
         self._failed: dict[str, set[str]] = {}
         self._well: Counts[str] = Counts()
 
-    def came(self, source: Label) -> None:
-        """It may be found to be none later."""
-        self._well[source.upstream] += source.source == OWNER
-        if self._well[source.upstream] > _ASKED_EACH:
+    def asked(self, source: Label, *, answered: bool) -> None:
+        """What was ``answered`` may be found to be none later."""
+        if source.source != OWNER:
+            return
+        self._well[source.upstream] = self._well[source.upstream] + 1 if answered else 0
+        if not answered or self._well[source.upstream] > _ASKED_EACH:
             self._failed.pop(source.upstream, None)
 
     def failed(self, upstream: str, name: str) -> None:
+        if not self._well[upstream]:  # nobody answered, which tells of itself
+            return
         self._well[upstream] = 0
         names = self._failed.setdefault(upstream, set())
         if len(names) < _SEVERAL:
@@ -170,8 +174,8 @@ class Metrics:
                 self._asked_seconds.labels(upstream, source, kind).observe(seconds)
                 self._asked_wait.labels(upstream, source, kind).observe(answered)
                 self._received.labels(upstream, source).inc(received)
-                self._answers.came(label := Label(upstream, source))
                 failed = away or status == "error" or status >= "500" or (upstream, source) in self._shut
+                self._answers.asked(label := Label(upstream, source), answered=not failed)
                 self._available.labels(upstream, source).set(0 if failed or self._answers.are_none(label) else 1)
             case LieCaught(upstream, source, got=Digest()):
                 self._mismatches.labels(upstream, source).inc()

@@ -116,6 +116,19 @@ def test_answers_that_are_none_are_so_until_several_have_been_some() -> None:
     assert [0, 0, 1] == [after(*away, *[page] * count)[AVAILABLE] for count in (0, 2, 9)]
 
 
+def test_an_upstream_that_did_not_answer_at_all_is_available_with_its_first_answer() -> None:
+    away = [
+        event
+        for name in "abcd"
+        for event in (
+            Asked("hub", "owner", "tag", "error", 0.1),
+            Trouble("lookup", "hub", name, "closed the connection"),
+        )
+    ]
+
+    assert [0, 1] == [after(*away, *[Asked("hub", "owner", "tag", "200", 0.1)] * count)[AVAILABLE] for count in (0, 1)]
+
+
 def test_what_one_name_leads_to_says_nothing_of_its_upstream() -> None:
     well = Asked("hub", "owner", "tag", "200", 0.1)
     strange = [event for name in "aaaab" for event in (well, Trouble("lookup", "hub", name, "no manifest"))]
