@@ -531,13 +531,19 @@ class Ranking:
         await until(lambda: sum(one.users for one, _ in self._turns._shared.values()) == number)
 
 
-async def test_searches_take_turns_equal_ones_together_and_hold_up_nobody_else(
-    registry: Registry, gateways: Gateways, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def held_up(registry: Registry, gateways: Gateways, monkeypatch: pytest.MonkeyPatch) -> tuple[Running, Ranking]:
+    """A gateway that has names to find, and its next searches."""
     registry.push("a/app", "1.0", b"layer")
     gateway = await gateways.start({"hub": registry})
     await find(gateway, "q=app")
     ranking = Ranking(gateway, monkeypatch)
+    return gateway, ranking
+
+
+async def test_searches_take_turns_equal_ones_together_and_hold_up_nobody_else(
+    registry: Registry, gateways: Gateways, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gateway, ranking = await held_up(registry, gateways, monkeypatch)
     asked = ["q=a", *["q=app"] * 40]
     asking = [asyncio.create_task(names(gateway, query)) for query in asked]
     await ranking.wanted_by(len(asked))
@@ -552,10 +558,7 @@ async def test_searches_take_turns_equal_ones_together_and_hold_up_nobody_else(
 async def test_a_search_that_is_not_given_its_turn_is_told_to_come_back(
     registry: Registry, gateways: Gateways, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    registry.push("a/app", "1.0", b"layer")
-    gateway = await gateways.start({"hub": registry})
-    await find(gateway, "q=app")
-    ranking = Ranking(gateway, monkeypatch)
+    gateway, ranking = await held_up(registry, gateways, monkeypatch)
     gateway.app.search._turns._patience = 0.05
     first = asyncio.create_task(names(gateway, "q=a"))
     await until(lambda: bool(ranking.texts))

@@ -101,6 +101,17 @@ async def forgotten(running: Running) -> None:
         file.unlink()
 
 
+async def recovered(registry: Registry, gateways: Gateways) -> Running:
+    """A gateway without upstreams, which has found again what one before it had pulled."""
+    running = await gateways.start({"hub": registry})
+    await running.get(f"/v2/hub/{APP}/manifests/1.0")
+    await running.get(f"/v2/hub/{APP}/blobs/{digest(LAYER)}")
+    await forgotten(running)
+    again = await gateways.start({"hub": registry}, offline=True)
+    await recover(again.app)
+    return again
+
+
 async def test_one_bad_sector_hides_no_other_image(
     registry: Registry, gateways: Gateways, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -231,12 +242,7 @@ async def test_an_index_that_was_not_lost_is_let_be(registry: Registry, gateways
 
 async def test_another_repository_is_shown_nothing(registry: Registry, gateways: Gateways) -> None:
     registry.push(APP, "1.0", LAYER)
-    running = await gateways.start({"hub": registry})
-    await running.get(f"/v2/hub/{APP}/manifests/1.0")
-    await running.get(f"/v2/hub/{APP}/blobs/{digest(LAYER)}")
-    await forgotten(running)
-    again = await gateways.start({"hub": registry}, offline=True)
-    await recover(again.app)
+    again = await recovered(registry, gateways)
     seen = [await again.get(f"/v2/hub/{name}/blobs/{digest(LAYER)}") for name in (APP, STRANGER)]
 
     assert [200, 504] == [got.status for got in seen]
@@ -322,11 +328,6 @@ async def test_a_document_that_begins_with_blanks_is_one(registry: Registry, gat
     registry.add_blob(APP, LAYER)
     image = b"\r\n\t " * blanks + manifest(LAYER)
     registry.add_manifest(APP, image, tag="1.0")
-    running = await gateways.start({"hub": registry})
-    await running.get(f"/v2/hub/{APP}/manifests/1.0")
-    await running.get(f"/v2/hub/{APP}/blobs/{digest(LAYER)}")
-    await forgotten(running)
-    again = await gateways.start({"hub": registry}, offline=True)
-    await recover(again.app)
+    again = await recovered(registry, gateways)
 
     assert 200 == (await again.get(f"/v2/hub/{APP}/blobs/{digest(LAYER)}")).status
