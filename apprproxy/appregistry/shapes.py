@@ -2,8 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Annotated, Any
 
@@ -146,11 +145,14 @@ def read_manifests(body: bytes) -> list[PackageManifest]:
 
 def children(document: bytes) -> tuple[Expected, ...]:
     """The packages that a release's document, or a list of them, names."""
-    ways: tuple[Callable[[bytes], list[PackageManifest]], ...] = (read_manifests, lambda one: [read_manifest(one)])
-    for read in ways:
-        with suppress(NotTheShape):
-            return tuple(Expected(unpacked=manifest.digest) for manifest in read(document))
-    return ()
+    try:
+        manifests = read_manifests(document)
+    except NotTheShape:
+        try:
+            manifests = [read_manifest(document)]
+        except NotTheShape:
+            return ()
+    return tuple(Expected(unpacked=manifest.digest) for manifest in manifests)
 
 
 def check_packages(body: bytes) -> None:
