@@ -10,8 +10,6 @@
   it the blobs are counted again (``scan.py``).
 """
 
-import fcntl
-import os
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -22,19 +20,12 @@ from typing import Any
 from apprproxy.core.digest import Digest, MalformedDigest
 from apprproxy.core.errors import NoRoom, StoreFailed
 from apprproxy.core.events import Observer, SetAside
-from apprproxy.store.owner import refuse_foreign, trouble
+from apprproxy.store import sharing
+from apprproxy.store.owner import trouble
 from apprproxy.store.relief import FULL
 from apprproxy.store.salvage import DAMAGED, broken, finish, is_damage, refuse_damaged, replace, salvaged
 from apprproxy.store.schema import EVICTABLE, bring_up_to_date
 from apprproxy.store.users import Users
-
-PATIENCE = 5.0
-"""Seconds that a transaction waits for the others of its process, and again for those of other processes: each of these
-takes tenths of one."""
-
-IMPATIENCE = 0.05
-"""Likewise once one has waited in vain, until one gets through: a client waits for several of them, and a process that
-was stopped amid its own holds everybody up for as long as it stands."""
 
 _SETTINGS = (
     "PRAGMA journal_mode = WAL",
@@ -73,9 +64,9 @@ class Database:
                 raise
 
     def _open(self) -> None:
-        self._patience = PATIENCE
+        self._patience = sharing.PATIENCE
         self.damage = ""
-        with exclusively(self._path):
+        with sharing.exclusively(self._path):
             self._users.enter()
             if self._users.alone and (aside := finish(self._path)) is not None:
                 self._observer(SetAside("index", str(aside), "a start that took over its pins was broken off"))
@@ -146,9 +137,9 @@ class Database:
             self._writer.execute("BEGIN IMMEDIATE")
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
-                self._wait(IMPATIENCE)
+                self._wait(sharing.IMPATIENCE)
             raise
-        self._wait(PATIENCE)
+        self._wait(sharing.PATIENCE)
 
     def _wait(self, seconds: float) -> None:
         """So long at the most, from now on."""
@@ -159,8 +150,8 @@ class Database:
     @contextmanager
     def _turn(self) -> Iterator[None]:
         """Those of this process wait no longer than those of others do."""
-        if not self._writing.acquire(timeout=PATIENCE):
-            raise StoreFailed(f"the cache's index is busy: nobody else's turn has ended within {PATIENCE:g} s")
+        if not self._writing.acquire(timeout=sharing.PATIENCE):
+            raise StoreFailed(f"the cache's index is busy: nobody else's turn has ended within {sharing.PATIENCE:g} s")
         try:
             yield
         finally:
@@ -196,25 +187,10 @@ def translated() -> Iterator[None]:
         raise StoreFailed(f"{trouble(error)}{where}") from error
 
 
-@contextmanager
-def exclusively(path: Path) -> Iterator[None]:
-    """One process at a time opens and, where there is need, replaces the file. Raises StoreFailed where it is somebody
-    else's, and OSError."""
-    lock = path.with_suffix(".lock")
-    for file in (lock, path):
-        refuse_foreign(file)
-    fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(fd)
-
-
 def _connected(path: Path) -> sqlite3.Connection:
     if not path.exists():
         path.touch(mode=0o600)  # a web server that is let in to the blobs may not read it
-    db = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
+    db = sqlite3.connect(path, timeout=sharing.PATIENCE, isolation_level=None, check_same_thread=False)
     try:
         for setting in _SETTINGS:
             db.execute(setting)

@@ -12,7 +12,7 @@ import diskcache
 from diskcache.core import MODE_RAW, UNKNOWN
 
 from apprproxy.core.errors import StoreFailed
-from apprproxy.store.database import PATIENCE
+from apprproxy.store.sharing import PATIENCE
 
 MAX_RECORD = 4096
 ADVICE = (

@@ -26,8 +26,9 @@ from apprproxy.store.calls import on_loop
 from apprproxy.store.cap import Cap
 from apprproxy.store.held import FileHeld
 from apprproxy.store.owner import trouble
-from apprproxy.store.part import OpenPart, blob_path, link_unpacked, sync_directory
+from apprproxy.store.part import OpenPart, blob_path, link_unpacked
 from apprproxy.store.relief import FULL, NO_FILES, lacks_files
+from apprproxy.store.whole import sync_directory
 
 PIECE = 512 * KIB
 EAGER = 128 * KIB

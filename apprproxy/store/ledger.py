@@ -13,7 +13,7 @@ from apprproxy.core.digest import Digest
 from apprproxy.core.errors import StoreFailed
 from apprproxy.core.events import Because, Evicted, Observer, Trouble
 from apprproxy.core.model import Clock, Expected
-from apprproxy.store.database import Database, IndexFull, exclusively, translated
+from apprproxy.store.database import Database, IndexFull, translated
 from apprproxy.store.evict import Totals
 from apprproxy.store.generation import Generation
 from apprproxy.store.links import Links
@@ -25,6 +25,7 @@ from apprproxy.store.relief import FILES, MAY_GO, STEP, Relief
 from apprproxy.store.room import Made, Room, current
 from apprproxy.store.salvage import drop_aside
 from apprproxy.store.scan import count_once
+from apprproxy.store.sharing import exclusively
 from apprproxy.store.uses import Uses, use
 
 _KEEP = """

@@ -10,6 +10,7 @@ from pathlib import Path
 from apprproxy.core.digest import Check, Digest, MalformedDigest
 from apprproxy.core.model import MIB
 from apprproxy.store.locked import is_at, locked, made
+from apprproxy.store.whole import sync_directory
 
 _READ = 1 * MIB
 
@@ -86,11 +87,3 @@ def link_unpacked(root: Path, unpacked: Digest, target: Path, part: Path) -> Non
     os.symlink(os.path.relpath(target, link.parent), part)
     os.replace(part, link)
     sync_directory(link.parent)
-
-
-def sync_directory(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from apprproxy.store.part import sync_directory
+from apprproxy.store.whole import sync_directory
 
 
 def quarantined(root: Path, path: Path, name: str) -> Path:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from apprproxy.store.part import sync_directory
+from apprproxy.store.whole import sync_directory
 
 PATIENCE = 10.0
 """Seconds for a writer of another process."""

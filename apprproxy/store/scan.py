@@ -19,7 +19,7 @@ _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
 def count_once(database: Database, root: Path, now: float) -> None:
-    """Must not run twice at once: see ``database.exclusively``. Stopped half way, it begins again."""
+    """Must not run twice at once: see ``sharing.exclusively``. Stopped half way, it begins again."""
     boot = f"{_boot()} {_file(root / 'index.db')}"
     if database.read("SELECT scanned FROM totals") == [(boot,)]:
         return

@@ -17,7 +17,6 @@ from pathlib import Path
 import diskcache
 
 from apprproxy.core.events import Observer, SetAside
-from apprproxy.store.database import exclusively
 from apprproxy.store.fence import MAX_RECORD, Tampered, open_records
 from apprproxy.store.salvage import (
     broken,
@@ -30,6 +29,7 @@ from apprproxy.store.salvage import (
     replace,
     salvaged,
 )
+from apprproxy.store.sharing import exclusively
 
 _PLAIN = f"raw = 1 AND mode = 1 AND typeof(key) = 'text' AND typeof(value) = 'blob' AND length(value) <= {MAX_RECORD}"
 _ANEW = "anew"

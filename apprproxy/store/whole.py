@@ -47,3 +47,12 @@ def read_whole(path: Path, limit: int) -> bytes | None:
     except OSError as error:
         raise StoreFailed(f"{path} cannot be read: {error.strerror}") from error
     return content if len(content) <= limit else None
+
+
+def sync_directory(path: Path) -> None:
+    """What was renamed into it, or out of it, stays so after a power cut. Blocking; raises OSError."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

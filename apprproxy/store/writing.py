@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import diskcache
 
 from apprproxy.core.errors import StoreFailed
-from apprproxy.store import database
+from apprproxy.store import sharing
 
 
 class Writing:
@@ -19,7 +19,7 @@ class Writing:
     @contextmanager
     def __call__(self) -> Iterator[None]:
         """Raises StoreFailed where it is not to be had. Blocking."""
-        patience = database.IMPATIENCE if self._held else database.PATIENCE
+        patience = sharing.IMPATIENCE if self._held else sharing.PATIENCE
         self._records.reset("sqlite_busy_timeout", round(patience * 1000), update=False)
         try:
             with self._records.transact():

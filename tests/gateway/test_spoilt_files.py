@@ -10,7 +10,7 @@ import aiohttp
 import diskcache
 import pytest
 
-from apprproxy.store import database
+from apprproxy.store import sharing
 from tests.fakes.content import digest, some_bytes
 from tests.fakes.fixtures import Logged
 from tests.fakes.gateway import Gateways, oci
@@ -205,7 +205,7 @@ async def test_what_has_no_first_digest_needs_none_to_be_read(
 async def test_names_that_another_process_holds_are_no_trouble_of_the_upstreams(
     registry: Registry, gateways: Gateways, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database, "PATIENCE", 1.0)
+    monkeypatch.setattr(sharing, "PATIENCE", 1.0)
     tags = [str(number) for number in range(12)]
     manifests = {tag: registry.push(APP, tag, tag.encode()) for tag in tags}
     gateway = await gateways.start({"hub": {**oci(registry), "timeouts": {"name": "1s"}}})
@@ -229,7 +229,7 @@ async def test_names_that_another_process_holds_are_no_trouble_of_the_upstreams(
 async def test_an_index_that_another_process_holds_does_not_hold_up_a_cold_blob(
     registry: Registry, gateways: Gateways, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database, "PATIENCE", 1.0)
+    monkeypatch.setattr(sharing, "PATIENCE", 1.0)
     wanted = registry.add_blob(APP, LARGE)
     gateway = await gateways.start({"hub": registry})
     with closing(sqlite3.connect(gateway.cache / "index.db", isolation_level=None)) as other:

@@ -12,7 +12,7 @@ import pytest
 
 from apprproxy.core.errors import StoreFailed
 from apprproxy.core.events import SetAside
-from apprproxy.store import database, schema
+from apprproxy.store import database, schema, sharing
 from apprproxy.store.evict import Totals
 from apprproxy.store.ledger import Ledger
 from tests.fakes.clock import Clock
@@ -451,7 +451,7 @@ def test_a_directory_in_its_place_is_a_sentence(tmp_path: Path) -> None:
 def test_what_another_process_never_lets_go_of_is_waited_for_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database, "PATIENCE", 1.0)
+    monkeypatch.setattr(sharing, "PATIENCE", 1.0)
     with opened(tmp_path) as cache:
         other = sqlite3.connect(tmp_path / "index.db", isolation_level=None)
         other.execute("BEGIN IMMEDIATE")

@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import StoreFailed
 from apprproxy.core.model import Descriptor, FirstSeen, Record
-from apprproxy.store import database
 from apprproxy.store import names as module
+from apprproxy.store import sharing
 from apprproxy.store.fence import MAX_RECORD, Tampered, open_records
 from apprproxy.store.names import DiskNames
 from apprproxy.store.place import SPARE
@@ -334,7 +334,7 @@ def held(directory: Path) -> Iterator[None]:
 
 
 async def test_reading_waits_for_no_writing(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database, "PATIENCE", 3600.0)
+    monkeypatch.setattr(sharing, "PATIENCE", 3600.0)
     names = DiskNames(directory)
     await put(names)
     names.close()
@@ -353,8 +353,8 @@ async def test_reading_waits_for_no_writing(directory: Path, monkeypatch: pytest
 async def test_names_that_another_process_never_lets_go_of_are_waited_for_once(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database, "PATIENCE", 0.3)
-    monkeypatch.setattr(database, "IMPATIENCE", 0.01)
+    monkeypatch.setattr(sharing, "PATIENCE", 0.3)
+    monkeypatch.setattr(sharing, "IMPATIENCE", 0.01)
     names = DiskNames(directory)
     with held(directory):
         began = time.monotonic()
