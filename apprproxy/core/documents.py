@@ -18,8 +18,6 @@ from typing import Any, NoReturn, TypeVar
 
 MAX_VALUES = 1_000_000
 """About as many as 8 MiB of releases or of tags have."""
-FEW = 1000
-"""That are taken apart at once: some milliseconds, in which nobody else has a turn."""
 MAX_ELEMENTS = 250_000
 """Of a list, or an object, that is taken apart: packages and referrers take some dozens of bytes each."""
 

@@ -6,18 +6,12 @@ from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
 from apprproxy.core.budget import Budget
-from apprproxy.core.documents import FEW, values
 from apprproxy.core.ports.store import Held
-from apprproxy.core.reading import LARGE, content, in_turn
+from apprproxy.core.reading import content, if_short, in_turn
 from apprproxy.gateway.pile import ROOM
 
 T = TypeVar("T")
 P = ParamSpec("P")
-
-
-def is_short(document: bytes) -> bool:
-    """Is it taken apart in no time? However little it is, it may have ten thousand values."""
-    return len(document) < LARGE and values(document) <= FEW
 
 
 class Desk:
@@ -35,6 +29,6 @@ class Desk:
 
     async def read(self, document: Held, read: Callable[[bytes], T]) -> T:
         """The same for what is held, which is brought into memory when it has its turn; raises StoreFailed."""
-        if document.size < LARGE and is_short(small := await document.read()):
+        if (small := await if_short(document)) is not None:
             return read(small)
         return await in_turn(self._turn, lambda: read(content(document)))

@@ -33,7 +33,7 @@ from apprproxy.core.label import OWNER
 from apprproxy.core.model import Cache, Clock, Descriptor, Expected, Found, NameWant, Record, Verdict, spoken
 from apprproxy.core.ports.store import Held
 from apprproxy.core.ports.upstream import Dialect, Locked
-from apprproxy.gateway.desk import is_short
+from apprproxy.core.reading import is_short
 from apprproxy.gateway.diary import Tried
 from apprproxy.gateway.fresh import Serve, decide, stale
 from apprproxy.gateway.health import PROBED_BY

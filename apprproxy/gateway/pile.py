@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from apprproxy.core.budget import Budget
-from apprproxy.core.documents import FEW, values
+from apprproxy.core.documents import values
 from apprproxy.core.model import MAX_DOCUMENT, decimal_size
 from apprproxy.core.ports.upstream import Reply, Request, Upstream
-from apprproxy.core.reading import LARGE, replied
+from apprproxy.core.reading import FEW_VALUES, LARGE, replied
 
 ROOM = 8 * MAX_DOCUMENT
 """Of one upstream: hundreds of lists as most are, or eight of the longest. What is read takes many times as much, and
@@ -47,7 +47,7 @@ class Pile:
     @property
     def short(self) -> bool:
         """Is all that has come taken apart in no time?"""
-        return self.size < LARGE and self._values <= FEW
+        return self.size < LARGE and self._values <= FEW_VALUES
 
     def _grows(self, by: int) -> None:
         """So much of the next answer is here."""

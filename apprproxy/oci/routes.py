@@ -9,12 +9,11 @@ from aiohttp import web
 from cachetools import LRUCache
 
 from apprproxy.core.digest import Digest
-from apprproxy.core.documents import FEW, values
 from apprproxy.core.errors import Exhausted, Failure, NotAllowed, Outage
 from apprproxy.core.kind import Kind
 from apprproxy.core.model import BlobWant, Expected, NameWant
 from apprproxy.core.ports.store import Held
-from apprproxy.core.reading import content
+from apprproxy.core.reading import content, if_short
 from apprproxy.face.exchange import Exchange
 from apprproxy.face.headers import DIGESTS, NAMES, about, etag
 from apprproxy.face.large import SMALL, Large
@@ -159,8 +158,8 @@ class OciFace:
         document = named.document
         key = ("referrers", document.digest, artifact_type)
         try:
-            if document.size <= SMALL and values(small := await document.read()) <= FEW:
-                return await send_body(exchange, 200, filtered(small, artifact_type), headers)
+            if (short := await if_short(document)) is not None:
+                return await send_body(exchange, 200, filtered(short, artifact_type), headers)
             async with self._large.body(key, document.size, lambda: filtered(content(document), artifact_type)) as body:
                 return await send_body(exchange, 200, body, headers)
         except NotAnIndex as error:  # it was taken by a version that was less strict

@@ -7,11 +7,10 @@ none, but the one page that it asked for.
 from cachetools import LRUCache
 
 from apprproxy.core.digest import Digest
-from apprproxy.core.documents import FEW, values
 from apprproxy.core.model import MAX_DOCUMENT
 from apprproxy.core.ports.store import Held
-from apprproxy.core.reading import content
-from apprproxy.face.large import SMALL, Large
+from apprproxy.core.reading import content, if_short
+from apprproxy.face.large import Large
 from apprproxy.oci.paging import Page, TagList, TagPage, size, tag_list
 
 MAX_KEPT = 2 * MAX_DOCUMENT
@@ -25,8 +24,8 @@ class TagLists:
 
     async def page(self, document: Held, page: Page) -> TagPage:
         """Raises Crowded."""
-        if document.size <= SMALL and values(body := await document.read()) <= FEW:
-            return tag_list(body).page(page)  # as most are, which would wait behind what others have taken apart
+        if (short := await if_short(document)) is not None:
+            return tag_list(short).page(page)  # as most are, which would wait behind what others have taken apart
         answer = self._lists.get(document.digest)
         if answer is None:
             answer = await self._large.aside(

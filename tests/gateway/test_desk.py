@@ -4,8 +4,7 @@ import asyncio
 import threading
 
 from apprproxy.core.digest import Digest
-from apprproxy.core.documents import FEW
-from apprproxy.core.reading import LARGE, in_turn
+from apprproxy.core.reading import FEW_VALUES, LARGE, in_turn
 from apprproxy.gateway.desk import Desk
 from apprproxy.store.held import MemoryHeld
 from tests.fakes.clock import until
@@ -27,7 +26,7 @@ async def test_one_upstreams_long_documents_take_one_thread() -> None:
         done.wait(30)
         return len(content)
 
-    many = b"[" + b"{}," * FEW + b"{}]"
+    many = b"[" + b"{}," * FEW_VALUES + b"{}]"
     waiting = [asyncio.create_task(slow.read(document(LARGE), read)) for _ in range(5)]
     tedious = asyncio.create_task(slow.read(MemoryHeld(many, Digest.of(many)), len))
     try:

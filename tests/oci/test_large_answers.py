@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
+from apprproxy.core import reading
 from apprproxy.core.model import MIB
 from apprproxy.face import large
 from apprproxy.oci import tag_lists
@@ -74,7 +75,7 @@ async def test_a_small_page_waits_for_nothing_that_is_taken_apart(
         return tag_list(document)
 
     monkeypatch.setattr(tag_lists, "tag_list", slowly)
-    monkeypatch.setattr(tag_lists, "SMALL", 0)
+    monkeypatch.setattr(reading, "LARGE", 0)
     gateway = await gateways.start({"hub": registry})
     assert 200 == (await gateway.get("/v2/hub/_catalog?n=1")).status
     other = asyncio.create_task(gateway.get("/v2/hub/library/app/tags/list?n=1"))

@@ -9,8 +9,8 @@ from urllib.parse import quote
 
 import pytest
 
-from apprproxy.core.documents import FEW
 from apprproxy.core.model import MIB
+from apprproxy.core.reading import FEW_VALUES
 from apprproxy.oci.referrers import MOST, NotAnIndex, count, joined
 from tests.fakes import lies
 from tests.fakes.clock import Clock, Gate
@@ -162,12 +162,12 @@ async def test_a_subject_may_be_named_by_sha512(registry: Registry, other: Regis
 # --- filtered
 
 
-@pytest.mark.parametrize("few", [FEW, 0], ids=["at once", "beside everything else"])
+@pytest.mark.parametrize("few", [FEW_VALUES, 0], ids=["at once", "beside everything else"])
 @pytest.mark.parametrize("kind", [SIGNATURE, SBOM])
 async def test_one_artifact_type_is_chosen_from_what_is_held(
     registry: Registry, gateways: Gateways, monkeypatch: pytest.MonkeyPatch, kind: str, few: int
 ) -> None:
-    monkeypatch.setattr("apprproxy.oci.routes.FEW", few)
+    monkeypatch.setattr("apprproxy.core.reading.FEW_VALUES", few)
     attached(registry, referrer(SIGNATURE), referrer(SBOM))
     gateway = await gateways.start({"hub": registry})
     await gateway.get(path())

@@ -6,10 +6,11 @@ import threading
 
 import pytest
 
+from apprproxy.core import reading
 from apprproxy.core.digest import Digest
-from apprproxy.core.documents import FEW
 from apprproxy.core.errors import Crowded
-from apprproxy.face.large import SMALL, Large
+from apprproxy.core.reading import FEW_VALUES, LARGE
+from apprproxy.face.large import Large
 from apprproxy.oci import tag_lists
 from apprproxy.oci.paging import Page, TagList, tag_list
 from apprproxy.oci.tag_lists import TagLists
@@ -21,7 +22,7 @@ TAGS = [f"v{number:04d}" for number in range(3000)]
 @pytest.fixture(autouse=True)
 def large(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if these had been."""
-    monkeypatch.setattr(tag_lists, "SMALL", 0)
+    monkeypatch.setattr(reading, "LARGE", 0)
 
 
 @pytest.fixture
@@ -74,7 +75,7 @@ async def test_one_that_is_larger_than_all_that_are_kept_is_kept_alone(
 
 
 async def test_a_small_one_waits_for_nothing_that_is_taken_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tag_lists, "SMALL", SMALL)
+    monkeypatch.setattr(reading, "LARGE", LARGE)
     body = json.dumps({"name": "app", "tags": TAGS[:900]}).encode()
     large, going_on = Large(), threading.Event()
     other = asyncio.create_task(large.aside("other", lambda: going_on.wait(30)))
@@ -90,8 +91,8 @@ async def test_a_small_one_that_takes_time_is_taken_apart_beside_everything_else
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Anybody may push such a thing, and ask for it as often as they like."""
-    monkeypatch.setattr(tag_lists, "SMALL", SMALL)
-    body = json.dumps({"name": "app", "tags": TAGS[:3], **{str(number): 1 for number in range(FEW)}}).encode()
+    monkeypatch.setattr(reading, "LARGE", LARGE)
+    body = json.dumps({"name": "app", "tags": TAGS[:3], **{str(number): 1 for number in range(FEW_VALUES)}}).encode()
     large, going_on = Large(patience=0.05), threading.Event()
     other = asyncio.create_task(large.aside("other", lambda: going_on.wait(30)))
     await asyncio.sleep(0)
