@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from apprproxy.core.digest import Digest
 from apprproxy.core.kind import Kind
+from apprproxy.core.label import Label
 
 Clock = Callable[[], float]
 """Seconds since the epoch."""
@@ -93,6 +94,10 @@ class Contribution:
     upstream: str
     source: str
     start: int
+
+    @property
+    def label(self) -> Label:
+        return Label(self.upstream, self.source)
 
 
 @dataclass(frozen=True, slots=True)

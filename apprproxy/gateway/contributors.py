@@ -12,7 +12,7 @@ def stretches(parts: Sequence[Contribution], size: int) -> Iterator[tuple[Label,
     """Whose the bytes from one position up to another are, of ``size`` that there are."""
     for part, stop in zip(parts, (*(part.start for part in parts[1:]), size), strict=bool(parts)):
         if stop > part.start:
-            yield Label(part.upstream, part.source), part.start, stop
+            yield part.label, part.start, stop
 
 
 def contributors_of(partial: Partial) -> set[Label]:

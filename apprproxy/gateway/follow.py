@@ -102,7 +102,7 @@ class Following:
 
     def _sent_by(self, upto: int) -> Label:
         """Whose the bytes up to there are: of one upstream all, of no source of it where several sent them."""
-        sources = {Label(part.upstream, part.source) for part in self._flight.parts if part.start < upto}
+        sources = {part.label for part in self._flight.parts if part.start < upto}
         return sources.pop() if len(sources) == 1 else Label(next((one.upstream for one in sources), self.origin), "")
 
     def _compare(self, held: Held, before: Readable, start: int, stop: int) -> None:
@@ -129,7 +129,7 @@ class Following:
         if not flight.parts:
             return 0  # nobody says whose they are
         owners = {Label(one.member.name, OWNER) for one in self._candidates}
-        return next((part.start for part in flight.parts if Label(part.upstream, part.source) not in owners), end)
+        return next((part.start for part in flight.parts if part.label not in owners), end)
 
     def _mine(self) -> bool:
         current = self._flight.current
