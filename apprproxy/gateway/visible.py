@@ -54,18 +54,20 @@ class Visible:
         for member in members:
             try:
                 async with asyncio.timeout(turn_after(0) if member is not members[-1] else None):
-                    await self.confirmed(member, want)
-            except UpstreamFault as failure:
-                failures.append(failure)
+                    if await self._shows(member, want, failures):
+                        return member
             except TimeoutError:
                 silent.append(member)  # the question goes on
-            else:
-                return member
         for member in silent:
-            try:
-                await self.confirmed(member, want)
-            except UpstreamFault as failure:
-                failures.append(failure)
-            else:
+            if await self._shows(member, want, failures):
                 return member
         raise Exhausted(failures)
+
+    async def _shows(self, member: Member, want: BlobWant, failures: list[UpstreamFault]) -> bool:
+        """As its owner says; why not is added to the ``failures``. Raises an OurFault or Denied."""
+        try:
+            await self.confirmed(member, want)
+        except UpstreamFault as failure:
+            failures.append(failure)
+            return False
+        return True
