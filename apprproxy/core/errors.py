@@ -211,6 +211,11 @@ class Exhausted(OurFault):
         self.failures = tuple(failures)
 
 
+def faults_in(failure: Failure) -> tuple[Failure, ...]:
+    """Each one's, where every candidate failed; else the failure itself."""
+    return failure.failures if isinstance(failure, Exhausted) else (failure,)
+
+
 class NotHeld(OurFault):
     pass
 

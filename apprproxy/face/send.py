@@ -16,7 +16,7 @@ from contextlib import aclosing, asynccontextmanager
 from aiohttp import web
 
 from apprproxy import __version__
-from apprproxy.core.errors import Exhausted, Failure, Lied
+from apprproxy.core.errors import Failure, Lied, faults_in
 from apprproxy.core.model import KIB
 from apprproxy.core.ports.store import Readable
 from apprproxy.face.exchange import Exchange
@@ -279,8 +279,7 @@ def _most(exchange: Exchange) -> int:
 
 
 def _lie(failure: Failure) -> bool:
-    failures = failure.failures if isinstance(failure, Exhausted) else (failure,)
-    return any(isinstance(one, Lied) for one in failures)
+    return any(isinstance(one, Lied) for one in faults_in(failure))
 
 
 def abort(exchange: Exchange, *, reset: bool = False) -> None:

@@ -23,6 +23,7 @@ from apprproxy.core.errors import (
     TooSlow,
     UnknownPlace,
     UpstreamFault,
+    faults_in,
 )
 
 DAY = 86_400.0
@@ -83,22 +84,21 @@ def retry_after(failure: Failure) -> float | None:
     keep to it, and ask through us for what others have as well."""
     if isinstance(failure, Crowded):
         return failure.retry_after
-    failures = failure.failures if isinstance(failure, Exhausted) else (failure,)
-    waits = [one.retry_after for one in failures if isinstance(one, Throttled) and one.retry_after is not None]
+    throttled = [one for one in faults_in(failure) if isinstance(one, Throttled)]
+    waits = [one.retry_after for one in throttled if one.retry_after is not None]
     return min(*waits, DAY) if waits else None
 
 
 def no_of(failure: Failure) -> NotThere | None:
     """The owner's own words, where they are the reason."""
-    failures = failure.failures if isinstance(failure, Exhausted) else (failure,)
-    noes = [one for one in failures if isinstance(one, NotThere)]
+    noes = [one for one in faults_in(failure) if isinstance(one, NotThere)]
     chosen = _weightiest(noes) if noes else None
     return chosen if isinstance(chosen, NotThere) else None
 
 
 def is_remembered(failure: Failure) -> bool:
     """Is it a *no* for which nobody was asked now?"""
-    failures = failure.failures if isinstance(failure, Exhausted) else (failure,)
+    failures = faults_in(failure)
     return bool(failures) and all(isinstance(one, NotThere) and one.remembered for one in failures)
 
 
