@@ -68,10 +68,15 @@ def blob_path(root: Path, digest: Digest) -> Path:
     return root / "blobs" / digest.algorithm / digest.hex
 
 
+def link_path(root: Path, unpacked: Digest) -> Path:
+    """Of the link from a tar to the package that holds it."""
+    return root / "unpacked" / unpacked.algorithm / unpacked.hex
+
+
 def linked_content(root: Path, unpacked: Digest) -> Digest | None:
     """The content digest kept for a tar; None where there is none, or what is there is no name of a blob."""
     try:
-        target = os.readlink(root / "unpacked" / unpacked.algorithm / unpacked.hex)
+        target = os.readlink(link_path(root, unpacked))
         return Digest("sha256", target.rpartition("/")[2])
     except (OSError, MalformedDigest):
         return None
@@ -82,7 +87,7 @@ def link_unpacked(root: Path, unpacked: Digest, target: Path, part: Path) -> Non
     first = linked_content(root, unpacked)
     if first is not None and blob_path(root, first).exists():
         return
-    link = root / "unpacked" / unpacked.algorithm / unpacked.hex
+    link = link_path(root, unpacked)
     part.unlink(missing_ok=True)  # a killed process may have left it
     os.symlink(os.path.relpath(target, link.parent), part)
     os.replace(part, link)

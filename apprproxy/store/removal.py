@@ -18,7 +18,7 @@ from apprproxy.store.generation import Generation
 from apprproxy.store.locked import is_at
 from apprproxy.store.membership import OF
 from apprproxy.store.owner import trouble
-from apprproxy.store.part import blob_path
+from apprproxy.store.part import blob_path, link_path
 from apprproxy.store.partials import Partials
 from apprproxy.store.pinned import covered
 from apprproxy.store.quarantine import quarantined
@@ -101,7 +101,7 @@ class Removal:
 
     def set_link_aside(self, tar: Digest, content: Digest, note: Note = _nothing) -> Path | None:
         """A link from a tar to a package that holds another."""
-        link = self._root / "unpacked" / tar.algorithm / tar.hex
+        link = link_path(self._root, tar)
         with self._database.transaction() as db:
             if not link.is_symlink() or not os.readlink(link).endswith(f"/{content.hex}"):
                 return None
@@ -113,7 +113,7 @@ class Removal:
 
     def drop_dangling(self, tar: Digest) -> bool:
         """A link to what is not held; says whether it was one."""
-        link = self._root / "unpacked" / tar.algorithm / tar.hex
+        link = link_path(self._root, tar)
         with self._database.transaction():
             if not link.is_symlink() or link.exists():
                 return False

@@ -13,6 +13,7 @@ from apprproxy.core.digest import Digest
 from apprproxy.core.errors import NoRoom
 from apprproxy.core.model import Expected
 from apprproxy.store.evict import Evictable, Totals, first_to_go, missing, no_room
+from apprproxy.store.part import blob_path, link_path
 from apprproxy.store.partials import Partials
 from apprproxy.store.relief import free_space
 from apprproxy.store.salvage import broken
@@ -149,10 +150,9 @@ def unlink(root: Path, key: str, tar: str | None) -> None:
     """The blob's file, and the link from the tar inside it; a link that dangles would be a miss all the same."""
     digest = Digest.parse(key)
     with suppress(IsADirectoryError):  # no blob, and so none of ours to remove
-        (root / "blobs" / digest.algorithm / digest.hex).unlink(missing_ok=True)
+        blob_path(root, digest).unlink(missing_ok=True)
     if tar is not None:
-        inside = Expected.of_key(tar).digest
-        link = root / "unpacked" / inside.algorithm / inside.hex
+        link = link_path(root, Expected.of_key(tar).digest)
         with suppress(OSError):
             if os.readlink(link).rpartition("/")[2] == digest.hex:
                 link.unlink()

@@ -18,6 +18,7 @@ from apprproxy.core.digest import Check, Digest, MalformedDigest
 from apprproxy.core.errors import StoreFailed
 from apprproxy.core.model import MIB, Expected
 from apprproxy.store.opened import BAD, NO_FILE
+from apprproxy.store.part import blob_path
 from apprproxy.store.place import takes_files
 from apprproxy.store.unpacked import NotGzip, unpacked_digest
 from apprproxy.upkeep import unrepaired
@@ -181,7 +182,7 @@ def _dangling(folder: Folder, path: Path) -> Finding | None:
 def _inside(folder: Folder, content: Digest) -> str | None:
     """The tar in a package, or why there is none; None where the package is not held."""
     try:
-        fd = os.open(folder.root / "blobs" / "sha256" / content.hex, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        fd = os.open(blob_path(folder.root, content), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -235,7 +236,7 @@ def _linked_again(folder: Folder, tar: Digest, content: Digest, sentence: str) -
 
 
 def _lost(folder: Folder, digest: Digest) -> Finding | None:
-    if (folder.root / "blobs" / digest.algorithm / digest.hex).exists():
+    if blob_path(folder.root, digest).exists():
         return None
     finding = _of(folder, digest, Fault.LOST, "the index had it, and there is no file")
     return finding if folder.removal.uncount(digest, lambda: unrepaired.note(folder.root, finding)) else None
