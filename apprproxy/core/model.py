@@ -125,6 +125,11 @@ class BlobWant:
     kind: Kind = Kind.BLOB
     title: str = ""
 
+    @property
+    def presence(self) -> "NameWant":
+        """The question whether its owner has them there."""
+        return NameWant(self.place, self.kind.presence, self.repository, str(self.expected.digest))
+
 
 @dataclass(frozen=True, slots=True)
 class NameWant:

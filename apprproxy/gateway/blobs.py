@@ -9,7 +9,7 @@ from functools import partial
 
 from apprproxy.core.errors import Exhausted, Failure, NotHeld, NotThere, StoreFailed
 from apprproxy.core.events import Observer
-from apprproxy.core.model import BlobWant, Cache, NameWant, Verdict
+from apprproxy.core.model import BlobWant, Cache, Verdict
 from apprproxy.core.ports.store import Held
 from apprproxy.core.ports.upstream import Lane
 from apprproxy.gateway.candidates import Candidate
@@ -187,9 +187,8 @@ class Blobs:
         and otherwise to GET."""
         if want.kind.document or want.expected.content is None:
             return None
-        asked = NameWant(want.place, want.kind.presence, want.repository, str(want.expected.digest))
         with suppress(StoreFailed):
-            record = await self._shelf.names.get(member.name, asked.key)
+            record = await self._shelf.names.get(member.name, want.presence.key)
             return record.target.size if record is not None and record.target.size > 0 else None
         return None
 

@@ -36,8 +36,7 @@ class Visible:
 
         Raises a Failure.
         """
-        asked = NameWant(want.place, want.kind.presence, want.repository, str(want.expected.digest))
-        named = await self._confirm(member, asked)
+        named = await self._confirm(member, want.presence)
         with suppress(StoreFailed):  # then it is asked again
             await self._index.shown(member.where(want.repository), want.expected.key)
         size = named.record.target.size

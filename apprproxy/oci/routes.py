@@ -101,17 +101,16 @@ class OciFace:
         want = BlobWant(path.place, path.repository, Expected(path.digest))
         headers = {**API, "Content-Type": "application/octet-stream", "Docker-Content-Digest": str(path.digest)}
         if exchange.method == "HEAD" and not await self._gateway.holds(want):
-            return await self._blob_head(exchange, path, headers)
+            return await self._blob_head(exchange, want, headers)
         span = closed_range(asked_range(exchange, etag(path.digest)))
         transfer = await self._gateway.blob(want, whole=exchange.old_http, span=span)
         return await send_transfer(exchange, transfer, DIGESTS, headers, tag=etag(path.digest))
 
-    async def _blob_head(self, exchange: Exchange, path: Blob, headers: dict[str, str]) -> web.StreamResponse:
+    async def _blob_head(self, exchange: Exchange, want: BlobWant, headers: dict[str, str]) -> web.StreamResponse:
         """What is not held is not fetched for a HEAD: its owner is asked."""
-        name = NameWant(path.place, Kind.PRESENCE, path.repository, str(path.digest))
-        named = await self._gateway.lookup(name, again=exchange.again)
+        named = await self._gateway.lookup(want.presence, again=exchange.again)
         exchange.found(named.verdict, named.record.origin)
-        headers |= {**about(named.verdict, named.record.origin, DIGESTS), "ETag": etag(path.digest)}
+        headers |= {**about(named.verdict, named.record.origin, DIGESTS), "ETag": etag(want.expected.digest)}
         if named.record.target.size >= 0:
             headers["Content-Length"] = str(named.record.target.size)
         return await send_empty(exchange, 200, {**headers, "Accept-Ranges": "bytes"})
