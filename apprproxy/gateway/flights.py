@@ -27,7 +27,7 @@ from apprproxy.gateway.blame import Blame
 from apprproxy.gateway.candidates import Candidate
 from apprproxy.gateway.contributors import upstreams_of
 from apprproxy.gateway.flight import Flight
-from apprproxy.gateway.guest import LOOK_AGAIN, Beside, wait_behind
+from apprproxy.gateway.guest import LOOK_AGAIN, FilledElsewhere, wait_behind
 from apprproxy.gateway.pace import Overtaken
 from apprproxy.gateway.slots import Slots
 
@@ -164,7 +164,7 @@ class Flights:
 
     async def _filled(self, flight: Flight) -> None:
         """Until the bytes are kept, or nobody is left to ask at whom it has its slot."""
-        beside: Beside | None = None
+        theirs: FilledElsewhere | None = None
         while flight.held is None and self._may_ask(flight) is not None:
             try:
                 apart = flight.apart or flight.slot_at != flight.lead
@@ -172,13 +172,13 @@ class Flights:
                 if claim.held is not None:
                     flight.land(claim.held, None)
                 elif claim.elsewhere is not None:
-                    beside = beside or Beside(flight, apart=apart)
-                    if not beside.read_along(claim.elsewhere, watched=self._is_asked_here(flight)):
-                        beside = None
-                    await asyncio.sleep(beside.next_look if beside is not None else LOOK_AGAIN)
+                    theirs = theirs or FilledElsewhere(flight, apart=apart)
+                    if not theirs.read_along(claim.elsewhere, watched=self._is_asked_here(flight)):
+                        theirs = None
+                    await asyncio.sleep(theirs.next_look if theirs is not None else LOOK_AGAIN)
                 else:
                     assert claim.partial is not None
-                    beside, flight.elsewhere = None, False
+                    theirs, flight.elsewhere = None, False
                     flight.diary.heard("gave it up")
                     if upstreams_of(claim.partial) - {flight.slot_at}:
                         await claim.partial.leave(keep=True)  # it is for that upstream to go on with

@@ -46,9 +46,9 @@ class Stay:
         return not ours and (now - self._began > self._longest or (due is not None and there > due))
 
 
-class Beside:
-    """Its own file is filled elsewhere: by another process, or by another flight of this one. ``apart``: it is a file
-    that only those who would ask the same upstream have."""
+class FilledElsewhere:
+    """A flight's own file, filled by another process, or by another flight of this one. ``apart``: it is a file that
+    only those who would ask the same upstream have."""
 
     def __init__(self, flight: Flight, *, apart: bool) -> None:
         self._flight = flight
