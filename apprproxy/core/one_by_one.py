@@ -60,8 +60,8 @@ class OneByOne:
 
     @asynccontextmanager
     async def sharing(self, key: Hashable, make: Callable[[Shared[T]], Coroutine[Any, Any, T]]) -> AsyncIterator[T]:
-        """The result of ``make``, which calls ``done``: by whoever comes first, for all who come before it has been
-        left by all. Raises Crowded, and what ``make`` raises."""
+        """The result of ``make``, which calls ``done``: made for whoever comes first, and shared with all who come
+        until nobody uses it any more. Raises Crowded, and what ``make`` raises."""
         if key in self._shared:
             one, making = self._shared[key]
         else:

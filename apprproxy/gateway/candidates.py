@@ -52,8 +52,9 @@ class Candidates:
     """Those of one flight, whoever brought them.
 
     - ``failures`` are those that are not asked again.
-    - ``no_room`` is of upstreams that announced, or sent, more than there is room for: that so much is needed is their
-      word alone, and the others are asked yet. They are not again, but by whoever is passed the bytes.
+    - ``no_room`` has the upstreams that announced, or sent, more than there is room for. That so much is needed is
+      their word alone, so that the others are still asked; they themselves only for clients to whom the bytes are
+      passed on (``passing.py``).
     """
 
     def __init__(self) -> None:
@@ -119,7 +120,7 @@ class Candidates:
         return [one for one in self._hopeful if one.member.name != member and self._waits_for(one)]
 
     def in_order(self, candidates: Sequence[Candidate]) -> Sequence[Candidate]:
-        """As they are to be asked for what cannot be kept: last those that failed, before them who made way."""
+        """As they are to be asked for what cannot be kept: whoever made way behind the others, whoever failed last."""
         return sorted(candidates, key=lambda one: (one.key in self.failures, one.member.name in self._made_way))
 
     @property
@@ -164,9 +165,9 @@ class Candidates:
     # --- what came of it
 
     def goes_on(self, candidate: Candidate) -> bool:
-        """Whether one that broke off is asked for the rest: so often, and where no other source is left to ask in the
-        same name: else who waits in that one fails where it would not, alone. Other upstreams have their turn before.
-        """
+        """May one that broke off be asked for the rest? So often, and where no other source is left to ask in the name
+        of the same repository: if this last one failed, so would all who wait in that name. Other upstreams have their
+        turn first."""
         self._attempts[candidate.key] += 1
         alone = not any(one.scope == candidate.scope for one in self.left if one.key != candidate.key)
         if alone and self._attempts[candidate.key] < ATTEMPTS:

@@ -43,7 +43,8 @@ class Given:
             self._check.update(piece)
 
     def goes_on(self, source: Label) -> None:
-        """With this one: where it stopped itself, with all anew where nothing has been given, else with the whole."""
+        """This one sends from now on: the rest, where it goes on with its own bytes; anew, where the client has been
+        given nothing; else the whole, of which the beginning is compared with what the client has."""
         self._check, self._source = self._standing, source
         if self._whose == source:
             return

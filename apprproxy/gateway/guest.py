@@ -25,8 +25,8 @@ nothing has come for long."""
 
 
 class Stay:
-    """Of that flight, with one transfer of somebody else's; little with a document's, for which a question about a name
-    waits."""
+    """How long a flight stays with one transfer of somebody else's: not long where it is a document's, for which a
+    question about a name waits."""
 
     def __init__(self, flight: Flight) -> None:
         self._look = LOOK * longer(flight.candidates.rounds)
@@ -122,8 +122,8 @@ async def wait_behind(flight: Flight, before: Callable[[], Sequence[Flight]]) ->
 
 
 def _is_over(stay: Stay, flight: Flight, host: Flight) -> bool:
-    """One of the only upstream to ask ends by itself: its source is watched here. What waits in a queue of that one is
-    not slow."""
+    """Not of a transfer from the only upstream that could be asked: its source is watched here, so that it ends by
+    itself, and what waits in a queue of that upstream is not slow."""
     ours = _at(host) == flight.lead and not flight.candidates.others(flight.lead)
     return stay.is_over(host.arrived, flight.due, ours=ours) and not ours
 

@@ -38,7 +38,7 @@ class Overtaken(Exception):
 
 
 class Pace:
-    """Of one attempt."""
+    """Whose time it is that passes in one attempt: the source's, or this gateway's own."""
 
     def __init__(self) -> None:
         self._at_work = self._worked = False
@@ -59,8 +59,8 @@ class Pace:
 
 
 class Lull:
-    """Likewise where every byte goes to one client, who may be the slow one: by the time that its source was waited for
-    alone. Who is quick ends by itself: there is nothing to be taken but what is due."""
+    """Whether a source takes too long, where every byte goes to one client, who may be the slow one: only the time
+    counts in which the source was waited for. One that is quick ends by itself, with the last byte that is due."""
 
     def __init__(self, rounds: int | None) -> None:
         """None where nobody else could be asked."""

@@ -29,8 +29,8 @@ class Slots:
 
     @asynccontextmanager
     async def turn(self, flight: Flight, wanted: Wanted) -> AsyncIterator[None]:
-        """Of an upstream that may be asked: the first with room, for blobs and for documents apart. The others wait
-        without a file or a descriptor. What somebody else brings meanwhile needs none."""
+        """A slot of the first upstream that may be asked and has room, for blobs and for documents apart. Who waits for
+        one has no file and no descriptor. None is taken for what somebody else brings meanwhile."""
         async with AsyncExitStack() as slot:
             self.waiting += 1
             try:
@@ -62,8 +62,8 @@ class Slots:
             flight.takes_slot(free.member.name)
 
     def _must_wait(self, flight: Flight, until: float) -> bool:
-        """Not for what somebody else has brought meanwhile. Till then a queue comes before an upstream that has had
-        more turns: who is slow always has room."""
+        """Not for what somebody else has brought meanwhile. Before ``until`` also where an upstream has room that has
+        had more turns than the one in whose queue this is: who is slow always has room."""
         if flight.held is not None:
             return False
         free, early = self._free(flight), asyncio.get_running_loop().time() < until

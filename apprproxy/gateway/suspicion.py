@@ -12,8 +12,8 @@ from apprproxy.gateway.member import Source
 
 @dataclass(frozen=True, slots=True)
 class Suspect:
-    """By what it ``sent``, by contradicting the size that was ``due``, or by the size that it ``claimed``, of which one
-    is given."""
+    """A mirror, to be judged by what it ``sent``, by the ``due`` size that it contradicted, or by the size that it
+    ``claimed``: one of the three is given."""
 
     upstream: str
     source: Source
