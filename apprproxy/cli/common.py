@@ -52,13 +52,9 @@ def asking_settings_of(path: Path | None) -> Settings:
 
 def entered(settings: Settings) -> Settings:
     """The same, once root is who its cache belongs to. Before anything of that is touched, and before threads."""
-    enter(settings.cache.directory.absolute())
-    return settings
-
-
-def enter(directory: Path) -> None:
-    if (owner := owner_of(directory)) is not None:
+    if (owner := owner_of(settings.cache.directory.absolute())) is not None:
         go_on_as(owner)
+    return settings
 
 
 def go_on_as(owner: Owner) -> None:

@@ -10,7 +10,7 @@ import click
 from apprproxy import __version__
 from apprproxy.app import doubts, try_files
 from apprproxy.cli.cache import cache
-from apprproxy.cli.common import CONFIG, enter, failures_told, settings_of, too_early, went_wrong
+from apprproxy.cli.common import CONFIG, entered, failures_told, settings_of, too_early, went_wrong
 from apprproxy.cli.names import names
 from apprproxy.cli.search import search
 from apprproxy.cli.serve import serve
@@ -51,7 +51,7 @@ def check(path: Path | None, elsewhere: bool) -> None:
     """
     settings = settings_of(path)
     if not elsewhere:
-        enter(settings.cache.directory.absolute())  # so that all is tried as `serve` will
+        entered(settings)  # so that all is tried as `serve` will
         with failures_told():
             try_files(settings)
             for doubt in doubts(settings):
