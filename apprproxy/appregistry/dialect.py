@@ -20,12 +20,14 @@ from apprproxy.core.digest import Digest
 from apprproxy.core.documents import NotADocument, parsed
 from apprproxy.core.errors import Lied, Malformed, NotThere, Outage, UpstreamFault
 from apprproxy.core.kind import Kind
-from apprproxy.core.model import BlobWant, Descriptor, Expected, Found, NameWant, Write
+from apprproxy.core.model import KIB, BlobWant, Descriptor, Expected, Found, NameWant, Write
 from apprproxy.core.ports.upstream import Lane, Plan, Reply, Request
 
 _JSON = "application/json"
 _EMPTY = re.compile(rb"\s*\[\s*\]\s*")
 _GZIP = "application/x-gzip"
+_MAX_ANSWER = 8 * KIB
+"""Of an error document that is remembered and passed on; a longer one is told in our words."""
 _NO_STATUS = {400, 401, 403, 404, 405, 409, 410, 422}
 _NO_CODES = {
     "channel-not-found",
@@ -90,8 +92,8 @@ class AppRegistryDialect:
             except orjson.JSONEncodeError:  # nested deeper than it writes
                 return Outage(self._upstream, f"answered {reply.status} that is no App Registry answer", reply.status)
             sentence = str(error.get("message") or error["code"])[:200]
-            code = flat.decode() if len(flat) < 8192 else None
-            return NotThere(self._upstream, f"says {sentence}", reply.status, code)
+            answer = flat.decode() if len(flat) < _MAX_ANSWER else None
+            return NotThere(self._upstream, f"says {sentence}", reply.status, answer)
         return Outage(self._upstream, f"answered {reply.status} that is no App Registry answer", reply.status)
 
     def write(self, write: Write) -> Request:

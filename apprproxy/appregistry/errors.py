@@ -18,8 +18,8 @@ _CODES = {
 def error_body(failure: Failure) -> bytes:
     status = status_of(failure)
     no = no_of(failure)
-    if no is not None and no.code is not None and status == status_of(no):
-        return no.code.encode()
+    if no is not None and no.answer is not None and status == status_of(no):
+        return no.answer.encode()
     details: dict[str, object] = {}
     code = _CODES.get(status, "upstream-failed" if status in (502, 503, 504) else "internal-error")
     if isinstance(failure, Moved):

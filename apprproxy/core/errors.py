@@ -85,19 +85,20 @@ class UpstreamFault(Failure):
 
 
 class NotThere(UpstreamFault):
-    """``code`` is the upstream's own word for it, where it had one; ``remembered``: it was not asked now."""
+    """``answer`` is the owner's own error document, where its protocol passes that on; ``remembered``: it was not asked
+    now."""
 
     def __init__(
         self,
         source: str,
         sentence: str,
         status: int | None = 404,
-        code: str | None = None,
+        answer: str | None = None,
         *,
         remembered: bool = False,
     ) -> None:
         super().__init__(source, sentence, status)
-        self.code = code
+        self.answer = answer
         self.remembered = remembered
 
     @property

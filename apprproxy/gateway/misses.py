@@ -32,8 +32,8 @@ class Misses:
         """
         facts: dict[str, object] = {"said": self._now(), "sentence": fault.sentence, "status": fault.status}
         match fault:
-            case NotThere(code=code):
-                facts |= {"kind": "no", "code": code}
+            case NotThere(answer=answer):
+                facts |= {"kind": "no", "answer": answer}
             case DigestMismatch(expected=expected, got=got):
                 facts |= {"kind": "lie", "expected": str(expected), "got": str(got)}
             case _:
@@ -50,7 +50,7 @@ class Misses:
             return None
         if facts["kind"] == "lie":
             return DigestMismatch(member.name, Digest.parse(facts["expected"]), Digest.parse(facts["got"]))
-        return NotThere(member.name, facts["sentence"], facts["status"], facts["code"], remembered=True)
+        return NotThere(member.name, facts["sentence"], facts["status"], facts["answer"], remembered=True)
 
 
 def _key(generation: int, member: Member, key: str) -> str:
