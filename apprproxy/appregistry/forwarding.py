@@ -13,7 +13,6 @@ from apprproxy.core.model import Cache, Verdict, Write
 from apprproxy.core.ports.upstream import Reply
 from apprproxy.core.reading import in_turn
 from apprproxy.face.exchange import Exchange
-from apprproxy.face.headers import about
 from apprproxy.face.places import Places
 from apprproxy.face.send import ClientLeft, abort, go_ahead, send_body
 from apprproxy.gateway.gateway import Gateway
@@ -40,10 +39,8 @@ class Forwarding:
             )
             task = self._begin(write, stack.pop_all())
         upstream, reply = await asyncio.shield(task)
-        verdict = Verdict(Cache.BYPASS)
-        exchange.found(verdict, upstream)
         headers = {
-            **about(verdict, upstream, "no-store"),
+            **exchange.found(Verdict(Cache.BYPASS), upstream, "no-store"),
             "Content-Type": _fit(reply.headers.get("content-type", "")),
         }
         return await send_body(exchange, reply.status, reply.body, headers)

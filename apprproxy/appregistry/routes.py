@@ -31,7 +31,7 @@ from apprproxy.core.kind import Kind
 from apprproxy.core.model import KIB, BlobWant, Cache, Expected, NameWant, Place
 from apprproxy.core.ports.store import Held
 from apprproxy.face.exchange import Exchange
-from apprproxy.face.headers import DIGESTS, NAMES, about
+from apprproxy.face.headers import DIGESTS, NAMES
 from apprproxy.face.large import Large
 from apprproxy.face.places import Places
 from apprproxy.face.send import (
@@ -133,8 +133,7 @@ class AppRegistryFace:
         self, exchange: Exchange, answers: list[Answer], asked: tuple[str, str], told: Told
     ) -> web.StreamResponse:
         lists = sum_up(answers)
-        exchange.found(lists.verdict, lists.upstreams)
-        headers = {**about(lists.verdict, lists.upstreams, NAMES), **_JSON, **lists.partial}
+        headers = {**exchange.found(lists.verdict, lists.upstreams, NAMES), **_JSON, **lists.partial}
 
         def made() -> bytes:
             return told(merged_documents(lists.contents(), self._gateway.admits))
@@ -207,9 +206,8 @@ class AppRegistryFace:
         self, exchange: Exchange, transfer: Transfer, fields: Mapping[str, Any], control: str
     ) -> web.StreamResponse:
         held = await transfer.held()
-        exchange.found(transfer.verdict, transfer.origin)
+        headers = {**exchange.found(transfer.verdict, transfer.origin, control), **_JSON}
         exchange.tried = tuple(transfer.tried)
-        headers = {**about(transfer.verdict, transfer.origin, control), **_JSON}
         begin, end = orjson.dumps(fields)[:-1] + b',"blob":"', b'"}'
         length = len(begin) + 4 * -(-held.size // 3) + len(end)
         return await send_pieces(exchange, length, _in_base64(begin, held, end), headers)

@@ -8,7 +8,7 @@ from aiohttp import web
 from apprproxy.core.host import Host
 from apprproxy.core.kind import Kind
 from apprproxy.core.model import Verdict
-from apprproxy.face.headers import again
+from apprproxy.face.headers import about, again
 from apprproxy.face.host import asked_host
 from apprproxy.face.target import Target
 from apprproxy.gateway.diary import Tried
@@ -63,5 +63,8 @@ class Exchange:
         """HTTP/1.0: a connection that ends early cannot be told from one that ends well."""
         return self.request.version < (1, 1)
 
-    def found(self, verdict: Verdict, upstream: str) -> None:
+    def found(self, verdict: Verdict, upstream: str, control: str) -> dict[str, str]:
+        """Who answers, and how that came about, for the log line and the metrics; and the fields that say it to the
+        client, with this Cache-Control."""
         self.verdict, self.upstream = verdict, upstream
+        return about(verdict, upstream, control)

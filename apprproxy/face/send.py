@@ -20,7 +20,7 @@ from apprproxy.core.errors import Failure, Lied, faults_in
 from apprproxy.core.model import KIB
 from apprproxy.core.ports.store import Readable
 from apprproxy.face.exchange import Exchange
-from apprproxy.face.headers import about, etag, matches
+from apprproxy.face.headers import etag, matches
 from apprproxy.face.ranges import Slice, Unsatisfiable, parse_range
 from apprproxy.face.status import retry_after, status_of
 from apprproxy.gateway.lookup import Named
@@ -92,8 +92,7 @@ async def send_transfer(
     exchange: Exchange, transfer: Transfer, control: str, headers: Mapping[str, str], tag: str = ""
 ) -> web.StreamResponse:
     """Bytes that are held, or on their way: headers go out now, and whatever may leave as soon as it may."""
-    exchange.found(transfer.verdict, transfer.origin)
-    fields = {**about(transfer.verdict, transfer.origin, control), **headers}
+    fields = {**exchange.found(transfer.verdict, transfer.origin, control), **headers}
     try:
         return await _send(exchange, transfer, fields, tag or etag((await transfer.held()).digest))
     finally:

@@ -15,7 +15,7 @@ from apprproxy.core.model import BlobWant, Expected, NameWant
 from apprproxy.core.ports.store import Held
 from apprproxy.core.reading import content, if_short
 from apprproxy.face.exchange import Exchange
-from apprproxy.face.headers import DIGESTS, NAMES, about, etag
+from apprproxy.face.headers import DIGESTS, NAMES, etag
 from apprproxy.face.large import SMALL, Large
 from apprproxy.face.places import Places
 from apprproxy.face.ranges import closed_range
@@ -109,8 +109,8 @@ class OciFace:
     async def _blob_head(self, exchange: Exchange, want: BlobWant, headers: dict[str, str]) -> web.StreamResponse:
         """What is not held is not fetched for a HEAD: its owner is asked."""
         named = await self._gateway.lookup(want.presence, again=exchange.again)
-        exchange.found(named.verdict, named.record.origin)
-        headers |= {**about(named.verdict, named.record.origin, DIGESTS), "ETag": etag(want.expected.digest)}
+        headers |= exchange.found(named.verdict, named.record.origin, DIGESTS)
+        headers["ETag"] = etag(want.expected.digest)
         if named.record.target.size >= 0:
             headers["Content-Length"] = str(named.record.target.size)
         return await send_empty(exchange, 200, {**headers, "Accept-Ranges": "bytes"})
@@ -122,8 +122,8 @@ class OciFace:
         if page is None:
             return await send_named(exchange, named, NAMES, _JSON)
         part = await self._tag_lists.page(named.document, page)
-        exchange.found(named.verdict, named.record.origin)
-        headers = {**about(named.verdict, named.record.origin, NAMES), **_JSON, **_next_page(exchange, part.more)}
+        found = exchange.found(named.verdict, named.record.origin, NAMES)
+        headers = {**found, **_JSON, **_next_page(exchange, part.more)}
         key = ("tags", named.document.digest, page)
         async with self._page(key, part.size, part.written) as body:
             return await send_body(exchange, 200, body, headers)
@@ -152,8 +152,7 @@ class OciFace:
             return await send_body(exchange, 200, EMPTY, {**headers, "Cache-Control": NAMES})
         if not artifact_type:
             return await send_named(exchange, named, NAMES, headers)
-        exchange.found(named.verdict, named.record.origin)
-        headers |= about(named.verdict, named.record.origin, NAMES)
+        headers |= exchange.found(named.verdict, named.record.origin, NAMES)
         document = named.document
         key = ("referrers", document.digest, artifact_type)
         try:
@@ -169,8 +168,7 @@ class OciFace:
         exchange.kind, exchange.name = Kind.CATALOG, "_catalog"
         page = asked_page(exchange.target)
         lists = sum_up(await self._gateway.survey(NameWant(path.place, Kind.CATALOG), again=exchange.again))
-        exchange.found(lists.verdict, lists.upstreams)
-        headers = {**about(lists.verdict, lists.upstreams, NAMES), **_JSON, **lists.partial}
+        headers = {**exchange.found(lists.verdict, lists.upstreams, NAMES), **_JSON, **lists.partial}
         if page is None:
             async with self._catalogs.whole(lists) as body:
                 return await send_body(exchange, 200, body, headers)
