@@ -83,7 +83,7 @@ def update(path: Path, names: Mapping[str, Digest]) -> dict[str, Digest | None]:
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """One writer at a time: the other's names would be lost."""
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
         yield

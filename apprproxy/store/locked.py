@@ -36,7 +36,7 @@ def locked(fd: int) -> bool:
 def left(path: Path) -> Iterator[os.stat_result | None]:
     """The facts of a file that nobody has, which is ours meanwhile; None where there is none."""
     try:
-        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         yield None
         return
@@ -59,7 +59,7 @@ def made(path: Callable[[], Path], how: int, mode: int) -> tuple[int, Path]:
     """A new file, ours until it is closed; ``path`` gives another name each time."""
     while True:
         new = path()
-        fd = os.open(new, how | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        fd = os.open(new, how | os.O_CREAT | os.O_EXCL, mode)
         fcntl.flock(fd, fcntl.LOCK_EX)
         if is_at(fd, new):
             return fd, new

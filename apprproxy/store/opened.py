@@ -50,7 +50,7 @@ class Opening:
     def __call__(self, digest: Digest) -> FileHeld | None:
         path = blob_path(self._root, digest)
         try:
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         except FileNotFoundError:
             return None
         except OSError as error:

@@ -40,7 +40,7 @@ class OpenPart:
 
     def reader(self) -> int:
         """A descriptor of its own: a duplicate would hold the lock for as long as somebody reads."""
-        return os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        return os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW)
 
     def close(self) -> None:
         """Duplicates may live on; the lock does not."""
@@ -57,7 +57,7 @@ def new_part(folder: Path, algorithm: str) -> OpenPart:
 def open_part(path: Path) -> tuple[int, bool]:
     """The file of that name, made if there is none, and whether it is locked by us: if not, somebody else writes it."""
     while True:
-        fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         ours = locked(fd)
         if is_at(fd, path):
             return fd, ours

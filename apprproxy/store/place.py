@@ -143,7 +143,7 @@ def _keep_spare(directory: Path) -> None:
         if free < SPARE:
             path.unlink(missing_ok=True)
         elif free >= 2 * SPARE and not _has_room(path):
-            fd = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            fd = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CREAT | os.O_NOFOLLOW, 0o600)
             try:  # one that is hollow, or that a start left which was broken off, is filled
                 os.posix_fallocate(fd, 0, SPARE)
             finally:
@@ -194,7 +194,7 @@ def takes_files(directory: Path) -> bool:
 def _made(directory: Path, then: Callable[[int], None]) -> bool:
     probe = directory / "ingest" / f"probe-{secrets.token_hex(8)}"
     try:
-        fd = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        fd = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             then(fd)
         finally:

@@ -15,7 +15,7 @@ import orjson
 from apprproxy.core.model import Clock
 from apprproxy.store.locked import locked, removed
 
-_FLAGS = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+_FLAGS = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK
 _MOST = 1000
 """Bytes of such a file that are read: anybody may have put it there."""
 

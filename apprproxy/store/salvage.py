@@ -72,7 +72,7 @@ def is_damage(error: sqlite3.DatabaseError, path: Path) -> bool:
 def _has_bad_sectors(path: Path) -> bool:
     """Does the disk not give some of it, and most? One that gives nothing may be back later, with all of it."""
     size = path.stat().st_size
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    fd = os.open(path, os.O_RDONLY)
     try:
         bad = sum(not _given(fd, at) for at in range(0, size, _SECTOR))
     finally:

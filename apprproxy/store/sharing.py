@@ -24,7 +24,7 @@ def exclusively(path: Path) -> Iterator[None]:
     lock = path.with_suffix(".lock")
     for file in (lock, path):
         refuse_foreign(file)
-    fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
         yield

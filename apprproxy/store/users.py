@@ -21,7 +21,7 @@ class Users:
         self._mark = path.with_suffix(".suspect")
         self._doubt = path.with_suffix(".doubtful")
         # a folder that is there in any case: a file of our own may be made by root, and be nobody else's to open
-        self._fd = os.open(path.with_name("blobs"), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._fd = os.open(path.with_name("blobs"), os.O_RDONLY | os.O_DIRECTORY)
         self.alone = False
         self.suspicious = False
 

@@ -82,7 +82,7 @@ def _counted(upstreams: Iterable[str]) -> dict[str, int]:
 def _left_behind(path: Path) -> bool:
     """Nobody holds its lock."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
     except OSError:
         return False
     try:

@@ -36,7 +36,7 @@ def load(root: Path, counted: Counted, seen: Iterable[Finding] = ()) -> list[Fin
 def note(root: Path, finding: Finding) -> None:
     """Before the index forgets it; ``save`` it in the end. For threads. Blocking."""
     with suppress(OSError):  # then it is told all the same
-        fd = os.open(_lines(root), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        fd = os.open(_lines(root), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         try:
             os.write(fd, _FINDING.dump_json(finding) + b"\n")
         finally:

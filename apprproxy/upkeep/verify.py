@@ -68,7 +68,7 @@ def _file_jobs(folder: Folder, told: Told) -> Iterator[_Job]:
 def _file(folder: Folder, path: Path, algorithm: str, told: Told) -> Finding | None:
     try:
         digest = Digest(algorithm, path.name)
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except FileNotFoundError:
         return None
     except MalformedDigest:
@@ -90,7 +90,7 @@ def _unopened(folder: Folder, path: Path, digest: Digest, error: OSError) -> Fin
     if error.errno not in BAD or not takes_files(folder.root):
         raise _cannot(error)
     try:
-        fd = os.open(path, os.O_PATH | os.O_CLOEXEC | os.O_NOFOLLOW)
+        fd = os.open(path, os.O_PATH | os.O_NOFOLLOW)
     except OSError as worse:
         raise _cannot(worse) from None
     try:
@@ -182,7 +182,7 @@ def _dangling(folder: Folder, path: Path) -> Finding | None:
 def _inside(folder: Folder, content: Digest) -> str | None:
     """The tar in a package, or why there is none; None where the package is not held."""
     try:
-        fd = os.open(blob_path(folder.root, content), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        fd = os.open(blob_path(folder.root, content), os.O_RDONLY | os.O_NOFOLLOW)
     except FileNotFoundError:
         return None
     except OSError as error:
