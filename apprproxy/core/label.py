@@ -7,7 +7,8 @@ OWNER = "owner"
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """``source`` is ``owner``, or ``mirror-1``, ``mirror-2`` … in configured order: a closed set."""
+    """``source`` is ``owner``, or ``mirror-1``, ``mirror-2`` … in configured order: a closed set. Empty, of which
+    metrics never hear: several of them together, or it is not known which."""
 
     upstream: str
     source: str = OWNER
@@ -15,7 +16,7 @@ class Label:
     @property
     def name(self) -> str:
         """As failures say it."""
-        return self.upstream if self.source == OWNER else f"{self.upstream} {self.source}"
+        return self.upstream if self.source in (OWNER, "") else f"{self.upstream} {self.source}"
 
 
 def source_of(upstream: str, name: str) -> str | None:

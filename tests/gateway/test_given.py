@@ -9,6 +9,7 @@ from apprproxy.core.errors import HasLess, Lied
 from apprproxy.core.label import Label
 from apprproxy.gateway.follow import WITHHELD
 from apprproxy.gateway.given import Given
+from apprproxy.store.held import MemoryHeld
 from tests.core.laws import law
 from tests.fakes.content import some_bytes
 
@@ -61,3 +62,10 @@ def test_nothing_is_given_of_who_sends_other_bytes_and_another_may_go_on() -> No
     _, last = given.ended()
 
     assert BLOB == left + b"".join(last)
+
+
+def test_bytes_of_several_sources_of_an_upstream_are_told_by_its_name() -> None:
+    given = Given(WITHHELD, len(BLOB), len(BLOB), "sha256")
+    given.had(MemoryHeld(BLOB, Digest.of(BLOB)), Label("hub", ""))
+    with pytest.raises(Lied, match=r"^hub: sent other bytes than evil"):
+        sends(given, EVIL, b"!" + BLOB[1:])
