@@ -173,7 +173,7 @@ class Flights:
                     flight.land(claim.held, None)
                 elif claim.elsewhere is not None:
                     theirs = theirs or FilledElsewhere(flight, apart=apart)
-                    if not theirs.read_along(claim.elsewhere, watched=self._is_asked_here(flight)):
+                    if not theirs.look(claim.elsewhere, watched=self._is_asked_here(flight)):
                         theirs = None
                     await asyncio.sleep(theirs.next_look if theirs is not None else LOOK_AGAIN)
                 else:

@@ -57,10 +57,10 @@ class FilledElsewhere:
         self._there = 0
         self.next_look = LOOK_AGAIN
 
-    def read_along(self, elsewhere: Elsewhere, *, watched: bool) -> bool:
-        """Whether it is waited for any longer; else the flight goes on with another member, as if this one's had been
-        asked here, or apart. ``watched``: who sends is asked in this process, and so ends by itself. Raises StoreFailed
-        where it is apart."""
+    def look(self, elsewhere: Elsewhere, *, watched: bool) -> bool:
+        """Reads along, and says whether to wait any longer. If not, the flight goes on with another member, as if this
+        one's had been asked here, or apart. ``watched``: who sends is asked in this process, and so ends by itself.
+        Raises StoreFailed where it is apart."""
         flight, there = self._flight, elsewhere.growing.size
         self.next_look = LOOK_AGAIN if there > self._there else min(2 * self.next_look, LOOK_LATER)
         self._there = there
