@@ -15,6 +15,7 @@ from apprproxy.core.model import Expected
 from apprproxy.store.database import Database
 
 _AT_ONCE = 5000
+_COUNT = "INSERT INTO blobs (key, size, used) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -26,7 +27,8 @@ def count_once(database: Database, root: Path, now: float) -> None:
     blobs = _blobs(root, now)
     while batch := _some(blobs):
         with database.transaction() as db:
-            db.executemany("INSERT INTO blobs (key, size, used) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", batch)
+            if db.executemany(_COUNT, batch).rowcount:  # what was told of them besides is lost as well
+                db.execute("UPDATE totals SET recovered = 0")
     with database.transaction() as db:
         db.executemany("UPDATE blobs SET unpacked = ? WHERE key = ? AND unpacked IS NULL", _tars(root))
         db.execute(

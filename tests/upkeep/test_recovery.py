@@ -331,3 +331,47 @@ async def test_a_document_that_begins_with_blanks_is_one(registry: Registry, gat
     again = await recovered(registry, gateways)
 
     assert 200 == (await again.get(f"/v2/hub/{APP}/blobs/{digest(LAYER)}")).status
+
+
+@pytest.fixture
+async def cut_off(registry: Registry, gateways: Gateways, monkeypatch: pytest.MonkeyPatch) -> tuple[Running, bytes]:
+    """A cache that had been used for a while, and its last image: it came just before the machine lost its power, so
+    that nothing is left of what the index was told of it."""
+    registry.push(APP, "0.9", OTHER)
+    running = await gateways.start({"hub": registry})
+    await running.get(f"/v2/hub/{APP}/manifests/0.9")
+    await recover(running.app)
+    await running.at_rest()
+    await running.close()
+    before = (running.cache / "index.db").read_bytes()
+    running = await gateways.start({"hub": registry})
+    image = registry.push(APP, "1.0", LAYER)
+    for path in ("manifests/1.0", f"blobs/{digest(LAYER)}"):
+        assert 200 == (await running.get(f"/v2/hub/{APP}/{path}")).status
+    await forgotten(running)
+    (running.cache / "index.db").write_bytes(before)
+    monkeypatch.setattr("apprproxy.store.scan._boot", lambda: "another boot")
+    return running, image
+
+
+@pytest.mark.usefixtures("cut_off")
+async def test_what_a_power_cut_took_from_the_index_is_told_anew(registry: Registry, gateways: Gateways) -> None:
+    again = await gateways.start({"hub": registry}, offline=True)
+    await recover(again.app)
+    seen = [await again.get(f"/v2/hub/{APP}/{path}") for path in ("manifests/1.0", f"blobs/{digest(LAYER)}")]
+
+    assert [200, 200] == [got.status for got in seen]
+
+
+async def test_a_pin_covers_what_a_power_cut_took_from_the_index(
+    registry: Registry, gateways: Gateways, cut_off: tuple[Running, bytes]
+) -> None:
+    running, image = cut_off
+    again = await gateways.start({"hub": registry})
+    await recover(again.app)
+    await again.close()
+    with opened(running.app.settings) as folder:
+        pin(folder, parse(f"hub/{APP}:1.0"))
+        closure = folder.ledger.pinned.closure(f"hub/{APP}:1.0")
+
+    assert {digest(image), digest(LAYER)} <= set(closure.held)
