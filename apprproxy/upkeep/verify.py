@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -115,7 +116,8 @@ def _blob(folder: Folder, digest: Digest, fd: int, told: Told) -> Finding | None
     if check.digest() != digest:
         return _set_aside(folder, digest, fd, Fault.WRONG, f"its {check.size} bytes are {check.digest()}")
     now = time.time()
-    os.utime(fd, (os.fstat(fd).st_atime, now))  # when it was last found right, which provenance tells
+    with suppress(OSError):  # somebody else's may be read all the same
+        os.utime(fd, (os.fstat(fd).st_atime, now))  # when it was last found right, which provenance tells
     before = folder.removal.recount(digest, fd, now)
     if before is None:
         return None

@@ -4,6 +4,7 @@ import asyncio
 import errno
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -229,3 +230,22 @@ def test_every_byte_is_hashed(threads: int, tmp_path: Path) -> None:
 
     assert sum(range(100_000, 100_020)) == sum(told)
     assert 20 == sum(finding.fault is Fault.UNCOUNTED for finding in found)
+
+
+def test_a_right_file_of_somebody_else_is_right(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings, real = begun(tmp_path), os.utime
+    cache = Cache(tmp_path, cap=CAP)
+    content = b"as root has put it there"
+    cache.file(Digest.of(content)).write_bytes(content)
+    cache.close()
+
+    def utime(path: int | Path, *args: Any, **more: Any) -> None:
+        if isinstance(path, int):
+            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+        real(path, *args, **more)
+
+    monkeypatch.setattr(os, "utime", utime)
+    with opened(settings) as folder:
+        found = findings(folder)
+
+    assert [Fault.UNCOUNTED] == [one.fault for one in found]
