@@ -122,7 +122,7 @@ class Removal:
 
     def recount(self, digest: Digest, fd: int, used: float) -> int | None:
         """The size in the index of a right file is made to be the file's; returns what it was before where that was
-        another, -1 where the index did not know it."""
+        another, -1 where the index did not know it: who may see it is told anew at the next start."""
         key, size = str(digest), os.fstat(fd).st_size
         if self._database.read("SELECT 1 FROM blobs WHERE key = ? AND size = ?", key, size):
             return None
@@ -136,6 +136,7 @@ class Removal:
             db.execute(
                 "INSERT INTO blobs (key, size, used, pinned) VALUES (?, ?, ?, ?)", (key, size, used, covered(db, key))
             )
+            db.execute("UPDATE totals SET recovered = 0")
         return -1
 
     def uncount(self, digest: Digest, note: Note = _nothing) -> bool:

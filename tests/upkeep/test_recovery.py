@@ -13,10 +13,12 @@ import pytest
 
 from apprproxy.app import build
 from apprproxy.core.digest import Digest
+from apprproxy.upkeep.findings import Fault
 from apprproxy.upkeep.folder import opened
 from apprproxy.upkeep.pins import pin, pins
 from apprproxy.upkeep.recovery import recover
 from apprproxy.upkeep.title import parse
+from apprproxy.upkeep.verify import verify
 from tests.appregistry.archives import chart, digest_of, packed
 from tests.appregistry.upstream import Upstream
 from tests.appregistry.upstream import running as app_registry
@@ -375,3 +377,23 @@ async def test_a_pin_covers_what_a_power_cut_took_from_the_index(
         closure = folder.ledger.pinned.closure(f"hub/{APP}:1.0")
 
     assert {digest(image), digest(LAYER)} <= set(closure.held)
+
+
+async def test_what_a_verification_counts_is_told_anew(registry: Registry, gateways: Gateways) -> None:
+    """As where blobs were put there by hand."""
+    registry.push(APP, "1.0", LAYER)
+    running = await gateways.start({"hub": registry})
+    await recover(running.app)
+    for path in ("manifests/1.0", f"blobs/{digest(LAYER)}"):
+        await running.get(f"/v2/hub/{APP}/{path}")
+    await running.at_rest()
+    with running.app.ledger.database.transaction() as db:
+        db.execute("DELETE FROM blobs")
+    await running.close()
+    with opened(running.app.settings) as folder:
+        found = [finding.fault for finding in verify(folder, lambda _: None)]
+    again = await gateways.start({"hub": registry}, offline=True)
+    await recover(again.app)
+
+    assert [Fault.UNCOUNTED] * 2 == found
+    assert 200 == (await again.get(f"/v2/hub/{APP}/blobs/{digest(LAYER)}")).status
