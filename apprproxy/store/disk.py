@@ -4,7 +4,7 @@ import asyncio
 import errno
 import time
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
@@ -21,6 +21,7 @@ from apprproxy.store.locked import removed
 from apprproxy.store.opened import Opening
 from apprproxy.store.part import OpenPart, linked_content, new_part
 from apprproxy.store.partial import Elsewhere, Partial, claim, has_some, part_name
+from apprproxy.store.threads import Threads
 from apprproxy.store.unkept import Unkept
 
 WRITERS = 8
@@ -41,8 +42,8 @@ class DiskStore:
 
     def __init__(self, root: Path, observer: Observer, cap: Cap, max_blob: int) -> None:
         self._root = root
-        self._threads = ThreadPoolExecutor(WRITERS, thread_name_prefix="ingest")
-        self._claims = ThreadPoolExecutor(CLAIMS, thread_name_prefix="claim")
+        self._threads = Threads(WRITERS, "ingest")
+        self._claims = Threads(CLAIMS, "claim")
         self._opening = Opening(root, cap, observer)
         self._yard = Yard(root, self._threads, cap, max_blob)
 

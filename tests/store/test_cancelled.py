@@ -70,3 +70,46 @@ async def test_what_a_cancelled_writer_left_is_removed(tmp_path: Path) -> None:
     await asyncio.to_thread(store.close)
 
     assert [] == list((tmp_path / "ingest").iterdir())
+
+
+def none_left(_: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
+
+
+async def test_what_is_left_is_closed_though_no_thread_can_be_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = prepared(tmp_path)
+    begun, go_on = threading.Event(), threading.Event()
+    write = os.write
+
+    def slow_write(fd: int, piece: bytes) -> int:
+        begun.set()
+        go_on.wait(10)
+        return write(fd, piece)
+
+    partial = (await store.claim(Expected(Digest.of(LOST)))).partial
+    assert partial is not None
+    monkeypatch.setattr(os, "write", slow_write)
+    await partial.write(LOST)
+    await asyncio.to_thread(begun.wait, 10)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", none_left)
+        leaving = asyncio.create_task(partial.leave(keep=True))
+        await asyncio.sleep(0.01)
+        go_on.set()
+        await asyncio.wait([leaving], timeout=10)
+
+    assert leaving.done()
+
+
+async def test_a_file_that_is_claimed_is_somebody_s_though_no_thread_can_be_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = prepared(tmp_path)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", none_left)
+        claimed = await asyncio.gather(store.claim(Expected(Digest.of(LOST))), return_exceptions=True)
+    later = await store.claim(Expected(Digest.of(LOST)))
+
+    assert [None, False] == [later.partial, isinstance(claimed[0], BaseException)]
