@@ -54,6 +54,7 @@ class DiskNames:
         self._generation = Generation(directory / "generation")
         self._seen_generation = self._generation.read()
         self._memory: LRUCache[str, bytes] = LRUCache(REMEMBERED)
+        self._changes = 0
         self._opened = threading.local()
         self._writing = Writing(self._records)
         self._readers = Rounds(2, "names-reader")
@@ -70,6 +71,7 @@ class DiskNames:
     async def drop(self, upstream: str, key: str, as_of: int) -> None:
         name = f"name {upstream} {key}"
         await self._run(self._writer, upstream, self._drop, name, as_of)
+        self._changes += 1
         self._memory.pop(name, None)
 
     def _drop(self, name: str, as_of: int) -> None:
@@ -201,14 +203,16 @@ class DiskNames:
             self._memory.clear()
         raw = self._memory.get(key)
         if raw is None:
+            changes = self._changes
             raw = await self._run(self._readers, _whose(key), self._records.get, key)
-            if raw is not None:
+            if raw is not None and changes == self._changes:  # else it may be what stood there before
                 self._remember({key: raw}, generation)
         return raw
 
     async def _write(self, key: str, raw: bytes, as_of: int | None = None) -> None:
         generation, records = self._generation.read(), {key: raw}
         if await self._run(self._writer, _whose(key), self._set_all, records, as_of):
+            self._changes += 1
             self._remember(records, generation)
 
     def _remember(self, records: Mapping[str, bytes], generation: int) -> None:

@@ -140,6 +140,29 @@ async def test_what_was_read_while_it_was_forgotten_is_not_remembered(
     assert await names.get("up", "tag alice/nginx 1.0.0") is None
 
 
+@pytest.mark.parametrize("now", [replace(RECORD, checked=2000.5), None])
+async def test_what_was_read_before_it_changed_is_not_remembered_after_it(
+    now: Record | None, names: DiskNames, beside: DiskNames, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = "tag alice/nginx 1.0.0"
+    await put(beside, key)
+    run = names._run
+
+    async def meanwhile(rounds: Rounds, whom: str, call: Callable[..., bytes | None], *args: str) -> bytes | None:
+        monkeypatch.setattr(names, "_run", run)
+        read = await run(rounds, whom, call, *args)
+        if now is not None:
+            await put(names, key, now)
+        else:
+            await names.drop("up", key, names.generation())
+        return read
+
+    monkeypatch.setattr(names, "_run", meanwhile)
+
+    assert RECORD == await names.get("up", key)
+    assert now == await names.get("up", key)
+
+
 FORGETTING: dict[str, Callable[[DiskNames], object]] = {
     "purged": lambda names: names.discard([("up", "release alice/nginx 1.0.0/helm")]),
     "accepted": lambda names: names.accept("up", "alice/nginx", TITLE, FIRST),
