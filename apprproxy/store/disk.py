@@ -21,7 +21,7 @@ from apprproxy.store.locked import removed
 from apprproxy.store.opened import Opening
 from apprproxy.store.part import OpenPart, linked_content, new_part
 from apprproxy.store.partial import Elsewhere, Partial, claim, has_some, part_name
-from apprproxy.store.threads import Threads
+from apprproxy.store.threads import begin_threads
 from apprproxy.store.unkept import Unkept
 
 WRITERS = 8
@@ -42,8 +42,8 @@ class DiskStore:
 
     def __init__(self, root: Path, observer: Observer, cap: Cap, max_blob: int) -> None:
         self._root = root
-        self._threads = Threads(WRITERS, "ingest")
-        self._claims = Threads(CLAIMS, "claim")
+        self._threads = begin_threads(WRITERS, "ingest")
+        self._claims = begin_threads(CLAIMS, "claim")
         self._opening = Opening(root, cap, observer)
         self._yard = Yard(root, self._threads, cap, max_blob)
 

@@ -1,20 +1,24 @@
-"""Threads whose calls are done also where the system has none to give (a limit on processes, memory).
+"""Threads that are begun all at once, so that no call depends on whether the system has one to give (a limit on
+processes, memory).
 
-The library has put a call into the queue by then: who is told that it failed knows neither that it is done after all,
-nor the lock that it takes.
+A pool that begins them as they are needed has put a call into its queue before it fails to: who is told so knows
+neither that the call is made after all, nor the lock that it takes.
 """
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+
+from apprproxy.core.errors import StoreFailed
 
 
-class Threads(ThreadPoolExecutor):
-    """One is begun at once; a call for which there is no other waits for those that there are."""
-
-    def __init__(self, most: int, name: str) -> None:
-        super().__init__(most, thread_name_prefix=name)
-        super()._adjust_thread_count()
-
-    def _adjust_thread_count(self) -> None:
-        with suppress(RuntimeError):
-            super()._adjust_thread_count()
+def begin_threads(count: int, name: str) -> ThreadPoolExecutor:
+    """``shutdown`` when done. Raises StoreFailed where there are no so many."""
+    threads, all_there = ThreadPoolExecutor(count, thread_name_prefix=name), threading.Barrier(count)
+    try:
+        for _ in range(count):
+            threads.submit(all_there.wait)  # none is idle, and so taken for the next, until all are there
+    except RuntimeError as error:
+        all_there.abort()
+        threads.shutdown()
+        raise StoreFailed(f"{error}: the limit on processes and threads is too low (ulimit -u, pids.max)") from error
+    return threads

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from apprproxy.core.digest import Digest
+from apprproxy.core.errors import StoreFailed
 from apprproxy.core.model import Expected
 from apprproxy.store.ingest import PIECE
 from tests.store.contents import prepared
@@ -113,3 +114,20 @@ async def test_a_file_that_is_claimed_is_somebody_s_though_no_thread_can_be_begu
     later = await store.claim(Expected(Digest.of(LOST)))
 
     assert [None, False] == [later.partial, isinstance(claimed[0], BaseException)]
+
+
+async def test_a_start_without_threads_says_what_is_too_low(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, start = list[threading.Thread](), threading.Thread.start
+
+    def two(thread: threading.Thread) -> None:
+        if len(begun) == 2:
+            none_left(thread)
+        begun.append(thread)
+        start(thread)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", two)
+        with pytest.raises(StoreFailed, match="ulimit -u"):
+            prepared(tmp_path)
+
+    assert [False, False] == [thread.is_alive() for thread in begun]
