@@ -1,7 +1,8 @@
 """The sqlite file of the index: always one that can be used, and what goes wrong with it is StoreFailed.
 
 - One connection writes and one reads, each under a lock. Writes exclude one another in sqlite anyway; the second is
-  there so that nobody who only asks waits for an eviction. More connections would be more caches of the same pages.
+  there so that nobody who only asks waits for an eviction. More connections would be more caches of the same pages:
+  there is another only while a whole table is read.
 - It is looked through when it is suspicious (``users.py``), and begun anew where a page is broken, or was met that is:
   a look through finds no page that is right and older than the others. One that breaks while it is open goes on being
   used as far as it can be, and ``damage`` says so.
@@ -161,6 +162,11 @@ class Database:
         """Of what was committed last; waits for nobody's transaction."""
         with self._reading, self._watched():
             return self._reader.execute(query, values).fetchall()
+
+    def read_long(self, query: str, *values: Any) -> list[Any]:
+        """The same of a whole table, which takes long: whoever asks for little does not wait for it."""
+        with self._watched(), closing(_connected(self._path)) as db:
+            return db.execute(query, values).fetchall()
 
     def close(self) -> None:
         self._shut()

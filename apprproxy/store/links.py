@@ -53,11 +53,11 @@ class Links:
         return self._forgetting is None
 
     def _count(self) -> int:
-        return int(self._database.read("SELECT count(*) FROM links")[0][0])
+        return int(self._database.read_long("SELECT count(*) FROM links")[0][0])
 
     def _forget(self, short: int) -> Iterator[None]:
         """So many, one document after the other, as far as pins allow."""
-        while short > 0 and (largest := self._database.read(_LARGEST, _BATCH)):
+        while short > 0 and (largest := self._database.read_long(_LARGEST, _BATCH)):
             parents = deque(parent for parent, _ in largest)
             while short > 0 and parents:
                 short -= self._forget_of(parents, min(short, STEP))

@@ -1,5 +1,6 @@
 """What documents name is remembered up to a share of the cache, and those that name the most are forgotten first."""
 
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -106,3 +107,22 @@ def test_what_was_forgotten_in_part_is_linked_again(cache: Cache) -> None:
     cache.ledger.membership.link(digest_of("large"), made_up(0, 110))
 
     assert (87, 110) == (left, cache.rows("links"))
+
+
+def test_whoever_only_asks_has_the_index_while_all_links_are_looked_at(cache: Cache) -> None:
+    """There may be millions of them."""
+    for document in range(10):
+        cache.ledger.membership.link(digest_of(str(document)), made_up(document, 30))
+
+    def all_are_looked_at() -> None:
+        cache.ledger.links.came(300)
+        cache.ledger.links.forget_some()
+
+    looking = threading.Thread(target=all_are_looked_at)
+    with cache.ledger.database._reading:
+        looking.start()
+        looking.join(5)
+        waited = looking.is_alive()
+    looking.join(5)
+
+    assert (False, 87) == (waited, cache.rows("links"))
