@@ -97,9 +97,10 @@ def _counted(versions: int | None) -> str:
 def provenance_lines(told: dict[str, Any]) -> Iterator[str]:
     """For a terminal, as well."""
     yield plain(f"{told['name']}  {told['digest']}")
-    yield plain(
-        f"  owner       {told['owner']}, which confirmed it last {told['checked']} and says so since {told['since']}"
-    )
+    said = "whose lock file says so"
+    if told["checked"]:
+        said = f"which confirmed it last {told['checked']} and says so since {told['since']}"
+    yield plain(f"  owner       {told['owner']}, {said}")
     if first := told["first_seen"]:
         moved = f", and moved to {first['moved_to']}" if first["moved_to"] else ""
         if first["digest"] != told["digest"] and not moved:

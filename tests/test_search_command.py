@@ -103,6 +103,17 @@ async def test_a_held_name_is_shown(registry: Registry, operator: Operator) -> N
     assert asked == registry.count()
 
 
+async def test_a_locked_name_is_its_lock_files_word(registry: Registry, operator: Operator) -> None:
+    registry.push("library/app", "1.0", b"layer")
+    lock = operator.folder / "lock"
+    operator.configures(hub=oci(registry))
+    await operator.runs("names", "lock", "--output", str(lock), "hub/library/app:1.0")
+    operator.configures(hub=oci(registry, names="locked", lock_file=str(lock)))
+    ran = await operator.runs("names", "show", "hub/library/app:1.0")
+
+    assert (0, "  owner       hub, whose lock file says so") == (ran.returncode, ran.stdout.splitlines()[1])
+
+
 async def test_a_name_that_is_not_held_went_wrong(registry: Registry, operator: Operator) -> None:
     operator.configures(hub=oci(registry))
     ran = await operator.runs("names", "show", "hub/library/app:1.0\x1b[31m")

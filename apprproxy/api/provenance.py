@@ -45,15 +45,15 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """``checked`` is when the owner last confirmed the name, ``since`` when it first said this digest; ``cut``: the
-    document names more than is told."""
+    """``checked`` is when the owner last confirmed the name, ``since`` when it first said this digest: None of a name
+    that is locked. ``cut``: the document names more than is told."""
 
     name: str
     owner: str
     protocol: str
     digest: Digest
-    since: float
-    checked: float
+    since: float | None
+    checked: float | None
     first_seen: FirstSeen | None
     pinned: bool
     parts: Sequence[Part]
@@ -112,8 +112,8 @@ class Provenances:
             member.name,
             want.place.protocol,
             meant.expected.digest,
-            record.since,
-            record.checked,
+            record.since if member.locked is None else None,
+            record.checked if member.locked is None else None,
             first,
             await self._traces.pinned(f"{member.name}/{meant.title}", record.target.digest),
             parts,
