@@ -56,6 +56,20 @@ async def test_who_could_not_be_asked_is_told(registry: Registry, other: Registr
     assert (0, "nothing found\n", "warning: could not be asked: far\n") == (ran.returncode, ran.stdout, ran.stderr)
 
 
+async def test_whom_the_default_view_leaves_out_is_told_where_nothing_was_found(
+    registry: Registry, other: Registry, operator: Operator
+) -> None:
+    other.push("team/nginx", "1.0", b"layer")
+    operator.configures(hub=oci(registry), far=oci(other))
+    operator.configures_views(default=["hub"])
+    nothing = await operator.runs("search", "nginx")
+    there = await operator.runs("search", "nginx", "--view", "far")
+
+    assert (0, "nothing found\n") == (nothing.returncode, nothing.stdout)
+    assert "note: the view default was searched, which has not got far: --view far searches it\n" == nothing.stderr
+    assert (0, "") == (there.returncode, there.stderr)
+
+
 @pytest.mark.parametrize("more", [(), ("--json",)])
 async def test_where_nobody_could_be_asked_nothing_is_known(operator: Operator, more: tuple[str, ...]) -> None:
     operator.configures(hub={"kind": "oci", "url": "http://127.0.0.1:1"})

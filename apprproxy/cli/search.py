@@ -1,9 +1,10 @@
-"""`apprproxy search`: names of all upstreams, and how to pull them."""
+"""`apprproxy search`: names of a view's upstreams, or of all, and how to pull them."""
 
 import asyncio
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -15,7 +16,7 @@ from apprproxy.finding import search_lines
 from apprproxy.ops.logs import configure, plain
 from apprproxy.search.listing import State
 from apprproxy.search.query import MOST, USUAL
-from apprproxy.settings import BadConfiguration
+from apprproxy.settings import BadConfiguration, Settings
 
 _WITHOUT = {
     State.NOT_OFFERED: "offers no list of its names",
@@ -54,6 +55,9 @@ def search(path: Path | None, as_json: bool, limit: int, kind: str | None, view:
     without = [(one["upstream"], _WITHOUT[one["state"]]) for one in found["sources"] if one["state"] in _WITHOUT]
     for upstream, why in without:
         click.echo(f"warning: {plain(upstream)} {why}: they cannot be searched", err=True)
+    if view is None and not found["results"] and (left_out := _left_out(settings, kind, found)):
+        which = f"which has not got {', '.join(left_out)}: --view {left_out[0]} searches it"
+        click.echo(f"note: the view default was searched, {which}", err=True)
     if as_json:
         click.echo(json.dumps(found))
     else:
@@ -61,3 +65,8 @@ def search(path: Path | None, as_json: bool, limit: int, kind: str | None, view:
             click.echo(line)
     if not found["results"] and len(found["missing"]) + len(without) == len(found["sources"]):
         sys.exit(1)
+
+
+def _left_out(settings: Settings, kind: str | None, found: dict[str, Any]) -> list[str]:
+    searched = {one["upstream"] for one in found["sources"]}
+    return [name for name, one in settings.upstreams.items() if kind in (None, one.kind) and name not in searched]

@@ -19,6 +19,9 @@ class Operator:
         directory = str(self.folder / "cache")
         self.path.write_text(yaml.safe_dump({"cache": {"directory": directory}, "upstreams": upstreams}))
 
+    def configures_views(self, **views: object) -> None:
+        self.path.write_text(f"{self.path.read_text()}{yaml.safe_dump({'views': views})}")
+
     async def runs(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         own = {name: value for name, value in os.environ.items() if not name.startswith("APPRPROXY_")}
         return await asyncio.to_thread(
