@@ -22,7 +22,7 @@ from apprproxy.upkeep.stats import stats as stats_of
 _JSON = click.option("--json", "as_lines", is_flag=True, help="One JSON object a line, sizes in bytes.")
 
 
-@click.group()
+@click.group(short_help="Look at what the cache holds, check it, keep it, throw it away.")
 @too_early("apprproxy cache stats")
 def cache() -> None:
     """What the cache holds: look at it, check it, keep some of it, throw some of it away.
@@ -82,7 +82,7 @@ def _size(_: click.Context, __: click.Parameter, text: str | None) -> int:
         raise click.BadParameter(str(error)) from None
 
 
-@cache.command("list")
+@cache.command("list", short_help="Each blob: its size, last use, pin and repositories.")
 @CONFIG
 @click.option("--upstream", help="Only what came through this upstream.")
 @click.option("--larger-than", callback=_size, metavar="SIZE", help="Only blobs of more than this: 100MiB, say.")

@@ -40,7 +40,7 @@ def main() -> None:
     """
 
 
-@main.command()
+@main.command(short_help="Say what is wrong with a configuration, or print it.")
 @CONFIG
 @click.option("--elsewhere", is_flag=True, help="It is for another machine: leave alone the files that it names.")
 def check(path: Path | None, elsewhere: bool) -> None:
@@ -60,7 +60,7 @@ def check(path: Path | None, elsewhere: bool) -> None:
     click.echo(f"{effective(settings)}\n{_ACCOUNTS}", nl=False)
 
 
-@main.command()
+@main.command(short_help="See it at work, without a configuration or a network.")
 @click.option("--once", is_flag=True, help="Print the table and end: status 0 if all is as it should be, else 1.")
 def demo(once: bool) -> None:
     """See it at work: a gateway on loopback in front of small upstreams of its own, one of which lies.

@@ -36,13 +36,13 @@ from apprproxy.store.names import DiskNames
 from apprproxy.store.place import expect, prepare
 
 
-@click.group()
+@click.group(short_help="Names: where they came from, which moved, which are locked.")
 @too_early("apprproxy names list")
 def names() -> None:
     """The names the cache remembers: what was first seen, and what moved since; and names that are locked."""
 
 
-@names.command("list")
+@names.command("list", short_help="The first digest of each name, and what it moved to.")
 @CONFIG
 @click.option("--moved", is_flag=True, help="Only names whose upstream now says another digest.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
@@ -60,7 +60,7 @@ def names_list(path: Path | None, moved: bool, as_json: bool) -> None:
                 click.echo(f"{name}  {first.digest}" + (f"  MOVED to {first.moved_to}" if first.moved_to else ""))
 
 
-@names.command("accept")
+@names.command("accept", short_help="Take the new digest of a release that moved.")
 @CONFIG
 @click.argument("name")
 def names_accept(path: Path | None, name: str) -> None:
@@ -83,7 +83,7 @@ def names_accept(path: Path | None, name: str) -> None:
     went_wrong(f"nothing is known of {plain(name)}; `apprproxy names list` prints what is")
 
 
-@names.command("lock")
+@names.command("lock", short_help="Write the digests that names have now to a lock file.")
 @CONFIG
 @click.option(
     "--output",
@@ -114,7 +114,7 @@ def names_lock(path: Path | None, output: Path | None, wanted: tuple[str, ...]) 
         went_wrong("\nerror: ".join(failures))
 
 
-@names.command("show")
+@names.command("show", short_help="Where a name and its bytes came from.")
 @CONFIG
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, as /api/provenance answers.")
 @click.argument("name")

@@ -23,7 +23,7 @@ from apprproxy.upkeep.referrers import Referring
 from apprproxy.upkeep.title import Title, parse
 
 
-@click.command()
+@click.command(short_help="Keep names with all that they lead to, or list the pins.")
 @CONFIG
 @click.option("--fetch", is_flag=True, help="Fetch what is missing, with the configuration's upstreams.")
 @click.option(

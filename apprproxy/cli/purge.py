@@ -20,7 +20,7 @@ from apprproxy.upkeep.sweep import pins_of, purge_all, purge_upstream
 from apprproxy.upkeep.title import Title, parse
 
 
-@click.command()
+@click.command(short_help="Throw away blobs, or names and what only they lead to.")
 @CONFIG
 @click.option("--upstream", help="All that came from this upstream, and from no other.")
 @click.option("--all", "everything", is_flag=True, help="All names and all blobs.")

@@ -25,7 +25,7 @@ _WITHOUT = {
 """Whose names nobody can find here, and why."""
 
 
-@click.command()
+@click.command(short_help="Find names by a word in them, and how to pull them.")
 @CONFIG
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, as /api/search answers.")
 @click.option("--limit", type=click.IntRange(1, MOST), default=USUAL, show_default=True, help="Results at the most.")

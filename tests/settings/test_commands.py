@@ -68,6 +68,14 @@ def test_help_is_one_option_away(arguments: list[str], operator: Operator) -> No
     assert "" == ran.stderr
 
 
+@pytest.mark.parametrize("group", [[], ["cache"], ["names"]])
+def test_what_a_command_does_is_told_to_its_end(group: list[str], operator: Operator) -> None:
+    _, _, commands = operator.runs(*group, "--help").stdout.partition("\nCommands:\n")
+
+    assert "" != commands
+    assert "..." not in commands
+
+
 def test_the_first_help_names_the_commands_and_the_configuration_file(operator: Operator) -> None:
     helped = operator.runs("--help").stdout
 
