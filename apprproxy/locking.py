@@ -89,5 +89,5 @@ def parse(settings: Settings, name: str) -> NameWant:
     if upstream is None:
         raise Malformed(f"a name to lock begins with an upstream's, and there is none called {first[:80]!r}")
     if upstream.names != "trust":
-        raise Malformed(f"upstreams.{first}.names is {upstream.names}: lock names as an upstream says that is trusted")
+        raise Malformed(f"upstreams.{first}.names is {upstream.names}, so its word is not taken; name a trusted one")
     return PROTOCOLS[upstream.kind].spelling.wants(Place.of(first, upstream.kind), rest)[-1]

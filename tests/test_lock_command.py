@@ -122,7 +122,7 @@ async def test_what_fails_is_told_and_the_rest_is_written(
     assert {f"{APP}:1.0": digest(content)} == operator.names
     assert [
         "error: good/library/app:9: good: says MANIFEST_UNKNOWN: said so",
-        "error: hub/library/app:1.0: upstreams.hub.names is locked: lock names as an upstream says that is trusted",
+        "error: hub/library/app:1.0: upstreams.hub.names is locked, so its word is not taken; name a trusted one",
         "error: nobody/app:1: a name to lock begins with an upstream's, and there is none called 'nobody'",
         "error: good/App:1: not a repository name: 'App'",
         "error: good/secret/app:1: 'secret/app' is not served here: upstreams.good.deny has 'secret/*'",

@@ -45,8 +45,8 @@ def expect(directory: Path) -> None:
         raise StoreFailed(_unusable(directory, error)) from error
     if not begun:
         raise StoreFailed(
-            f"there is no cache in {directory}: cache.directory says where it is, in the file that --config names, and"
-            " whoever fetches something makes it"
+            f"there is no cache in {directory}: see whether cache.directory is right, in the file that --config names;"
+            " a gateway makes one there when it starts"
         )
 
 
