@@ -5,6 +5,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 
 from yarl import URL
 
@@ -106,12 +107,28 @@ def _directory(settings: Settings) -> Iterator[str]:
     with suppress(OSError):
         if why := strange(directory.absolute()):
             yield f"cache.directory: {why}"
+    if settings.offline and not _holds_anything(directory.absolute()):
+        yield (
+            f"offline: nobody is asked, and nothing is held in {directory}: is it the cache that was carried here, and"
+            " is its volume mounted?"
+        )
     disk = _disk(settings)
     if disk is not None and disk < settings.cache.max_size:
         yield (
             f"cache.max_size: {settings.cache.max_size / _GIB:.1f} GiB are more than the whole disk of"
             f" {directory} has, {disk / _GIB:.1f} GiB: it will be full before anything is evicted"
         )
+
+
+def _holds_anything(directory: Path) -> bool:
+    """Where one may not look it may."""
+    try:
+        with os.scandir(directory / "blobs" / "sha256") as blobs:
+            return next(blobs, None) is not None
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
 
 
 def _disk(settings: Settings) -> int | None:

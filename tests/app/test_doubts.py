@@ -59,6 +59,27 @@ def test_a_cap_that_the_disk_cannot_hold_is_doubtful(max_size: str, said: bool, 
     assert not (tmp_path / "not yet").exists()
 
 
+@pytest.mark.parametrize(("offline", "held", "said"), [(True, False, 1), (True, True, 0), (False, False, 0)])
+def test_who_asks_nobody_and_holds_nothing_is_doubtful(offline: bool, held: bool, said: int, tmp_path: Path) -> None:
+    blobs = tmp_path / "blobs" / "sha256"
+    blobs.mkdir(parents=True)
+    if held:
+        (blobs / ("0" * 64)).write_bytes(b"")
+    there, not_made = (told(offline=offline, cache={"directory": path}) for path in (tmp_path, tmp_path / "not made"))
+
+    assert said == len([one for one in there if one.startswith("offline: nobody is asked, and nothing is held in ")])
+    assert offline == any(one.startswith("offline: ") for one in not_made)
+
+
+def test_where_one_may_not_look_nothing_is_said_of_what_is_held(tmp_path: Path) -> None:
+    folder = tmp_path / "ours"
+    (folder / "blobs" / "sha256").mkdir(parents=True)
+    with closed(folder):
+        said = told(offline=True, cache={"directory": folder})
+
+    assert not [one for one in said if one.startswith("offline: ")]
+
+
 @pytest.mark.parametrize("below", ["cache", "a" * 5000])
 def test_where_one_may_not_look_nothing_is_said_of_the_disk(below: str, tmp_path: Path) -> None:
     folder = tmp_path / "ours"
