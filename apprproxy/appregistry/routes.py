@@ -48,8 +48,9 @@ from apprproxy.gateway.transfer import Transfer
 from apprproxy.gateway.views import Answer
 
 _JSON = {"Content-Type": "application/json"}
-_CODED = 192 * KIB
-"""Of a package, coded at a time: a multiple of three, so that the pieces' base64 joins."""
+_CODED = 24 * KIB
+"""Of a package, coded at a time, and held while the client takes it: a multiple of three, so that the pieces' base64
+joins."""
 _GZIP = "application/x-gzip"
 """The only type that every client knows; and never with Content-Encoding, which would make clients unpack it."""
 

@@ -31,6 +31,8 @@ PIECE = 256 * KIB
 """Larger ones are no faster, and must be taken whole in ``stall`` seconds."""
 TLS_PIECE = 64 * KIB
 """By TLS a piece is in memory, and once more encrypted, until it has been taken."""
+COPIED = 64 * KIB
+"""What is sent from memory is there once more, for each connection, until the system has it: so much of a piece."""
 
 
 class ClientLeft(ConnectionResetError):
@@ -262,12 +264,12 @@ async def _taken(exchange: Exchange) -> AsyncIterator[None]:
 async def _write(exchange: Exchange, response: web.StreamResponse, piece: bytes) -> None:
     most = _most(exchange)
     for at in range(0, len(piece), most):
-        part = piece[at : at + most]
         async with _taken(exchange):
-            await response.write(part)
-            if most < PIECE:
+            for begin in range(at, min(at + most, len(piece)), COPIED):
+                part = piece[begin : begin + COPIED]
+                await response.write(part)
                 await exchange.request.writer.drain()  # the library does so for larger ones only
-        exchange.sent += len(part)
+                exchange.sent += len(part)
 
 
 def _most(exchange: Exchange) -> int:

@@ -10,6 +10,7 @@ import zlib
 import pytest
 
 from apprproxy.core.model import KIB, MAX_PACKED, MIB
+from apprproxy.store.held import FileHeld
 from apprproxy.store.unpacked import ALWAYS, MAX_MEMBERS, MAX_RATIO, MAX_UNPACKED, NotGzip, unpacked_digest
 from tests.appregistry.archives import (
     as_helm_packs,
@@ -19,6 +20,7 @@ from tests.appregistry.archives import (
     empty_blocks,
     in_members,
     packed,
+    tar_of,
     unpacked,
     with_file_name,
 )
@@ -31,6 +33,8 @@ TAR = chart("1.0.0")
 DIGEST = digest_of(TAR).hex
 BLOB = f"/cnr/api/v1/packages/alice/nginx/blobs/sha256/{DIGEST}"
 PULL = "/cnr/api/v1/packages/alice/nginx/1.0.0/helm/pull"
+NOISY = tar_of({"nginx/noise": random.Random(7).randbytes(8 * MIB)})
+NOISE = f"/cnr/api/v1/packages/alice/nginx/blobs/sha256/{digest_of(NOISY).hex}"
 MISMATCHES = "apprproxy_digest_mismatches_total"
 
 
@@ -127,6 +131,26 @@ async def test_every_gzip_file_of_the_right_tar_is_passed_on_byte_for_byte(
     assert PACKAGES[what] == base64.b64decode(inside.json["blob"])
     assert GZIP == raw.headers["Content-Type"]
     assert "Content-Encoding" not in raw.headers
+
+
+async def test_a_package_in_json_that_nobody_takes_is_a_small_piece_in_memory(
+    start: Start, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+    genuine = FileHeld.pread
+
+    def pread(held: FileHeld, offset: int, count: int) -> bytes:
+        read.append(count)
+        return genuine(held, offset, count)
+
+    sends(upstream, package := packed(NOISY))
+    gateway = await start({"up": upstream})
+    await gateway.get(NOISE)
+    monkeypatch.setattr(FileHeld, "pread", pread)
+    got = await gateway.get(f"{NOISE}?format=json")
+
+    assert package == base64.b64decode(got.json["blob"])
+    assert max(read) <= 32 * KIB
 
 
 async def test_a_gzip_bomb_is_refused(start: Start, upstream: Upstream) -> None:

@@ -14,6 +14,7 @@ import pytest
 from aiohttp import web
 from aiohttp.http_exceptions import BadHttpMessage
 
+from apprproxy.core.model import KIB
 from apprproxy.face import left
 from apprproxy.face.exchange import Exchange
 from apprproxy.face.send import send_body
@@ -209,6 +210,22 @@ async def test_small_answers_that_nobody_reads_do_not_pile_up(gateways: Gateways
 
     assert 1 == ended(gateway, "client-left")
     assert ended(gateway, "200") < 700, "of 13 KiB each"
+
+
+async def test_a_large_answer_that_nobody_reads_is_hardly_in_memory_once_more() -> None:
+    """Everybody is sent the same bytes; what the system does not take of them is each connection's own."""
+
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        return await send_body(Exchange(request, "1", 60.0), 200, BIG, {})
+
+    server = Server(answer, Limits())
+    async with served(server) as url, wire(url, limit=1000, window=4096) as client:
+        await client.send(ASKS)
+        await client.head()
+        line = line_of(server)
+        await until(lambda: line.get_write_buffer_size() > 0)
+
+        assert line.get_write_buffer_size() <= 64 * KIB
 
 
 async def test_a_client_that_leaves_the_last_answer_is_dropped() -> None:
