@@ -59,6 +59,7 @@ async def send_pieces(
         if exchange.method != "HEAD":
             async for piece in pieces:
                 await _write(exchange, response, piece)
+            _whole(exchange, length, exchange.sent)
     return response
 
 
@@ -151,9 +152,14 @@ async def _pour(exchange: Exchange, response: web.StreamResponse, transfer: Tran
     except Failure as failure:
         abort(exchange, reset=_lie(failure))
         raise BrokenOff(str(failure)) from failure
-    if exchange.sent - begun != part.length:
+    _whole(exchange, part.length, exchange.sent - begun)
+
+
+def _whole(exchange: Exchange, announced: int, sent: int) -> None:
+    """Else a client would take the next answer for the end of this."""
+    if sent != announced:
         abort(exchange)
-        raise BrokenOff(f"{part.length} bytes were announced and {exchange.sent - begun} were there")
+        raise BrokenOff(f"{announced} bytes were announced and {sent} were there")
 
 
 async def _stretch(exchange: Exchange, response: web.StreamResponse, stretch: Stretch) -> None:

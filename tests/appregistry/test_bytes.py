@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import hashlib
+import os
 import random
 import tracemalloc
 import zlib
@@ -28,6 +29,7 @@ from tests.appregistry.conftest import Start
 from tests.appregistry.registry import GZIP, Answer, Registry, html
 from tests.appregistry.upstream import Upstream, running
 from tests.fakes.clock import until
+from tests.fakes.raw import wire
 
 TAR = chart("1.0.0")
 DIGEST = digest_of(TAR).hex
@@ -151,6 +153,22 @@ async def test_a_package_in_json_that_nobody_takes_is_a_small_piece_in_memory(
 
     assert package == base64.b64decode(got.json["blob"])
     assert max(read) <= 32 * KIB
+
+
+async def test_a_package_in_json_whose_file_is_cut_meanwhile_is_broken_off(start: Start, upstream: Upstream) -> None:
+    """Else the next answer of the connection would be taken for its end."""
+    sends(upstream, packed(NOISY))
+    gateway = await start({"up": upstream})
+    whole = len((await gateway.get(f"{NOISE}?format=json")).body)
+    (file,) = gateway.held()
+    async with wire(gateway.url, limit=1000, window=2048) as client:
+        await client.send(f"GET {NOISE}?format=json HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        await client.head()
+        os.truncate(file, 100_000)
+        received = await client.rest()
+
+    assert len(received) < whole
+    assert b"HTTP/1.1" not in received
 
 
 async def test_a_gzip_bomb_is_refused(start: Start, upstream: Upstream) -> None:
