@@ -26,7 +26,7 @@ from apprproxy.search.query import query
 _JSON = {"Content-Type": "application/json", "Cache-Control": NAMES}
 _YAML = {"Content-Type": "application/yaml", "Cache-Control": NAMES}
 _CODES = {400: "malformed", 403: "denied", 404: "not-found", 405: "not-allowed", 500: "internal", 508: "loop"}
-_HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252})|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?")
+_HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252})|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 """What may stand in a command line that somebody copies into a shell."""
 _NAME = re.compile("[!-~]{1,1024}")
 

@@ -239,7 +239,9 @@ async def test_the_command_lines_name_the_host_that_was_asked(
     assert f"crane pull --insecure {host}/hub/a/app app.tar" == one["pull"][0]["command"]
 
 
-@pytest.mark.parametrize("host", ["gw;id", "gw corp", "$(id)", "-x", "gw/../..", "a'b", "a:port", "[::1", "a" * 300])
+@pytest.mark.parametrize(
+    "host", ["gw;id", "gw corp", "$(id)", "-x", "gw/../..", "a'b", "a:port", "a:٣", "[::1", "a" * 300]
+)
 async def test_a_host_that_is_none_is_not_put_into_a_command_line(
     registry: Registry, gateways: Gateways, host: str
 ) -> None:
