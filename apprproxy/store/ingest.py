@@ -110,7 +110,7 @@ class DiskIngest:
         """At what lay there before, once: it is hashed anew, when a source that wants to go on with it has its turn."""
         if not self._known:
             await self._settled()
-            self._work = await unpacking.begun(self.source, self._told, self._part.rehash)
+            self._work = await unpacking.hashed_anew(self.source, self._told, self._part.rehash)
             await self._settled()
             self._known = True
 

@@ -1,7 +1,8 @@
 """Packages unpacked, and what transfers left hashed anew, in threads of their own, one at a time for each source.
 
 A small package may unpack to a hundred times as much, and what was left may be the whole cache: in the threads that
-write, a few would hold up everybody's transfers, and here one source's would hold up all others'.
+write, a few would hold up everybody's transfers, and here one source's would hold up all others'. A package takes
+seconds at the most, what was left takes minutes: neither waits for the other.
 """
 
 import asyncio
@@ -17,20 +18,30 @@ from apprproxy.store.unpacked import NotGzip, Unfinished, unpacked_digest
 
 T = TypeVar("T")
 
-_THREADS = ThreadPoolExecutor(2, thread_name_prefix="unpack")
+_UNPACKING = ThreadPoolExecutor(2, thread_name_prefix="unpack")
+_HASHING = ThreadPoolExecutor(2, thread_name_prefix="hash")
 _turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
 
 async def begun(source: str, call: Callable[..., T], *args: object) -> Future[T]:
-    """The call as it is carried out, once it is the source's turn, which lasts until it has ended even if its caller
-    has gone."""
+    """The call that unpacks as it is carried out, once it is the source's turn, which lasts until it has ended even if
+    its caller has gone."""
+    return await _begun(_UNPACKING, source, call, *args)
+
+
+async def hashed_anew(source: str, call: Callable[..., T], *args: object) -> Future[T]:
+    """The same, for what was left."""
+    return await _begun(_HASHING, source, call, *args)
+
+
+async def _begun(threads: ThreadPoolExecutor, source: str, call: Callable[..., T], *args: object) -> Future[T]:
     turn = _turns.setdefault(source, asyncio.Lock())
     await turn.acquire()
     try:
-        working = _THREADS.submit(call, *args)
+        working = threads.submit(call, *args)
     except RuntimeError as error:  # no thread can be begun
         turn.release()
-        raise StoreFailed(f"what was sent cannot be unpacked: {error}") from error
+        raise StoreFailed(f"what was sent cannot be read: {error}") from error
     working.add_done_callback(on_loop(turn.release))
     return working
 

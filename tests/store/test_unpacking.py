@@ -3,8 +3,8 @@
 import asyncio
 import threading
 
-from apprproxy.store.unpacking import begun
-from tests.fakes.clock import until
+from apprproxy.store.unpacking import begun, hashed_anew
+from tests.fakes.clock import PATIENCE, until
 
 
 async def test_a_source_that_keeps_its_thread_busy_leaves_the_other_one() -> None:
@@ -43,3 +43,23 @@ async def test_a_turn_lasts_until_the_thread_has_ended_though_nobody_waits_for_i
 
     assert waits
     assert "unpacked" == await asyncio.wrap_future(await next_one)
+
+
+async def test_what_is_hashed_anew_holds_up_no_package() -> None:
+    go, started = threading.Event(), []
+
+    def hashed(number: int) -> None:
+        started.append(number)
+        go.wait()
+
+    busy = [await hashed_anew(f"evil {number}", hashed, number) for number in range(3)]
+    await until(lambda: bool(started))
+    try:
+        async with asyncio.timeout(PATIENCE):
+            other = await asyncio.wrap_future(await begun("good", lambda: "unpacked"))
+    finally:
+        go.set()
+        await asyncio.gather(*map(asyncio.wrap_future, busy))
+
+    assert "unpacked" == other
+    assert [0, 1, 2] == sorted(started)
