@@ -140,6 +140,7 @@ class Ledger:
         """Only so many bytes are there, and nobody is writing more."""
         with self.database.transaction() as db:
             db.execute("UPDATE parts SET size = min(size, ?) WHERE part = ?", (total, part))
+            self._partials.bound(db)
 
     def release(self, part: str) -> None:
         """The file is gone: removed, or renamed into its place."""

@@ -1,7 +1,7 @@
 """Files on their way in, and what is set aside for them.
 
 - Whoever writes a file holds its lock. What nobody holds is an orphan: it counts with what is on disk, so that somebody
-  may continue it, and goes after a day; before, where there is no room otherwise.
+  may continue it, and goes after a day; before, where there is no room otherwise, or where there are too many.
 - A reservation without a file is let go, and that of an unlocked file cut down, only when it has been there for a
   while: its owner may be about to make or to lock the file.
 - Ages are absolute differences: what a clock said that was ahead is old, and not young for years.
@@ -19,6 +19,11 @@ SETTLING = 60.0
 
 ORPHANED = 86_400.0
 """Seconds. Nobody has come back for it in a day."""
+
+MOST = 500
+"""Files. All are looked at whenever room is made, while nobody else may write to the index: with twenty thousand of
+three bytes, which a client and an upstream make in minutes, everybody's transfers take a second each."""
+AT_ONCE = 100
 
 
 class Partials:
@@ -63,6 +68,17 @@ class Partials:
                     self._drop(db, part)
                     short -= size
         return short <= 0
+
+    def bound(self, db: sqlite3.Connection) -> None:
+        """Where there are too many, the orphans with the fewest bytes go, which are soonest sent again."""
+        (there,) = db.execute("SELECT count(*) FROM parts").fetchone()
+        if there <= MOST:
+            return
+        orphans = sorted((size, part) for _, part, size in self._orphans(db, ""))
+        for _, part in orphans[: min(there - MOST, AT_ONCE)]:
+            with left(self._ingest / part) as found:
+                if found is not None:
+                    self._drop(db, part)
 
     def orphaned(self, db: sqlite3.Connection, wanted: str = "") -> int:
         """Bytes of all of them."""

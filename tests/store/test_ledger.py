@@ -15,7 +15,7 @@ import pytest
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import NoRoom, StoreFailed
 from apprproxy.core.events import Evicted
-from apprproxy.store import ledger, relief, room, scan
+from apprproxy.store import ledger, partials, relief, room, scan
 from apprproxy.store.database import IndexFull
 from apprproxy.store.evict import Totals
 from apprproxy.store.ledger import Ledger
@@ -321,6 +321,31 @@ def test_no_orphan_goes_where_not_even_all_would_do(cache: Cache) -> None:
         cache.ledger.reserve("b.part", 950)
 
     assert (True, 600) == (orphan.exists(), cache.ledger.totals().reserved)
+
+
+def test_of_too_many_orphans_those_with_the_fewest_bytes_go(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is looked at whenever room is made, and a few bytes are as soon sent again."""
+    monkeypatch.setattr(partials, "MOST", 3)
+    paths = {}
+    for name, size in (("a", 9), ("b", 1), ("c", 2), ("d", 8)):
+        cache.ledger.reserve(f"{name}.part", size)
+        paths[name] = cache.orphan(f"{name}.part", size, age=0)
+    cache.ledger.reserve("now.part", 1)
+    cache.ledger.shrink("now.part", 1)
+
+    assert ["a", "d"] == [name for name, path in paths.items() if path.exists()]
+    assert 18 == cache.ledger.totals().reserved
+
+
+def test_what_is_being_written_is_no_orphan_that_goes(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(partials, "MOST", 0)
+    cache.ledger.reserve("a.part", 1)
+    fd, _ = open_part(path := cache.orphan("a.part", 1, age=0))
+    cache.ledger.reserve("now.part", 1)
+    cache.ledger.shrink("now.part", 1)
+    os.close(fd)
+
+    assert path.exists()
 
 
 def test_a_full_disk_is_relieved_of_orphans_too(cache: Cache) -> None:
