@@ -17,6 +17,7 @@ from apprproxy.cli.serve import serve
 from apprproxy.core.errors import Failure
 from apprproxy.demo.run import demo as run_demo
 from apprproxy.demo.script import console
+from apprproxy.ops.logs import configure
 from apprproxy.serving import CannotListen
 from apprproxy.settings.show import effective
 from apprproxy.store.place import foresee
@@ -38,6 +39,7 @@ def main() -> None:
     It verifies the digest of everything it passes on, keeps it on local disk, and goes on serving what it holds when
     an upstream is slow, broken or gone. `apprproxy demo` shows it at work; `apprproxy serve` runs it.
     """
+    configure("auto", "error")
 
 
 @main.command(short_help="Say what is wrong with a configuration, or print it.")

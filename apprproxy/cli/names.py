@@ -29,7 +29,7 @@ from apprproxy.core.model import FirstSeen
 from apprproxy.finding import provenance, provenance_lines
 from apprproxy.locking import Resolved, lock_files, resolve
 from apprproxy.ops.journal import Journal
-from apprproxy.ops.logs import configure, plain
+from apprproxy.ops.logs import plain
 from apprproxy.settings import BadConfiguration, Settings
 from apprproxy.store.lock_file import update
 from apprproxy.store.names import DiskNames
@@ -99,7 +99,6 @@ def names_lock(path: Path | None, output: Path | None, wanted: tuple[str, ...]) 
     """
     settings = asking_settings_of(path)
     file = output or _only_lock_file(settings)
-    configure("auto", "error")
     told = apart(settings.cache.directory.absolute(), lambda: _told(settings, wanted), MAX_TEXT)
     resolved = [Resolved.read(one) for one in orjson.loads(told)]
     digests = {name: digest for one in resolved for name, digest in one.digests.items()}
@@ -124,7 +123,6 @@ def names_show(path: Path | None, as_json: bool, name: str) -> None:
     NAME is UPSTREAM/REPOSITORY:TAG or UPSTREAM/PACKAGE@RELEASE[/FORMAT].
     """
     settings = entered(settings_of(path))
-    configure("auto", "error")
     try:
         expect(settings.cache.directory.absolute())
         told = asyncio.run(provenance(settings, name))

@@ -14,7 +14,7 @@ from apprproxy.cli.progress import BLOBS, progress
 from apprproxy.cli.shown import as_json
 from apprproxy.cli.verified import ELSEWHERE
 from apprproxy.core.errors import Malformed
-from apprproxy.ops.logs import configure, plain
+from apprproxy.ops.logs import plain
 from apprproxy.settings import Settings
 from apprproxy.upkeep import pins as work
 from apprproxy.upkeep.folder import Folder, opened
@@ -44,7 +44,6 @@ def pin(path: Path | None, fetch: bool, referrers: bool, as_lines: bool, wanted:
     settings = asking_settings_of(path) if fetch else settings_of(path)
     titles = [_parsed(name, settings) for name in wanted]
     entered(settings)
-    configure("auto", "error")
     with failures_told():
         if fetch:
             pins = asyncio.run(_fetched(settings, titles, referrers=referrers))

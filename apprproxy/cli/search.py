@@ -13,7 +13,7 @@ from apprproxy.cli.common import CONFIG, asking_settings_of, entered, went_wrong
 from apprproxy.core.errors import ClientFault, Failure
 from apprproxy.finding import search as find
 from apprproxy.finding import search_lines
-from apprproxy.ops.logs import configure, plain
+from apprproxy.ops.logs import plain
 from apprproxy.search.listing import State
 from apprproxy.search.query import MOST, USUAL
 from apprproxy.settings import BadConfiguration, Settings
@@ -40,7 +40,6 @@ def search(path: Path | None, as_json: bool, limit: int, kind: str | None, view:
     found and that is all of them.
     """
     settings = entered(asking_settings_of(path))
-    configure("auto", "error")
     try:
         found = asyncio.run(find(settings, word, kind=kind, view=view, limit=limit))
     except BadConfiguration as error:

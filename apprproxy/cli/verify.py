@@ -13,7 +13,6 @@ from apprproxy.app import build_beside
 from apprproxy.cli.common import CONFIG, entered, failures_told, settings_of
 from apprproxy.cli.progress import BLOBS, progress
 from apprproxy.cli.verified import Summary, tell
-from apprproxy.ops.logs import configure
 from apprproxy.settings import Settings
 from apprproxy.upkeep import unrepaired
 from apprproxy.upkeep.carried import lacking
@@ -56,7 +55,6 @@ def verify(path: Path | None, again: bool, as_lines: bool) -> None:
     wrong now and has not been repaired.
     """
     settings = entered(settings_of(path))
-    configure("auto", "error")
     with failures_told():
         with opened(settings) as folder:
             unfit = list(lacking(settings, folder.ledger, folder.names))  # before what is lost is forgotten

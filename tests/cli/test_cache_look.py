@@ -1,5 +1,7 @@
 """`apprproxy cache stats` and `list`, as an operator or a script reads them."""
 
+import json
+
 import pytest
 
 from tests.cli.operator import Operator
@@ -116,3 +118,14 @@ async def test_a_cache_that_cannot_be_used_is_told_in_one_line(operator: Operato
     assert 1 == ran.returncode
     assert 1 == len(ran.stderr.splitlines())
     assert ran.stderr.startswith("error: cache.directory ")
+
+
+async def test_what_is_noticed_on_the_way_is_no_line_of_the_answer(
+    registry: Registry, gateways: Gateways, operator: Operator
+) -> None:
+    await filled(registry, gateways, operator)
+    (operator.cache / "names" / "cache.db").write_bytes(b"this is not sqlite" * 100)
+    ran = await operator.runs("stats", "--json")
+
+    assert 2 == json.loads(ran.stdout)["blobs"]
+    assert "a broken file was set aside" in ran.stderr
