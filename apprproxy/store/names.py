@@ -246,9 +246,10 @@ class DiskNames:
             if rounds is self._readers and (code in _AWAY or isinstance(error, OSError)):
                 self.away = f"the names cannot be read: {error}"
             if code in DAMAGED:
-                self.damage = f"the names are damaged ({error}), which starting anew mends as far as it can be"
+                damage = f"the names are damaged ({error}), which starting anew mends as far as it can be"
+                self.damage = damage  # which another thread may have taken back by the next line
                 mark(self._path)
-                raise StoreFailed(self.damage) from error
+                raise StoreFailed(damage) from error
             raise StoreFailed(f"the names cannot be read or written: {error}") from error
         if rounds is self._readers:
             self.away = ""

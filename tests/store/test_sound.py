@@ -19,7 +19,7 @@ from apprproxy.core.digest import Digest
 from apprproxy.core.errors import StoreFailed
 from apprproxy.core.events import SetAside
 from apprproxy.core.model import Descriptor, FirstSeen, Record
-from apprproxy.store import salvage, sound
+from apprproxy.store import names, salvage, sound
 from apprproxy.store.names import DiskNames
 from tests.fakes.fixtures import clock, gateways, registry
 from tests.fakes.gateway import Gateways
@@ -469,6 +469,25 @@ async def test_a_broken_page_that_somebody_met_is_mended_by_the_next_start(
     assert {"tag app 0", "tag app 199"} <= found
     assert found == again
     assert "" == one.damage
+    one.close()
+
+
+async def test_what_was_met_is_said_although_another_thread_is_past_it(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has found the file that took the broken one's place, just when that is told."""
+    await filled(directory, "app", 1)
+    one = DiskNames(directory)
+    monkeypatch.setattr(names, "mark", lambda _: setattr(one, "damage", ""))
+
+    def broken(*_: object) -> None:
+        error = sqlite3.DatabaseError("malformed")
+        error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+        raise error
+
+    monkeypatch.setattr(one, "_where_it_is", broken)
+    with pytest.raises(StoreFailed, match="the names are damaged"):
+        await one.get("up", "tag app 0")
     one.close()
 
 
