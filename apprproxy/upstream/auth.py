@@ -87,8 +87,11 @@ def dance(account: Account | None, scope: str, known: Challenge | None, *, unask
     chosen = choose(challenges, account)
     if chosen is None or (chosen.scheme == "basic" and presented and token is None):
         return
-    _, authorization = yield from _answer(chosen, account, scope, stale=token)
+    fresh, authorization = yield from _answer(chosen, account, scope, stale=token)
     yield Try(authorization, account is not None, chosen)
+    if token is None and fresh is not None:  # it may have been kept, and be one that is not taken any more
+        _, authorization = yield from _answer(chosen, account, scope, stale=fresh)
+        yield Try(authorization, account is not None, chosen)
 
 
 def _answer(

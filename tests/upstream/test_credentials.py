@@ -237,3 +237,24 @@ async def test_no_exception_shows_a_secret(logged: Logged, gateways: Gateways) -
         assert 502 == failed.status
         assert "s1gnature" not in failed.message + logged.text
         assert "Traceback" not in logged.text
+
+
+async def test_a_token_that_is_not_taken_any_more_is_renewed_although_its_server_had_failed_meanwhile(
+    gateways: Gateways,
+) -> None:
+    """As after a restart of both; the failure was told to somebody who asked for another repository."""
+    lock = Bearer()
+    async with Registry(lock) as registry:
+        registry.push("library/app", "1.0", b"layer")
+        registry.push("library/app", "2.0", b"layer 2")
+        registry.push("library/other", "1.0", b"layer")
+        registry.push("library/other", "2.0", b"layer 2")
+        gateway = await gateways.start({"hub": registry})
+        before = [(await gateway.get(f"/v2/hub/library/{name}/manifests/1.0")).status for name in ("app", "other")]
+        lock.expire()
+        registry.on["token"] = lies.page(502)
+        during = await gateway.get("/v2/hub/library/other/manifests/2.0")
+        del registry.on["token"]
+        after = await gateway.get("/v2/hub/library/app/manifests/2.0")
+
+    assert ([200, 200], 502, 200) == (before, during.status, after.status)
