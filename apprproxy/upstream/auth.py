@@ -3,7 +3,7 @@
 ``dance`` is a generator: it yields what it wants done and is sent what came of it.
 
 - ``Try(authorization)`` is answered with the challenges of a 401; on any other status the dance is over.
-- ``Obtain(want)`` is answered with a token's text.
+- ``Obtain(want)`` is answered with what was ``Obtained``.
 
 Token protocol: distribution, "Token Authentication Specification".
 """
@@ -71,6 +71,14 @@ class Obtain:
     stale: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Obtained:
+    """``kept``: it was given for an earlier request, and may not be taken any more."""
+
+    token: str
+    kept: bool
+
+
 Step = Try | Obtain
 Dance = Generator[Step, Any, None]
 
@@ -79,30 +87,30 @@ def dance(account: Account | None, scope: str, known: Challenge | None, *, unask
     """``known`` is the challenge that worked before; ``unasked`` presents the account without a challenge (App
     Registry servers never send one)."""
     authorization = account.basic() if unasked and account else None
-    token = None
+    obtained: Obtained | None = None
     if known is not None:
-        token, authorization = yield from _answer(known, account, scope)
+        obtained, authorization = yield from _answer(known, account, scope, stale=None)
     presented = authorization is not None and account is not None
     challenges: list[Challenge] = yield Try(authorization, presented)
     chosen = choose(challenges, account)
-    if chosen is None or (chosen.scheme == "basic" and presented and token is None):
+    if chosen is None or (chosen.scheme == "basic" and presented and obtained is None):
         return
-    fresh, authorization = yield from _answer(chosen, account, scope, stale=token)
-    yield Try(authorization, account is not None, chosen)
-    if token is None and fresh is not None:  # it may have been kept, and be one that is not taken any more
-        _, authorization = yield from _answer(chosen, account, scope, stale=fresh)
+    for _ in range(2):
+        obtained, authorization = yield from _answer(chosen, account, scope, stale=obtained)
         yield Try(authorization, account is not None, chosen)
+        if obtained is None or not obtained.kept:
+            return
 
 
 def _answer(
-    challenge: Challenge, account: Account | None, scope: str, stale: str | None = None
-) -> Generator[Step, Any, tuple[str | None, str | None]]:
-    """The token, where there is one, and the Authorization."""
+    challenge: Challenge, account: Account | None, scope: str, stale: Obtained | None
+) -> Generator[Step, Any, tuple[Obtained | None, str | None]]:
+    """What was obtained, where that was to be, and the Authorization."""
     if challenge.scheme == "basic":
         return None, account.basic() if account else None
     want = TokenWant(challenge.get("realm"), challenge.get("service"), challenge.get("scope") or scope)
-    token: str = yield Obtain(want, stale)
-    return token, f"Bearer {token}"
+    obtained: Obtained = yield Obtain(want, stale.token if stale is not None else None)
+    return obtained, f"Bearer {obtained.token}"
 
 
 def choose(challenges: list[Challenge], account: Account | None) -> Challenge | None:

@@ -17,7 +17,7 @@ from apprproxy.core.ports.upstream import Incoming, Reply, Request, is_beyond
 from apprproxy.core.reading import replied
 from apprproxy.upstream.accounts import Accounts
 from apprproxy.upstream.answer import HttpAnswer, translated
-from apprproxy.upstream.auth import Account, Obtain, Try, dance, forget_scope
+from apprproxy.upstream.auth import Account, Obtain, Obtained, Try, dance, forget_scope
 from apprproxy.upstream.challenge import Challenge
 from apprproxy.upstream.guard import Guard
 from apprproxy.upstream.hops import Hops
@@ -134,7 +134,7 @@ class HttpUpstream:
             raise failure
         return answer
 
-    async def _obtained(self, step: Obtain, account: Account | None) -> str:
+    async def _obtained(self, step: Obtain, account: Account | None) -> Obtained:
         try:
             return await self._tokens.get(step, account)
         except UpstreamFault:

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Awaitable, Callable
 
 from apprproxy.core.ports.store import Brief
-from apprproxy.upstream.auth import Account, Obtain, Token, TokenWant
+from apprproxy.upstream.auth import Account, Obtain, Obtained, Token, TokenWant
 
 Request = Callable[[TokenWant, Account | None], Awaitable[Token]]
 
@@ -20,11 +20,11 @@ class Tokens:
         self._request = request
         self._running: dict[str, asyncio.Task[Token]] = {}
 
-    async def get(self, wish: Obtain, account: Account | None) -> str:
+    async def get(self, wish: Obtain, account: Account | None) -> Obtained:
         key = self._key(wish.want, account)
         kept = await self._brief.get(key)
         if kept is not None and kept != wish.stale:
-            return kept
+            return Obtained(kept, kept=True)
         if kept is not None:
             await self._brief.forget(key)
         task = self._running.get(key)
@@ -32,7 +32,7 @@ class Tokens:
             task = asyncio.create_task(self._obtain(key, wish.want, account), name=f"token {self._upstream}")
             self._running[key] = task
             task.add_done_callback(lambda done: self._ended(key, done))
-        return (await asyncio.shield(task)).text
+        return Obtained((await asyncio.shield(task)).text, kept=False)
 
     async def _obtain(self, key: str, want: TokenWant, account: Account | None) -> Token:
         token = await self._request(want, account)

@@ -14,7 +14,18 @@ from apprproxy.face.ranges import Unsatisfiable, closed_range, parse_range
 from apprproxy.gateway.fetch import content_range
 from apprproxy.gateway.member import MAX_TRAIL, trail
 from apprproxy.oci.manifest import stated_type
-from apprproxy.upstream.auth import MAX_LIFE, Account, NotAToken, Obtain, Try, choose, dance, forget_scope, read_token
+from apprproxy.upstream.auth import (
+    MAX_LIFE,
+    Account,
+    NotAToken,
+    Obtain,
+    Obtained,
+    Try,
+    choose,
+    dance,
+    forget_scope,
+    read_token,
+)
 from apprproxy.upstream.challenge import Challenge, read_challenges
 from apprproxy.upstream.guard import Guard, MirrorGuard, Refused, foreign_url, inner, redact
 from apprproxy.upstream.http import told_wait
@@ -100,7 +111,17 @@ def _challenges(field: str) -> None:
 
 
 def _danced(challenges: list[Challenge], account: Account | None) -> None:
-    """At most two attempts and one token, whatever is challenged."""
+    """At most two attempts and one token, whatever is challenged; one more of each where the token had been kept."""
+    for kept in (False, True):
+        assert _steps(challenges, account, kept=kept) in (
+            [Try],
+            [Try, Try],
+            [Try, Obtain, Try],
+            *([[Try, Obtain, Try, Obtain, Try]] if kept else []),
+        )
+
+
+def _steps(challenges: list[Challenge], account: Account | None, *, kept: bool) -> list[type]:
     steps = dance(account, "repository:a:pull", None)
     done: list[type] = []
     sent: object = None
@@ -108,9 +129,9 @@ def _danced(challenges: list[Challenge], account: Account | None) -> None:
         while True:
             step = steps.send(sent)
             done.append(type(step))
-            sent = "token" if isinstance(step, Obtain) else challenges
+            sent = Obtained("token", kept) if isinstance(step, Obtain) else challenges
             assert not isinstance(step, Try) or step.authorization is None or "\n" not in step.authorization
-    assert done in ([Try], [Try, Try], [Try, Obtain, Try])
+    return done
 
 
 def _urls(field: str) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from apprproxy.core.errors import Outage
 from apprproxy.store.brief import BriefMemory
-from apprproxy.upstream.auth import Account, Obtain, Token, TokenWant
+from apprproxy.upstream.auth import Account, Obtain, Obtained, Token, TokenWant
 from apprproxy.upstream.tokens import Tokens
 from tests.fakes.clock import Clock, Gate
 
@@ -37,7 +37,7 @@ async def test_those_who_wait_share_one_token(clock: Clock) -> None:
     await server.gate.reached()
     server.gate.open()
 
-    assert {"token-1"} == set(await asyncio.gather(*asking))
+    assert {Obtained("token-1", kept=False)} == set(await asyncio.gather(*asking))
     assert [(WANT, BOT)] == server.asked
 
 
@@ -51,7 +51,7 @@ async def test_a_waiter_that_leaves_takes_nobody_along(clock: Clock) -> None:
     await asyncio.gather(leaver, return_exceptions=True)
     server.gate.open()
 
-    assert "token-1" == await stayer
+    assert Obtained("token-1", kept=False) == await stayer
 
 
 async def test_a_failure_is_not_kept(clock: Clock) -> None:
@@ -63,7 +63,7 @@ async def test_a_failure_is_not_kept(clock: Clock) -> None:
         await tokens.get(Obtain(WANT), BOT)
     server.down = False
 
-    assert "token-2" == await tokens.get(Obtain(WANT), BOT)
+    assert Obtained("token-2", kept=False) == await tokens.get(Obtain(WANT), BOT)
 
 
 async def test_a_stale_token_is_not_given_again_and_a_newer_one_is(clock: Clock) -> None:
@@ -71,10 +71,11 @@ async def test_a_stale_token_is_not_given_again_and_a_newer_one_is(clock: Clock)
     server.gate.open()
     tokens = Tokens("hub", BriefMemory(clock), server)
     first = await tokens.get(Obtain(WANT), BOT)
-    second = await tokens.get(Obtain(WANT, stale=first), BOT)
-    late = await tokens.get(Obtain(WANT, stale=first), BOT)
+    second = await tokens.get(Obtain(WANT, stale=first.token), BOT)
+    late = await tokens.get(Obtain(WANT, stale=first.token), BOT)
 
-    assert ("token-1", "token-2", "token-2") == (first, second, late)
+    assert [Obtained("token-1", kept=False), Obtained("token-2", kept=False)] == [first, second]
+    assert Obtained("token-2", kept=True) == late
 
 
 async def test_tokens_are_kept_apart_by_account_and_scope(clock: Clock) -> None:
@@ -102,5 +103,5 @@ async def test_a_token_ends_by_the_clock(clock: Clock) -> None:
     kept = await tokens.get(Obtain(WANT), BOT)
     clock.advance(2)
 
-    assert "token-1" == kept
-    assert "token-2" == await tokens.get(Obtain(WANT), BOT)
+    assert Obtained("token-1", kept=True) == kept
+    assert Obtained("token-2", kept=False) == await tokens.get(Obtain(WANT), BOT)
