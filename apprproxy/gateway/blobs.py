@@ -148,7 +148,7 @@ class Blobs:
 
     def _hit(self, member: Member, want: BlobWant, held: Held, waited: Sequence[Tried] = ()) -> Transfer:
         self._shelf.index.used(held.digest)
-        return HeldTransfer(Verdict(Cache.HIT), member.name, bounded(want, held), waited)
+        return HeldTransfer(Verdict(Cache.HIT), member.name, bounded(want, held, member.name), waited)
 
     async def _known(self, members: list[Member], want: BlobWant) -> list[Member]:
         """The members in whose name it may be had for certain: they are asked first, the others of a view after them,

@@ -106,5 +106,5 @@ class Landing:
             # one member, so one failure; that its tag points at a manifest it does not have is no authoritative *no*
             failure = failed.failures[0] if failed.failures else None
             if failure is None or isinstance(failure, (NotThere, NotOffered)):
-                raise Outage(member.name, f"names {digest} for {want.name!r} and does not have it") from failed
+                raise Outage(member.name, f"names {digest} for {want.name!r} and has no such manifest") from failed
             raise failure from failed

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-from apprproxy.core.errors import Exhausted, Failure, Lied, Moved, NotThere, Outage, StoreFailed, UpstreamFault
+from apprproxy.core.errors import Exhausted, Failure, Moved, NotThere, Outage, StoreFailed, UpstreamFault
 from apprproxy.core.label import Label
 from apprproxy.core.model import MAX_DOCUMENT, BlobWant, Cache, Verdict
 from apprproxy.core.ports.store import Held, Readable
@@ -73,7 +73,7 @@ class Waiting:
                 return self._following(cache, size or await self._asked_size(), kept=False)
             origin = (self._flight.winner or self._candidates[0]).member.name
             verdict = self._verdict(cache, kept=self._flight.kept)
-            return HeldTransfer(verdict, origin, bounded(self._want, held), self._tried)
+            return HeldTransfer(verdict, origin, bounded(self._want, held, origin), self._tried)
         except (Failure, asyncio.CancelledError) as end:
             hand_on(end, self._tried)
             raise
@@ -199,8 +199,9 @@ class Waiting:
         return size
 
 
-def bounded(want: BlobWant, held: Held) -> Held:
-    """What is held may be some blob of any size; a manifest is read into memory."""
+def bounded(want: BlobWant, held: Held, origin: str) -> Held:
+    """What is held may be some blob of any size; a manifest is read into memory. Anybody may ask for one by the digest
+    of a blob: that is nobody's fault but their own."""
     if want.kind.document and held.size > MAX_DOCUMENT:
-        raise Exhausted([Lied(want.place.name, f"has {held.size} bytes under {held.digest}, which is no manifest")])
+        raise Exhausted([NotThere(origin, f"has no manifest {held.digest}: these are {held.size} bytes of a blob")])
     return held
