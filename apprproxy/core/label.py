@@ -27,6 +27,11 @@ def source_of(upstream: str, name: str) -> str | None:
     return source or OWNER
 
 
+def whose(name: str) -> str:
+    """The upstream of a source that failures name so."""
+    return name.partition(" ")[0]
+
+
 def mirror(upstream: str, number: int) -> Label:
     """``number`` counts from 1."""
     return Label(upstream, f"mirror-{number}")

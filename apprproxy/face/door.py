@@ -15,6 +15,7 @@ from typing import Protocol
 from aiohttp import web
 
 from apprproxy.core.errors import Failure, Interrupted, Loop, UpstreamFault, faults_in
+from apprproxy.core.label import whose
 from apprproxy.core.model import Cache, Verdict
 from apprproxy.face.exchange import Exchange
 from apprproxy.face.send import BrokenOff, ClientLeft
@@ -140,7 +141,7 @@ def _let_go(error: BaseException) -> None:
 
 def _whose(failure: Failure) -> str:
     """The upstreams at fault; a mirror's is its upstream's."""
-    sources = [fault.source.partition(" ")[0] for fault in faults_in(failure) if isinstance(fault, UpstreamFault)]
+    sources = [whose(fault.source) for fault in faults_in(failure) if isinstance(fault, UpstreamFault)]
     return ", ".join(dict.fromkeys(sources))
 
 

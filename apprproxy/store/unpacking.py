@@ -1,8 +1,8 @@
-"""Packages unpacked, and what transfers left hashed anew, in threads of their own, one at a time for each source.
+"""Packages unpacked, and what transfers left hashed anew, in threads of their own, one at a time for each upstream.
 
 A small package may unpack to a hundred times as much, and what was left may be the whole cache: in the threads that
-write, a few would hold up everybody's transfers, and here one source's would hold up all others'. A package takes
-seconds at the most, what was left takes minutes: neither waits for the other.
+write, a few would hold up everybody's transfers, and here those of one upstream, with its mirrors, would hold up all
+others'. A package takes seconds at the most, what was left takes minutes: neither waits for the other.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ from weakref import WeakValueDictionary
 
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import CutOff, Lied, StoreFailed
+from apprproxy.core.label import whose
 from apprproxy.store.calls import on_loop
 from apprproxy.store.unpacked import NotGzip, Unfinished, unpacked_digest
 
@@ -24,8 +25,8 @@ _turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
 
 async def begun(source: str, call: Callable[..., T], *args: object) -> Future[T]:
-    """The call that unpacks as it is carried out, once it is the source's turn, which lasts until it has ended even if
-    its caller has gone."""
+    """The call that unpacks as it is carried out, once it is the turn of the source's upstream, which lasts until it
+    has ended even if its caller has gone."""
     return await _begun(_UNPACKING, source, call, *args)
 
 
@@ -35,7 +36,7 @@ async def hashed_anew(source: str, call: Callable[..., T], *args: object) -> Fut
 
 
 async def _begun(threads: ThreadPoolExecutor, source: str, call: Callable[..., T], *args: object) -> Future[T]:
-    turn = _turns.setdefault(source, asyncio.Lock())
+    turn = _turns.setdefault(whose(source), asyncio.Lock())
     await turn.acquire()
     try:
         working = threads.submit(call, *args)

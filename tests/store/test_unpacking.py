@@ -1,26 +1,33 @@
-"""Packages of one source wait for each other, and for nobody else's."""
+"""Packages of one upstream wait for each other, and for nobody else's."""
 
 import asyncio
 import threading
+
+import pytest
 
 from apprproxy.store.unpacking import begun, hashed_anew
 from tests.fakes.clock import PATIENCE, until
 
 
-async def test_a_source_that_keeps_its_thread_busy_leaves_the_other_one() -> None:
+@pytest.mark.parametrize("mirror", ["evil", "evil mirror-1"])
+async def test_who_keeps_one_thread_busy_leaves_the_other_one(mirror: str) -> None:
     go, started = threading.Event(), []
 
     def unpacked(number: int) -> None:
         started.append(number)
         go.wait()
 
-    waiting = [asyncio.create_task(begun("evil", unpacked, number)) for number in range(5)]
+    waiting = [asyncio.create_task(begun("evil", unpacked, number)) for number in range(3)]
+    waiting += [asyncio.create_task(begun(mirror, unpacked, number)) for number in (3, 4)]
     await until(lambda: bool(started))
-    other = await asyncio.wrap_future(await begun("good", lambda: "unpacked"))
-    before = list(started)
-    go.set()
-    for one in waiting:
-        await asyncio.wrap_future(await one)
+    try:
+        async with asyncio.timeout(PATIENCE):
+            other = await asyncio.wrap_future(await begun("good", lambda: "unpacked"))
+        before = list(started)
+    finally:
+        go.set()
+        for one in waiting:
+            await asyncio.wrap_future(await one)
 
     assert "unpacked" == other
     assert [0] == before
@@ -52,7 +59,7 @@ async def test_what_is_hashed_anew_holds_up_no_package() -> None:
         started.append(number)
         go.wait()
 
-    busy = [await hashed_anew(f"evil {number}", hashed, number) for number in range(3)]
+    busy = [await hashed_anew(f"evil-{number}", hashed, number) for number in range(3)]
     await until(lambda: bool(started))
     try:
         async with asyncio.timeout(PATIENCE):
