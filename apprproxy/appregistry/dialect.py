@@ -242,8 +242,11 @@ def _found(body: bytes, manifests: Sequence[PackageManifest] = (), path: Package
     asked = path.release if isinstance(path, Release) else ""
     others = {manifest.format for manifest in manifests if asked not in ("", manifest.release)}
     passed_over = tuple(shapes.title_of(path.package, asked, one) for one in sorted(others)) if path else ()
+    by_any = isinstance(path, Release) and path.format == "-"
+    alias = next((shapes.any_title_of(title) for title in titles if by_any), "")
     target = Descriptor(Digest.of(body), len(body), _JSON)
-    return Found(target, body, titles=titles, passed_over=passed_over, empty=bool(_EMPTY.fullmatch(body)))
+    empty = bool(_EMPTY.fullmatch(body))
+    return Found(target, body, titles=titles, passed_over=passed_over, alias=alias, empty=empty)
 
 
 def _error(body: bytes) -> dict[str, Any] | None:

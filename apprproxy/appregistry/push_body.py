@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from apprproxy.appregistry.shapes import title_of
+from apprproxy.appregistry.shapes import any_title_of, title_of
 from apprproxy.core.errors import Malformed
 from apprproxy.core.model import KIB, MIB
 
@@ -33,7 +33,8 @@ _FOREIGN = bytes(set(range(256)) - set(f"{string.ascii_letters}{string.digits}+/
 
 
 def pushed_titles(package: str, body: bytes) -> tuple[str, ...]:
-    """The release that a push names. Blocking; raises Malformed for what costs too much to read."""
+    """The release that a push names, with its format and without. Blocking; raises Malformed for what costs too much to
+    read."""
     try:
         fields, long = _read(body)
         release, media_type = fields["release"], fields.get("media_type") or "kpm"
@@ -41,7 +42,8 @@ def pushed_titles(package: str, body: bytes) -> tuple[str, ...]:
         return ()
     if not isinstance(release, str) or not isinstance(media_type, str) or {release, media_type} & long.keys():
         return ()
-    return (title_of(package, release, media_type),)
+    title = title_of(package, release, media_type)
+    return title, any_title_of(title)
 
 
 def pushed_archive(body: bytes) -> bytes:

@@ -98,6 +98,11 @@ def title_of(package: str, release: str, media_type: str) -> str:
     return f"{package}@{release}/{media_type}".replace(" ", "_")
 
 
+def any_title_of(title: str) -> str:
+    """Of the same release, without saying in which format: ``-``, as clients ask who are told none."""
+    return f"{title.rpartition('/')[0]}/-"
+
+
 def _read(adapter: TypeAdapter[Any], body: bytes) -> Any:
     return _shaped(adapter, _parsed(body))
 

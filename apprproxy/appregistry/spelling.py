@@ -40,3 +40,6 @@ class PackageSpelling:
 
     def repository(self, title: str) -> str:
         return title.partition("@")[0]
+
+    def aliases(self, title: str) -> Sequence[str]:
+        return (shapes.any_title_of(title),)

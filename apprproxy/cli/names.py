@@ -74,8 +74,9 @@ def names_accept(path: Path | None, name: str) -> None:
                 continue
             if first.moved_to is None:
                 went_wrong(f"{name} has not moved: it is {first.digest}")
-            repository = PROTOCOLS[protocol_of(title)].spelling.repository(title)
-            records.accept(upstream, repository, title, FirstSeen(first.moved_to, time.time()))
+            spelling = PROTOCOLS[protocol_of(title)].spelling
+            now = FirstSeen(first.moved_to, time.time())
+            records.accept(upstream, spelling.repository(title), title, now, spelling.aliases(title))
             click.echo(f"{name} is now {first.moved_to}; what is held of it is of before until it is pulled again")
             return
     if formats:

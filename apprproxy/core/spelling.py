@@ -40,3 +40,7 @@ class Spelling(Protocol):
     def repository(self, title: str) -> str:
         """Whose name it is."""
         ...
+
+    def aliases(self, title: str) -> Sequence[str]:
+        """Titles that may mean the same, and say less; see ``Found.alias``."""
+        ...

@@ -30,16 +30,18 @@ class FirstSeenDigests:
         for title in await self._seen.first_seen(member.name, passed_over):
             raise Lied(member.name, f"answered for another release where {title!r} was asked for, which it had")
 
-    async def settle(self, member: Member, claims: Mapping[str, Digest], as_of: int) -> dict[str, Digest]:
+    async def settle(
+        self, member: Member, claims: Mapping[str, Digest], as_of: int, alias: str = ""
+    ) -> dict[str, Digest]:
         """Remember what is new among the claims; returns the titles whose first digest stands against the claim.
 
-        ``as_of`` is the names' generation in which the claims were asked for. Raises StoreFailed where what was seen
-        first cannot be read, unless whatever comes is taken anyway.
+        ``as_of`` is the names' generation in which the claims were asked for; ``alias`` as in Found. Raises StoreFailed
+        where what was seen first cannot be read, unless whatever comes is taken anyway.
         """
         if not claims:
             return {}
         try:
-            known = await self._seen.first_seen(member.name, claims)
+            known = await self._seen.first_seen(member.name, [*claims, *([alias] if alias else [])])
         except StoreFailed as failure:
             if member.terms.moved != "follow":
                 raise
@@ -48,25 +50,28 @@ class FirstSeenDigests:
         changed: dict[str, FirstSeen] = {}
         standing: dict[str, Digest] = {}
         for title, claim in claims.items():
-            first = known.get(title)
-            if first is None:
-                changed[title] = FirstSeen(claim, self._now())
-            elif first.digest == claim:
-                if first.moved_to is not None:  # moved away and back again
-                    changed[title] = replace(first, moved_to=None)
-            elif first.pushed == claim:
-                changed[title] = FirstSeen(claim, self._now())
-            elif member.terms.moved == "follow":
-                changed[title] = FirstSeen(claim, self._now())
-                self._observer(NameMoved(member.name, title, first.digest, claim, followed=True))
-            else:
-                standing[title] = first.digest
-                if first.moved_to != claim:
-                    changed[title] = replace(first, moved_to=claim)
-                    self._observer(NameMoved(member.name, title, first.digest, claim, followed=False))
+            stands = self._settled(member, title, known.get(title), claim)
+            changed |= {title: stands} if stands != known.get(title) else {}
+            standing |= {title: stands.digest} if stands.digest != claim else {}
+        if alias and member.terms.moved != "follow":
+            ((title, claim),) = claims.items()
+            stands = self._settled(member, alias, known.get(alias), standing.get(title, claim))
+            changed |= {alias: stands} if stands != known.get(alias) else {}
+            standing = {title: stands.digest} if stands.digest != claim else {}
         if changed:
             await self._remember(member, changed, as_of)
         return standing
+
+    def _settled(self, member: Member, title: str, first: FirstSeen | None, claim: Digest) -> FirstSeen:
+        """What is remembered of it from now on."""
+        if first is not None and first.digest == claim:
+            return replace(first, moved_to=None)  # also where it moved away and back again
+        if first is None or first.pushed == claim:
+            return FirstSeen(claim, self._now())
+        follows = member.terms.moved == "follow"
+        if follows or first.moved_to != claim:
+            self._observer(NameMoved(member.name, title, first.digest, claim, followed=follows))
+        return FirstSeen(claim, self._now()) if follows else replace(first, moved_to=claim)
 
     async def _remember(self, member: Member, changed: Mapping[str, FirstSeen], as_of: int) -> None:
         """A full disk costs that the next answer is the first again, never a client's pull."""

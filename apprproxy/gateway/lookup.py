@@ -271,7 +271,7 @@ class Lookups:
     async def _settled(self, member: Member, want: NameWant, found: Found, as_of: int) -> Found:
         """What was found, with first-seen digests in place of those that moved."""
         await self._shelf.first_seen.refuse_others(member, found.passed_over)
-        standing = await self._shelf.first_seen.settle(member, found.titles, as_of)
+        standing = await self._shelf.first_seen.settle(member, found.titles, as_of, found.alias)
         if not standing:
             return found
         if found.body is not None and not found.manifest:

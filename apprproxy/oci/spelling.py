@@ -31,3 +31,6 @@ class OciSpelling:
 
     def repository(self, title: str) -> str:
         return title.rpartition(":")[0]
+
+    def aliases(self, title: str) -> Sequence[str]:
+        return ()

@@ -138,14 +138,17 @@ class DiskNames:
         """Every ``(upstream, title, first seen)``, in the order they came. Blocking."""
         return ((upstream, title, read_first(raw)) for upstream, title, raw in self._all("first"))
 
-    def accept(self, upstream: str, repository: str, title: str, first: FirstSeen) -> None:
-        """Take a new first-seen digest, and have the names asked anew that may show the old one: they stay, for whoever
-        cannot ask. Blocking."""
+    def accept(self, upstream: str, repository: str, title: str, first: FirstSeen, aliases: Iterable[str] = ()) -> None:
+        """Take a new first-seen digest, also for those of the ``aliases`` that meant the old one, and have the names
+        asked anew that may show that: they stay, for whoever cannot ask. Blocking."""
         with self._forgetting():
+            known = self._first_seen(upstream, (title, *aliases))
+            meant = {one for one, old in known.items() if title in known and old.digest == known[title].digest}
             for key in self._of(upstream, repository):
                 if (record := read_record(self._records.get(key))) is not None:
                     self._records.set(key, write_record(replace(record, doubtful=True)))
-            self._records.set(f"first {upstream} {title}", write_first(first))
+            for one in {title} | meant:
+                self._records.set(f"first {upstream} {one}", write_first(first))
         self._memory.clear()
 
     def _of(self, upstream: str, repository: str) -> list[str]:

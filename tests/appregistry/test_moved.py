@@ -248,6 +248,69 @@ async def test_of_a_release_without_its_format_it_is_said_which_there_are(start:
     assert (1, f"error: name the format as well: {NAME}\n") == (status, said)
 
 
+# --- whoever names no format
+
+
+ANY = f"{PACKAGE}/1.0.0/-"
+
+
+def in_another_format(upstream: Upstream) -> None:
+    """The release has that one alone from now on, with other content."""
+    upstream.registry.delete("alice/nginx", "1.0.0", "helm")
+    upstream.registry.push("alice/nginx", "1.0.0", "kpm", packed(NOW))
+
+
+async def test_a_release_does_not_move_by_having_another_format_instead(start: Start, pushed: Upstream) -> None:
+    gateway = await start({"up": pushed})
+    await gateway.get(f"{ANY}/pull")
+    in_another_format(pushed)
+    gateway.clock.advance(120)
+    document, pulled = await gateway.get(ANY), await gateway.get(f"{ANY}/pull")
+    _, listed = await command(gateway, "list", "--moved")
+
+    assert {"1.0.0": digest_of(FIRST).hex} == shown(document.json)
+    assert FIRST == unpacked(pulled.body)
+    assert f"up/alice/nginx@1.0.0/-  {digest_of(FIRST)}  MOVED to {digest_of(NOW)}\n" == listed
+    assert 1 == gateway.total(MOVES, upstream="up")
+
+
+async def test_another_format_can_be_accepted(start: Start, pushed: Upstream) -> None:
+    gateway = await start({"up": pushed})
+    await gateway.get(f"{ANY}/pull")
+    in_another_format(pushed)
+    gateway.clock.advance(120)
+    await gateway.get(ANY)
+    await command(gateway, "accept", "up/alice/nginx@1.0.0/-")
+
+    assert NOW == unpacked((await gateway.get(f"{ANY}/pull")).body)
+
+
+async def test_a_release_that_moved_and_is_accepted_is_so_without_its_format(start: Start, pushed: Upstream) -> None:
+    gateway = await start({"up": pushed})
+    await gateway.get(ANY)
+    force_push(pushed)
+    gateway.clock.advance(120)
+    before = await gateway.get(f"{ANY}/pull")
+    _, listed = await command(gateway, "list", "--moved")
+    await command(gateway, "accept", NAME)
+    after = await gateway.get(f"{ANY}/pull")
+
+    assert (FIRST, NOW) == (unpacked(before.body), unpacked(after.body))
+    assert [NAME] == [line.split()[0] for line in listed.splitlines()], "it is told once"
+
+
+async def test_what_another_format_of_a_release_is_moves_nothing_that_was_asked_by_name(
+    start: Start, pushed: Upstream
+) -> None:
+    gateway = await start({"up": pushed})
+    await gateway.get(MANIFEST)
+    pushed.registry.push("alice/nginx", "1.0.0", "kpm", packed(NOW))
+    other = await gateway.get(f"{PACKAGE}/1.0.0/kpm/pull")
+
+    assert NOW == unpacked(other.body)
+    assert 0 == gateway.total(MOVES)
+
+
 @pytest.mark.parametrize("name", ["up/alice/nginx@9.9.9/helm", "up/alice/nginx@0.9.0/helm", "nonsense"])
 async def test_what_has_not_moved_cannot_be_accepted(name: str, start: Start, pushed: Upstream) -> None:
     gateway = await start({"up": pushed})

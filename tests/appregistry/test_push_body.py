@@ -15,7 +15,7 @@ from tests.fakes.content import some_bytes
 
 PACKAGE = some_bytes(1_000_000)
 CODED = base64.b64encode(PACKAGE).decode()
-TITLES = ("alice/nginx@1.0.0/helm",)
+TITLES = ("alice/nginx@1.0.0/helm", "alice/nginx@1.0.0/-")
 
 
 def push(blob: str, **more: str) -> bytes:

@@ -48,6 +48,19 @@ async def test_what_was_pushed_is_taken_once_the_upstream_says_so(gateway: Runni
     assert 0 == gateway.total(MOVES, upstream="up")
 
 
+async def test_what_was_pushed_is_taken_without_its_format_as_well(gateway: RunningGateway, upstream: Upstream) -> None:
+    upstream.twist = lambda _: None
+    await gateway.get(f"{PACKAGE}/1.0.0/-")
+    upstream.twist = lambda target: Answer(200, b"{}") if target == f"{PACKAGE}?force=true" else None
+    await push(gateway, packed(NOW))
+    upstream.twist = lambda _: None
+    upstream.registry.push("alice/nginx", "1.0.0", "helm", packed(NOW))
+    gateway.clock.advance(120)
+
+    assert NOW == unpacked((await gateway.get(f"{PACKAGE}/1.0.0/-/pull")).body)
+    assert 0 == gateway.total(MOVES, upstream="up")
+
+
 async def test_what_was_taken_stands_in_its_turn(gateway: RunningGateway, upstream: Upstream) -> None:
     await push(gateway, packed(NOW))
     upstream.twist = lambda _: None

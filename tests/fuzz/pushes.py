@@ -76,7 +76,7 @@ def _titles(whole: Any) -> tuple[str, ...]:
         return ()
     if not isinstance(release, str) or not isinstance(media_type, str):
         return ()
-    return (title_of("alice/nginx", release, media_type),)
+    return title_of("alice/nginx", release, media_type), title_of("alice/nginx", release, "-")
 
 
 def _is_long(whole: Any, long: int) -> bool:
