@@ -15,6 +15,7 @@ Failure
 │   │   │   └── NoConnection
 │   │   ├── Unreachable     the line: refused, not resolved, TLS, reset, broken off
 │   │   ├── Busy            not asked: all our connections to it are in use
+│   │   ├── NoFiles         not asked: this process, or its system, has no descriptor left
 │   │   ├── Throttled       429 or 503 with the time to wait
 │   │   │   └── Shut        it is not asked for a while: it failed or lied too often
 │   │   └── Unauthorized    401 or 403: a credential is missing or was not accepted
@@ -130,6 +131,10 @@ class Unreachable(Outage):
 
 
 class Busy(Outage):
+    pass
+
+
+class NoFiles(Outage):
     pass
 
 

@@ -56,14 +56,14 @@ class CredentialRefused:
     status: int
 
 
-Troubled = Literal["lookup", "bytes", "busy", "keep", "index", "names", "search", "lock file", "credential"]
+Troubled = Literal["lookup", "bytes", "busy", "files", "keep", "index", "names", "search", "lock file", "credential"]
 
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
     """A question about a name failed, or could not be asked (``busy``), and something older was, or nothing could be,
-    served; or an owner failed when it was asked for ``bytes``; or something of ours went wrong beside an answer.
-    ``told``: by an event of its own. ``kind`` of the bytes."""
+    served; or an owner failed when it was asked for ``bytes``; or could not be asked, there being no ``files`` left; or
+    something of ours went wrong beside an answer. ``told``: by an event of its own. ``kind`` of the bytes."""
 
     what: Troubled
     upstream: str

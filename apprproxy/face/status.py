@@ -13,6 +13,7 @@ from apprproxy.core.errors import (
     Loop,
     Malformed,
     Moved,
+    NoFiles,
     NotAllowed,
     NotHeld,
     NotOffered,
@@ -50,6 +51,8 @@ def status_of(failure: Failure) -> int:  # noqa: PLR0912 — one line per failur
             return 404
         case Exhausted(failures=failures):
             return _together(failures)
+        case NoFiles():
+            return 500
         case TooSlow() | NotHeld():
             return 504
         case Throttled() | Busy() | Crowded():

@@ -12,6 +12,7 @@ from apprproxy.core.errors import (
     Failure,
     Interrupted,
     Lied,
+    NoFiles,
     NoRoom,
     NotOffered,
     NotThere,
@@ -245,10 +246,11 @@ class Flights:
     def _tell(self, candidate: Candidate, failure: UpstreamFault) -> None:
         """A mirror is told of where it is not asked for a while: another source was asked instead."""
         if candidate.source.owner and not isinstance(failure, _NO_TROUBLE):
-            what: Troubled = "busy" if isinstance(failure, Busy) else "bytes"
             told = isinstance(failure, Unauthorized) and failure.presented
             name = f"{candidate.want.repository}@{candidate.want.expected.digest}"
-            self._observer(Trouble(what, candidate.member.name, name, str(failure), told, candidate.want.kind))
+            self._observer(
+                Trouble(_kind_of(failure), candidate.member.name, name, str(failure), told, candidate.want.kind)
+            )
 
     def _share(self, flight: Flight) -> None:
         """Whoever fetches the same has it now, too."""
@@ -291,6 +293,16 @@ class Flights:
             if flight.held is None:
                 task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def _kind_of(failure: UpstreamFault) -> Troubled:
+    match failure:
+        case Busy():
+            return "busy"
+        case NoFiles():
+            return "files"
+        case _:
+            return "bytes"
 
 
 def _whose(flight: Flight) -> str:

@@ -18,6 +18,7 @@ from apprproxy.core.errors import (
     DigestMismatch,
     Failure,
     Interrupted,
+    NoFiles,
     NotHeld,
     NotOffered,
     NotThere,
@@ -27,6 +28,7 @@ from apprproxy.core.errors import (
     TooSlow,
     Unauthorized,
     UpstreamFault,
+    faults_in,
 )
 from apprproxy.core.events import LieCaught, Observer, Trouble, Troubled
 from apprproxy.core.label import OWNER
@@ -294,6 +296,8 @@ def _named(record: Record, verdict: Verdict, landed: Landed) -> Named:
 
 
 def _kind_of(failure: BaseException) -> Troubled:
+    if isinstance(failure, Failure) and any(isinstance(one, NoFiles) for one in faults_in(failure)):
+        return "files"
     match failure:
         case Busy() | Crowded():
             return "busy"

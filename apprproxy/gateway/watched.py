@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from apprproxy.core.errors import Busy, NoConnection, Throttled, TooSlow, Unreachable, UpstreamFault
+from apprproxy.core.errors import Busy, NoConnection, NoFiles, Throttled, TooSlow, Unreachable, UpstreamFault
 from apprproxy.core.events import Observer, Trouble
 from apprproxy.core.ports.upstream import Incoming, Lane, Reply, Request, Upstream, beside, is_beyond
 from apprproxy.core.reading import replied
@@ -103,7 +103,10 @@ class Watched:
             return await replied(self.name, incoming, request)
 
     def _judge(self, attempt: Attempt, fault: UpstreamFault) -> None:
-        """A failure before or after the headers: the line's, or one by which the source shows that it lives."""
+        """A failure before or after the headers: the line's, or one by which the source shows that it lives; or ours,
+        which says nothing of it."""
+        if isinstance(fault, NoFiles):
+            return
         if attempt.judged and isinstance(fault, Unreachable):  # whoever reads the body may see that it broke off
             attempt.troubled(fault.sentence, reached=True)
         elif attempt.judged:

@@ -44,6 +44,7 @@ _TROUBLES: Mapping[Troubled, str] = {
     "lookup": "upstream trouble",
     "bytes": "upstream trouble",
     "busy": "more is asked of an upstream than it has connections",
+    "files": "an upstream could not be asked: this process, or its system, has too many files open (ulimit -n)",
     "keep": "something could not be kept in the cache",
     "index": "the index of the cache failed",
     "names": "the names in the cache failed",

@@ -1,6 +1,7 @@
 """What came back over HTTP, and what went wrong on the way: aiohttp's answers and exceptions as ours."""
 
 import asyncio
+import errno
 import os
 import ssl
 import time
@@ -9,7 +10,7 @@ from contextlib import contextmanager
 
 import aiohttp
 
-from apprproxy.core.errors import Forbidden, NoConnection, Outage, TooSlow, Unreachable, UpstreamFault
+from apprproxy.core.errors import Forbidden, NoConnection, NoFiles, Outage, TooSlow, Unreachable, UpstreamFault
 from apprproxy.upstream.challenge import Challenge, read_challenges
 from apprproxy.upstream.guard import InnerAddress
 
@@ -74,11 +75,23 @@ def translated(name: str) -> Iterator[None]:
 
 def translate(name: str, error: Exception, received: int | None = None) -> UpstreamFault:
     """A library's exception as ours, in words of the field and without secrets."""
+    return _not_asked(name, error) or _failed(name, error, received)
+
+
+def _not_asked(name: str, error: Exception) -> UpstreamFault | None:
+    """What kept us from asking, and is nothing that the upstream did."""
     inner: BaseException | None = error
-    while inner is not None and not isinstance(inner, InnerAddress):
+    while inner is not None:
+        if isinstance(inner, InnerAddress):
+            where = f"a redirect to {inner.sentence} is not followed"
+            return Forbidden(name, f"{where}; if it is right, add it to redirects")
+        if isinstance(inner, OSError) and inner.errno in (errno.EMFILE, errno.ENFILE):
+            return NoFiles(name, "was not asked: this gateway, or its system, has too many files open (ulimit -n)")
         inner = getattr(inner, "os_error", None) or inner.__cause__
-    if isinstance(inner, InnerAddress):
-        return Forbidden(name, f"a redirect to {inner.sentence} is not followed; if it is right, add it to redirects")
+    return None
+
+
+def _failed(name: str, error: Exception, received: int | None) -> UpstreamFault:
     match error:
         case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientSSLError() | ssl.SSLError():
             host = getattr(error, "host", None)

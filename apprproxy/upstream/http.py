@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from email.utils import parsedate_to_datetime
 
-from apprproxy.core.errors import Outage, Throttled, Unauthorized, UpstreamFault
+from apprproxy.core.errors import NoFiles, Outage, Throttled, Unauthorized, UpstreamFault
 from apprproxy.core.events import Asked, CredentialRefused, Observer
 from apprproxy.core.label import Label
 from apprproxy.core.model import Clock
@@ -59,13 +59,13 @@ class HttpUpstream:
         began = time.monotonic()
         answer: HttpAnswer | None = None
         answered: float | None = None
-        status, whole = "error", False
+        status, whole, asked = "error", False, True
         try:
             try:
                 with translated(self.name):
                     answer = await self._welcomed(request)
             except UpstreamFault as fault:
-                status = str(fault.status or status)
+                status, asked = str(fault.status or status), not isinstance(fault, NoFiles)
                 raise
             answered = time.monotonic() - began
             if answer.headers.get("content-encoding", "identity").lower() != "identity":
@@ -81,9 +81,11 @@ class HttpUpstream:
             label = self._label
             waited = spent if answered is None else answered
             turned_away = answer is None
-            self._observer(
-                Asked(label.upstream, label.source, request.kind, status, spent, received, waited, turned_away, whole)
+            told = Asked(
+                label.upstream, label.source, request.kind, status, spent, received, waited, turned_away, whole
             )
+            if asked:
+                self._observer(told)
 
     async def send(self, request: Request) -> Reply:
         async with self.open(request) as incoming:

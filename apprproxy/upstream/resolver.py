@@ -5,8 +5,10 @@ cache, and those of others resolve their names.
 """
 
 import asyncio
+import os
 import socket
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
@@ -25,7 +27,7 @@ class OwnThreadsResolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        call = self._threads.submit(socket.getaddrinfo, host, port, family, socket.SOCK_STREAM, 0, socket.AI_ADDRCONFIG)
+        call = self._threads.submit(_found, host, port, family)
         try:
             async with asyncio.timeout(self._patience):
                 found = await asyncio.wrap_future(call)
@@ -46,3 +48,12 @@ class OwnThreadsResolver(AbstractResolver):
     async def close(self) -> None:
         """Nobody waits for what hangs."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _found(host: str, port: int, family: socket.AddressFamily) -> list[Any]:
+    """Blocking. Where no file can be opened the library may say that there is no such name: what is missing is told."""
+    try:
+        return socket.getaddrinfo(host, port, family, socket.SOCK_STREAM, 0, socket.AI_ADDRCONFIG)
+    except socket.gaierror:
+        os.close(os.open("/", os.O_RDONLY))
+        raise

@@ -6,7 +6,7 @@ import time
 import aiohttp
 from yarl import URL
 
-from apprproxy.core.errors import Forbidden, Outage, Unauthorized, UpstreamFault
+from apprproxy.core.errors import Forbidden, NoFiles, Outage, Unauthorized, UpstreamFault
 from apprproxy.core.events import Asked, Observer
 from apprproxy.core.label import Label
 from apprproxy.core.ports.upstream import Lane
@@ -38,7 +38,7 @@ class TokenServer:
         if account is not None:
             headers["Authorization"] = account.basic()
         began = time.monotonic()
-        status = "error"
+        status, asked = "error", True
         try:
             with translated(self._name):
                 async with (
@@ -50,10 +50,12 @@ class TokenServer:
                     status = str(response.status)
                     body = await _beginning(response.content, MAX_TOKEN_ANSWER)
         except UpstreamFault as fault:
+            asked = not isinstance(fault, NoFiles)
             raise type(fault)(self._name, f"its token server {realm.host}: {fault.sentence}") from fault
         finally:
             spent = time.monotonic() - began
-            self._observer(Asked(self._label.upstream, self._label.source, "token", status, spent, answered=spent))
+            if asked:
+                self._observer(Asked(self._label.upstream, self._label.source, "token", status, spent, answered=spent))
         if response.status in (401, 403):
             whose = "refused our credential" if account else "gives no token without a credential; see auth"
             raise Unauthorized(

@@ -28,6 +28,7 @@ ONE, TWO = Digest.of(b"1"), Digest.of(b"2")
         (SLOW, 504),
         (BUSY, 503),
         (errors.Busy("a", "x"), 503),
+        (errors.NoFiles("a", "x"), 500),
         (Unauthorized("a", "x", 401, presented=True), 502),
         (errors.DigestMismatch("a", ONE, TWO), 502),
         (errors.Forbidden("a", "x"), 502),
