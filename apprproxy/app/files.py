@@ -25,7 +25,7 @@ def _attempts(settings: Settings) -> Iterator[Callable[[], object]]:
     yield partial(server_tls, settings.server.tls)
     for name, upstream in settings.upstreams.items():
         yield partial(client_tls, f"upstreams.{name}", upstream.tls)
-        yield partial(account, name, upstream.auth, URL(upstream.url))
+        yield partial(account, name, upstream.account, URL(upstream.url))
         if upstream.lock_file is not None:
             yield partial(lock, name, upstream.lock_file, lambda _: None)
         for number, mirror in enumerate(upstream.mirrors, 1):

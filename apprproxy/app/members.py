@@ -60,7 +60,7 @@ def mirrors_of(settings: Settings) -> list[Label]:
 
 def credentials_in(settings: Settings) -> dict[str, dict[str, str]]:
     """Of each upstream: which key has its secret, and which file."""
-    auths = ((name, upstream.auth) for name, upstream in settings.upstreams.items())
+    auths = ((name, upstream.account) for name, upstream in settings.upstreams.items())
     return {
         name: {"key": f"upstreams.{name}.auth.{auth.key}", **({"path": str(auth.file)} if auth.file else {})}
         for name, auth in auths
@@ -87,7 +87,7 @@ def member(name: str, settings: UpstreamSettings, world: World) -> Member:
     mirrors = tuple(_mirror(mirror(name, number), keys, world) for number, keys in enumerate(settings.full_mirrors, 1))
     rules = Rules(name, settings.kind, tuple(settings.allow), tuple(settings.deny), world.owned)
     locked = _locked(name, settings, world.observer)
-    private = settings.auth is not None or settings.tls.cert is not None
+    private = settings.account is not None or settings.tls.cert is not None
     late = settings.timeouts.name / 2
     asked = Watched(owner, health, connections=settings.connections, late=late, observer=world.observer)
     identity = identity_of(name, settings)
@@ -112,15 +112,15 @@ def _locked(name: str, settings: UpstreamSettings, observer: Observer) -> Locked
 
 def identity_of(name: str, settings: UpstreamSettings) -> str:
     """A Member's: another for another place or account under the same name. A hash of names, not of secrets."""
-    auth = settings.auth
+    auth = settings.account
     account = (auth.username, str(auth.docker_config or "")) if auth is not None else ()
     facts = "\0".join((settings.kind, settings.url, settings.full_prefix, *account))
     return f"{name}-{hashlib.sha256(facts.encode()).hexdigest()[:12]}"
 
 
 def _upstream(name: str, settings: UpstreamSettings, world: World) -> HttpUpstream:
-    auth = settings.auth
-    realms = frozenset(auth.realms) if auth is not None else frozenset[str]()
+    auth = settings.account
+    realms = frozenset(settings.auth.realms) if settings.auth is not None else frozenset[str]()
     guard = Guard(URL(settings.url), frozenset(settings.redirects), realms)
 
     def trouble(reason: str) -> None:

@@ -138,10 +138,11 @@ class Configuration(Section):
     def _credentials_are_shared_knowingly(self) -> Self:
         open_to_others = [address for address in self.server.addresses if not is_loopback(address)]
         for name, upstream in self.upstreams.items():
-            if open_to_others and upstream.auth is not None and not upstream.auth.share:
+            account = upstream.account
+            if open_to_others and account is not None and not account.share:
                 raise ValueError(
                     f"upstreams.{name}.auth: the gateway listens on {open_to_others[0]} and does not ask who its"
-                    f" clients are, so everyone who reaches it would read what {upstream.auth.whose} may read;"
+                    f" clients are, so everyone who reaches it would read what {account.whose} may read;"
                     " if that is meant, set share: true, otherwise listen on loopback"
                 )
         return self

@@ -28,7 +28,7 @@ class Timeouts(Section):
 
 class Auth(Section):
     """``password`` is for the environment; a file is better. ``docker_config`` stands alone: whose account it gives is
-    chosen by the upstream's host."""
+    chosen by the upstream's host. ``realms`` alone are no account."""
 
     username: str = ""
     password_file: Path | None = None
@@ -43,11 +43,17 @@ class Auth(Section):
             if self.username or self.password_file is not None or self.password is not None:
                 raise ValueError("docker_config has the user name and the password in it: give it alone")
             return self
+        if self.anonymous and self.realms and not self.share:
+            return self
         if not self.username:
-            raise ValueError("give a username with password_file, or docker_config")
+            raise ValueError("give a username with password_file, or docker_config; or realms alone")
         if (self.password_file is None) == (self.password is None):
             raise PydanticCustomError(HALF_ACCOUNT, "give either password_file or, in the environment,")
         return self
+
+    @property
+    def anonymous(self) -> bool:
+        return not (self.username or self.password_file or self.password or self.docker_config)
 
     @property
     def key(self) -> str:
@@ -146,6 +152,11 @@ class Upstream(Section):
         if self.names != "trust" and self.writes == "pass":
             raise ValueError("writes: pass needs names: trust, for a push changes names")
         return self
+
+    @property
+    def account(self) -> Auth | None:
+        """None where ``auth`` gives none, and only says who may give tokens to anybody."""
+        return None if self.auth is None or self.auth.anonymous else self.auth
 
     @property
     def moves(self) -> Follow:

@@ -394,11 +394,17 @@ def test_a_docker_configs_account_is_not_lent_to_others_unknowingly_either() -> 
     assert shared.upstreams["quay.io"].auth is not None
 
 
-@pytest.mark.parametrize("auth", ["{}", "share: true", "realms: [auth.quay.io]"])
+@pytest.mark.parametrize("auth", ["{}", "share: true", "realms: []", "{realms: [auth.quay.io], share: true}"])
 def test_an_account_is_somebodys(auth: str) -> None:
     said = complaint(upstream(f"auth: {{{auth.strip('{}')}}}"))
 
-    assert "upstreams.quay.io.auth: give a username with password_file, or docker_config" == said
+    assert "upstreams.quay.io.auth: give a username with password_file, or docker_config; or realms alone" == said
+
+
+def test_a_token_realm_can_be_named_without_an_account_which_nobody_need_share() -> None:
+    settings = read("server: {listen: '0.0.0.0:8080'}\n" + upstream("auth: {realms: [auth.quay.io]}"))
+
+    assert settings.upstreams["quay.io"].account is None
 
 
 def test_a_password_in_the_file_is_refused() -> None:

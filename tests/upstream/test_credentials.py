@@ -162,6 +162,18 @@ async def test_a_realm_that_the_operator_names_is_asked(gateways: Gateways) -> N
         assert 200 == (await gateway.get(TAG)).status
 
 
+async def test_a_realm_is_named_for_an_upstream_without_an_account_likewise(gateways: Gateways) -> None:
+    async with Registry(Bearer()) as registry:
+        registry.push("library/app", "1.0", b"layer")
+        assert isinstance(registry.lock, Bearer)
+        registry.lock.realm = f"http://localhost:{registry.url.rpartition(':')[2]}/token"
+        gateway = await gateways.start({"hub": oci(registry, auth={"realms": ["localhost"]})})
+
+        assert 200 == (await gateway.get(TAG)).status
+        (token,) = [seen for seen in registry.seen if seen.target.startswith("/token")]
+        assert "authorization" not in token.headers
+
+
 async def test_no_credential_crosses_hosts_with_a_redirect(
     closed: Registry, other: Registry, gateways: Gateways
 ) -> None:
