@@ -30,11 +30,13 @@ def begun(directory: Path, max_size: int, now: Clock = time.time) -> Run | None:
     log = logger("apprproxy")
     for left in run.broken_off:
         log.warning(
-            "a gateway on this cache had ended without stopping: it was killed, or the machine went down",
+            "a gateway on this cache had ended without stopping, or could not write that it stopped: it was killed, the"
+            " machine went down, or its disk only read by then",
             began=stamp(left.begun),
             last_seen=stamp(left.seen),
             gone_by=stamp(min(left.seen + OFTEN, now())),
-            hint="its exit status (137 is SIGKILL), and for the OOM killer the kernel's log: dmesg, journalctl -k",
+            hint="whether its own log ends with `stopped`; if not, its exit status (137 is SIGKILL), and for the OOM"
+            " killer the kernel's log: dmesg, journalctl -k",
         )
     for other in sorted(run.others):
         log.warning(

@@ -1,5 +1,6 @@
 """What a gateway looks after while it serves, and says of it."""
 
+import errno
 import json
 import os
 import threading
@@ -63,6 +64,26 @@ async def test_a_gateway_that_lives_says_so_every_minute(tmp_path: Path, clock: 
     assert START + OFTEN == seen
     assert [] == list((tmp_path / "runs").iterdir())
     assert [] == lines(logged)
+
+
+def test_one_that_stopped_on_a_disk_that_only_read_is_not_said_to_have_been_killed(
+    tmp_path: Path, logged: Logged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    run = begun(tmp_path, 1000)
+    assert run is not None
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "unlink", refused)
+        run.close()
+    again = begun(tmp_path, 1000)
+    assert again is not None
+    again.close()
+    (line,) = lines(logged)
+
+    assert "or could not write that it stopped" in line["event"]
+    assert "`stopped`" in line["hint"]
 
 
 async def test_a_disk_that_hangs_is_told_and_that_it_answers_again(
