@@ -183,8 +183,11 @@ def translated() -> Iterator[None]:
     try:
         yield
     except sqlite3.DatabaseError as error:
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code == sqlite3.SQLITE_FULL:
             raise IndexFull(FULL) from error
+        if code in DAMAGED:
+            raise StoreFailed(_damage(str(error))) from error
         raise StoreFailed(f"the cache's index failed: {error}") from error
     except sqlite3.Error as error:  # a connection that was closed, which only a stopping gateway has
         raise StoreFailed(f"the cache's index cannot be used: {error}") from error

@@ -329,7 +329,7 @@ def test_an_index_that_was_cut_short_while_it_is_open_ends_nobody(tmp_path: Path
         cache.put("a", 300)
         cache.ledger.database.read("PRAGMA wal_checkpoint(TRUNCATE)")
         os.truncate(tmp_path / "index.db", 4096)
-        with pytest.raises(StoreFailed):
+        with pytest.raises(StoreFailed, match=r"the cache's index is damaged .* starting all gateways .* anew mends"):
             cache.ledger.database.read("SELECT * FROM pins")
 
         assert "the cache's index is damaged" in cache.ledger.database.damage
