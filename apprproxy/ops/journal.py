@@ -52,6 +52,8 @@ _TROUBLES: Mapping[Troubled, str] = {
     "lock file": "a lock file could not be read again",
     "credential": "the file with our credential could not be read again",
 }
+_OF_ALL: set[Troubled] = {"files", "index", "names"}
+"""One fault of ours, whichever upstream's client met it."""
 _POURED = {Kind.BLOB.value, Kind.MANIFEST.value}
 """What comes behind the header of these is at the pace of the disk, and of clients."""
 _WELL = {"200", "206", "304"}
@@ -176,7 +178,11 @@ class Journal:
             facts |= {"what": trouble.what, "upstream": trouble.upstream}
             self._episode("warning", event, trouble.reason, trouble.kind, **facts)
         else:  # of ours: no answer of an upstream says that it is over
-            self._repeated("warning", event, MINUTE, {"what": trouble.what, "upstream": trouble.upstream}, facts)
+            of, upstream = {"what": trouble.what}, {"upstream": trouble.upstream}
+            if trouble.what in _OF_ALL:
+                self._repeated("warning", event, MINUTE, of, upstream | facts)
+            else:
+                self._repeated("warning", event, MINUTE, of | upstream, facts)
 
     def _lied(self, lie: LieCaught) -> None:
         """Nobody to ask instead is an error: clients fail by it."""

@@ -18,6 +18,7 @@ from apprproxy.core.events import (
     SourceOpened,
     SourceShut,
     Trouble,
+    Troubled,
 )
 from apprproxy.ops.journal import FEW, HOUR, MINUTE, Journal
 from tests.fakes.clock import Clock
@@ -294,3 +295,22 @@ def test_what_happens_after_the_end_is_told_at_the_next(journal: Journal, clock:
         one for one in told if one[0] == "trouble is not over"
     ]
     assert 5 == sum(line.get("times", 1) for line in lines(logged) if line["event"] == "wrong bytes refused")
+
+
+@pytest.mark.parametrize("what", ["index", "names", "files"])
+def test_what_is_wrong_for_all_upstreams_is_told_once_a_minute_whoever_met_it(
+    journal: Journal, clock: Clock, logged: Logged, what: Troubled
+) -> None:
+    for second in range(120):
+        journal(Trouble(what, f"hub-{second % 7}", "x", "disk I/O error"))
+        clock.advance(1)
+    told = [(line["upstream"], line.get("times", 1)) for line in lines(logged)]
+
+    assert [("hub-0", 1), ("hub-4", 60)] == told
+
+
+def test_what_could_not_be_kept_is_told_of_each_upstream(journal: Journal, logged: Logged) -> None:
+    for name in ("hub", "quay"):
+        journal(Trouble("keep", name, "x", "the cache's disk is full"))
+
+    assert ["hub", "quay"] == [line["upstream"] for line in lines(logged)]
