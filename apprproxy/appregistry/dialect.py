@@ -75,7 +75,7 @@ class AppRegistryDialect:
             case Kind.CHANNELS:
                 return self._document(Channels(want.place, want.repository), want, shapes.check_channels)
             case Kind.CHANNEL:
-                return self._document(Channels(want.place, want.repository, want.name), want, shapes.check_channel)
+                return self._channel(want)
             case _:
                 raise ValueError(f"{want.kind} is not asked of an App Registry")
 
@@ -124,6 +124,12 @@ class AppRegistryDialect:
         """A document that claims nothing that could be verified."""
         body = yield from self._body(path, want)
         self._shaped(check, body)
+        return _found(body)
+
+    def _channel(self, want: NameWant) -> Plan[Found]:
+        body = yield from self._body(Channels(want.place, want.repository, want.name), want)
+        channel: shapes.Channel = self._shaped(shapes.read_channel, body)
+        self._refuse_others(want.name, channel.name, "channel ")
         return _found(body)
 
     def _presence(self, want: NameWant) -> Plan[Found]:
@@ -226,15 +232,16 @@ class AppRegistryDialect:
 
     def _check_echo(self, path: Package | Release, manifest: PackageManifest) -> None:
         """A manifest of something else would fix the wrong name, and what is asked for would be free to move."""
-        asked: list[tuple[str, str, str]] = [(path.package, manifest.package, "")]
+        self._refuse_others(path.package, manifest.package, "")
         if isinstance(path, Release):
             if not may_mean(path.release, manifest.release):
-                asked.append((path.release, manifest.release, "release "))
+                self._refuse_others(path.release, manifest.release, "release ")
             if path.format not in ("", "-"):
-                asked.append((path.format, manifest.format, "format "))
-        for wanted, got, what in asked:
-            if wanted != got:
-                raise Lied(self._upstream, f"answered for {got[:80]!r} where {what}{wanted!r} was asked for")
+                self._refuse_others(path.format, manifest.format, "format ")
+
+    def _refuse_others(self, asked: str, got: str, what: str) -> None:
+        if asked != got:
+            raise Lied(self._upstream, f"answered for {got[:80]!r} where {what}{asked!r} was asked for")
 
 
 def _found(body: bytes, manifests: Sequence[PackageManifest] = (), path: Package | Release | None = None) -> Found:

@@ -73,7 +73,7 @@ async def _received(exchange: Exchange, body: Body) -> bytes:
     request, now = exchange.request, asyncio.get_running_loop().time
     if request.content_length is not None and request.content_length > MAX_BODY:
         raise _too_large()
-    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+    if any(coding.lower() != "identity" for coding in request.headers.getall("Content-Encoding", ())):
         raise Malformed(
             "the body is coded (Content-Encoding), of which the upstream would not be told: send it as it is"
         )

@@ -79,8 +79,10 @@ class ListedPackage(_Shape):
 
 
 class Channel(_Shape):
+    """``current`` is the release that it leads to."""
+
     name: Text
-    current: Text | None = None
+    current: Version | None = None
 
 
 class NotTheShape(ValueError):
@@ -168,8 +170,9 @@ def check_channels(body: bytes) -> None:
     _check_each(_CHANNEL, body)
 
 
-def check_channel(body: bytes) -> None:
-    _read(_CHANNEL, body)
+def read_channel(body: bytes) -> Channel:
+    channel: Channel = _read(_CHANNEL, body)
+    return channel
 
 
 def check_object(body: bytes) -> None:

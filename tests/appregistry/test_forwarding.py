@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 from aiohttp import web
+from multidict import CIMultiDict
 
 from apprproxy.appregistry import bodies
 from apprproxy.appregistry.bodies import Body, gives_way
@@ -183,10 +184,12 @@ async def test_a_push_of_ten_thousand_nothings_is_refused_before_it_is_looked_in
     assert 0 == upstream.count()
 
 
-async def test_a_push_that_is_coded_is_refused(start: Start, upstream: Upstream) -> None:
+@pytest.mark.parametrize("codings", [["gzip"], ["identity", "gzip"]])
+async def test_a_push_that_is_coded_is_refused(start: Start, upstream: Upstream, codings: list[str]) -> None:
     """Its upstream would be sent what it is not told to decode."""
     gateway = await start({"up": upstream}, writes="pass")
-    got = await gateway.get(PUSH, "POST", {"Content-Encoding": "gzip"}, b"not decoded here")
+    fields = CIMultiDict([("Content-Encoding", coding) for coding in codings])
+    got = await gateway.get(PUSH, "POST", fields, b"not decoded here")
 
     assert 400 == got.status
     assert "Content-Encoding" in got.json["message"]

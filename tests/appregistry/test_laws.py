@@ -208,7 +208,7 @@ def test_no_bytes_whatever_crash_the_reading_of_a_document(body: bytes) -> None:
         shapes.read_manifest,
         shapes.read_manifests,
         shapes.check_packages,
-        shapes.check_channel,
+        shapes.read_channel,
         shapes.check_channels,
         shapes.check_object,
     ):

@@ -37,6 +37,16 @@ def says(upstream: Upstream, answer: Answer) -> None:
 # --- what is not believed
 
 
+@pytest.mark.parametrize("said", [{"name": "other", "current": "1.0.0"}, {"name": "stable", "current": "../../evil"}])
+async def test_a_channel_is_the_one_that_was_asked_for_and_leads_to_a_release(
+    said: dict[str, str], start: Start, upstream: Upstream
+) -> None:
+    gateway = await start({"up": upstream})
+    says(upstream, as_json(said))
+
+    assert 502 == (await gateway.get(f"{PACKAGE}/channels/stable")).status
+
+
 NOT_DOCUMENTS = {
     "no JSON": b'{"package": "alice/ngi',
     "no text": b"\xff\xfe\x00{}",
