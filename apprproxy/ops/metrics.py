@@ -2,6 +2,7 @@
 
 from collections import Counter as Counts
 from collections.abc import Callable, Iterable
+from http import HTTPStatus
 from typing import get_args
 
 from prometheus_client import (
@@ -39,6 +40,8 @@ _SEVERAL = 3
 """Names one after the other."""
 _ASKED_EACH = 4
 """Questions of which one name's answer is made at the most: by HEAD, by GET, by its digest, of its repository."""
+_STATUSES = {"error", *(str(int(status)) for status in HTTPStatus), *map(str, range(520, 531))}
+"""With those of a well-known proxy. Any other is made up, and a thousand of them would be a thousand series."""
 _SECONDS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300)
 
 
@@ -170,7 +173,7 @@ class Metrics:
     def __call__(self, event: Event) -> None:
         match event:
             case Asked(upstream, source, kind, status, seconds, received, answered, away):
-                self._asked.labels(upstream, source, kind, status).inc()
+                self._asked.labels(upstream, source, kind, status if status in _STATUSES else "other").inc()
                 self._asked_seconds.labels(upstream, source, kind).observe(seconds)
                 self._asked_wait.labels(upstream, source, kind).observe(answered)
                 self._received.labels(upstream, source).inc(received)

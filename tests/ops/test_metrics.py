@@ -101,6 +101,15 @@ def test_events_are_counted() -> None:
     assert [1, 0] == [found[f'apprproxy_troubles_total{{upstream="hub",what="{what}"}}'] for what in ("lookup", "keep")]
 
 
+def test_statuses_that_an_upstream_makes_up_are_one_series() -> None:
+    found = after(*(Asked("hub", "owner", "blob", str(status), 7.0) for status in (200, 524, 99, 600, 999)))
+    asked = {
+        name.split('status="')[1][:5].rstrip('",u'): times for name, times in found.items() if "requests_total" in name
+    }
+
+    assert {"200": 1, "524": 1, "other": 3} == asked
+
+
 @pytest.mark.parametrize(("what", "available"), [("lookup", 0), ("bytes", 0), ("keep", 1), ("busy", 1)])
 def test_an_answer_that_was_none_is_an_upstream_that_is_away(what: Troubled, available: int) -> None:
     page = Asked("hub", "owner", "tag", "404", 0.1)
