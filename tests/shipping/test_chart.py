@@ -293,3 +293,23 @@ def test_an_installation_without_upstreams_says_that_it_has_none() -> None:
     notes = run("helm4", "install", "test", str(CHART), "--dry-run=client").ok().out
 
     assert "It has no upstreams yet" in notes
+
+
+def test_several_replicas_serve_while_nodes_are_drained(helm: Helm, default: Rendered) -> None:
+    two = helm.template(*settings("replicaCount=2"))
+    budget, labels = two.one("PodDisruptionBudget")["spec"], two.stateful_set["template"]["metadata"]["labels"]
+    [spread] = two.pod["topologySpreadConstraints"]
+
+    assert 1 == budget["maxUnavailable"]
+    assert "kubernetes.io/hostname" == spread["topologyKey"]
+    for selector in (budget["selector"], spread["labelSelector"]):
+        assert selector["matchLabels"].items() <= labels.items()
+    assert "PodDisruptionBudget" not in {each["kind"] for each in default.objects}
+    assert "topologySpreadConstraints" not in default.pod
+
+
+def test_how_replicas_are_spread_is_for_the_operator_to_say(helm: Helm) -> None:
+    zones = "topologySpreadConstraints[0].topologyKey=topology.kubernetes.io/zone"
+    [spread] = helm.template(*settings("replicaCount=2", zones)).pod["topologySpreadConstraints"]
+
+    assert {"topologyKey": "topology.kubernetes.io/zone"} == spread
