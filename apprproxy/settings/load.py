@@ -93,7 +93,7 @@ def _read(path: Path) -> dict[str, Any]:
     except UnicodeDecodeError:
         raise BadConfiguration(f"{path}: not UTF-8") from None
     except yaml.YAMLError as error:
-        raise BadConfiguration(f"{path}: {_sentence(error)}") from None
+        raise BadConfiguration(f"{path}: {_sentence(error, text)}") from None
     except ValueError as error:  # a date that is none, an integer of ten thousand digits
         raise BadConfiguration(f"{path}: {error}") from None
     except (LookupError, AttributeError):  # the library's, of a tag such as !!bool before what is none
@@ -119,9 +119,12 @@ def _passwords(content: dict[str, Any]) -> Iterator[tuple[str, str]]:
             yield f"upstreams.{name}.auth.password", f"give password_file in the file; in the environment, {variable}"
 
 
-def _sentence(error: yaml.YAMLError) -> str:
+def _sentence(error: yaml.YAMLError, text: str) -> str:
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
-        return f"line {error.problem_mark.line + 1}: not YAML: {error.problem}"
+        number = error.problem_mark.line
+        line = next(iter(text.splitlines()[number:]), "")
+        tab = "; a tab stands there, and YAML is indented by blanks" if line.lstrip(" ").startswith("\t") else ""
+        return f"line {number + 1}: not YAML: {error.problem}{tab}"
     return " ".join(str(error).split())
 
 

@@ -427,6 +427,7 @@ def test_a_password_in_the_file_is_refused() -> None:
         (b"upstreams: {null: {}}\n", "line 1: a key is text, and null is none in YAML; put it in quotes"),
         (b"? [a]\n: 1\n", "line 1: a key is text, and a list or a section is none in YAML"),
         (b"offline: [\n", "line 2: not YAML"),
+        (b"server:\n\tlisten: x\n", "a tab stands there, and YAML is indented by blanks"),
         (b"a: 1\nb: \t- x: [}\n", "line 2: not YAML"),
         (b"offline: true\x00\n", "control characters are not allowed"),
         (b'cache: {directory: "a\\0b"}\n', "line 1: a NUL character, which no value has"),
