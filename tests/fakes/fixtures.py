@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import cast
 
 import pytest
-import structlog
 
 from apprproxy.ops.logs import configure
 from tests.fakes.clock import Clock
 from tests.fakes.gateway import Gateways
+from tests.fakes.logs import logging_kept
 from tests.fakes.registry import Registry
 
 
@@ -54,14 +54,8 @@ class Logged:
 @pytest.fixture
 def logged() -> Iterator[Logged]:
     """Ask for it before the gateway is built."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    configure("json", "debug")
-    stream = io.StringIO()
-    cast("logging.StreamHandler[io.StringIO]", root.handlers[0]).setStream(stream)
-    try:
+    with logging_kept():
+        configure("json", "debug")
+        stream = io.StringIO()
+        cast("logging.StreamHandler[io.StringIO]", logging.getLogger().handlers[0]).setStream(stream)
         yield Logged(stream)
-    finally:
-        root.handlers[:] = handlers
-        root.setLevel(level)
-        structlog.reset_defaults()

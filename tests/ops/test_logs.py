@@ -3,23 +3,20 @@
 import json
 import logging
 import re
+from collections.abc import Iterator
 
 import pytest
-import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
 from apprproxy.ops.logs import bind_request, configure, logger, plain
+from tests.fakes.logs import logging_kept
 
 
 @pytest.fixture(autouse=True)
-def _as_it_was() -> object:
-    root = logging.getLogger()
-    handlers, level = root.handlers, root.level
-    yield
-    root.handlers, root.level = handlers, level
-    structlog.reset_defaults()
-    structlog.contextvars.clear_contextvars()
+def _as_it_was() -> Iterator[None]:
+    with logging_kept():
+        yield
 
 
 def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:

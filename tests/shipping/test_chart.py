@@ -8,15 +8,14 @@ from typing import Any
 
 import pytest
 import yaml
-from click.testing import CliRunner
 
 from apprproxy import __version__
-from apprproxy.cli import main
 from apprproxy.serving import GRACE
 from apprproxy.settings import BadConfiguration, load
 from tests.peers.clients import run
 from tests.peers.tools import tool
 from tests.shipping.chart import CHART, PROJECT, Helm, Rendered, settings
+from tests.shipping.command import checked
 from tests.shipping.dockerfile import read
 
 pytestmark = pytest.mark.peers
@@ -51,25 +50,25 @@ def test_it_passes_the_strict_lint(values: list[str], helm: Helm) -> None:
 @ALL_VALUES
 def test_its_configuration_passes_the_gateways_check(values: list[str], helm: Helm, tmp_path: Path) -> None:
     path = helm.template(*values).configuration(tmp_path)
-    checked = CliRunner().invoke(main, ["check", "--elsewhere", "--config", str(path)])
+    ran = checked("--elsewhere", "--config", str(path))
 
-    assert 0 == checked.exit_code, checked.output
+    assert 0 == ran.exit_code, ran.output
 
 
 def test_the_check_that_the_values_describe_is_one(helm: Helm, tmp_path: Path) -> None:
     if shutil.which("yq") is None:
         pytest.skip("yq is not installed")
     values = (CHART / "values.yaml").read_text()
-    described = re.search(r"(?m)^# +helm (.*\| yq .*)\n# +apprproxy (check .*)$", values)
+    described = re.search(r"(?m)^# +helm (.*\| yq .*)\n# +apprproxy check (.*)$", values)
     assert described is not None
     (tmp_path / "my-values.yaml").write_text("config: {upstreams: {hub: {kind: oci, url: 'https://hub.example'}}}")
     made = described[1].replace("template . ", f"template {CHART} ")
     subprocess.run(["sh", "-c", f"{tool(helm.name)} {made}"], cwd=tmp_path, check=True)
     arguments = described[2].replace("c.yaml", str(tmp_path / "c.yaml")).split()
-    checked = CliRunner().invoke(main, arguments)
+    ran = checked(*arguments)
 
-    assert 0 == checked.exit_code, checked.output
-    assert "https://hub.example" in checked.output
+    assert 0 == ran.exit_code, ran.output
+    assert "https://hub.example" in ran.output
 
 
 def test_the_configuration_that_is_given_is_the_one_that_holds(locked: Rendered, tmp_path: Path) -> None:

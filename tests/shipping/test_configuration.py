@@ -7,12 +7,11 @@ from typing import Any, get_args
 
 import pytest
 import yaml
-from click.testing import CliRunner
 from pydantic import BaseModel
 
-from apprproxy.cli import main
 from apprproxy.settings import Settings, load
 from apprproxy.settings.upstream import Upstream
+from tests.shipping.command import checked
 
 CONFIG = Path(__file__).parents[2] / "config"
 COMMENTED = CONFIG / "apprproxy.yaml"
@@ -22,9 +21,9 @@ NOT_SHOWN = {"upstreams.*.auth.password"}
 
 @pytest.mark.parametrize("path", [COMMENTED, CONFIG / "image.yaml"], ids=lambda path: path.name)
 def test_it_passes_the_check(path: Path) -> None:
-    checked = CliRunner().invoke(main, ["check", "--config", str(path)])
+    ran = checked("--config", str(path))
 
-    assert 0 == checked.exit_code, checked.output
+    assert 0 == ran.exit_code, ran.output
 
 
 def test_it_serves_quay_and_docker_hub_on_loopback() -> None:

@@ -6,9 +6,7 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
-from click.testing import CliRunner
 
-from apprproxy.cli import main
 from apprproxy.core.digest import Digest
 from apprproxy.store.lock_file import update
 from tests.appregistry.archives import chart, packed, unpacked
@@ -20,6 +18,7 @@ from tests.fakes.lies import Honest, honestly
 from tests.fakes.lock import Password, basic
 from tests.fakes.registry import Registry
 from tests.fakes.tree import tree
+from tests.shipping.command import checked
 from tests.shipping.examples import EXAMPLES, ROOT, Example, running
 
 __all__ = ["other", "registry"]
@@ -52,10 +51,10 @@ def test_these_are_the_examples() -> None:
 
 @pytest.mark.parametrize("name", [AIR_GAPPED, CORPORATE, UNTRUSTED])
 def test_it_passes_the_check_and_says_whom_it_is_for(name: str) -> None:
-    checked = CliRunner().invoke(main, ["check", "--elsewhere", "--config", str(EXAMPLES / name)])
+    ran = checked("--elsewhere", "--config", str(EXAMPLES / name))
     comments = [line for line in (EXAMPLES / name).read_text().splitlines() if line.startswith("#")]
 
-    assert 0 == checked.exit_code, checked.output
+    assert 0 == ran.exit_code, ran.output
     for word in ("# For: ", "hosts.toml", "docker", "registries.conf", "skopeo", "helm pull"):
         assert any(word in line for line in comments), word
     assert f"config/examples/{name}" in (ROOT / "README.md").read_text()
