@@ -16,7 +16,7 @@ from apprproxy.ops.logs import plain
 from apprproxy.search.query import query
 from apprproxy.settings import Settings
 from apprproxy.settings.fields import split_address
-from apprproxy.store.names import DiskNames
+from apprproxy.store.names.names import DiskNames
 
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 — recognised, not listened on
 

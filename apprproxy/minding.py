@@ -10,7 +10,7 @@ from apprproxy.app import Lifetime
 from apprproxy.core.model import Clock
 from apprproxy.ops.logs import logger, stamp
 from apprproxy.settings.units import write_size
-from apprproxy.store.runs import Run
+from apprproxy.store.directory.runs import Run
 
 OFTEN = 60.0
 """Seconds between two looks, and so how exactly it is known when a gateway was killed."""

@@ -19,7 +19,7 @@ from apprproxy.minding import Minding, begun
 from apprproxy.ops.logs import logger
 from apprproxy.settings import Settings
 from apprproxy.settings.fields import split_address
-from apprproxy.store.runs import Run
+from apprproxy.store.directory.runs import Run
 from apprproxy.upkeep.carried import lacking
 from apprproxy.upkeep.recovery import recover
 

@@ -29,8 +29,8 @@ from apprproxy.core.digest import Digest
 from apprproxy.core.model import FirstSeen
 from apprproxy.serving import CannotListen, listen, serve
 from apprproxy.settings import Settings
-from apprproxy.store.ledger import Ledger
-from apprproxy.store.names import DiskNames
+from apprproxy.store.index.ledger import Ledger
+from apprproxy.store.names.names import DiskNames
 from tests.fakes.clock import until
 from tests.fakes.content import some_bytes
 from tests.fakes.fixtures import Logged

@@ -14,7 +14,7 @@ from apprproxy.core.digest import Digest
 from apprproxy.core.lock import Lock
 from apprproxy.locking import resolve
 from apprproxy.settings import Settings
-from apprproxy.store.lock_file import read, update
+from apprproxy.store.names.lock_file import read, update
 from tests.appregistry import registry as packages
 from tests.appregistry.archives import chart, packed, unpacked
 from tests.appregistry.upstream import Upstream, running

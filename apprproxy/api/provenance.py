@@ -18,8 +18,8 @@ from apprproxy.core.reading import content, in_turn
 from apprproxy.core.spelling import Meaning
 from apprproxy.core.trace import Came, KeptBytes, Refusal, Traces
 from apprproxy.gateway.gateway import Gateway
-from apprproxy.gateway.lookup import Named
-from apprproxy.gateway.member import Member
+from apprproxy.gateway.members.member import Member
+from apprproxy.gateway.names.lookup import Named
 
 MOST = 100
 """Digests told of one document, itself included."""

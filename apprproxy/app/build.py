@@ -18,28 +18,28 @@ from apprproxy.core.errors import StoreFailed
 from apprproxy.core.events import Event, Observer
 from apprproxy.core.model import Clock, Where
 from apprproxy.face.door import Door
-from apprproxy.gateway.delivery import Delivery
-from apprproxy.gateway.first_seen import FirstSeenDigests
+from apprproxy.gateway.delivery.delivery import Delivery
 from apprproxy.gateway.gateway import Gateway
-from apprproxy.gateway.member import Member
-from apprproxy.gateway.misses import Misses
-from apprproxy.gateway.shelf import Shelf
+from apprproxy.gateway.kept.first_seen import FirstSeenDigests
+from apprproxy.gateway.kept.misses import Misses
+from apprproxy.gateway.kept.shelf import Shelf
+from apprproxy.gateway.members.member import Member
 from apprproxy.ops.journal import Journal
 from apprproxy.ops.metrics import Metrics
 from apprproxy.search.index import Search
 from apprproxy.settings import Settings
-from apprproxy.store.brief import BriefMemory
-from apprproxy.store.disk import DiskStore
-from apprproxy.store.hot import HotStore
-from apprproxy.store.index import DiskIndex
-from apprproxy.store.ledger import Ledger
-from apprproxy.store.names import DiskNames
-from apprproxy.store.noted import NamesWithNotes
-from apprproxy.store.place import instance, prepare
-from apprproxy.store.refusals import Refusals
-from apprproxy.store.runs import caps
+from apprproxy.store.blobs.disk import DiskStore
+from apprproxy.store.blobs.hot import HotStore
+from apprproxy.store.blobs.unpacking import digest_inside
+from apprproxy.store.directory.place import instance, prepare
+from apprproxy.store.directory.runs import caps
+from apprproxy.store.index.index import DiskIndex
+from apprproxy.store.index.ledger import Ledger
+from apprproxy.store.names.brief import BriefMemory
+from apprproxy.store.names.names import DiskNames
+from apprproxy.store.names.noted import NamesWithNotes
+from apprproxy.store.names.refusals import Refusals
 from apprproxy.store.trace import DiskTraces
-from apprproxy.store.unpacking import digest_inside
 from apprproxy.upstream.http import HttpUpstream
 
 

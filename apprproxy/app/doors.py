@@ -14,9 +14,9 @@ from apprproxy.ops.metrics import Metrics
 from apprproxy.ops.pages import OpsPages, welcome
 from apprproxy.ops.requests import log_request
 from apprproxy.settings import Settings
-from apprproxy.store.database import Database
-from apprproxy.store.names import DiskNames
-from apprproxy.store.place import writable
+from apprproxy.store.directory.place import writable
+from apprproxy.store.index.database import Database
+from apprproxy.store.names.names import DiskNames
 
 
 def doors(

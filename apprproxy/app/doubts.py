@@ -10,11 +10,11 @@ from pathlib import Path
 from yarl import URL
 
 from apprproxy.app.lines import account
-from apprproxy.gateway.rules import matches
+from apprproxy.gateway.members.rules import matches
 from apprproxy.settings import Settings
 from apprproxy.settings.units import write_duration
 from apprproxy.settings.upstream import Upstream
-from apprproxy.store.place import nearest, strange
+from apprproxy.store.directory.place import nearest, strange
 
 _GIB = 1024**3
 _API = "/api/v1"

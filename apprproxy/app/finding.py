@@ -13,12 +13,12 @@ from apprproxy.core.ports.store import FirstSeens, Index
 from apprproxy.core.trace import Traces
 from apprproxy.face.places import Places
 from apprproxy.gateway.gateway import Gateway
-from apprproxy.gateway.member import Member
+from apprproxy.gateway.members.member import Member
 from apprproxy.search.index import Search
 from apprproxy.search.keeper import Keeper, Searched
 from apprproxy.search.learning import Learning
 from apprproxy.settings import Settings
-from apprproxy.store.kept_lists import KeptLists
+from apprproxy.store.names.kept_lists import KeptLists
 
 
 def search(

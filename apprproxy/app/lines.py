@@ -15,7 +15,7 @@ from apprproxy.settings import BadConfiguration
 from apprproxy.settings.model import ServerTls
 from apprproxy.settings.reach import ClientTls
 from apprproxy.settings.upstream import Auth
-from apprproxy.store.lock_file import Locks, watched
+from apprproxy.store.names.lock_file import Locks, watched
 from apprproxy.upstream.accounts import Accounts, NoAccount, docker_account_of, fixed, from_file, password_of
 from apprproxy.upstream.auth import Account
 

@@ -12,9 +12,9 @@ from apprproxy.core.digest import Digest
 from apprproxy.core.errors import StoreFailed
 from apprproxy.core.model import MAX_DOCUMENT, Expected
 from apprproxy.core.ports.store import Held
-from apprproxy.store.below import DEPTH
-from apprproxy.store.ledger import Ledger
-from apprproxy.store.membership import Membership
+from apprproxy.store.index.below import DEPTH
+from apprproxy.store.index.ledger import Ledger
+from apprproxy.store.index.membership import Membership
 
 Children = Callable[[bytes], Sequence[Expected]]
 Find = Callable[[Expected], Held | None]

@@ -12,10 +12,10 @@ from apprproxy.core.label import Label, mirror
 from apprproxy.core.model import KIB, Clock, Terms
 from apprproxy.core.ports.store import Brief
 from apprproxy.core.ports.upstream import Locked
-from apprproxy.gateway.health import FOR_MIRRORS, FOR_OWNERS, Health
-from apprproxy.gateway.member import Member, Source
-from apprproxy.gateway.rules import Owned, Rules
-from apprproxy.gateway.watched import Watched
+from apprproxy.gateway.members.health import FOR_MIRRORS, FOR_OWNERS, Health
+from apprproxy.gateway.members.member import Member, Source
+from apprproxy.gateway.members.rules import Owned, Rules
+from apprproxy.gateway.members.watched import Watched
 from apprproxy.settings import Settings
 from apprproxy.settings.mirror import Mirror as MirrorSettings
 from apprproxy.settings.protocols import KEYS

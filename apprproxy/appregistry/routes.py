@@ -43,9 +43,9 @@ from apprproxy.face.send import (
 )
 from apprproxy.face.surveyed import sum_up
 from apprproxy.gateway.gateway import Gateway
-from apprproxy.gateway.lookup import Named
+from apprproxy.gateway.names.lookup import Named
+from apprproxy.gateway.names.views import Answer
 from apprproxy.gateway.transfer import Transfer
-from apprproxy.gateway.views import Answer
 
 _JSON = {"Content-Type": "application/json"}
 _CODED = 24 * KIB

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from apprproxy.cli.common import go_on_as, went_wrong
-from apprproxy.store.becoming import Owner, owner_of
+from apprproxy.store.directory.becoming import Owner, owner_of
 
 _INTERRUPTED = 130
 

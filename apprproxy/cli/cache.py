@@ -12,9 +12,9 @@ from apprproxy.cli.purge import purge
 from apprproxy.cli.shown import as_json, origin, places, size, when
 from apprproxy.cli.verify import verify
 from apprproxy.settings.units import parse_size
-from apprproxy.store.holdings import Asked
-from apprproxy.store.ledger import Blob
-from apprproxy.store.membership import Origin
+from apprproxy.store.index.holdings import Asked
+from apprproxy.store.index.ledger import Blob
+from apprproxy.store.index.membership import Origin
 from apprproxy.upkeep.folder import opened
 from apprproxy.upkeep.stats import Files, Stats
 from apprproxy.upkeep.stats import stats as stats_of

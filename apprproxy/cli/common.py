@@ -11,7 +11,7 @@ import click
 from apprproxy.core.errors import Failure
 from apprproxy.ops.logs import plain
 from apprproxy.settings import BadConfiguration, Settings, load
-from apprproxy.store.becoming import Owner, become, owner_of
+from apprproxy.store.directory.becoming import Owner, become, owner_of
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

@@ -20,7 +20,7 @@ from apprproxy.demo.script import console
 from apprproxy.ops.logs import configure
 from apprproxy.serving import CannotListen
 from apprproxy.settings.show import effective
-from apprproxy.store.place import foresee
+from apprproxy.store.directory.place import foresee
 
 _EPILOG = "Documentation: README.md and docs/. The configuration file is explained in config/apprproxy.yaml."
 

@@ -31,9 +31,9 @@ from apprproxy.locking import Resolved, lock_files, resolve
 from apprproxy.ops.journal import Journal
 from apprproxy.ops.logs import plain
 from apprproxy.settings import BadConfiguration, Settings
-from apprproxy.store.lock_file import update
-from apprproxy.store.names import DiskNames
-from apprproxy.store.place import expect, prepare
+from apprproxy.store.directory.place import expect, prepare
+from apprproxy.store.names.lock_file import update
+from apprproxy.store.names.names import DiskNames
 
 
 @click.group(short_help="Names: where they came from, which moved, which are locked.")

@@ -14,7 +14,7 @@ from apprproxy.ops.writing import written
 from apprproxy.serving import CannotListen
 from apprproxy.serving import serve as serve_app
 from apprproxy.settings import BadConfiguration, Settings
-from apprproxy.store.becoming import Owner, become, owner_of
+from apprproxy.store.directory.becoming import Owner, become, owner_of
 
 _STANDARD_ERROR = 2
 

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from apprproxy.ops.logs import plain
-from apprproxy.store.membership import Origin, upstream_of
+from apprproxy.store.index.membership import Origin, upstream_of
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 _FEW = 3

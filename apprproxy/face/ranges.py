@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from apprproxy.gateway.delivery import Span
+from apprproxy.gateway.delivery.delivery import Span
 
 _ONE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})", re.IGNORECASE)
 _MAX_FIELD = 100

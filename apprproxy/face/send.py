@@ -23,7 +23,7 @@ from apprproxy.face.exchange import Exchange
 from apprproxy.face.headers import etag, matches
 from apprproxy.face.ranges import Slice, Unsatisfiable, parse_range
 from apprproxy.face.status import retry_after, status_of
-from apprproxy.gateway.lookup import Named
+from apprproxy.gateway.names.lookup import Named
 from apprproxy.gateway.transfer import HeldTransfer, Stretch, Transfer
 
 SERVER = f"apprproxy/{__version__}"

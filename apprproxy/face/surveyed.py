@@ -10,8 +10,8 @@ from apprproxy.core.digest import Digest
 from apprproxy.core.errors import Exhausted, Failure, NotOffered, NotThere, UpstreamFault
 from apprproxy.core.model import Cache, Verdict
 from apprproxy.core.reading import content
-from apprproxy.gateway.lookup import Named
-from apprproxy.gateway.views import Answer
+from apprproxy.gateway.names.lookup import Named
+from apprproxy.gateway.names.views import Answer
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,22 +12,22 @@ from apprproxy.core.events import Observer
 from apprproxy.core.model import BlobWant, Cache, Verdict
 from apprproxy.core.ports.store import Held
 from apprproxy.core.ports.upstream import Lane
-from apprproxy.gateway.candidates import Candidate
-from apprproxy.gateway.delivery import Delivery, Span
+from apprproxy.gateway.delivery.delivery import Delivery, Span
+from apprproxy.gateway.delivery.passing import Passing
+from apprproxy.gateway.delivery.side import AHEAD, Aside
+from apprproxy.gateway.delivery.waiting import Waiting, bounded
 from apprproxy.gateway.diary import WORTH_TELLING, Diary, Tried
-from apprproxy.gateway.fetch import Fetch
-from apprproxy.gateway.flight import Flight
-from apprproxy.gateway.flights import Flights
-from apprproxy.gateway.member import Member, Members
-from apprproxy.gateway.pace import turn_after
-from apprproxy.gateway.passing import Passing
-from apprproxy.gateway.route import home, order
-from apprproxy.gateway.shelf import Shelf
-from apprproxy.gateway.side import AHEAD, Aside
+from apprproxy.gateway.flights.candidates import Candidate
+from apprproxy.gateway.flights.fetch import Fetch
+from apprproxy.gateway.flights.flight import Flight
+from apprproxy.gateway.flights.flights import Flights
+from apprproxy.gateway.flights.pace import turn_after
+from apprproxy.gateway.kept.shelf import Shelf
+from apprproxy.gateway.members.member import Member, Members
+from apprproxy.gateway.members.turns import Turns, half_of_those_beside
+from apprproxy.gateway.names.route import home, order
 from apprproxy.gateway.transfer import Brought, HeldTransfer, Transfer
-from apprproxy.gateway.turns import Turns, half_of_those_beside
 from apprproxy.gateway.visible import Visible
-from apprproxy.gateway.waiting import Waiting, bounded
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from apprproxy.core.errors import Denied
 from apprproxy.core.model import BlobWant, NameWant, Place
-from apprproxy.gateway.member import Member, Members
+from apprproxy.gateway.members.member import Member, Members
 
 Admits = Callable[[str, str], bool]
 """Does what this member lists under a name count?"""

@@ -13,13 +13,13 @@ from apprproxy.core.model import BlobWant, Clock, NameWant, Place, Write
 from apprproxy.core.ports.store import Held, Unpacks
 from apprproxy.core.ports.upstream import Reply
 from apprproxy.gateway.blobs import Blobs
-from apprproxy.gateway.delivery import Delivery, Span
+from apprproxy.gateway.delivery.delivery import Delivery, Span
 from apprproxy.gateway.gate import Gate
-from apprproxy.gateway.lookup import Lookups, Named
-from apprproxy.gateway.member import Member, Members
-from apprproxy.gateway.shelf import Shelf
+from apprproxy.gateway.kept.shelf import Shelf
+from apprproxy.gateway.members.member import Member, Members
+from apprproxy.gateway.names.lookup import Lookups, Named
+from apprproxy.gateway.names.views import Answer, Views
 from apprproxy.gateway.transfer import Transfer
-from apprproxy.gateway.views import Answer, Views
 from apprproxy.gateway.visible import Visible
 
 T = TypeVar("T")

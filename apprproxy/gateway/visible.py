@@ -11,9 +11,9 @@ from contextlib import suppress
 from apprproxy.core.errors import Exhausted, StoreFailed, UpstreamFault
 from apprproxy.core.model import BlobWant, NameWant
 from apprproxy.core.ports.store import Index
-from apprproxy.gateway.lookup import Named
-from apprproxy.gateway.member import Member
-from apprproxy.gateway.pace import turn_after
+from apprproxy.gateway.flights.pace import turn_after
+from apprproxy.gateway.members.member import Member
+from apprproxy.gateway.names.lookup import Named
 
 Confirm = Callable[[Member, NameWant], Awaitable[Named]]
 """Does the owner have it there? Raises an UpstreamFault if not, or if it cannot be asked."""

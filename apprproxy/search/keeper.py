@@ -19,7 +19,7 @@ from apprproxy.core.model import Cache, Clock, NameWant, Place
 from apprproxy.core.ports.store import Held
 from apprproxy.core.reading import content, unhurried
 from apprproxy.gateway.gateway import Gateway
-from apprproxy.gateway.lookup import Named
+from apprproxy.gateway.names.lookup import Named
 from apprproxy.search.corpus import Corpus
 from apprproxy.search.listing import BadListing, Listing, State, dump, load
 

@@ -9,9 +9,9 @@ from apprproxy.core.digest import Digest
 from apprproxy.core.errors import StoreFailed
 from apprproxy.core.model import Expected, Where
 from apprproxy.core.trace import CONFIRMED, Came, KeptBytes, Refusal
-from apprproxy.store.ledger import Ledger
-from apprproxy.store.part import blob_path, linked_content
-from apprproxy.store.refusals import Refusals
+from apprproxy.store.blobs.part import blob_path, linked_content
+from apprproxy.store.index.ledger import Ledger
+from apprproxy.store.names.refusals import Refusals
 
 
 class DiskTraces:

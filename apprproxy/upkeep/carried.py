@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from apprproxy.settings import Settings
-from apprproxy.store.ledger import Ledger
-from apprproxy.store.names import DiskNames
+from apprproxy.store.index.ledger import Ledger
+from apprproxy.store.names.names import DiskNames
 
 
 def lacking(settings: Settings, ledger: Ledger, names: DiskNames) -> Iterator[str]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-from apprproxy.store.membership import Origin
+from apprproxy.store.index.membership import Origin
 
 
 class Fault(StrEnum):

@@ -11,13 +11,13 @@ from apprproxy.app.members import identity_of
 from apprproxy.core.model import Clock
 from apprproxy.ops.journal import Journal
 from apprproxy.settings import Settings
-from apprproxy.store.disk import DiskStore
-from apprproxy.store.holdings import Holdings
-from apprproxy.store.ledger import Ledger
-from apprproxy.store.names import DiskNames
-from apprproxy.store.place import expect, prepare
-from apprproxy.store.relinking import Relinking
-from apprproxy.store.removal import Removal
+from apprproxy.store.blobs.disk import DiskStore
+from apprproxy.store.directory.place import expect, prepare
+from apprproxy.store.index.holdings import Holdings
+from apprproxy.store.index.ledger import Ledger
+from apprproxy.store.index.relinking import Relinking
+from apprproxy.store.index.removal import Removal
+from apprproxy.store.names.names import DiskNames
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,9 @@ from apprproxy.core.kind import Kind
 from apprproxy.core.model import BlobWant, Expected, NameWant, Where, want_of
 from apprproxy.core.ports.store import Held
 from apprproxy.oci.manifest import DOCKER_LIST, INDEX, media_type
-from apprproxy.store.ledger import Ledger
-from apprproxy.store.membership import upstream_of
-from apprproxy.store.part import linked_content
+from apprproxy.store.blobs.part import linked_content
+from apprproxy.store.index.ledger import Ledger
+from apprproxy.store.index.membership import upstream_of
 from apprproxy.upkeep.folder import Folder
 from apprproxy.upkeep.there import is_there
 from apprproxy.upkeep.title import Title, parse, records_of

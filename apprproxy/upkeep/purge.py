@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from apprproxy.core.digest import Digest
 from apprproxy.core.kind import Kind
 from apprproxy.core.model import Record
-from apprproxy.store.removal import Removed
+from apprproxy.store.index.removal import Removed
 from apprproxy.upkeep.folder import Folder
 from apprproxy.upkeep.title import Title, records_of
 

@@ -20,9 +20,9 @@ from apprproxy.core.kind import Kind
 from apprproxy.core.lock import BadLock
 from apprproxy.core.model import Expected, NameWant, Place, want_of
 from apprproxy.core.spelling import Spelling
-from apprproxy.gateway.member import Member
+from apprproxy.gateway.members.member import Member
 from apprproxy.ops.logs import logger
-from apprproxy.store.lock_file import read
+from apprproxy.store.names.lock_file import read
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from apprproxy.app.protocols import PROTOCOLS
 from apprproxy.core.errors import Failure
 from apprproxy.core.model import BlobWant, Expected, NameWant, Place, want_of
 from apprproxy.settings import Settings
-from apprproxy.store.membership import upstream_of
-from apprproxy.store.names import DiskNames
+from apprproxy.store.index.membership import upstream_of
+from apprproxy.store.names.names import DiskNames
 from apprproxy.upkeep.findings import Finding
 
 

@@ -6,7 +6,7 @@
 from collections.abc import Sequence
 from itertools import islice
 
-from apprproxy.store.removal import Removed
+from apprproxy.store.index.removal import Removed
 from apprproxy.upkeep.folder import Folder
 from apprproxy.upkeep.purge import Purged
 from apprproxy.upkeep.told import Told

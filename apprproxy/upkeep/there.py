@@ -6,7 +6,7 @@ from pathlib import Path
 
 from apprproxy.core.digest import Digest
 from apprproxy.core.model import Expected
-from apprproxy.store.part import blob_path, linked_content
+from apprproxy.store.blobs.part import blob_path, linked_content
 
 Counted = Callable[[Digest], int | None]
 """With how many bytes it was kept, as far as that is known."""
@@ -14,7 +14,7 @@ Counted = Callable[[Digest], int | None]
 
 def is_there(root: Path, expected: Expected, counted: Counted) -> bool:
     """A tar is, where a link leads from it to a package. What is no file of the size that was kept is a miss for a
-    gateway (``store/opened.py``). Blocking. Raises StoreFailed."""
+    gateway (``store/blobs/opened.py``). Blocking. Raises StoreFailed."""
     content = expected.content or linked_content(root, expected.digest)
     if content is None:
         return False

@@ -9,7 +9,7 @@ from apprproxy.core.kind import Kind
 from apprproxy.core.model import NameWant, Place, Record
 from apprproxy.oci import names as oci
 from apprproxy.settings import Settings
-from apprproxy.store.names import DiskNames
+from apprproxy.store.names.names import DiskNames
 
 FORMS = "UPSTREAM/REPOSITORY:TAG, UPSTREAM/REPOSITORY@DIGEST or UPSTREAM/PACKAGE@RELEASE/FORMAT"
 

@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from apprproxy.core.digest import MalformedDigest
 from apprproxy.core.errors import StoreFailed
 from apprproxy.core.model import MIB, Expected
-from apprproxy.store.whole import read_whole, write_whole
+from apprproxy.store.directory.whole import read_whole, write_whole
 from apprproxy.upkeep.findings import Fault, Finding
 from apprproxy.upkeep.there import Counted, is_there
 

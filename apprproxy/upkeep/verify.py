@@ -18,10 +18,10 @@ from stat import S_ISREG
 from apprproxy.core.digest import Check, Digest, MalformedDigest
 from apprproxy.core.errors import StoreFailed
 from apprproxy.core.model import MIB, Expected
-from apprproxy.store.opened import BAD, NO_FILE
-from apprproxy.store.part import blob_path
-from apprproxy.store.place import takes_files
-from apprproxy.store.unpacked import NotGzip, unpacked_digest
+from apprproxy.store.blobs.opened import BAD, NO_FILE
+from apprproxy.store.blobs.part import blob_path
+from apprproxy.store.blobs.unpacked import NotGzip, unpacked_digest
+from apprproxy.store.directory.place import takes_files
 from apprproxy.upkeep import unrepaired
 from apprproxy.upkeep.findings import Fault, Finding
 from apprproxy.upkeep.folder import Folder

@@ -11,8 +11,8 @@ import zlib
 import pytest
 
 from apprproxy.core.model import KIB, MAX_PACKED, MIB
-from apprproxy.store.held import FileHeld
-from apprproxy.store.unpacked import ALWAYS, MAX_MEMBERS, MAX_RATIO, MAX_UNPACKED, NotGzip, unpacked_digest
+from apprproxy.store.blobs.held import FileHeld
+from apprproxy.store.blobs.unpacked import ALWAYS, MAX_MEMBERS, MAX_RATIO, MAX_UNPACKED, NotGzip, unpacked_digest
 from tests.appregistry.archives import (
     as_helm_packs,
     bomb,

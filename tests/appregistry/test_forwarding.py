@@ -13,7 +13,7 @@ from multidict import CIMultiDict
 from apprproxy.appregistry import bodies
 from apprproxy.appregistry.bodies import Body, gives_way
 from apprproxy.core.errors import StoreFailed
-from apprproxy.store.names import DiskNames
+from apprproxy.store.names.names import DiskNames
 from tests.appregistry.archives import chart, digest_of, packed
 from tests.appregistry.conftest import Start
 from tests.appregistry.upstream import Upstream

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from apprproxy.appregistry import shapes
 from apprproxy.appregistry.merge import Entry, entries, matching, merged, merged_documents, written
 from apprproxy.core.digest import Digest
-from apprproxy.store.unpacked import NotGzip, unpacked_digest
+from apprproxy.store.blobs.unpacked import NotGzip, unpacked_digest
 from tests.core.laws import law
 
 # --- lists merged

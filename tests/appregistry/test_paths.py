@@ -24,7 +24,7 @@ from apprproxy.core.errors import Malformed, UnknownPlace
 from apprproxy.core.model import Place
 from apprproxy.face.places import Places
 from apprproxy.face.target import parse_target
-from apprproxy.store.place import instance
+from apprproxy.store.directory.place import instance
 from tests.appregistry.archives import chart, digest_of, packed
 from tests.appregistry.conftest import Start
 from tests.appregistry.upstream import Upstream, running

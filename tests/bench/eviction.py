@@ -12,8 +12,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from apprproxy.core.digest import Digest
-from apprproxy.store.ledger import Ledger
-from apprproxy.store.place import prepare
+from apprproxy.store.directory.place import prepare
+from apprproxy.store.index.ledger import Ledger
 from tests.store.contents import Told
 
 VICTIMS = 1000

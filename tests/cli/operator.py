@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from apprproxy.store.place import prepare
+from apprproxy.store.directory.place import prepare
 
 
 class Operator:

@@ -9,7 +9,7 @@ from contextlib import closing
 import pytest
 
 from apprproxy.core.model import MIB, FirstSeen
-from apprproxy.store.runs import Run
+from apprproxy.store.directory.runs import Run
 from apprproxy.upkeep.recovery import recover
 from tests.appregistry.archives import chart, digest_of, packed, unpacked
 from tests.appregistry.upstream import running as app_registry

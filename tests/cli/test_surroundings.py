@@ -9,7 +9,7 @@ from types import ModuleType
 import pytest
 
 from apprproxy.__main__ import INTERRUPTED, main
-from apprproxy.store.place import prepare
+from apprproxy.store.directory.place import prepare
 
 ROOT = Path(__file__).parents[2]
 ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}

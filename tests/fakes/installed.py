@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 import apprproxy
-from apprproxy.store.place import prepare
+from apprproxy.store.directory.place import prepare
 from tests.fakes.stranger import NOBODY
 
 _PLACES = {

@@ -3,9 +3,9 @@
 from typing import Any
 
 from apprproxy.app.members import World, member
-from apprproxy.gateway.member import Member
+from apprproxy.gateway.members.member import Member
 from apprproxy.settings.upstream import Upstream
-from apprproxy.store.brief import BriefMemory
+from apprproxy.store.names.brief import BriefMemory
 from tests.fakes.clock import Clock
 from tests.fakes.sources import recorder
 

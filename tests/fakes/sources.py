@@ -11,10 +11,10 @@ from apprproxy.core.events import Event, Observer
 from apprproxy.core.label import Label
 from apprproxy.core.model import BlobWant, Expected, Place
 from apprproxy.core.ports.upstream import Request
-from apprproxy.gateway.health import Health, Tolerance
-from apprproxy.gateway.member import Source
-from apprproxy.gateway.watched import Watched
-from apprproxy.store.brief import BriefMemory
+from apprproxy.gateway.members.health import Health, Tolerance
+from apprproxy.gateway.members.member import Source
+from apprproxy.gateway.members.watched import Watched
+from apprproxy.store.names.brief import BriefMemory
 from apprproxy.upstream.accounts import fixed
 from apprproxy.upstream.guard import Guard
 from apprproxy.upstream.http import HttpUpstream

@@ -20,11 +20,11 @@ from apprproxy.search.listing import BadListing, Listing, dump, load
 from apprproxy.settings.load import BadConfiguration
 from apprproxy.settings.load import load as configuration
 from apprproxy.settings.show import effective
-from apprproxy.store import lock_file
-from apprproxy.store.partial import read_sidecar
-from apprproxy.store.place import mounted_type
-from apprproxy.store.record import read_first, read_record, write_first, write_record
-from apprproxy.store.refusals import Refusals
+from apprproxy.store.blobs.partial import read_sidecar
+from apprproxy.store.directory.place import mounted_type
+from apprproxy.store.names import lock_file
+from apprproxy.store.names.record import read_first, read_record, write_first, write_record
+from apprproxy.store.names.refusals import Refusals
 from apprproxy.upstream.accounts import NoAccount, docker_account_of, from_file
 from tests.fuzz.laws import text
 

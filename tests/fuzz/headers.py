@@ -11,8 +11,8 @@ from apprproxy.core.model import decimal_size
 from apprproxy.face.headers import again, matches
 from apprproxy.face.host import asked_host
 from apprproxy.face.ranges import Unsatisfiable, closed_range, parse_range
-from apprproxy.gateway.fetch import content_range
-from apprproxy.gateway.member import MAX_TRAIL, trail
+from apprproxy.gateway.flights.fetch import content_range
+from apprproxy.gateway.members.member import MAX_TRAIL, trail
 from apprproxy.oci.manifest import stated_type
 from apprproxy.upstream.auth import (
     MAX_LIFE,

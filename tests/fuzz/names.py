@@ -10,7 +10,7 @@ from apprproxy.core.digest import Digest, MalformedDigest
 from apprproxy.core.errors import Malformed
 from apprproxy.core.listing import Listed
 from apprproxy.core.model import Expected
-from apprproxy.gateway.rules import matches
+from apprproxy.gateway.members.rules import matches
 from apprproxy.ops.logs import MAX_TEXT, plain
 from apprproxy.search.corpus import Corpus
 from apprproxy.search.query import query

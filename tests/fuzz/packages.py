@@ -3,7 +3,7 @@
 import gzip
 
 from apprproxy.core.digest import Digest
-from apprproxy.store.unpacked import NotGzip, unpacked_digest
+from apprproxy.store.blobs.unpacked import NotGzip, unpacked_digest
 
 
 def unpacked(data: bytes) -> None:

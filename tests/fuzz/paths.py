@@ -9,7 +9,7 @@ from apprproxy.core.kind import Kind
 from apprproxy.core.model import NameWant, Place
 from apprproxy.face.places import Places
 from apprproxy.face.target import Target, parse_target
-from apprproxy.gateway.rules import Rules
+from apprproxy.gateway.members.rules import Rules
 from apprproxy.oci import paths as oci
 from apprproxy.oci.paging import asked_page, paged
 from apprproxy.search.query import LONGEST, query

@@ -144,7 +144,7 @@ async def test_a_mirror_stands_in_for_its_owner_whatever_a_stranger_asked_for(
     auth: object, said: int, gateways: Gateways, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """But not for what the owner says it lacks, nor for what only an account may see."""
-    monkeypatch.setattr("apprproxy.gateway.guest.LOOK", 0.1)
+    monkeypatch.setattr("apprproxy.gateway.flights.guest.LOOK", 0.1)
     async with Registry() as owner, Registry() as mirror, Registry() as evil:
         mirror.add_blob(APP, BLOB)
         evil.add_blob("evil/app", BLOB)

@@ -10,7 +10,7 @@ import aiohttp
 import diskcache
 import pytest
 
-from apprproxy.store import sharing
+from apprproxy.store.directory import sharing
 from tests.fakes.content import digest, some_bytes
 from tests.fakes.fixtures import Logged
 from tests.fakes.gateway import Gateways, oci

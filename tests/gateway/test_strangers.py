@@ -6,7 +6,7 @@ import json
 import pytest
 from aiohttp import web
 
-from apprproxy.gateway.health import PROBED_BY
+from apprproxy.gateway.members.health import PROBED_BY
 from tests.fakes import lies
 from tests.fakes.clock import Clock, Gate, until
 from tests.fakes.content import IMAGE, digest, oci_error, some_bytes
@@ -25,7 +25,7 @@ LARGE = some_bytes(4 * MIB)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Looks every fifth of a second: the pace of a line is the point of these tests."""
     for module in ("pace", "guest"):
-        monkeypatch.setattr(f"apprproxy.gateway.{module}.LOOK", 0.2)
+        monkeypatch.setattr(f"apprproxy.gateway.flights.{module}.LOOK", 0.2)
 
 
 async def attacked(
@@ -144,7 +144,7 @@ async def test_what_an_upstream_sends_is_not_what_anothers_clients_wait_for(
 async def test_garbage_of_the_right_size_is_not_waited_for_longer_than_so(
     registry: Registry, other: Registry, gateways: Gateways, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("apprproxy.gateway.guest.LONGEST", 0.5)
+    monkeypatch.setattr("apprproxy.gateway.flights.guest.LONGEST", 0.5)
     wanted = registry.add_blob("library/app", LARGE)
 
     async def leisurely(request: web.BaseRequest, _: Honest) -> web.StreamResponse:

@@ -174,7 +174,7 @@ async def test_of_another_gateways_file_no_more_is_believed_than_when_it_was_tol
     registry: Registry, gateways: Gateways, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A mirror goes on where the owner broke off, and is not to be trusted."""
-    monkeypatch.setattr("apprproxy.gateway.flights.LOOK_AGAIN", 0.5)
+    monkeypatch.setattr("apprproxy.gateway.flights.flights.LOOK_AGAIN", 0.5)
     registry.add_blob("library/app", BLOB)
     gateway = await gateways.start({"hub": registry}, delivery=AT_ONCE)
     leader = await gateways.start({"hub": registry})
@@ -201,7 +201,7 @@ async def test_a_gateway_that_was_suspended_half_way_is_not_waited_for_without_e
     registry: Registry, gateways: Gateways, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It holds the lock of the file, and does not write: a paused container."""
-    monkeypatch.setattr("apprproxy.gateway.guest.STANDS_STILL", 0.3)
+    monkeypatch.setattr("apprproxy.gateway.flights.guest.STANDS_STILL", 0.3)
     registry.add_blob("library/app", BLOB)
     gateway = await gateways.start({"hub": registry}, delivery=AT_ONCE)
     suspended = await gateways.start({"hub": registry})

@@ -15,7 +15,7 @@ import pytest
 from aiohttp import web
 
 from apprproxy.core.errors import NoRoom, StoreFailed
-from apprproxy.gateway.slots import IN_MEMORY
+from apprproxy.gateway.flights.slots import IN_MEMORY
 from tests.fakes import lies
 from tests.fakes.clock import PATIENCE, Gate, until
 from tests.fakes.content import digest, manifest, some_bytes
@@ -426,7 +426,7 @@ async def test_no_upstream_keeps_the_places_in_memory_from_another(
     what: str, name: str, registry: Registry, other: Registry, gateways: Gateways, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in ("pace", "guest"):
-        monkeypatch.setattr(f"apprproxy.gateway.{module}.LOOK", 0.2)
+        monkeypatch.setattr(f"apprproxy.gateway.flights.{module}.LOOK", 0.2)
     named = registry.push("library/app", "1.0", b"layer")
     path, wanted = (
         (f"manifests/{digest(named)}", named) if what == "manifest" else (f"blobs/{digest(b'layer')}", b"layer")

@@ -7,7 +7,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from apprproxy.gateway import guest
+from apprproxy.gateway.flights import guest
 from tests.fakes import lies
 from tests.fakes.clock import PATIENCE, Gate, until
 from tests.fakes.content import digest, manifest, oci_error, some_bytes
@@ -29,9 +29,9 @@ NONE = lies.says(404, oci_error("BLOB_UNKNOWN"))
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Looks every fifth of a second, wants three MiB a second, and waits for nobody longer than two."""
     for module in ("pace", "guest"):
-        monkeypatch.setattr(f"apprproxy.gateway.{module}.LOOK", 0.2)
-        monkeypatch.setattr(f"apprproxy.gateway.{module}.LONGEST", 2.0)
-        monkeypatch.setattr(f"apprproxy.gateway.{module}.LEAST", 3_200_000)
+        monkeypatch.setattr(f"apprproxy.gateway.flights.{module}.LOOK", 0.2)
+        monkeypatch.setattr(f"apprproxy.gateway.flights.{module}.LONGEST", 2.0)
+        monkeypatch.setattr(f"apprproxy.gateway.flights.{module}.LEAST", 3_200_000)
 
 
 async def evicted(gateway: Running, *paths: str) -> None:
@@ -194,7 +194,7 @@ async def test_a_wrong_beginning_of_one_member_is_not_completed_with_what_anothe
     registry: Registry, other: Registry, gateways: Gateways, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The right file is another one; whoever was given the beginning would never know that it has some of both."""
-    monkeypatch.setattr("apprproxy.gateway.pace.LOOK", 0.2)
+    monkeypatch.setattr("apprproxy.gateway.flights.pace.LOOK", 0.2)
     wrong = some_bytes(len(LARGE), seed="wrong")
     registry.add_blob("library/app", LARGE)
     other.add_blob("library/app", LARGE)

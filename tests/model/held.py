@@ -6,7 +6,7 @@ from pathlib import Path
 
 from apprproxy.core.digest import Digest
 from apprproxy.core.model import Expected
-from apprproxy.store.partial import part_name
+from apprproxy.store.blobs.partial import part_name
 
 
 class Directory:

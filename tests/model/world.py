@@ -13,9 +13,9 @@ from typing import Any
 from aiohttp import web
 
 from apprproxy.core.digest import Digest
-from apprproxy.gateway.side import AHEAD
+from apprproxy.gateway.delivery.side import AHEAD
 from apprproxy.settings import Settings
-from apprproxy.store.ledger import Ledger
+from apprproxy.store.index.ledger import Ledger
 from apprproxy.upkeep.folder import opened
 from apprproxy.upkeep.verify import verify
 from tests.fakes.clock import until

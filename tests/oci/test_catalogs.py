@@ -8,10 +8,10 @@ from apprproxy.core.digest import Digest
 from apprproxy.core.model import Cache, Descriptor, Record, Verdict
 from apprproxy.face.large import Large
 from apprproxy.face.surveyed import Surveyed
-from apprproxy.gateway.lookup import Named
+from apprproxy.gateway.names.lookup import Named
 from apprproxy.oci import catalogs
 from apprproxy.oci.catalogs import Catalogs
-from apprproxy.store.held import MemoryHeld
+from apprproxy.store.blobs.held import MemoryHeld
 
 
 def listing(*names: str) -> Surveyed:

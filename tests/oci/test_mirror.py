@@ -12,8 +12,8 @@ from apprproxy.core.model import BlobWant, Expected, Place
 from apprproxy.core.ports.upstream import Reply
 from apprproxy.oci.mirror import OciMirror
 from apprproxy.oci.static import StaticTree
-from apprproxy.store.disk import DiskStore
-from apprproxy.store.place import prepare
+from apprproxy.store.blobs.disk import DiskStore
+from apprproxy.store.directory.place import prepare
 from tests.fakes.content import some_bytes
 from tests.fakes.gateway import Gateways, oci
 from tests.fakes.registry import Registry

@@ -14,7 +14,7 @@ from apprproxy.face.large import Large
 from apprproxy.oci import tag_lists
 from apprproxy.oci.paging import Page, TagList, tag_list
 from apprproxy.oci.tag_lists import TagLists
-from apprproxy.store.held import MemoryHeld
+from apprproxy.store.blobs.held import MemoryHeld
 
 TAGS = [f"v{number:04d}" for number in range(3000)]
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apprproxy.appregistry.paths import package_name
-from apprproxy.gateway.rules import matches
+from apprproxy.gateway.members.rules import matches
 from apprproxy.oci.names import repository
 from apprproxy.settings.pattern import fits_none
 from apprproxy.settings.protocols import ProtocolName

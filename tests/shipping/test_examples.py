@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 
 from apprproxy.core.digest import Digest
-from apprproxy.store.lock_file import update
+from apprproxy.store.names.lock_file import update
 from tests.appregistry.archives import chart, packed, unpacked
 from tests.appregistry.upstream import Upstream
 from tests.appregistry.upstream import running as app_registry

@@ -8,8 +8,8 @@ from apprproxy.core.digest import Digest
 from apprproxy.core.events import Event
 from apprproxy.core.model import Expected
 from apprproxy.core.ports.store import BlobStore, Held
-from apprproxy.store.disk import DiskStore
-from apprproxy.store.place import prepare
+from apprproxy.store.blobs.disk import DiskStore
+from apprproxy.store.directory.place import prepare
 from tests.store.cap import Boundless
 
 CONTENT = b"what is named by its digest" * 1000

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from apprproxy.core.digest import Digest
 from apprproxy.core.model import Expected, Where
-from apprproxy.store.ledger import Ledger
-from apprproxy.store.part import open_part
-from apprproxy.store.place import prepare
-from apprproxy.store.removal import Removal
+from apprproxy.store.blobs.part import open_part
+from apprproxy.store.directory.place import prepare
+from apprproxy.store.index.ledger import Ledger
+from apprproxy.store.index.removal import Removal
 from tests.fakes.clock import Clock
 from tests.store.contents import Told
 

@@ -14,7 +14,7 @@ import pytest
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import StoreFailed
 from apprproxy.core.model import Expected
-from apprproxy.store.ingest import PIECE
+from apprproxy.store.blobs.ingest import PIECE
 from tests.store.contents import prepared
 
 LOST, KEPT = b"a" * PIECE, b"b" * 1000

@@ -12,9 +12,10 @@ import pytest
 
 from apprproxy.core.errors import StoreFailed
 from apprproxy.core.events import SetAside
-from apprproxy.store import database, schema, sharing
-from apprproxy.store.evict import Totals
-from apprproxy.store.ledger import Ledger
+from apprproxy.store.directory import sharing
+from apprproxy.store.index import database, schema
+from apprproxy.store.index.evict import Totals
+from apprproxy.store.index.ledger import Ledger
 from tests.fakes.clock import Clock
 from tests.store.contents import UNPACKED, Told
 from tests.store.ledgers import CAP, Cache, digest_of, names, opened
@@ -397,7 +398,7 @@ def test_a_count_that_was_cut_short_begins_again(tmp_path: Path, monkeypatch: py
         raise OSError("as if")
 
     with monkeypatch.context() as patched:
-        patched.setattr("apprproxy.store.scan._tars", killed)
+        patched.setattr("apprproxy.store.index.scan._tars", killed)
         with pytest.raises(StoreFailed):
             Ledger(tmp_path, CAP, Clock(), Told())
     with opened(tmp_path) as cache:
@@ -413,7 +414,7 @@ def test_after_a_boot_what_the_index_lost_is_counted(tmp_path: Path, monkeypatch
             db.execute("DELETE FROM blobs WHERE key = ?", (str(digest_of("a")),))
     with opened(tmp_path) as same:
         lost = same.ledger.totals()
-    monkeypatch.setattr("apprproxy.store.scan._boot", lambda: "another boot")
+    monkeypatch.setattr("apprproxy.store.index.scan._boot", lambda: "another boot")
     with opened(tmp_path) as other:
         found = other.ledger.totals()
 

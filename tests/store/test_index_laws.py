@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from apprproxy.core.errors import NoRoom
-from apprproxy.store.evict import Totals
-from apprproxy.store.part import open_part
+from apprproxy.store.blobs.part import open_part
+from apprproxy.store.index.evict import Totals
 from tests.fakes.clock import START
 from tests.store.ledgers import CAP, Cache, digest_of, names
 

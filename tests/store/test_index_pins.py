@@ -7,7 +7,7 @@ import pytest
 
 from apprproxy.core.errors import NoRoom
 from apprproxy.core.model import Expected
-from apprproxy.store.index import DiskIndex
+from apprproxy.store.index.index import DiskIndex
 from tests.store.contents import UNPACKED
 from tests.store.ledgers import Cache, digest_of, names, opened
 

@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 from apprproxy.core.digest import Digest
-from apprproxy.store.evict import Totals
-from apprproxy.store.partials import SETTLING
+from apprproxy.store.index.evict import Totals
+from apprproxy.store.index.partials import SETTLING
 from tests.fakes.clock import Clock
 from tests.store.ledgers import CAP, Cache, opened
 

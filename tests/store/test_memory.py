@@ -11,10 +11,10 @@ import pytest
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import StoreFailed
 from apprproxy.core.model import KIB, Expected
-from apprproxy.store.brief import LIMIT, MAX_VALUE, BriefMemory
-from apprproxy.store.generation import Generation
-from apprproxy.store.held import FileHeld, MemoryHeld
-from apprproxy.store.hot import LARGEST, HotStore
+from apprproxy.store.blobs.held import FileHeld, MemoryHeld
+from apprproxy.store.blobs.hot import LARGEST, HotStore
+from apprproxy.store.directory.generation import Generation
+from apprproxy.store.names.brief import LIMIT, MAX_VALUE, BriefMemory
 from tests.store.contents import CONTENT, DIGEST, UNPACKED, packed, prepared, put
 
 

@@ -352,7 +352,7 @@ async def cut_off(registry: Registry, gateways: Gateways, monkeypatch: pytest.Mo
         assert 200 == (await running.get(f"/v2/hub/{APP}/{path}")).status
     await forgotten(running)
     (running.cache / "index.db").write_bytes(before)
-    monkeypatch.setattr("apprproxy.store.scan._boot", lambda: "another boot")
+    monkeypatch.setattr("apprproxy.store.index.scan._boot", lambda: "another boot")
     return running, image
 
 

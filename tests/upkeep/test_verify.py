@@ -11,7 +11,7 @@ import pytest
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import StoreFailed
 from apprproxy.settings import Settings
-from apprproxy.store.place import prepare
+from apprproxy.store.directory.place import prepare
 from apprproxy.upkeep.findings import Fault, Finding
 from apprproxy.upkeep.folder import Folder, opened
 from apprproxy.upkeep.verify import verify

@@ -3,7 +3,7 @@
 import pytest
 
 from apprproxy.core.ports.upstream import Request
-from apprproxy.gateway.health import FOR_OWNERS
+from apprproxy.gateway.members.health import FOR_OWNERS
 from tests.fakes import lies
 from tests.fakes.clock import Clock, until
 from tests.fakes.content import digest, some_bytes

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from apprproxy.core.errors import Forbidden, TooSlow, Unauthorized, Unreachable, UpstreamFault
-from apprproxy.gateway.member import Source
+from apprproxy.gateway.members.member import Source
 from tests.fakes import lies
 from tests.fakes.clock import Clock, Gate, until
 from tests.fakes.content import digest, some_bytes

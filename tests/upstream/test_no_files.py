@@ -14,7 +14,7 @@ import pytest
 from apprproxy.core.errors import NoFiles
 from apprproxy.core.events import Asked, Event, SourceShut
 from apprproxy.core.ports.upstream import Lane, Request
-from apprproxy.gateway.health import FOR_OWNERS
+from apprproxy.gateway.members.health import FOR_OWNERS
 from apprproxy.upstream.answer import translate
 from apprproxy.upstream.interim import Connector
 from tests.fakes import lies

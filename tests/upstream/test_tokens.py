@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from apprproxy.core.errors import Outage
-from apprproxy.store.brief import BriefMemory
+from apprproxy.store.names.brief import BriefMemory
 from apprproxy.upstream.auth import Account, Obtain, Obtained, Token, TokenWant
 from apprproxy.upstream.tokens import Tokens
 from tests.fakes.clock import Clock, Gate

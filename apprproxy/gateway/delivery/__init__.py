@@ -1,0 +1,1 @@
+"""Bytes on their way to one client: what may leave, and when."""

@@ -1,0 +1,320 @@
+"""The transfers under way: one task each, which fills a partial from one candidate after the other, or reads along
+while another process does."""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+
+from apprproxy.core.errors import (
+    Busy,
+    Crowded,
+    Failure,
+    Interrupted,
+    Lied,
+    NoFiles,
+    NoRoom,
+    NotOffered,
+    NotThere,
+    Shut,
+    StoreFailed,
+    Unauthorized,
+    UpstreamFault,
+)
+from apprproxy.core.events import FlightBegan, FlightEnded, Followed, Observer, Trouble, Troubled
+from apprproxy.core.model import MAX_DOCUMENT, Expected
+from apprproxy.core.ports.store import BlobStore, Partial
+from apprproxy.gateway.flights.blame import Blame
+from apprproxy.gateway.flights.candidates import Candidate
+from apprproxy.gateway.flights.contributors import upstreams_of
+from apprproxy.gateway.flights.flight import Flight
+from apprproxy.gateway.flights.guest import LOOK_AGAIN, FilledElsewhere, wait_behind
+from apprproxy.gateway.flights.pace import Overtaken
+from apprproxy.gateway.flights.slots import Slots
+
+log = logging.getLogger(__name__)
+
+BACK_AFTER = 5.0
+"""Seconds after which to ask again, where too much is under way."""
+
+WAITING = 10_000
+"""Transfers in all, of which one upstream has a quarter. A client that asks for a million digests and leaves must not
+fill the memory."""
+
+_NO_TROUBLE = (NotThere, NotOffered, Shut)
+"""What says nothing of how an owner is, or has been told."""
+
+Fill = Callable[[Flight, Candidate, Partial], Awaitable[bool]]
+"""Asks the candidate for what the partial lacks, and commits it; raises UpstreamFault, or StoreFailed. False where it
+was not asked, because it has failed."""
+
+
+class Flights:
+    """The flights under way, by what is expected. ``close`` ends them."""
+
+    def __init__(self, fill: Fill, store: BlobStore, observer: Observer) -> None:
+        self._fill = fill
+        self._store = store
+        self._observer = observer
+        self._blame = Blame(observer)
+        self._flights: dict[str, dict[tuple[str, ...], Flight]] = {}
+        self._tasks: dict[asyncio.Task[None], Flight] = {}
+        self._of: Counter[str] = Counter()
+        self._slots = Slots()
+
+    @property
+    def waiting(self) -> int:
+        """How many wait their turn."""
+        return self._slots.waiting
+
+    def under_way(self, expected: Expected) -> Sequence[Flight]:
+        """In the order in which they began: one for those who would ask the same upstreams in the same order."""
+        return tuple(self._flights.get(expected.key, {}).values())
+
+    def join(self, expected: Expected, candidates: Sequence[Candidate]) -> tuple[Flight, bool]:
+        """The flight for these bytes, begun now if there is none; True where somebody else had begun one. Raises
+        Crowded where too many are waiting already."""
+        upstreams = tuple(dict.fromkeys(one.member.name for one in candidates))
+        flights = self._flights.get(expected.key, {})
+        joined = bool(flights)
+        if (flight := flights.get(upstreams)) is not None:
+            flight.add(candidates)
+        else:
+            flight = self._begin(Flight(expected, upstreams, self._share), candidates)
+        if joined:
+            self._observer(Followed())
+        return flight, joined
+
+    def _begin(self, flight: Flight, candidates: Sequence[Candidate]) -> Flight:
+        key, flight.counted = flight.expected.key, self._room_for(flight)
+        self._flights.setdefault(key, {})[flight.upstreams] = flight
+        flight.add(candidates)
+        self._of[flight.counted] += 1
+        task = asyncio.create_task(self._fly(flight), name=f"flight {key}")
+        self._tasks[task] = flight
+        task.add_done_callback(self._tasks.pop)
+        return flight
+
+    def _room_for(self, flight: Flight) -> str:
+        """The upstream among whose transfers it is counted: the first, or the next of a view, of whose share that
+        leaves a half to its own clients. Raises Crowded."""
+        share = WAITING // 4
+        room = (one for one in flight.upstreams if self._of[one] < (share if one == flight.lead else share // 2))
+        if len(self._tasks) >= WAITING or (counted := next(room, None)) is None:
+            raise Crowded(f"too many transfers of {flight.lead} are waiting here", BACK_AFTER)
+        return counted
+
+    async def kept(self, expected: Expected) -> None:
+        """Until these bytes, verified a moment ago, are durable and visible, or cannot be kept."""
+        for flight in self.under_way(expected):
+            if flight.held is not None:
+                await flight.ended.wait()
+
+    async def _fly(self, flight: Flight) -> None:
+        self._observer(FlightBegan())
+        try:
+            await self._brought(flight)
+            if flight.held is not None:
+                await self._blame.clear(flight)
+        except Failure as fault:
+            self._cannot(flight, fault)
+        except Exception:
+            log.exception("a flight crashed", extra={"key": flight.expected.key})
+        finally:
+            # where nothing landed, no await between the last look for candidates and this: who comes now begins anew
+            self._retire(flight)
+            if flight.held is None and flight.fault is None and flight.candidates.next() is not None:
+                flight.fault = Interrupted("the transfer was interrupted inside this gateway; try again")
+            flight.grows(None, ())
+            flight.tell()
+            flight.ended.set()
+            self._of[flight.counted] -= 1
+            self._observer(FlightEnded())
+
+    async def _brought(self, flight: Flight) -> None:
+        """Until it has landed, whether or not it can be kept, or nobody is left to ask."""
+        try:
+            await self._behind(flight)
+            while flight.held is None and flight.candidates.next() is not None:
+                async with self._slots.turn(flight, lambda: self._wanted(flight)):
+                    await self._filled(flight)
+        except Failure as fault:
+            self._cannot(flight, fault)
+        else:
+            if flight.held is None and flight.candidates.no_room:
+                whose, failure = next(iter(flight.candidates.no_room.items()))
+                self._cannot(flight, failure, whose)
+
+    async def _behind(self, flight: Flight) -> None:
+        """The transfers of others, without a turn or a file of its own."""
+        if self._before(flight):
+            flight.diary.asks("another upstream's transfer")
+            flight.behind = True
+            ended = await wait_behind(flight, lambda: self._before(flight))
+            flight.behind = flight.elsewhere = False
+            flight.diary.heard("did not bring it" if ended else "took too long")
+
+    def _before(self, flight: Flight) -> Sequence[Flight]:
+        flights = self.under_way(flight.expected)
+        return flights[: flights.index(flight)]
+
+    def _wanted(self, flight: Flight) -> bool:
+        """By somebody who waits for it, or behind it."""
+        behind = (one for one in self.under_way(flight.expected) if one.behind)
+        return any(one.candidates.wanted for one in (flight, *behind))
+
+    async def _filled(self, flight: Flight) -> None:
+        """Until the bytes are kept, or nobody is left to ask at whom it has its slot."""
+        theirs: FilledElsewhere | None = None
+        while flight.held is None and self._may_ask(flight) is not None:
+            try:
+                apart = flight.apart or flight.slot_at != flight.lead
+                claim = await self._store.claim(flight.expected, flight.slot_at, apart=apart)
+                if claim.held is not None:
+                    flight.land(claim.held, None)
+                elif claim.elsewhere is not None:
+                    theirs = theirs or FilledElsewhere(flight, apart=apart)
+                    if not theirs.look(claim.elsewhere, watched=self._is_asked_here(flight)):
+                        theirs = None
+                    await asyncio.sleep(theirs.next_look if theirs is not None else LOOK_AGAIN)
+                else:
+                    assert claim.partial is not None
+                    theirs, flight.elsewhere = None, False
+                    flight.diary.heard("gave it up")
+                    if upstreams_of(claim.partial) - {flight.slot_at}:
+                        await claim.partial.leave(keep=True)  # it is for that upstream to go on with
+                        flight.apart = True
+                    else:
+                        await self._into(flight, claim.partial)
+            except StoreFailed as failure:
+                flight.diary.heard(str(failure))
+                if _small(flight):
+                    await self._in_memory(flight, failure)
+                elif isinstance(failure, NoRoom) and flight.held is None:
+                    flight.candidates.lacks_room(flight.slot_at, failure)
+                else:
+                    raise
+
+    async def _in_memory(self, flight: Flight, failure: StoreFailed) -> None:
+        """What the disk does not take."""
+        self._observer(Trouble("keep", _whose(flight), flight.expected.key, str(failure)))
+        flight.kept = False
+        try:
+            async with self._slots.in_memory(flight):
+                await self._into(flight, self._store.unkept(flight.expected))
+        except Overtaken:
+            flight.candidates.yields(flight.slot_at)
+
+    def _is_asked_here(self, flight: Flight) -> bool:
+        """Does another flight of this process ask the upstream at which this one has its slot?"""
+        others = (one for one in self.under_way(flight.expected) if one is not flight)
+        return any(one.slot_at == flight.slot_at and not (one.elsewhere or one.queue) for one in others)
+
+    async def _into(self, flight: Flight, partial: Partial) -> None:
+        """Returns once the bytes are right, once what came was thrown away, or when nobody is left to ask here."""
+        keep, since = flight.expected.content is not None, partial.size
+        try:
+            partial.watch(flight.wake)
+            flight.reads(partial)
+            while flight.held is None and (candidate := self._may_ask(flight)) is not None:
+                flight.tell()
+                before = partial.size
+                try:
+                    flight.current = None
+                    if await self._asked(flight, candidate, partial):
+                        return None
+                except Overtaken:
+                    pass
+                except Lied as lie:
+                    keep = await self._blame.lay(flight, candidate, partial, lie, since)
+                    if not keep:
+                        return flight.forget()
+                except UpstreamFault as failure:
+                    if not (keep and partial.size > before and flight.candidates.goes_on(candidate)):
+                        flight.candidates.fail(candidate, failure)
+                        self._tell(candidate, failure)
+                if partial.size and flight.expected.unpacked is not None:
+                    return None  # a package is taken whole: the gzip of another source is another one
+        except StoreFailed:
+            keep = False
+            raise
+        finally:
+            flight.current = None
+            await partial.leave(keep=keep and flight.held is None)
+            flight.tell()
+
+    def _tell(self, candidate: Candidate, failure: UpstreamFault) -> None:
+        """A mirror is told of where it is not asked for a while: another source was asked instead."""
+        if candidate.source.owner and not isinstance(failure, _NO_TROUBLE):
+            told = isinstance(failure, Unauthorized) and failure.presented
+            name = f"{candidate.want.repository}@{candidate.want.expected.digest}"
+            self._observer(
+                Trouble(_kind_of(failure), candidate.member.name, name, str(failure), told, candidate.want.kind)
+            )
+
+    def _share(self, flight: Flight) -> None:
+        """Whoever fetches the same has it now, too."""
+        for one in self.under_way(flight.expected):
+            if one.held is None and flight.held is not None:
+                one.kept = flight.kept
+                one.land(flight.held, None)
+
+    @staticmethod
+    def _may_ask(flight: Flight) -> Candidate | None:
+        """The next one, if the slot is one of its upstream's: who goes on to another must not keep it from others."""
+        candidate = flight.candidates.next()
+        return candidate if candidate is not None and candidate.member.name == flight.slot_at else None
+
+    async def _asked(self, flight: Flight, candidate: Candidate, partial: Partial) -> bool:
+        flight.diary.asks(candidate.source.upstream.name)
+        try:
+            return await self._fill(flight, candidate, partial)
+        except (UpstreamFault, Overtaken) as ended:
+            flight.diary.heard(ended.sentence)
+            raise
+
+    def _retire(self, flight: Flight) -> None:
+        """Whoever comes from now on asks anew, rather than being told of failures of before."""
+        flights = self._flights[flight.expected.key]
+        del flights[flight.upstreams]
+        if not flights:
+            del self._flights[flight.expected.key]
+
+    def _cannot(self, flight: Flight, fault: Failure, whose: str = "") -> None:
+        """Told to everyone who waits; where the bytes have landed already, they are only not kept."""
+        if flight.held is None:
+            flight.fault = fault
+        self._observer(Trouble("keep", whose or _whose(flight), flight.expected.key, str(fault)))
+
+    async def close(self) -> None:
+        """Break off what is under way and wait until it has ended. What is verified is made durable: a client may have
+        it already, and the gateway that comes next is to hold it too."""
+        for task, flight in self._tasks.items():
+            if flight.held is None:
+                task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def _kind_of(failure: UpstreamFault) -> Troubled:
+    match failure:
+        case Busy():
+            return "busy"
+        case NoFiles():
+            return "files"
+        case _:
+            return "bytes"
+
+
+def _whose(flight: Flight) -> str:
+    candidate = flight.winner or flight.candidates.next()
+    return candidate.member.name if candidate is not None else flight.slot_at
+
+
+def _small(flight: Flight) -> bool:
+    """Is it to be held in memory, where the disk does not take it? Not what has landed, and is only not kept."""
+    candidate = flight.candidates.next()
+    if candidate is None or flight.held is not None:
+        return False
+    bounded = candidate.want.kind.document or flight.expected.unpacked is not None
+    size = candidate.due if candidate.due is not None else flight.sizes.get(candidate.member.name)
+    return bounded or (size is not None and size <= MAX_DOCUMENT)

@@ -1,0 +1,110 @@
+"""What an owner said of a name, made durable: the document it points at is kept under its digest, and what is known of
+it is written down. A disk that takes nothing costs that it is asked for again, never the answer."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from apprproxy.core.digest import Digest
+from apprproxy.core.errors import Exhausted, NotOffered, NotThere, Outage, StoreFailed
+from apprproxy.core.events import Observer, Trouble
+from apprproxy.core.kind import Kind
+from apprproxy.core.label import OWNER
+from apprproxy.core.model import BlobWant, Descriptor, Expected, Found, NameWant, Place, Record, spoken
+from apprproxy.core.ports.store import Held
+from apprproxy.gateway.kept.shelf import Shelf
+from apprproxy.gateway.members.member import Member
+from apprproxy.gateway.transfer import Brought
+
+FetchManifest = Callable[[BlobWant], Awaitable[Brought]]
+"""Bytes by digest, durable when it returns, or as durable as they can be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Landed:
+    """What a name points at, and the document, where there is one to have."""
+
+    target: Descriptor
+    document: Brought | None = None
+
+
+class Landing:
+    def __init__(self, shelf: Shelf, fetch: FetchManifest, observer: Observer) -> None:
+        self._shelf = shelf
+        self._fetch = fetch
+        self._observer = observer
+
+    async def land(self, member: Member, want: NameWant, found: Found) -> Landed:
+        """The document, fetched by its digest where the answer did not bring it."""
+        if found.body is not None:
+            document = await self._kept(member, Expected(found.target.digest), found.body)
+            await self._note(member, want, found.titles, document.held)
+        elif found.manifest:
+            document = await self._manifest(member, want, found.target.digest, next(iter(found.titles), ""))
+            await self._follow(member, found.titles, document.held.digest)
+        else:
+            return Landed(found.target)
+        return Landed(replace(found.target, size=document.held.size), document)
+
+    async def remember(
+        self, member: Member, want: NameWant, record: Record, as_of: int, *, empty: bool = False
+    ) -> bool:
+        """Could it be written down, where it was to be? What has no entry may have been made up by whoever asks."""
+        names = self._shelf.names
+        remember = names.note if empty and want.made_up else names.put
+        try:
+            await remember(member.name, want.key, record, as_of)
+        except StoreFailed as failure:
+            self._observer(Trouble("keep", member.name, spoken(want.key), str(failure)))
+            return False
+        return True
+
+    async def drop(self, member: Member, want: NameWant, as_of: int) -> None:
+        try:
+            await self._shelf.names.drop(member.name, want.key, as_of)
+        except StoreFailed as failure:
+            self._observer(Trouble("keep", member.name, spoken(want.key), str(failure)))
+
+    async def _kept(self, member: Member, expected: Expected, body: bytes) -> Brought:
+        try:
+            async with self._shelf.blobs.ingest(expected, member.name) as ingest:
+                await ingest.write(body)
+                return Brought(await ingest.commit(), kept=True)
+        except StoreFailed as failure:
+            self._observer(Trouble("keep", member.name, expected.key, str(failure)))
+            unkept = self._shelf.blobs.unkept(expected)
+            await unkept.begins(member.name, OWNER, None)
+            await unkept.write(body)
+            return Brought(await unkept.verify(), kept=False)
+
+    async def _note(self, member: Member, want: NameWant, titles: Mapping[str, Digest], held: Held) -> None:
+        """Its owner sent this document for this repository."""
+        try:
+            if want.kind.content:
+                await self._shelf.index.shown(member.where(want.repository), str(held.digest), OWNER)
+                await self._shelf.link(member, held)
+        except StoreFailed as failure:
+            self._observer(Trouble("index", member.name, spoken(want.key), str(failure)))
+        await self._follow(member, titles, held.digest)
+
+    async def _follow(self, member: Member, titles: Mapping[str, Digest], root: Digest) -> None:
+        """An answer that names one release is that release; a list of many is none of them."""
+        if len(titles) != 1:
+            return
+        try:
+            await self._shelf.index.moved_on(f"{member.name}/{next(iter(titles))}", root)
+        except StoreFailed as failure:
+            self._observer(Trouble("index", member.name, next(iter(titles)), str(failure)))
+
+    async def _manifest(self, member: Member, want: NameWant, digest: Digest, title: str) -> Brought:
+        place = Place.of(member.name, want.place.protocol)
+        with suppress(StoreFailed):  # its owner has just said so; what cannot be written down is asked again
+            await self._shelf.index.shown(member.where(want.repository), str(digest))
+        try:
+            return await self._fetch(BlobWant(place, want.repository, Expected(digest), Kind.MANIFEST, title))
+        except Exhausted as failed:
+            # one member, so one failure; that its tag points at a manifest it does not have is no authoritative *no*
+            failure = failed.failures[0] if failed.failures else None
+            if failure is None or isinstance(failure, (NotThere, NotOffered)):
+                raise Outage(member.name, f"names {digest} for {want.name!r} and has no such manifest") from failed
+            raise failure from failed

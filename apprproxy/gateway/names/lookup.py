@@ -1,0 +1,314 @@
+"""A name at one upstream: fresh, revalidated, or stale while its owner cannot be asked.
+
+- At most one question per name is under way; everyone but the first is given the stale answer or waits for the first.
+- A question goes on behind a stale answer and behind a caller that left; it is bounded by the upstream's own time.
+- A failed refresh is not repeated for ``missing_for`` while something stale can be served.
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+
+from apprproxy.core.digest import Digest
+from apprproxy.core.errors import (
+    Busy,
+    Crowded,
+    DigestMismatch,
+    Failure,
+    Interrupted,
+    NoFiles,
+    NotHeld,
+    NotOffered,
+    NotThere,
+    Outage,
+    Shut,
+    StoreFailed,
+    TooSlow,
+    Unauthorized,
+    UpstreamFault,
+    faults_in,
+)
+from apprproxy.core.events import LieCaught, Observer, Trouble, Troubled
+from apprproxy.core.label import OWNER
+from apprproxy.core.model import Cache, Clock, Descriptor, Expected, Found, NameWant, Record, Verdict, spoken
+from apprproxy.core.ports.store import Held
+from apprproxy.core.ports.upstream import Dialect, Locked
+from apprproxy.core.reading import is_short
+from apprproxy.gateway.diary import Tried
+from apprproxy.gateway.kept.fresh import Serve, decide, stale
+from apprproxy.gateway.kept.shelf import Shelf
+from apprproxy.gateway.members.health import PROBED_BY
+from apprproxy.gateway.members.member import Member, ask
+from apprproxy.gateway.members.pile import Pile, piled
+from apprproxy.gateway.names.landing import FetchManifest, Landed, Landing
+from apprproxy.gateway.transfer import Brought
+from apprproxy.gateway.waits import not_counted
+
+log = logging.getLogger(__name__)
+
+AT_ONCE = 0.02
+"""Seconds. Enough to hear that an upstream is shut, too little to notice: something stale is at hand."""
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A name's answer: where it points and how that came about.
+
+    ``held`` is the document it points at; None only for what is ``bodiless``: it need not be here. ``tried`` is whom
+    the document was waited for, where it was fetched now.
+    """
+
+    record: Record
+    verdict: Verdict
+    held: Held | None
+    tried: Sequence[Tried] = ()
+
+    @property
+    def document(self) -> Held:
+        assert self.held is not None
+        return self.held
+
+
+class Lookups:
+    """``offline``: nobody is ever asked."""
+
+    def __init__(self, shelf: Shelf, fetch: FetchManifest, observer: Observer, now: Clock, *, offline: bool) -> None:
+        self._shelf = shelf
+        self._landing = Landing(shelf, fetch, observer)
+        self._observer = observer
+        self._now = now
+        self.offline = offline
+        self._running: dict[str, asyncio.Task[Named]] = {}
+
+    async def find(self, member: Member, want: NameWant, *, again: bool) -> Named:
+        """Raises NotThere for an authoritative *no*, another UpstreamFault for an outage, NotHeld when offline, Denied
+        for a name that a lock file has not."""
+        if member.locked is not None and not want.kind.by_digest:
+            return await self._from_lock(member, want, member.locked)
+        old = await self._remembered(member, want)
+        decision = decide(old.record if old else None, member.terms, self._now(), again=again, offline=self.offline)
+        if isinstance(decision, Serve):
+            assert old is not None
+            return replace(old, verdict=decision.verdict)
+        if self.offline:
+            raise NotHeld(f"{member.name}: offline, and {spoken(want.key)} is not held")
+        miss = await self._shelf.misses.recall(member, want.key, again=again)
+        if isinstance(miss, NotThere):
+            return self._despite(member, want, old, miss)
+        if old is not None and decision.may_serve:
+            return await self._refreshed(member, want, old, again=again)
+        joined = self._key(member, want) in self._running
+        try:
+            named = await self._answered(member, self._question(member, want, old))
+        except NotThere as denial:
+            return self._despite(member, want, old, denial)
+        return replace(named, verdict=replace(named.verdict, cache=Cache.COLLAPSED)) if joined else named
+
+    @staticmethod
+    async def _answered(member: Member, question: asyncio.Task[Named]) -> Named:
+        """It goes on if the caller leaves; and behind one who is told to come back, since its upstream was shut a
+        moment ago and may still be away."""
+        if not member.health.doubtful:
+            return await asyncio.shield(question)
+        done, _ = await asyncio.wait([question], timeout=PROBED_BY)
+        if not done:
+            raise member.health.probing()
+        return question.result()
+
+    async def recall(self, member: Member, want: NameWant) -> Named | None:
+        """What is held of the name, of whatever age, without asking anybody; raises Denied as ``find`` does."""
+        if member.locked is None:
+            return await self._remembered(member, want)
+        target = (await asyncio.to_thread(member.locked.find, want)).target
+        held = await self._shelf.blobs.find(Expected(target.digest))
+        return None if held is None else Named(self._record(member, None, target), Verdict(Cache.HIT), held)
+
+    def is_fresh(self, member: Member, record: Record) -> bool:
+        return isinstance(decide(record, member.terms, self._now(), again=False, offline=self.offline), Serve)
+
+    async def _from_lock(self, member: Member, want: NameWant, locked: Locked) -> Named:
+        """The name as the lock file has it, and never as it is remembered: what was remembered may be the upstream's
+        word, from before it was locked."""
+        found = await asyncio.to_thread(locked.find, want)  # a lock file that has changed is read, and may be large
+        known = await self._shelf.blobs.find(Expected(found.target.digest))
+        try:
+            async with asyncio.timeout(member.terms.timeout):
+                landed = Landed(found.target, Brought(known, kept=True) if known is not None else None)
+                if found.manifest or known is None:
+                    landed = await self._landing.land(member, want, found)
+        except TimeoutError:
+            raise TooSlow(member.name, f"no manifest within {member.terms.timeout:g} s") from None
+        verdict = Verdict(Cache.HIT) if known is not None or not found.manifest else Verdict(Cache.MISS, stored=True)
+        return _named(self._record(member, None, landed.target), verdict, landed)
+
+    async def _remembered(self, member: Member, want: NameWant) -> Named | None:
+        """What is held for the name. A record whose document has gone is no record; nor is one that cannot be read,
+        where its owner can be asked: of a release the first digest is read after that, and must be."""
+        try:
+            record = await self._shelf.names.get(member.name, want.key)
+        except StoreFailed as failure:
+            if self.offline:
+                raise
+            self._observer(Trouble("names", member.name, spoken(want.key), str(failure)))
+            return None
+        if record is None:
+            return None
+        verdict = Verdict(Cache.HIT)
+        if want.kind.bodiless:
+            return Named(record, verdict, None)
+        held = await self._shelf.blobs.find(Expected(record.target.digest))
+        return Named(record, verdict, held) if held is not None else None
+
+    async def _refreshed(self, member: Member, want: NameWant, old: Named, *, again: bool) -> Named:
+        key = self._key(member, want)
+        if not again and (key in self._running or await self._shelf.brief.get(f"trouble {key}") is not None):
+            return self._stale(member, old, "refreshing")
+        task = self._question(member, want, old)
+        patience = AT_ONCE if member.health.doubtful else member.terms.revalidate
+        done, _ = await asyncio.wait([task], timeout=patience)
+        if not done:
+            await self._shelf.brief.set(f"trouble {key}", "slow", member.terms.missing_for)
+            return self._stale(member, old, "upstream-slow")
+        try:
+            named = task.result()
+            return replace(named, verdict=replace(named.verdict, cache=Cache.REVALIDATED, status=200))
+        except NotThere as no:
+            return self._despite(member, want, old, no)
+        except Shut:  # nobody was asked: no trouble to remember, so that whoever comes when it is open again asks
+            return self._stale(member, old, "stale-if-error")
+        except Failure as failure:
+            await self._shelf.brief.set(f"trouble {key}", "failed", member.terms.missing_for)
+            status = failure.status if isinstance(failure, UpstreamFault) else None
+            return self._stale(member, old, "stale-if-error", status)
+
+    def _stale(self, member: Member, old: Named, detail: str, status: int | None = None) -> Named:
+        return replace(old, verdict=stale(old.record, member.terms, self._now(), detail=detail, status=status))
+
+    def _despite(self, member: Member, want: NameWant, old: Named | None, no: NotThere) -> Named:
+        """The owner says there is none: what is held is hidden (``gone: follow``) or served on (``keep``)."""
+        if old is None or self._hides(member, want):
+            raise no
+        return self._stale(member, old, "gone-upstream", no.status)
+
+    @staticmethod
+    def _hides(member: Member, want: NameWant) -> bool:
+        return member.terms.gone == "follow" or not want.kind.content
+
+    # --- the question itself, one per name
+
+    def _key(self, member: Member, want: NameWant) -> str:
+        """With the generation: whoever comes after a write must not join what was asked before it."""
+        return f"{member.name} {self._shelf.names.generation()} {want.key}"
+
+    def _question(self, member: Member, want: NameWant, old: Named | None) -> asyncio.Task[Named]:
+        key = self._key(member, want)
+        task = self._running.get(key)
+        if task is None:
+            task = asyncio.create_task(self._ask(member, want, old), name=f"lookup {key}")
+            self._running[key] = task
+            task.add_done_callback(lambda done: self._ended(key, done))
+        return task
+
+    def _ended(self, key: str, task: asyncio.Task[Named]) -> None:
+        del self._running[key]
+        if task.cancelled():
+            return
+        failure = task.exception()  # and so it counts as retrieved, also where nobody waits any more
+        if failure is not None and not isinstance(failure, (NotThere, NotOffered, Shut, Interrupted)):
+            upstream, _, name = key.split(" ", 2)
+            told = isinstance(failure, Unauthorized) and failure.presented
+            self._observer(Trouble(_kind_of(failure), upstream, spoken(name), str(failure), told))
+
+    async def _ask(self, member: Member, want: NameWant, old: Named | None) -> Named:
+        """The name anew; its record is stored, and what it points at is durable, when this returns."""
+        as_of = self._shelf.names.generation()
+        try:
+            async with asyncio.timeout(member.terms.timeout) as limit, piled(member.desk.room) as pile:
+                found = await self._found(member, want, pile)
+                with not_counted(limit):
+                    found = await self._settled(member, want, found, as_of)
+                if found.body is None:
+                    pile.clear()
+                with not_counted(limit) if found.body is not None else nullcontext():
+                    landed = await self._landing.land(member, want, found)
+            record = self._record(member, old, landed.target)
+            remembered = await self._landing.remember(member, want, record, as_of, empty=found.empty)
+            kept = remembered and (landed.document is None or landed.document.kept)
+            detail, fresh_for = None if kept else "unkept", member.terms.fresh_for
+            verdict = Verdict(Cache.MISS, age=0.0, ttl=fresh_for, detail=detail, stored=kept, trail=found.trail)
+            return _named(record, verdict, landed)
+        except TimeoutError:
+            raise TooSlow(member.name, f"no answer within {member.terms.timeout:g} s") from None
+        except NotThere as no:
+            await self._shelf.misses.note(member, want.key, no, as_of)
+            if no.passes_on and self._hides(member, want):
+                await self._landing.drop(member, want, as_of)
+            raise
+        except Failure:
+            raise
+        except Exception as crash:
+            log.exception("a lookup crashed", extra={"key": self._key(member, want)})
+            raise Interrupted(f"{member.name}: asking for {want.key!r} failed inside this gateway") from crash
+
+    def _record(self, member: Member, old: Named | None, target: Descriptor) -> Record:
+        now = self._now()
+        since = old.record.since if old is not None and old.record.target.digest == target.digest else now
+        return Record(target, member.name, checked=now, since=since)
+
+    async def _found(self, member: Member, want: NameWant, pile: Pile) -> Found:
+        """What the owner says, which may contradict itself. A list of everything may be empty but is never gone: who
+        had one and has none now fails, so that what it had does not disappear without a word."""
+        try:
+            return await ask(member, member.dialect.lookup(want), pile)
+        except DigestMismatch as lie:
+            self._observer(LieCaught(member.name, OWNER, lie.expected, lie.got, lie.sentence, want.repository))
+            raise
+        except (NotThere, NotOffered) as no:
+            if want.kind.everything and await self._shelf.names.get(member.name, want.key) is not None:
+                raise Outage(member.name, f"had a list of {want.kind} and now {no.sentence}", no.status) from no
+            raise
+
+    async def _settled(self, member: Member, want: NameWant, found: Found, as_of: int) -> Found:
+        """What was found, with first-seen digests in place of those that moved."""
+        await self._shelf.first_seen.refuse_others(member, found.passed_over)
+        standing = await self._shelf.first_seen.settle(member, found.titles, as_of, found.alias)
+        if not standing:
+            return found
+        if found.body is not None and not found.manifest:
+            short = is_short(found.body)
+            return await member.desk.take_apart(short, _corrected, member.dialect, want, found, standing)
+        (digest,) = standing.values()
+        return replace(found, body=None, target=replace(found.target, digest=digest, size=-1))
+
+    async def close(self) -> None:
+        """Break off what is under way and wait until it has ended."""
+        tasks = list(self._running.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _named(record: Record, verdict: Verdict, landed: Landed) -> Named:
+    document = landed.document
+    return Named(record, verdict, None) if document is None else Named(record, verdict, document.held, document.tried)
+
+
+def _kind_of(failure: BaseException) -> Troubled:
+    if isinstance(failure, Failure) and any(isinstance(one, NoFiles) for one in faults_in(failure)):
+        return "files"
+    match failure:
+        case Busy() | Crowded():
+            return "busy"
+        case StoreFailed():
+            return "names"
+        case _:
+            return "lookup"
+
+
+def _corrected(dialect: Dialect, want: NameWant, found: Found, digests: Mapping[str, Digest]) -> Found:
+    """With these in its document, in place of those that it claims."""
+    assert found.body is not None
+    body = dialect.with_digests(want, found.body, digests)
+    return replace(found, body=body, target=Descriptor(Digest.of(body), len(body), found.target.media_type))

@@ -1,0 +1,134 @@
+"""A name of a place with several members: asked in order for its owner, or of all of them at once."""
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass
+
+from apprproxy.core.errors import Denied, Exhausted, Failure, NotHeld, NotOffered, NotThere, StoreFailed, UpstreamFault
+from apprproxy.core.kind import Kind
+from apprproxy.core.model import NameWant, Place
+from apprproxy.core.ports.store import Names
+from apprproxy.gateway.members.member import Members
+from apprproxy.gateway.names.lookup import Lookups, Named
+from apprproxy.gateway.names.route import home, order
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one member of a view said: its document, or why there is none."""
+
+    member: str
+    named: Named | None = None
+    failure: Failure | None = None
+
+
+class Views:
+    def __init__(self, members: Members, names: Names, lookups: Lookups) -> None:
+        self._members = members
+        self._names = names
+        self._lookups = lookups
+
+    async def lookup(self, want: NameWant, *, again: bool = False) -> Named:
+        """A name from the member that owns it; only an authoritative *no* passes it on to the next, and that of a
+        member that has the repository passes none of its names on.
+
+        ``again`` revalidates what is fresh (a client's no-cache). Raises Exhausted (all of NotThere: there is none),
+        Denied (no member's lock file has it), NotHeld, Moved, or another OurFault as ``Gateway.blob`` does.
+        """
+        remembered = None
+        if len(want.place.members) > 1:
+            remembered = await self._names.owner(want.place.name, want.key)
+        noes: list[UpstreamFault] = []
+        refusals: list[Denied] = []
+        unheld: NotHeld | None = None
+        left = list(order(want.place, remembered))
+        while left:
+            name = left.pop(0)
+            try:
+                named = await self._lookups.find(self._members(name), want, again=again)
+            except (NotThere, NotOffered) as no:
+                noes.append(no)
+                if isinstance(no, NotThere) and not no.passes_on:
+                    break
+                left = await self._left(want, name, left, noes)
+            except Denied as refusal:
+                refusals.append(refusal)
+            except NotHeld as nothing:
+                if name == remembered:  # it is known whose it is: that it is not held makes it nobody else's
+                    raise
+                unheld = nothing
+            except UpstreamFault as outage:
+                raise Exhausted([*noes, outage]) from outage
+            else:
+                await self._remember_owner(want, name, remembered)
+                return named
+        if unheld is not None:
+            raise unheld
+        if refusals and not noes:
+            raise Denied("; ".join(map(str, refusals)))
+        raise Exhausted(noes)
+
+    async def _left(self, want: NameWant, name: str, left: list[str], noes: list[UpstreamFault]) -> list[str]:
+        """Who may still be asked after this member's *no*: nobody behind it in the view, if it has the repository. Its
+        names would be mixed with those of whoever registered the same repository elsewhere."""
+        before = want.place.members[: want.place.members.index(name)]
+        ahead = [one for one in left if one in before]
+        if ahead == left or not want.kind.part or not await self._has(name, want, noes):
+            return left
+        return ahead
+
+    async def _has(self, name: str, want: NameWant, noes: list[UpstreamFault]) -> bool:
+        """Has this member the repository, though not this name in it? Raises Exhausted where it cannot say."""
+        repository = NameWant(Place.of(name, want.place.protocol), Kind.REPOSITORY, want.repository)
+        try:
+            await self._lookups.find(self._members(name), repository, again=False)
+        except NotThere as no:
+            return not no.passes_on
+        except NotOffered:
+            return False
+        except UpstreamFault as outage:
+            raise Exhausted([*noes, outage]) from outage
+        return True
+
+    async def recall(self, want: NameWant, *, fresh: bool = False) -> Named | None:
+        """What is held of a name, of the member that had it or would be asked for it, without asking anybody; raises
+        Denied.
+
+        ``fresh``: only what ``lookup`` would answer with without asking.
+        """
+        remembered = await self._names.owner(want.place.name, want.key) if len(want.place.members) > 1 else None
+        refusals: list[Denied] = []
+        for name in order(want.place, remembered):
+            member = self._members(name)
+            try:
+                named = await self._lookups.recall(member, want)
+            except Denied as refusal:
+                refusals.append(refusal)
+                continue
+            if named is not None and not (fresh and not self._lookups.is_fresh(member, named.record)):
+                return named
+            if name == remembered or not self._lookups.offline:
+                return None  # it would be asked, and whatever the others hold is not known to be that name
+        if len(refusals) == len(want.place.members):
+            raise Denied("; ".join(map(str, refusals)))
+        return None
+
+    async def _remember_owner(self, want: NameWant, name: str, remembered: str | None) -> None:
+        if len(want.place.members) == 1 or name == remembered:
+            return
+        with suppress(StoreFailed):  # then the members are asked in order again
+            await self._names.set_owner(want.place.name, want.key, name)
+            if want.repository and want.kind.content:  # orders who is asked for bytes, which are verified; never names
+                await self._names.set_owner(want.place.name, home(want.place, want.repository), name)
+
+    async def survey(self, want: NameWant, *, again: bool = False) -> list[Answer]:
+        """The same name from every member at once, every answer kept apart, in the view's order. Does not raise."""
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._answer(name, want, again=again)) for name in want.place.members]
+        return [task.result() for task in tasks]
+
+    async def _answer(self, name: str, want: NameWant, *, again: bool) -> Answer:
+        try:
+            return Answer(name, named=await self._lookups.find(self._members(name), want, again=again))
+        except Failure as failure:
+            return Answer(name, failure=failure)

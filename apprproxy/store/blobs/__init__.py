@@ -1,0 +1,1 @@
+"""Bytes by digest on disk: growing, verified, then visible."""

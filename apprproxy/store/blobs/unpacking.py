@@ -1,0 +1,69 @@
+"""Packages unpacked, and what transfers left hashed anew, in threads of their own, one at a time for each upstream.
+
+A small package may unpack to a hundred times as much, and what was left may be the whole cache: in the threads that
+write, a few would hold up everybody's transfers, and here those of one upstream, with its mirrors, would hold up all
+others'. A package takes seconds at the most, what was left takes minutes: neither waits for the other.
+"""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+from weakref import WeakValueDictionary
+
+from apprproxy.core.digest import Digest
+from apprproxy.core.errors import CutOff, Lied, StoreFailed
+from apprproxy.core.label import whose
+from apprproxy.store.blobs.unpacked import NotGzip, Unfinished, unpacked_digest
+from apprproxy.store.calls import on_loop
+
+T = TypeVar("T")
+
+_UNPACKING = ThreadPoolExecutor(2, thread_name_prefix="unpack")
+_HASHING = ThreadPoolExecutor(2, thread_name_prefix="hash")
+_turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+
+async def begun(source: str, call: Callable[..., T], *args: object) -> Future[T]:
+    """The call that unpacks as it is carried out, once it is the turn of the source's upstream, which lasts until it
+    has ended even if its caller has gone."""
+    return await _begun(_UNPACKING, source, call, *args)
+
+
+async def hashed_anew(source: str, call: Callable[..., T], *args: object) -> Future[T]:
+    """The same, for what was left."""
+    return await _begun(_HASHING, source, call, *args)
+
+
+async def _begun(threads: ThreadPoolExecutor, source: str, call: Callable[..., T], *args: object) -> Future[T]:
+    turn = _turns.setdefault(whose(source), asyncio.Lock())
+    await turn.acquire()
+    try:
+        working = threads.submit(call, *args)
+    except RuntimeError as error:  # no thread can be begun
+        turn.release()
+        raise StoreFailed(f"what was sent cannot be read: {error}") from error
+    working.add_done_callback(on_loop(turn.release))
+    return working
+
+
+def digest_sent(source: str, read: Callable[[int, int], bytes], algorithm: str) -> Digest:
+    """Of the tar in what the source sent. Blocking; raises Lied."""
+    try:
+        return unpacked_digest(read, algorithm)
+    except NotGzip as error:
+        fault = CutOff if isinstance(error, Unfinished) else Lied
+        raise fault(source, f"sent what is no package: {error}") from error
+
+
+async def digest_inside(read: Callable[[], bytes]) -> Digest | None:
+    """Implements Unpacks, one after the other."""
+    return await asyncio.wrap_future(await begun("what is written", _digest_inside, read))
+
+
+def _digest_inside(read: Callable[[], bytes]) -> Digest | None:
+    packed = read()
+    try:
+        return unpacked_digest(lambda offset, count: packed[offset : offset + count])
+    except NotGzip:
+        return None

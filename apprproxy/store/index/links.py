@@ -1,0 +1,88 @@
+"""What is remembered of documents' children is a small part of the cache: anybody may publish documents that name
+thousands of digests, and what they take stands beside the cap.
+
+Beyond its share, the documents that name the most are remembered no longer: genuine ones name dozens. Their bytes stay,
+and whether somebody may see what they name is asked of its owner.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+
+from apprproxy.core.model import KIB
+from apprproxy.store.index.database import Database
+from apprproxy.store.rounds import PIECE
+
+SHARE = 8 * KIB
+"""Bytes of the cap for each link, which takes about 400 on disk."""
+AT_LEAST = 20_000
+STEP = 2 * PIECE
+"""Links forgotten in one transaction: more than come by another in between."""
+_BATCH = 1000
+"""Documents looked at together."""
+
+
+class Links:
+    """Blocking, for one thread. Raises StoreFailed. ``most`` links are remembered, give or take those that come while
+    some are forgotten, and that other processes of the cache have added since it was looked."""
+
+    def __init__(self, database: Database, max_size: int) -> None:
+        self._database = database
+        self.most = max(AT_LEAST, max_size // SHARE)
+        self._at_most: int | None = None
+        self._forgetting: Iterator[None] | None = None
+
+    def came(self, count: int) -> bool:
+        """So many were added; counted is only when there may be too many. Says whether there are: then
+        ``forget_some`` is to be called until that is all."""
+        if self._forgetting is not None:
+            return False
+        if self._at_most is not None:
+            self._at_most += count
+        if self._at_most is None or self._at_most > self.most:
+            self._at_most = self._count()
+        if self._at_most <= self.most:
+            return False
+        self._forgetting = self._forget(self._at_most - self.most * 7 // 8)
+        return True
+
+    def forget_some(self) -> bool:
+        """In one transaction; says whether that was all."""
+        forgetting, self._forgetting, self._at_most = self._forgetting, None, None
+        if forgetting is not None and next(forgetting, _END) is None:
+            self._forgetting = forgetting
+        return self._forgetting is None
+
+    def _count(self) -> int:
+        return int(self._database.read_long("SELECT count(*) FROM links")[0][0])
+
+    def _forget(self, short: int) -> Iterator[None]:
+        """So many, one document after the other, as far as pins allow."""
+        while short > 0 and (largest := self._database.read_long(_LARGEST, _BATCH)):
+            parents = deque(parent for parent, _ in largest)
+            while short > 0 and parents:
+                short -= self._forget_of(parents, min(short, STEP))
+                yield
+
+    def _forget_of(self, parents: deque[str], most: int) -> int:
+        """Those of which nothing is left are taken out. Returns how many links went."""
+        gone = 0
+        with self._database.transaction() as db:
+            while parents and gone < most:
+                gone += db.execute(_FORGET, (parents[0], most - gone)).rowcount
+                if gone < most:
+                    parents.popleft()
+        return gone
+
+
+_END = object()
+_LARGEST = """
+SELECT parent, count(*) AS named FROM links
+WHERE NOT EXISTS (SELECT 1 FROM pinned WHERE pinned.key = links.parent)
+GROUP BY parent ORDER BY named DESC LIMIT ?
+"""
+_FORGET = """
+DELETE FROM links WHERE (child, parent) IN (
+    SELECT child, parent FROM links
+    WHERE parent = ?1 AND NOT EXISTS (SELECT 1 FROM pinned WHERE pinned.key = ?1) LIMIT ?2
+)
+"""

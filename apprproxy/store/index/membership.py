@@ -1,0 +1,184 @@
+"""Who may see which bytes, and what names them.
+
+A link alone opens nothing: anybody may publish a document that names a private digest. It counts only in a repository
+that may show the document itself, and only for bytes that came from that upstream, as that account sees it, through a
+repository that is served still.
+"""
+
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from apprproxy.core.digest import Digest
+from apprproxy.core.model import Clock, Expected, Where
+from apprproxy.store.index.below import WIDTH
+from apprproxy.store.index.database import Database
+from apprproxy.store.index.pinned import extend
+from apprproxy.store.index.uses import use
+from apprproxy.store.rounds import in_pieces
+
+LOOSE = 100_000
+"""Keys of which something is known and whose bytes are not held: HEAD for a million blobs must not fill the disk."""
+
+PLACES = 1000
+"""Repositories remembered for one key; one that was forgotten has its owner asked again."""
+
+_HASH = 13
+"""A Member's identity is its name, a hyphen and twelve digits."""
+
+OF = f"substr(members.upstream, 1, length(members.upstream) - {_HASH})"
+"""The name of an upstream, whatever its account."""
+
+_CONTRADICTION = -1
+_LARGEST = 2**63 - 1
+
+_HERE = "SELECT 1 FROM members WHERE key = ?3 AND upstream = ?1 AND repository = ?2"
+_NAMED = """FROM links CROSS JOIN members ON members.key = links.parent AND upstream = ?1 AND repository = ?2
+    WHERE links.child = ?3"""
+_CAME_BY = f"""SELECT repository FROM members WHERE key = ?3 AND upstream = ?1 AND source <> ''
+    AND EXISTS (SELECT 1 {_NAMED})"""
+_SIZES = f"SELECT DISTINCT links.size {_NAMED} AND links.size IS NOT NULL LIMIT 2"
+
+
+Admits = Callable[[Where], bool]
+
+
+def upstream_of(identity: str) -> str:
+    """Its name in the configuration, as it was when the identity was written down."""
+    return identity[:-_HASH]
+
+
+@dataclass(frozen=True, slots=True)
+class Some:
+    """Of what a document names, with the sizes that it states. Once the ``last`` is written, all are, and what is said
+    of the document holds for them as well: its pins and its use."""
+
+    parent: str
+    links: tuple[tuple[str, int | None], ...]
+    last: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a blob may be shown, and since when. ``sources`` sent its bytes; none: its owner only confirmed it."""
+
+    where: Where
+    sources: tuple[str, ...]
+    at: float
+
+
+class Membership:
+    """Blocking. Raises StoreFailed."""
+
+    def __init__(self, database: Database, now: Clock) -> None:
+        self._database = database
+        self._now = now
+
+    def shows(self, where: Where, key: str, admits: Admits = lambda _: True) -> bool:
+        """``admits`` says of a repository whether what came through it counts: what came only through one that is
+        denied by now stays where it is."""
+        asked = where.upstream, where.repository, key
+        if self._database.read(_HERE, *asked):
+            return True
+        came = self._database.read(_CAME_BY, *asked)
+        return any(admits(Where(where.upstream, repository)) for (repository,) in came)
+
+    def shown(self, where: Where, key: str, source: str) -> None:
+        self.all_shown(where, (key,), source)
+
+    def all_shown(self, where: Where, keys: Iterable[str], source: str) -> None:
+        with self._database.transaction() as db:
+            for key in keys:
+                _show(db, where, key, source, self._now())
+
+    def link(self, parent: Digest, children: Sequence[Expected]) -> None:
+        for some in self.unlinked(parent, children):
+            self.link_some(some)
+
+    def unlinked(self, parent: Digest, children: Sequence[Expected]) -> list[Some]:
+        """What is to be given to ``link_some``, one after the other, until the parent is linked. Documents do not
+        change, so a second time is nothing new, unless the first was broken off or some of it was forgotten."""
+        key, links = str(parent), list(_sizes(children).items())
+        ((there,),) = self._database.read("SELECT count(*) FROM links WHERE parent = ?", key)
+        if there >= len(links):
+            return []
+        pieces = in_pieces(links)
+        return [Some(key, tuple(piece), last=piece is pieces[-1]) for piece in pieces]
+
+    def link_some(self, some: Some) -> None:
+        """In one transaction: a document may name thousands, and others wait for it."""
+        with self._database.transaction() as db:
+            db.executemany(
+                "INSERT OR IGNORE INTO links (parent, child, size) VALUES (?, ?, ?)",
+                [(some.parent, child, size) for child, size in some.links],
+            )
+            _bound(db, some.parent)
+            if some.last:
+                _linked(db, some.parent)
+
+    def stated_size(self, where: Where, key: str) -> int | None:
+        sizes = self._database.read(_SIZES, where.upstream, where.repository, key)
+        return int(sizes[0][0]) if len(sizes) == 1 and sizes[0] != (_CONTRADICTION,) else None
+
+    def shown_by_any(self, key: str) -> bool:
+        return bool(self._database.read("SELECT 1 FROM members WHERE key = ? LIMIT 1", key))
+
+    def provenance(self, digest: Digest) -> list[Origin]:
+        """Oldest first; what came by the digest of the tar inside included."""
+        found = self._database.read(
+            "SELECT upstream, repository, source, at FROM members WHERE key = ?1"
+            " OR key = (SELECT unpacked FROM blobs WHERE key = ?1) ORDER BY at, upstream, repository",
+            str(digest),
+        )
+        return [
+            Origin(Where(upstream, repository), tuple(filter(None, sources.split(","))), at)
+            for upstream, repository, sources, at in found
+        ]
+
+
+def _show(db: sqlite3.Connection, where: Where, key: str, source: str, now: float) -> None:
+    db.execute(
+        "INSERT INTO members VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET at = excluded.at,"
+        " source = CASE excluded.source WHEN '' THEN source ELSE excluded.source END",
+        (key, where.upstream, where.repository, source, now),
+    )
+    db.execute(
+        "DELETE FROM members WHERE (key, upstream, repository) IN (SELECT key, upstream, repository"
+        " FROM members WHERE key = ? ORDER BY at DESC LIMIT -1 OFFSET ?)",
+        (key, PLACES),
+    )
+    _bound(db, key)
+
+
+def _linked(db: sqlite3.Connection, parent: str) -> None:
+    extend(db, parent)
+    for (used,) in db.execute("SELECT used FROM blobs WHERE key = ?", (parent,)).fetchall():
+        use(db, parent, used)
+
+
+def _sizes(children: Sequence[Expected]) -> dict[str, int | None]:
+    """By key, as many as are kept."""
+    sizes: dict[str, int | None] = {}
+    for child in children:
+        size = child.size if child.size is not None and 0 <= child.size <= _LARGEST else None
+        before = sizes.get(child.key)
+        if before is not None and size is not None and before != size:
+            size = _CONTRADICTION
+        if child.key in sizes or len(sizes) < WIDTH:
+            sizes[child.key] = before if size is None else size
+    return sizes
+
+
+def _bound(db: sqlite3.Connection, key: str) -> None:
+    """What is known of bytes that are not held goes when too much has come after it."""
+    if db.execute(
+        "SELECT 1 FROM blobs WHERE key = ?1 UNION ALL SELECT 1 FROM blobs WHERE unpacked = ?1", (key,)
+    ).fetchone():
+        return
+    if db.execute("SELECT 1 FROM loose WHERE key = ?", (key,)).fetchone():
+        return
+    newest = db.execute("INSERT INTO loose (key) VALUES (?)", (key,)).lastrowid or 0
+    for (old,) in db.execute("SELECT key FROM loose WHERE id <= ?", (newest - LOOSE,)).fetchall():
+        db.execute("DELETE FROM members WHERE key = ?", (old,))
+        db.execute("DELETE FROM links WHERE parent = ?", (old,))
+        db.execute("DELETE FROM loose WHERE key = ?", (old,))

@@ -1,0 +1,315 @@
+"""Names on disk: name -> digest, freshness and origin; who owns what in a view; and first-seen digests.
+
+One record per name, JSON, under a text key. What is read often is also held in memory, as long as no other process
+has changed anything (``generation``).
+"""
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from cachetools import LRUCache
+
+from apprproxy.core.digest import Digest
+from apprproxy.core.errors import StoreFailed
+from apprproxy.core.events import Observer
+from apprproxy.core.model import FirstSeen, Record
+from apprproxy.store.directory.generation import Generation
+from apprproxy.store.directory.place import SPARE
+from apprproxy.store.directory.relief import MAY_GO, free_space
+from apprproxy.store.directory.salvage import DAMAGED
+from apprproxy.store.names.record import read_first, read_record, write_first, write_record
+from apprproxy.store.names.sound import mark, sound_records
+from apprproxy.store.names.writing import Writing
+from apprproxy.store.rounds import Rounds, in_pieces
+
+REMEMBERED = 20_000
+"""Records in memory, of about half a kilobyte each."""
+
+_AWAY = {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}
+"""The disk, or what stands beside the file, is not there; it may come back."""
+
+T = TypeVar("T")
+
+
+class DiskNames:
+    """Implements Names and FirstSeens. ``damage`` says what was found wrong with its file since it was opened, ``away``
+    that it could not be read the last time; both are empty otherwise. ``close`` when done."""
+
+    def __init__(self, directory: Path, observer: Observer = lambda _: None) -> None:
+        """``observer`` is told of a database that was damaged."""
+        self._path = directory / "cache.db"
+        try:
+            self._records = sound_records(directory, observer, _age)
+        except Exception as error:
+            why = f"the disk is full ({error}): {MAY_GO}" if _is_full(error, directory) else str(error)
+            raise StoreFailed(f"the names in {directory} cannot be opened: {why}") from error
+        self.damage = self.away = ""
+        self._generation = Generation(directory / "generation")
+        self._seen_generation = self._generation.read()
+        self._memory: LRUCache[str, bytes] = LRUCache(REMEMBERED)
+        self._changes = 0
+        self._opened = threading.local()
+        self._writing = Writing(self._records)
+        self._readers = Rounds(2, "names-reader")
+        self._writer = Rounds(1, "names-writer")  # so that no question waits for one
+
+    # --- names
+
+    async def get(self, upstream: str, key: str) -> Record | None:
+        return read_record(await self._read(f"name {upstream} {key}"))
+
+    async def put(self, upstream: str, key: str, record: Record, as_of: int) -> None:
+        await self._write(f"name {upstream} {key}", write_record(record), as_of)
+
+    async def drop(self, upstream: str, key: str, as_of: int) -> None:
+        name = f"name {upstream} {key}"
+        await self._run(self._writer, upstream, self._drop, name, as_of)
+        self._changes += 1
+        self._memory.pop(name, None)
+
+    def _drop(self, name: str, as_of: int) -> None:
+        with self._writing():
+            if as_of == self._generation.read():
+                self._records.delete(name)
+
+    async def forget(self, upstream: str, repository: str, pushed: Mapping[str, Digest] | None = None) -> None:
+        firsts = partial(self._with_pushed, upstream, pushed or {})
+        await self._run(self._writer, upstream, self._forget, upstream, repository, firsts)
+        self._memory.clear()
+
+    def generation(self) -> int:
+        return self._generation.read()
+
+    async def owner(self, view: str, key: str) -> str | None:
+        raw = await self._read(f"owner {view} {key}")
+        return raw.decode(errors="replace") if raw is not None else None
+
+    async def set_owner(self, view: str, key: str, upstream: str) -> None:
+        await self._write(f"owner {view} {key}", upstream.encode())
+
+    # --- for commands, and for whoever begins anew: blocking
+
+    def all_names(self) -> Iterator[tuple[str, str, Record]]:
+        """Every ``(upstream, key, record)``, in the order they came; to be read by one thread."""
+        read = ((upstream, key, read_record(raw)) for upstream, key, raw in self._all("name"))
+        return ((upstream, key, record) for upstream, key, record in read if record is not None)
+
+    def is_empty(self) -> bool:
+        return next(iter(self._records), None) is None
+
+    def known(self, upstream: str, key: str) -> Record | None:
+        return read_record(self._records.get(f"name {upstream} {key}"))
+
+    def discard(self, names: Iterable[tuple[str, str]]) -> None:
+        """These ``(upstream, key)``, in every process at once. What was first seen, and who owns what, stands."""
+        with self._forgetting():
+            for upstream, key in names:
+                self._records.delete(f"name {upstream} {key}")
+        self._memory.clear()
+
+    # --- first-seen digests
+
+    async def first_seen(self, upstream: str, titles: Iterable[str]) -> dict[str, FirstSeen]:
+        found: dict[str, FirstSeen] = {}
+        for some in in_pieces(tuple(titles)):
+            found |= await self._run(self._readers, upstream, self._first_seen, upstream, some)
+        return found
+
+    def _first_seen(self, upstream: str, titles: Iterable[str]) -> dict[str, FirstSeen]:
+        found = ((title, self._records.get(f"first {upstream} {title}")) for title in titles)
+        return {title: read_first(raw) for title, raw in found if raw is not None}
+
+    async def set_first_seen(self, upstream: str, seen: Mapping[str, FirstSeen], as_of: int) -> None:
+        """Some after the other: each title stands for itself, and what is forgotten meanwhile is so for those that are
+        not written yet."""
+        for some in in_pieces(tuple(seen.items())):
+            records = {f"first {upstream} {title}": write_first(first) for title, first in some}
+            if not await self._run(self._writer, upstream, self._set_all, records, as_of):
+                await self._run(self._writer, upstream, self._add_all, records)
+
+    def all_first_seen(self) -> Iterator[tuple[str, str, FirstSeen]]:
+        """Every ``(upstream, title, first seen)``, in the order they came. Blocking."""
+        return ((upstream, title, read_first(raw)) for upstream, title, raw in self._all("first"))
+
+    def accept(self, upstream: str, repository: str, title: str, first: FirstSeen, aliases: Iterable[str] = ()) -> None:
+        """Take a new first-seen digest, also for those of the ``aliases`` that meant the old one, and have the names
+        asked anew that may show that: they stay, for whoever cannot ask. Blocking."""
+        with self._forgetting():
+            known = self._first_seen(upstream, (title, *aliases))
+            meant = {one for one, old in known.items() if title in known and old.digest == known[title].digest}
+            for key in self._of(upstream, repository):
+                if (record := read_record(self._records.get(key))) is not None:
+                    self._records.set(key, write_record(replace(record, doubtful=True)))
+            for one in {title} | meant:
+                self._records.set(f"first {upstream} {one}", write_first(first))
+        self._memory.clear()
+
+    def _of(self, upstream: str, repository: str) -> list[str]:
+        """The keys of every name of the repository, and of the lists it may stand in."""
+        parted = [(key, key.split(" ")) for key in self._records]
+        wanted = (repository, "-")
+        return [
+            key for key, words in parted if words[:2] == ["name", upstream] and len(words) == 5 and words[3] in wanted
+        ]
+
+    def _with_pushed(self, upstream: str, pushed: Mapping[str, Digest]) -> dict[str, FirstSeen]:
+        known = self._first_seen(upstream, tuple(pushed))
+        return {title: replace(first, pushed=pushed[title]) for title, first in known.items()}
+
+    def _forget(self, upstream: str, repository: str, firsts: Callable[[], Mapping[str, FirstSeen]]) -> None:
+        """Walks all names, which takes a moment; writes are rare."""
+        with self._forgetting():
+            for key in self._of(upstream, repository):
+                self._records.delete(key)
+            for title, first in firsts().items():
+                self._records.set(f"first {upstream} {title}", write_first(first))
+
+    def still_away(self) -> str:
+        """``away``, once it has been looked whether it is: who is sent no clients any more meets nothing. Blocking."""
+        if self.away:
+            with suppress(Exception):
+                self._where_it_is(self._records.get, "owner")
+                self.away = ""
+        return self.away
+
+    # --- one way to the disk
+
+    @contextmanager
+    def _forgetting(self) -> Iterator[None]:
+        """A transaction, and another generation twice: before it ends, for whoever would write what was asked before,
+        and after, for whoever has read meanwhile what stood there before."""
+        with self._writing():
+            yield
+            self._generation.bump()
+        self._generation.bump()
+
+    def _all(self, wanted: str) -> Iterator[tuple[str, str, bytes]]:
+        """Every ``(upstream, rest of the key, record)`` of a kind. What goes meanwhile is passed over."""
+        for key in self._records:
+            kind, _, rest = key.partition(" ")
+            raw = self._records.get(key) if kind == wanted else None
+            if raw is not None:
+                upstream, _, name = rest.partition(" ")
+                yield upstream, name, raw
+
+    async def _read(self, key: str) -> bytes | None:
+        generation = self._generation.read()
+        if generation != self._seen_generation:
+            self._seen_generation = generation
+            self._memory.clear()
+        raw = self._memory.get(key)
+        if raw is None:
+            changes = self._changes
+            raw = await self._run(self._readers, _whose(key), self._records.get, key)
+            if raw is not None and changes == self._changes:  # else it may be what stood there before
+                self._remember({key: raw}, generation)
+        return raw
+
+    async def _write(self, key: str, raw: bytes, as_of: int | None = None) -> None:
+        generation, records = self._generation.read(), {key: raw}
+        if await self._run(self._writer, _whose(key), self._set_all, records, as_of):
+            self._changes += 1
+            self._remember(records, generation)
+
+    def _remember(self, records: Mapping[str, bytes], generation: int) -> None:
+        """Unless something was forgotten while the disk was asked: then these may be of before it."""
+        if generation == self._generation.read() == self._seen_generation:
+            self._memory.update(records)
+
+    def _add_all(self, records: Mapping[str, bytes]) -> None:
+        """What is there already stands. Not to remember what came first because somebody wrote elsewhere meanwhile
+        would be to take what comes next for it."""
+        with self._writing():
+            for key, raw in records.items():
+                self._records.add(key, raw)
+
+    def _set_all(self, records: Mapping[str, bytes], as_of: int | None) -> bool:
+        """Unless something was forgotten since; both happen inside transactions, which follow one another."""
+        with self._writing():
+            if as_of is not None and as_of != self._generation.read():
+                return False
+            for key, raw in records.items():
+                self._records.set(key, raw)
+        return True
+
+    async def _run(self, rounds: Rounds, whom: str, call: Callable[..., T], *args: Any) -> T:
+        try:
+            done = await asyncio.get_running_loop().run_in_executor(rounds.of(whom), self._where_it_is, call, *args)
+        except StoreFailed:
+            raise
+        except Exception as error:
+            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+            if rounds is self._readers and (code in _AWAY or isinstance(error, OSError)):
+                self.away = f"the names cannot be read: {error}"
+            if code in DAMAGED:
+                damage = f"the names are damaged ({error}), which starting anew mends as far as it can be"
+                self.damage = damage  # which another thread may have taken back by the next line
+                mark(self._path)
+                raise StoreFailed(damage) from error
+            raise StoreFailed(f"the names cannot be read or written: {error}") from error
+        if rounds is self._readers:
+            self.away = ""
+        return done
+
+    def _where_it_is(self, call: Callable[..., T], *args: Any) -> T:
+        """In a thread: another process may set the file aside and begin it anew, before this or meanwhile. Then it is
+        done once more, for what was written came maybe too late to be taken over."""
+        while True:
+            file = self._file()
+            if file is not None and getattr(self._opened, "file", file) != file:
+                self._records.close()  # this thread's connection, which is opened anew where it is needed
+                self.damage = ""
+            self._opened.file = file or getattr(self._opened, "file", file)
+            try:
+                done = call(*args)
+            except sqlite3.Error:  # what was met in a file that has gone says nothing of the one in its place
+                if self._file() in (file, None):
+                    raise
+                continue
+            if self._file() in (file, None):
+                return done
+
+    def _file(self) -> tuple[int, int] | None:
+        try:
+            there = self._path.stat()
+        except FileNotFoundError:
+            return None
+        return there.st_dev, there.st_ino
+
+    def close(self) -> None:
+        self._writer.shutdown()
+        self._readers.shutdown()
+        self._records.close()
+        self._generation.close()
+
+
+def _whose(key: str) -> str:
+    """The upstream, or the view, that the name is of."""
+    return key.split(" ", 2)[1]
+
+
+def _is_full(error: Exception, directory: Path) -> bool:
+    """Also where it has no room for what sqlite keeps beside the file, which is told as if the disk had failed."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and free_space(directory) < SPARE)
+
+
+def _age(key: str, raw: bytes) -> float:
+    """When its owner said so last; raises ValueError or Tampered for what is no record of ours."""
+    match key.partition(" ")[0]:
+        case "name" if (record := read_record(raw)) is not None:
+            return record.checked
+        case "first":
+            return read_first(raw).at
+        case "owner":
+            raw.decode()
+            return 0.0
+        case _:
+            raise ValueError(key)

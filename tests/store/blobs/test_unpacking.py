@@ -1,0 +1,72 @@
+"""Packages of one upstream wait for each other, and for nobody else's."""
+
+import asyncio
+import threading
+
+import pytest
+
+from apprproxy.store.blobs.unpacking import begun, hashed_anew
+from tests.fakes.clock import PATIENCE, until
+
+
+@pytest.mark.parametrize("mirror", ["evil", "evil mirror-1"])
+async def test_who_keeps_one_thread_busy_leaves_the_other_one(mirror: str) -> None:
+    go, started = threading.Event(), []
+
+    def unpacked(number: int) -> None:
+        started.append(number)
+        go.wait()
+
+    waiting = [asyncio.create_task(begun("evil", unpacked, number)) for number in range(3)]
+    waiting += [asyncio.create_task(begun(mirror, unpacked, number)) for number in (3, 4)]
+    await until(lambda: bool(started))
+    try:
+        async with asyncio.timeout(PATIENCE):
+            other = await asyncio.wrap_future(await begun("good", lambda: "unpacked"))
+        before = list(started)
+    finally:
+        go.set()
+        for one in waiting:
+            await asyncio.wrap_future(await one)
+
+    assert "unpacked" == other
+    assert [0] == before
+    assert [0, 1, 2, 3, 4] == started
+
+
+async def test_a_turn_lasts_until_the_thread_has_ended_though_nobody_waits_for_it() -> None:
+    go, started = threading.Event(), threading.Event()
+
+    def unpacked() -> None:
+        started.set()
+        go.wait()
+
+    await begun("evil", unpacked)
+    await until(started.is_set)
+    next_one = asyncio.create_task(begun("evil", lambda: "unpacked"))
+    await asyncio.sleep(0)
+    waits = not next_one.done()
+    go.set()
+
+    assert waits
+    assert "unpacked" == await asyncio.wrap_future(await next_one)
+
+
+async def test_what_is_hashed_anew_holds_up_no_package() -> None:
+    go, started = threading.Event(), []
+
+    def hashed(number: int) -> None:
+        started.append(number)
+        go.wait()
+
+    busy = [await hashed_anew(f"evil-{number}", hashed, number) for number in range(3)]
+    await until(lambda: bool(started))
+    try:
+        async with asyncio.timeout(PATIENCE):
+            other = await asyncio.wrap_future(await begun("good", lambda: "unpacked"))
+    finally:
+        go.set()
+        await asyncio.gather(*map(asyncio.wrap_future, busy))
+
+    assert "unpacked" == other
+    assert [0, 1, 2] == sorted(started)

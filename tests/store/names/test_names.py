@@ -1,0 +1,524 @@
+"""Names survive, are seen by every process at once, and nothing in their database is ever executed."""
+
+import asyncio
+import os
+import pickle
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+
+import diskcache
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from apprproxy.core.digest import Digest
+from apprproxy.core.errors import StoreFailed
+from apprproxy.core.model import Descriptor, FirstSeen, Record
+from apprproxy.store.directory import sharing
+from apprproxy.store.directory.place import SPARE
+from apprproxy.store.names import names as module
+from apprproxy.store.names.fence import MAX_RECORD, Tampered, open_records
+from apprproxy.store.names.names import DiskNames
+from apprproxy.store.rounds import PIECE, Rounds
+
+ROOT = Path(__file__).parents[3]
+RECORD = Record(Descriptor(Digest.of(b"a document"), 10, "application/json"), "up", checked=1000.5, since=900.25)
+FIRST = FirstSeen(Digest.of(b"first"), 1.5)
+NUMBERS = count()
+TITLE = "alice/nginx@1.0.0/helm"
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    path = tmp_path / "names"
+    path.mkdir()
+    return path
+
+
+@pytest.fixture
+def names(directory: Path) -> Iterator[DiskNames]:
+    one = DiskNames(directory)
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def beside(names: DiskNames, directory: Path) -> Iterator[DiskNames]:
+    """As another process has them."""
+    one = DiskNames(directory)
+    yield one
+    one.close()
+
+
+async def put(names: DiskNames, key: str = "tag alice/nginx 1.0.0", record: Record = RECORD) -> None:
+    await names.put("up", key, record, names.generation())
+
+
+async def pin(names: DiskNames, **seen: FirstSeen) -> None:
+    await names.set_first_seen("up", seen, names.generation())
+
+
+async def test_what_was_put_is_got_and_what_was_not_is_none(names: DiskNames) -> None:
+    await put(names)
+
+    assert RECORD == await names.get("up", "tag alice/nginx 1.0.0")
+    assert None is await names.get("up", "tag alice/nginx 1.0.1")
+    assert None is await names.get("other", "tag alice/nginx 1.0.0")
+
+
+async def test_names_owners_and_first_digests_survive_a_restart(directory: Path) -> None:
+    names = DiskNames(directory)
+    moved = replace(FIRST, moved_to=Digest.of(b"now", "sha512"))
+    await put(names)
+    await names.set_owner("default", "repository alice/nginx", "up")
+    await names.set_first_seen("up", {TITLE: moved}, names.generation())
+    names.close()
+    again = DiskNames(directory)
+    found = (
+        await again.get("up", "tag alice/nginx 1.0.0"),
+        await again.owner("default", "repository alice/nginx"),
+        await again.first_seen("up", [TITLE, "alice/nginx@9.9.9/helm"]),
+        list(again.all_first_seen()),
+    )
+    again.close()
+
+    assert (RECORD, "up", {TITLE: moved}, [("up", TITLE, moved)]) == found
+
+
+texts = st.text(st.characters(codec="utf-8"), max_size=40)
+records = st.builds(
+    Record,
+    st.builds(Descriptor, st.binary(max_size=9).map(Digest.of), st.integers(-1, 2**50), texts),
+    texts,
+    st.floats(0, 1e11),
+    st.floats(0, 1e11),
+)
+
+
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(texts, records)
+async def test_every_record_comes_back_as_it_went(
+    names: DiskNames, beside: DiskNames, key: str, record: Record
+) -> None:
+    key = f"{next(NUMBERS)} {key}"  # a process that has read a name remembers it, until something is forgotten
+    await put(names, key, record)
+
+    assert record == await names.get("up", key) == await beside.get("up", key)
+
+
+async def test_what_was_asked_before_something_was_forgotten_is_not_kept(names: DiskNames, beside: DiskNames) -> None:
+    before = names.generation()
+    await beside.forget("up", "alice/nginx")
+    await names.put("up", "tag alice/nginx 1.0.0", RECORD, before)
+
+    assert None is await names.get("up", "tag alice/nginx 1.0.0")
+
+
+async def test_what_was_read_while_it_was_forgotten_is_not_remembered(
+    names: DiskNames, beside: DiskNames, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await put(beside)
+    run = names._run
+
+    async def meanwhile(rounds: Rounds, whom: str, call: Callable[..., bytes | None], *args: str) -> bytes | None:
+        monkeypatch.setattr(names, "_run", run)
+        read = await run(rounds, whom, call, *args)
+        await names.forget("up", "alice/nginx")
+        await names.get("up", "tag alice/other 1.0.0")  # somebody else notices that something was forgotten
+        return read
+
+    monkeypatch.setattr(names, "_run", meanwhile)
+
+    assert RECORD == await names.get("up", "tag alice/nginx 1.0.0")
+    assert await names.get("up", "tag alice/nginx 1.0.0") is None
+
+
+@pytest.mark.parametrize("now", [replace(RECORD, checked=2000.5), None])
+async def test_what_was_read_before_it_changed_is_not_remembered_after_it(
+    now: Record | None, names: DiskNames, beside: DiskNames, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = "tag alice/nginx 1.0.0"
+    await put(beside, key)
+    run = names._run
+
+    async def meanwhile(rounds: Rounds, whom: str, call: Callable[..., bytes | None], *args: str) -> bytes | None:
+        monkeypatch.setattr(names, "_run", run)
+        read = await run(rounds, whom, call, *args)
+        if now is not None:
+            await put(names, key, now)
+        else:
+            await names.drop("up", key, names.generation())
+        return read
+
+    monkeypatch.setattr(names, "_run", meanwhile)
+
+    assert RECORD == await names.get("up", key)
+    assert now == await names.get("up", key)
+
+
+FORGETTING: dict[str, Callable[[DiskNames], object]] = {
+    "purged": lambda names: names.discard([("up", "release alice/nginx 1.0.0/helm")]),
+    "accepted": lambda names: names.accept("up", "alice/nginx", TITLE, FIRST),
+    "pushed": lambda names: asyncio.run(names.forget("up", "alice/nginx")),
+}
+
+
+@pytest.mark.parametrize("how", FORGETTING)
+async def test_what_another_process_reads_before_the_disk_has_that_it_is_forgotten_is_not_remembered_there(
+    how: str, names: DiskNames, beside: DiskNames, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A commit is synced, and what stood there is read for as long."""
+    key, bump, loop = "release alice/nginx 1.0.0/helm", names._generation.bump, asyncio.get_running_loop()
+    await put(names, key)
+
+    def bumped() -> None:
+        bump()
+        asyncio.run_coroutine_threadsafe(beside.get("up", key), loop).result(10)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(names._generation, "bump", bumped)
+        await asyncio.to_thread(FORGETTING[how], names)
+
+    assert names.known("up", key) == await beside.get("up", key) != RECORD
+
+
+async def test_a_no_of_before_a_write_drops_nothing(names: DiskNames, beside: DiskNames) -> None:
+    before = names.generation()
+    await names.forget("up", "alice/nginx")
+    await put(names)
+    await names.drop("up", "tag alice/nginx 1.0.0", before)
+
+    assert RECORD == await beside.get("up", "tag alice/nginx 1.0.0")
+
+
+async def test_what_was_first_seen_is_remembered_whoever_writes_elsewhere(names: DiskNames, beside: DiskNames) -> None:
+    """Else what comes next would be taken for it. What is known already stands."""
+    before, other = names.generation(), replace(FIRST, digest=Digest.of(b"another"))
+    await names.set_first_seen("up", {TITLE: FIRST}, before)
+    await beside.forget("up", "other/package")
+    await names.set_first_seen("up", {TITLE: other, "alice/nginx@2.0.0/helm": FIRST}, before)
+
+    assert {TITLE: FIRST, "alice/nginx@2.0.0/helm": FIRST} == await names.first_seen(
+        "up", [TITLE, "alice/nginx@2.0.0/helm"]
+    )
+
+
+async def test_first_digests_of_thousands_hold_up_no_other_upstream(names: DiskNames) -> None:
+    """A package has as many as it lists, and any number of packages may be asked for at once."""
+    evil = [{f"evil/{one}@1.{number}/helm": FIRST for number in range(3 * PIECE)} for one in range(8)]
+    seeing = [asyncio.create_task(names.set_first_seen("evil", seen, names.generation())) for seen in evil]
+    await asyncio.sleep(0)
+    await put(names)
+    written = sum(one.done() for one in seeing)
+    await asyncio.gather(*seeing)
+    asking = [asyncio.create_task(names.first_seen("evil", seen)) for seen in evil]
+    await asyncio.sleep(0)
+    await names.first_seen("up", [TITLE])
+    read = sum(one.done() for one in asking)
+
+    assert evil == await asyncio.gather(*asking)
+    assert (0, 0) == (written, read), "and not all of them"
+
+
+async def test_what_is_accepted_while_thousands_are_written_down_stands_and_the_others_are_remembered(
+    names: DiskNames, beside: DiskNames, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, accepted = {f"a@{number}/helm": FIRST for number in range(2 * PIECE)}, FirstSeen(Digest.of(b"now"), 2.0)
+    early, late = "a@0/helm", f"a@{2 * PIECE - 1}/helm"
+    run = names._run
+
+    async def meanwhile(rounds: Rounds, whom: str, call: Callable[..., bool], *args: object) -> bool:
+        monkeypatch.setattr(names, "_run", run)
+        written = await run(rounds, whom, call, *args)
+        for title in (early, late):
+            await asyncio.to_thread(beside.accept, "up", "a", title, accepted)
+        return written
+
+    monkeypatch.setattr(names, "_run", meanwhile)
+    await names.set_first_seen("up", seen, names.generation())
+
+    assert seen | {early: accepted, late: accepted} == await names.first_seen("up", seen)
+
+
+async def test_forgetting_takes_a_repositorys_names_and_lists_and_adds_what_was_pushed_to_what_was_seen(
+    names: DiskNames,
+) -> None:
+    keys = ["release alice/nginx 1.0.0/helm", "package alice/nginx -", "packages - -", "package alice/redis -"]
+    for key in keys:
+        await put(names, key)
+    await names.set_first_seen("up", {TITLE: FIRST, "alice/nginx@2.0.0/helm": FIRST}, names.generation())
+    now, never = Digest.of(b"pushed"), "alice/nginx@3.0.0/helm"
+    await names.forget("up", "alice/nginx", {TITLE: now, never: now})
+
+    assert [None, None, None, RECORD] == [await names.get("up", key) for key in keys]
+    assert {TITLE: replace(FIRST, pushed=now), "alice/nginx@2.0.0/helm": FIRST} == await names.first_seen(
+        "up", [TITLE, "alice/nginx@2.0.0/helm", never]
+    )
+
+
+async def test_what_another_process_changes_is_seen_at_once(names: DiskNames, beside: DiskNames) -> None:
+    key = "release alice/nginx 1.0.0/helm"
+    now = FirstSeen(Digest.of(b"now"), 2.0)
+    await put(names, key)
+    await pin(names, **{TITLE: FIRST})
+    remembered = await beside.get("up", key)
+    await asyncio.to_thread(names.accept, "up", "alice/nginx", TITLE, now)
+
+    assert RECORD == remembered
+    assert replace(RECORD, doubtful=True) == await beside.get("up", key), "it stays, for whoever cannot ask"
+    assert {TITLE: now} == await beside.first_seen("up", [TITLE])
+
+
+async def test_a_name_that_was_accepted_in_a_real_second_process_is_doubtful_here(
+    names: DiskNames, directory: Path
+) -> None:
+    key = "release alice/nginx 1.0.0/helm"
+    await put(names, key)
+    program = f"""
+from pathlib import Path
+from apprproxy.core.digest import Digest
+from apprproxy.core.model import FirstSeen
+from apprproxy.store.names.names import DiskNames
+names = DiskNames(Path({str(directory)!r}))
+names.accept("up", "alice/nginx", {TITLE!r}, FirstSeen(Digest.of(b"now"), 2.0))
+names.close()
+"""
+    before = names.generation()
+    await asyncio.to_thread(subprocess.run, [sys.executable, "-c", program], cwd=ROOT, check=True)
+
+    assert before != names.generation()
+    assert replace(RECORD, doubtful=True) == await names.get("up", key)
+    assert {TITLE: FirstSeen(Digest.of(b"now"), 2.0)} == await names.first_seen("up", [TITLE])
+
+
+async def test_a_record_that_is_too_large_is_refused_in_a_sentence(names: DiskNames) -> None:
+    large = replace(RECORD, target=replace(RECORD.target, media_type="x" * MAX_RECORD))
+    with pytest.raises(StoreFailed, match=f"records are at most {MAX_RECORD} bytes"):
+        await put(names, "tag a b", large)
+
+    assert None is await names.get("up", "tag a b")
+
+
+async def test_a_directory_in_place_of_the_database_is_told_in_a_sentence(directory: Path) -> None:
+    (directory / "cache.db").mkdir()
+    with pytest.raises(StoreFailed, match="cannot be opened"):
+        DiskNames(directory)
+
+
+@pytest.mark.parametrize(
+    ("code", "free", "told"),
+    [(sqlite3.SQLITE_FULL, SPARE, True), (sqlite3.SQLITE_IOERR, 0, True), (sqlite3.SQLITE_IOERR, SPARE, False)],
+)
+def test_where_a_full_disk_has_no_room_for_the_names_it_is_said_what_may_go(
+    code: int, free: int, told: bool, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        error = sqlite3.OperationalError("disk I/O error")
+        error.sqlite_errorcode = code
+        raise error
+
+    monkeypatch.setattr(diskcache, "Cache", full)
+    monkeypatch.setattr(module, "free_space", lambda _: free)
+    with pytest.raises(StoreFailed, match=r"cannot be opened: .*disk I/O error") as failed:
+        DiskNames(directory)
+
+    assert told == ("any index.db.broken-*, and any file in blobs/ and quarantine/ may be deleted" in str(failed.value))
+
+
+async def test_a_folder_that_is_away_is_told_until_it_is_back(names: DiskNames) -> None:
+    there = names._path
+    names._path = there.with_name("x" * 300)
+    with pytest.raises(StoreFailed):
+        await names.get("up", "tag alice/nginx 1.0.0")
+    away = names.still_away()
+    names._path = there
+
+    assert away.startswith("the names cannot be read: ")
+    assert ("", "") == (names.still_away(), names.away), "whoever asks for nothing finds that out as well"
+
+
+# --- beside a process that holds the database
+
+
+@contextmanager
+def held(directory: Path) -> Iterator[None]:
+    """As a process leaves it that was stopped amid a transaction."""
+    with closing(sqlite3.connect(directory / "cache.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+        other.execute("ROLLBACK")
+
+
+async def test_reading_waits_for_no_writing(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sharing, "PATIENCE", 3600.0)
+    names = DiskNames(directory)
+    await put(names)
+    names.close()
+    names = DiskNames(directory)
+    with held(directory):
+        writes = [asyncio.create_task(put(names, f"tag {number}")) for number in range(4)]
+        await asyncio.sleep(0)
+        async with asyncio.timeout(5):
+            found = await names.get("up", "tag alice/nginx 1.0.0"), await names.first_seen("up", ["a@1"])
+    await asyncio.gather(*writes)
+    names.close()
+
+    assert (RECORD, {}) == found
+
+
+async def test_names_that_another_process_never_lets_go_of_are_waited_for_once(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sharing, "PATIENCE", 0.3)
+    monkeypatch.setattr(sharing, "IMPATIENCE", 0.01)
+    names = DiskNames(directory)
+    with held(directory):
+        began = time.monotonic()
+        for number in range(20):
+            with pytest.raises(StoreFailed, match="another process has held them"):
+                await put(names, f"tag {number}")
+        waited = time.monotonic() - began
+    await put(names)
+    kept = await names.get("up", "tag alice/nginx 1.0.0")
+    names.close()
+
+    assert waited < 3, "and not 20 times as long as the first one"
+    assert RECORD == kept
+
+
+# --- the fence
+
+
+def test_no_record_is_ever_lost_for_want_of_room(directory: Path) -> None:
+    """diskcache's defaults delete silently: 710 of 3,000 were left under a limit of 1 MiB."""
+    records = open_records(directory)
+    records.reset("size_limit", 64 * 1024)
+    with records.transact():
+        for number in range(5000):
+            records.set(f"name up tag a/b {number}", bytes(400))
+    records.cull()
+    records.expire()
+    kept = len(records)
+    records.close()
+    again = open_records(directory)
+    after = len(list(again))
+    again.close()
+
+    assert (5000, 5000) == (kept, after)
+    assert ["cache.db"] == [path.name for path in directory.iterdir() if not path.name.startswith("cache.db-")]
+
+
+def test_nobody_else_may_look_into_the_directory(directory: Path) -> None:
+    directory.chmod(0o755)
+    open_records(directory).close()
+
+    assert 0o700 == directory.stat().st_mode & 0o777
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["text", 1, 1.5, None, ["x"], bytearray(b"x"), bytes(MAX_RECORD + 1)],
+    ids=lambda value: type(value).__name__,
+)
+def test_only_small_bytes_are_taken(value: object, directory: Path) -> None:
+    records = open_records(directory)
+    with pytest.raises(TypeError):
+        records.set("key", value)
+    kept = list(records)
+    records.close()
+
+    assert [] == kept
+
+
+@pytest.mark.parametrize("key", [1, b"key", ("a", "b"), None])
+def test_only_text_is_a_key(key: object, directory: Path) -> None:
+    records = open_records(directory)
+    with pytest.raises(TypeError):
+        records.set(key, b"value")
+    records.close()
+
+
+class Bomb:
+    """Leaves a file behind when it is unpickled."""
+
+    def __init__(self, where: Path) -> None:
+        self._where = where
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, (str(self._where),)
+
+
+KEY = "name up tag alice/nginx 1.0.0"
+MODES = {"raw": 1, "binary file": 2, "text file": 3, "pickle": 4}
+
+
+def plant(directory: Path, payload: bytes, mode: int, *, filename: str | None = None, key: bytes | str = KEY) -> None:
+    """Change the row as somebody would who can write the file."""
+    with sqlite3.connect(directory / "cache.db") as connection:
+        connection.execute(
+            "UPDATE Cache SET value = ?, mode = ?, filename = ?, key = ?, raw = ?",
+            (payload, mode, filename, key, isinstance(key, str)),
+        )
+    connection.close()
+
+
+@pytest.mark.parametrize("mode", [mode for name, mode in MODES.items() if name != "raw"])
+async def test_a_planted_row_is_refused_and_never_executed(mode: int, directory: Path, tmp_path: Path) -> None:
+    names = DiskNames(directory)
+    await put(names)
+    names.close()
+    payload = pickle.dumps(Bomb(tmp_path / "executed"))
+    (directory / "planted.val").write_bytes(payload)
+    again = DiskNames(directory)
+    plant(directory, payload, mode, filename=None if mode == MODES["pickle"] else "planted.val")
+    with pytest.raises(Tampered):
+        await again.get("up", "tag alice/nginx 1.0.0")
+    again.close()
+
+    assert not (tmp_path / "executed").exists()
+
+
+async def test_the_planted_payload_would_have_been_executed_without_the_fence(tmp_path: Path) -> None:
+    payload = pickle.dumps(Bomb(tmp_path / "executed"))
+    pickle.loads(payload)
+
+    assert (tmp_path / "executed").exists()
+
+
+async def test_a_planted_key_is_refused_and_never_executed(directory: Path, tmp_path: Path) -> None:
+    names = DiskNames(directory)
+    await pin(names, **{TITLE: FIRST})
+    names.close()
+    again = DiskNames(directory)
+    plant(directory, b"{}", MODES["raw"], key=pickle.dumps(Bomb(tmp_path / "executed")))
+    with pytest.raises(Tampered):
+        list(again.all_first_seen())
+    with pytest.raises(Tampered):
+        again.accept("up", "alice/nginx", TITLE, FIRST)
+    again.close()
+
+    assert not (tmp_path / "executed").exists()
+
+
+@pytest.mark.parametrize("raw", [b"{", b"null", b"[]", b'{"digest": "sha256:12"}', b"\xff"])
+async def test_a_record_that_cannot_be_read_is_none_and_can_be_put_anew(raw: bytes, names: DiskNames) -> None:
+    names._records.set("name up tag alice/nginx 1.0.0", raw)
+    found = await names.get("up", "tag alice/nginx 1.0.0")
+    known, every = names.known("up", "tag alice/nginx 1.0.0"), list(names.all_names())
+    await put(names)
+
+    assert (None, None, []) == (found, known, every)
+    assert RECORD == await names.get("up", "tag alice/nginx 1.0.0")
+
+
+async def test_a_first_seen_digest_that_cannot_be_read_is_not_taken_for_none(names: DiskNames) -> None:
+    names._records.set(f"first up {TITLE}", b"{")
+    with pytest.raises(Tampered, match="first-seen"):
+        await names.first_seen("up", [TITLE])

@@ -1,0 +1,79 @@
+"""What a client may have made up is remembered, and not written down."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from apprproxy.core.digest import Digest
+from apprproxy.core.model import Descriptor, Record
+from apprproxy.store.names.names import DiskNames
+from apprproxy.store.names.noted import NamesWithNotes
+
+RECORD = Record(Descriptor(Digest.of(b"[]"), 2, "application/json"), "up", checked=1000.5, since=900.25)
+OTHER = replace(RECORD, target=Descriptor(Digest.of(b"[1]"), 3, "application/json"))
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[DiskNames]:
+    (tmp_path / "names").mkdir()
+    one = DiskNames(tmp_path / "names")
+    yield one
+    one.close()
+
+
+async def test_what_is_noted_is_known_and_not_written_down(disk: DiskNames) -> None:
+    names = NamesWithNotes(disk)
+    await names.note("up", "packages - a", RECORD, names.generation())
+    await names.set_owner("view", "packages - a", "up")
+
+    assert RECORD == await names.get("up", "packages - a")
+    assert (None, None) == (disk.known("up", "packages - a"), await names.owner("view", "packages - a"))
+
+
+async def test_no_more_is_remembered_than_there_is_room_for(disk: DiskNames) -> None:
+    names = NamesWithNotes(disk, remembered=2)
+    for name in "abc":
+        await names.note("up", name, RECORD, names.generation())
+
+    assert [None, RECORD, RECORD] == [await names.get("up", name) for name in "abc"]
+
+
+async def test_what_is_written_down_already_is_renewed_there(disk: DiskNames) -> None:
+    names = NamesWithNotes(disk)
+    await names.put("up", "tags a -", OTHER, names.generation())
+    await names.note("up", "tags a -", RECORD, names.generation())
+
+    assert RECORD == disk.known("up", "tags a -") == await names.get("up", "tags a -")
+
+
+async def test_what_has_entries_now_is_written_down(disk: DiskNames) -> None:
+    names = NamesWithNotes(disk)
+    await names.note("up", "tags a -", RECORD, names.generation())
+    await names.put("up", "tags a -", OTHER, names.generation())
+
+    assert OTHER == disk.known("up", "tags a -") == await names.get("up", "tags a -")
+
+
+async def test_it_is_forgotten_as_what_is_written_down(disk: DiskNames) -> None:
+    names = NamesWithNotes(disk)
+    before = names.generation()
+    await names.note("up", "tags a -", RECORD, before)
+    await names.note("up", "tags b -", RECORD, before)
+    await names.drop("up", "tags a -", before)
+    dropped = await names.get("up", "tags a -")
+    await names.forget("up", "c")
+    await names.note("up", "tags d -", RECORD, before)
+
+    assert [None] * 3 == [dropped, await names.get("up", "tags b -"), await names.get("up", "tags d -")]
+
+
+async def test_a_no_takes_what_another_process_has_written_down_meanwhile(tmp_path: Path, disk: DiskNames) -> None:
+    names, other = NamesWithNotes(disk), DiskNames(tmp_path / "names")
+    await names.note("up", "tags a -", RECORD, names.generation())
+    await other.put("up", "tags a -", OTHER, other.generation())
+    await names.drop("up", "tags a -", names.generation())
+    other.close()
+
+    assert None is await names.get("up", "tags a -")
