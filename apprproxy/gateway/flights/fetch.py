@@ -23,6 +23,7 @@ from apprproxy.core.events import Observer, Trouble
 from apprproxy.core.model import MAX_DOCUMENT, MAX_PACKED, decimal_size
 from apprproxy.core.ports.store import Held, Partial
 from apprproxy.core.ports.upstream import Incoming, Lane, Reply, Request
+from apprproxy.core.reading import is_short
 from apprproxy.gateway.flights.candidates import Candidate
 from apprproxy.gateway.flights.contributors import sources_of
 from apprproxy.gateway.flights.flight import Flight
@@ -210,7 +211,8 @@ class Fetch:
             if len(body) > MAX_EXPLANATION:
                 break
         reply = Reply(incoming.status, incoming.headers, body[:MAX_EXPLANATION])
-        return candidate.source.speaks.judge(reply) or Outage(
+        judge, desk = candidate.source.speaks.judge, candidate.member.desk
+        return await desk.take_apart(is_short(reply.body), judge, reply) or Outage(
             candidate.source.upstream.name, f"answered {reply.status} to {request.method} of bytes", reply.status
         )
 

@@ -2,9 +2,13 @@
 
 import asyncio
 import json
+import threading
 
 import pytest
 
+from apprproxy.core.errors import UpstreamFault
+from apprproxy.core.ports.upstream import Reply
+from apprproxy.oci.dialect import OciDialect
 from tests.fakes import lies
 from tests.fakes.clock import Gate
 from tests.fakes.content import digest, manifest, some_bytes
@@ -35,6 +39,27 @@ OUTAGES: dict[str, Behaviour] = {
     "206": lies.says(206, BLOB[:10], Content_Range="bytes 0-9/300000"),
     "500": lies.says(500),
 }
+
+
+@pytest.mark.parametrize(("values", "beside"), [(3, False), (20_000, True)])
+async def test_a_no_that_takes_time_to_read_is_read_beside_everything_else(
+    values: int, beside: bool, registry: Registry, gateways: Gateways, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[int] = []
+    genuine = OciDialect.judge
+
+    def judge(dialect: OciDialect, reply: Reply) -> UpstreamFault | None:
+        threads.append(threading.get_ident())
+        return genuine(dialect, reply)
+
+    padded = {"errors": [{"code": "BLOB_UNKNOWN", "message": "", "detail": [[]] * values}]}
+    registry.on["GET blob"] = lies.says(404, json.dumps(padded, separators=(",", ":")).encode())
+    monkeypatch.setattr(OciDialect, "judge", judge)
+    gateway = await gateways.start({"hub": registry})
+    got = await gateway.get(PATH)
+
+    assert (404, "BLOB_UNKNOWN") == (got.status, got.code)
+    assert [beside] == [thread != threading.get_ident() for thread in threads]
 
 
 def mismatches(gateway: Running) -> float:
