@@ -54,9 +54,9 @@ async def provenance(settings: Settings, name: str, *, now: Clock = time.time) -
 
 
 def _formats(names: DiskNames, release: str) -> list[str]:
-    """What was seen of its formats. Walks all names, as only a command may."""
+    """What was seen of its formats (``-`` is none). Walks all names, as only a command may."""
     seen = (f"{upstream}/{title}" for upstream, title, _ in names.all_first_seen() if "@" in title)
-    return [name for name in seen if name.startswith(f"{release}/")]
+    return [name for name in seen if name.startswith(f"{release}/") and name != f"{release}/-"]
 
 
 @asynccontextmanager

@@ -157,6 +157,22 @@ async def test_a_release_needs_its_format_only_where_there_are_several(gateways:
     assert "alice/both@1.0.0/helm, alice/both@1.0.0/kpm" in json.loads(refused.body)["message"]
 
 
+async def test_a_release_that_was_pulled_without_a_format_as_well_has_no_further_one(
+    gateways: Gateways, clock: Clock
+) -> None:
+    async with quay("alice/nginx") as one:
+        gateway = await gateways.start({"old": appr(one)})
+        await gateway.get("/old/cnr/api/v1/packages/alice/nginx/1.0.0/-")
+        await gateway.at_rest()
+        gateway.app.names.discard([(upstream, key) for upstream, key, _ in gateway.app.names.all_names()])
+        await gateway.get("/old/cnr/api/v1/packages/alice/nginx/1.0.0/helm")
+        await gateway.at_rest()
+        settings = gateway.app.settings
+        await gateway.close()
+
+    assert "old/alice/nginx@1.0.0/helm" == (await provenance(settings, "old/alice/nginx@1.0.0", now=clock))["name"]
+
+
 async def test_a_command_finds_the_format_by_which_a_release_was_pulled(gateways: Gateways, clock: Clock) -> None:
     async with quay("alice/nginx", "alice/both") as one:
         one.registry.push("alice/both", "1.0.0", "kpm", packed(chart("1.0.0")))
