@@ -44,7 +44,7 @@ def main() -> None:
 
 @main.command(short_help="Say what is wrong with a configuration, or print it.")
 @CONFIG
-@click.option("--elsewhere", is_flag=True, help="It is for another machine: leave alone the files that it names.")
+@click.option("--elsewhere", is_flag=True, help="For another machine: do not look for the files that it names.")
 def check(path: Path | None, elsewhere: bool) -> None:
     """Validate the configuration and print what is in force, secrets masked.
 

@@ -37,7 +37,7 @@ def search(path: Path | None, as_json: bool, limit: int, kind: str | None, view:
 
     Asks the upstreams for their lists where those that the cache has are old. The command lines are for a gateway at
     the first address of `server.listen`. Who could not be asked, or offers no list, is named. Status 1 if nothing was
-    found and that is all of them.
+    found because that is so of all of them.
     """
     settings = entered(asking_settings_of(path))
     try:
