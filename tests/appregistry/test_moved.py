@@ -274,6 +274,20 @@ async def test_a_release_does_not_move_by_having_another_format_instead(start: S
     assert 1 == gateway.total(MOVES, upstream="up")
 
 
+async def test_what_a_release_was_is_said_to_be_in_the_format_that_it_was_in(start: Start, pushed: Upstream) -> None:
+    gateway = await start({"up": pushed})
+    first = await gateway.get(ANY)
+    in_another_format(pushed)
+    gateway.clock.advance(120)
+    document, pulled = await gateway.get(ANY), await gateway.get(f"{ANY}/pull?format=json")
+    status, said = await command(gateway, "show", "up/alice/nginx@1.0.0")
+
+    assert first.body == document.body
+    assert "helm" == pulled.json["media_type"]
+    assert (0, f"{NAME}  {digest_of(FIRST)}") == (status, said.splitlines()[0])
+    assert "accepted" not in said
+
+
 async def test_another_format_can_be_accepted(start: Start, pushed: Upstream) -> None:
     gateway = await start({"up": pushed})
     await gateway.get(f"{ANY}/pull")

@@ -228,7 +228,7 @@ class Lookups:
             async with asyncio.timeout(member.terms.timeout) as limit, piled(member.desk.room) as pile:
                 found = await self._found(member, want, pile)
                 with not_counted(limit):
-                    found = await self._settled(member, want, found, as_of)
+                    found = await self._settled(member, want, found, as_of, old)
                 if found.body is None:
                     pile.clear()
                 with not_counted(limit) if found.body is not None else nullcontext():
@@ -270,12 +270,17 @@ class Lookups:
                 raise Outage(member.name, f"had a list of {want.kind} and now {no.sentence}", no.status) from no
             raise
 
-    async def _settled(self, member: Member, want: NameWant, found: Found, as_of: int) -> Found:
-        """What was found, with first-seen digests in place of those that moved."""
+    async def _settled(self, member: Member, want: NameWant, found: Found, as_of: int, old: Named | None) -> Found:
+        """What was found, with first-seen digests in place of those that moved. Behind an alias it may be something
+        else by now, so that it is the old document which says what that digest is, where it is held."""
         await self._shelf.first_seen.refuse_others(member, found.passed_over)
         standing = await self._shelf.first_seen.settle(member, found.titles, as_of, found.alias)
         if not standing:
             return found
+        if found.alias and old is not None and old.held is not None:
+            body, names = await member.desk.read(old.held, lambda body: (body, member.dialect.children(body)))
+            if {Expected(unpacked=digest) for digest in standing.values()} == {*names}:
+                return replace(found, body=body, target=old.record.target)
         if found.body is not None and not found.manifest:
             short = is_short(found.body)
             return await member.desk.take_apart(short, _corrected, member.dialect, want, found, standing)
