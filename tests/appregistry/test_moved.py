@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from apprproxy.appregistry import shapes
+from apprproxy.core.digest import Digest
 from apprproxy.core.reading import LARGE
 from tests.appregistry.archives import chart, digest_of, packed, unpacked
 from tests.appregistry.conftest import Start
@@ -286,6 +287,21 @@ async def test_what_a_release_was_is_said_to_be_in_the_format_that_it_was_in(sta
     assert "helm" == pulled.json["media_type"]
     assert (0, f"{NAME}  {digest_of(FIRST)}") == (status, said.splitlines()[0])
     assert "accepted" not in said
+
+
+async def test_a_pin_of_the_other_format_does_not_follow_what_stands_without_one(
+    start: Start, pushed: Upstream
+) -> None:
+    gateway = await start({"up": pushed})
+    await gateway.get(ANY)
+    in_another_format(pushed)
+    other = await gateway.get(f"{PACKAGE}/1.0.0/kpm")
+    root = Digest.of(other.body)
+    await asyncio.to_thread(gateway.app.ledger.pinned.pin, "up/alice/nginx@1.0.0/kpm", root)
+    gateway.clock.advance(120)
+    await gateway.get(ANY)
+
+    assert {"up/alice/nginx@1.0.0/kpm": root} == gateway.app.ledger.pinned.pins()
 
 
 async def test_another_format_can_be_accepted(start: Start, pushed: Upstream) -> None:

@@ -7,11 +7,10 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
-from apprproxy.core.digest import Digest
 from apprproxy.core.errors import (
     Busy,
     Crowded,
@@ -34,8 +33,7 @@ from apprproxy.core.events import LieCaught, Observer, Trouble, Troubled
 from apprproxy.core.label import OWNER
 from apprproxy.core.model import Cache, Clock, Descriptor, Expected, Found, NameWant, Record, Verdict, spoken
 from apprproxy.core.ports.store import Held
-from apprproxy.core.ports.upstream import Dialect, Locked
-from apprproxy.core.reading import is_short
+from apprproxy.core.ports.upstream import Locked
 from apprproxy.gateway.diary import Tried
 from apprproxy.gateway.kept.fresh import Serve, decide, stale
 from apprproxy.gateway.kept.shelf import Shelf
@@ -43,6 +41,7 @@ from apprproxy.gateway.members.health import PROBED_BY
 from apprproxy.gateway.members.member import Member, ask
 from apprproxy.gateway.members.pile import Pile, piled
 from apprproxy.gateway.names.landing import FetchManifest, Landed, Landing
+from apprproxy.gateway.names.settling import Settling
 from apprproxy.gateway.transfer import Brought
 from apprproxy.gateway.waits import not_counted
 
@@ -76,6 +75,7 @@ class Lookups:
 
     def __init__(self, shelf: Shelf, fetch: FetchManifest, observer: Observer, now: Clock, *, offline: bool) -> None:
         self._shelf = shelf
+        self._settling = Settling(shelf.first_seen)
         self._landing = Landing(shelf, fetch, observer)
         self._observer = observer
         self._now = now
@@ -228,7 +228,8 @@ class Lookups:
             async with asyncio.timeout(member.terms.timeout) as limit, piled(member.desk.room) as pile:
                 found = await self._found(member, want, pile)
                 with not_counted(limit):
-                    found = await self._settled(member, want, found, as_of, old)
+                    before = old.held if old is not None else None
+                    found = await self._settling(member, want, found, as_of, before)
                 if found.body is None:
                     pile.clear()
                 with not_counted(limit) if found.body is not None else nullcontext():
@@ -270,23 +271,6 @@ class Lookups:
                 raise Outage(member.name, f"had a list of {want.kind} and now {no.sentence}", no.status) from no
             raise
 
-    async def _settled(self, member: Member, want: NameWant, found: Found, as_of: int, old: Named | None) -> Found:
-        """What was found, with first-seen digests in place of those that moved. Behind an alias it may be something
-        else by now, so that it is the old document which says what that digest is, where it is held."""
-        await self._shelf.first_seen.refuse_others(member, found.passed_over)
-        standing = await self._shelf.first_seen.settle(member, found.titles, as_of, found.alias)
-        if not standing:
-            return found
-        if found.alias and old is not None and old.held is not None:
-            body, names = await member.desk.read(old.held, lambda body: (body, member.dialect.children(body)))
-            if {Expected(unpacked=digest) for digest in standing.values()} == {*names}:
-                return replace(found, body=body, target=old.record.target)
-        if found.body is not None and not found.manifest:
-            short = is_short(found.body)
-            return await member.desk.take_apart(short, _corrected, member.dialect, want, found, standing)
-        (digest,) = standing.values()
-        return replace(found, body=None, target=replace(found.target, digest=digest, size=-1))
-
     async def close(self) -> None:
         """Break off what is under way and wait until it has ended."""
         tasks = list(self._running.values())
@@ -310,10 +294,3 @@ def _kind_of(failure: BaseException) -> Troubled:
             return "names"
         case _:
             return "lookup"
-
-
-def _corrected(dialect: Dialect, want: NameWant, found: Found, digests: Mapping[str, Digest]) -> Found:
-    """With these in its document, in place of those that it claims."""
-    assert found.body is not None
-    body = dialect.with_digests(want, found.body, digests)
-    return replace(found, body=body, target=Descriptor(Digest.of(body), len(body), found.target.media_type))
