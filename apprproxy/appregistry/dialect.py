@@ -247,9 +247,10 @@ class AppRegistryDialect:
 def _found(body: bytes, manifests: Sequence[PackageManifest] = (), path: Package | Release | None = None) -> Found:
     titles = {manifest.title: manifest.digest for manifest in manifests}
     asked = path.release if isinstance(path, Release) else ""
-    others = {manifest.format for manifest in manifests if asked not in ("", manifest.release)}
-    passed_over = tuple(shapes.title_of(path.package, asked, one) for one in sorted(others)) if path else ()
     by_any = isinstance(path, Release) and path.format == "-"
+    others = {manifest.format for manifest in manifests if asked not in ("", manifest.release)}
+    others |= {"-"} if others and by_any else set()
+    passed_over = tuple(shapes.title_of(path.package, asked, one) for one in sorted(others)) if path else ()
     alias = next((shapes.any_title_of(title) for title in titles if by_any), "")
     target = Descriptor(Digest.of(body), len(body), _JSON)
     empty = bool(_EMPTY.fullmatch(body))

@@ -472,6 +472,18 @@ async def test_a_release_does_not_move_under_the_name_of_another(
     assert (200, FIRST) == (after.status, unpacked(after.body))
 
 
+async def test_nor_does_it_as_another_format_of_that_one(start: Start, upstream: Upstream) -> None:
+    upstream.registry.push("alice/nginx", "1.0", "helm", packed(FIRST))
+    gateway = await start({"up": upstream})
+    await gateway.get(f"{PACKAGE}/1.0/-/pull")
+    upstream.registry.push("alice/nginx", "1.0.1", "kpm", packed(NOW))
+    moved = upstream.registry.manifests["alice/nginx", "1.0.1", "kpm"]
+    upstream.twist = lambda target: as_json(moved) if "/1.0/" in target else None
+    gateway.clock.advance(120)
+
+    assert FIRST == unpacked((await gateway.get(f"{PACKAGE}/1.0/-/pull")).body)
+
+
 async def test_a_range_leads_on_as_releases_come(start: Start, upstream: Upstream) -> None:
     gateway, served = await start({"up": upstream}), []
     for release in ("1.0.5", "1.0.6"):
