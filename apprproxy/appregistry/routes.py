@@ -191,7 +191,8 @@ class AppRegistryFace:
 
     async def _package(self, want: NameWant, named: Named, manifest: PackageManifest) -> Transfer:
         owner, expected = Place.of(named.record.origin, want.place.protocol), Expected(unpacked=manifest.digest)
-        return await self._gateway.blob(BlobWant(owner, manifest.package, expected, title=manifest.title), whole=True)
+        titles = (manifest.title, shapes.any_title_of(manifest.title))
+        return await self._gateway.blob(BlobWant(owner, manifest.package, expected, titles=titles), whole=True)
 
     async def _blob(self, exchange: Exchange, path: Blob) -> web.StreamResponse:
         exchange.kind, exchange.name = Kind.BLOB, f"{path.package}@{path.digest}"

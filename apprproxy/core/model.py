@@ -115,15 +115,15 @@ class Where:
 class BlobWant:
     """Immutable bytes, asked of ``place`` for ``repository``.
 
-    ``title`` is that of the name that led here, where there was one: if the bytes are nowhere to be had and that name
-    moved, this is why.
+    ``titles`` are those of the name that led here, where there was one: if the bytes are nowhere to be had and one of
+    them moved, this is why.
     """
 
     place: Place
     repository: str
     expected: Expected
     kind: Kind = Kind.BLOB
-    title: str = ""
+    titles: tuple[str, ...] = ()
 
     @property
     def presence(self) -> "NameWant":

@@ -304,6 +304,20 @@ async def test_a_pin_of_the_other_format_does_not_follow_what_stands_without_one
     assert {"up/alice/nginx@1.0.0/kpm": root} == gateway.app.ledger.pinned.pins()
 
 
+async def test_where_the_bytes_of_the_first_format_are_nowhere_the_answer_is_409(
+    start: Start, pushed: Upstream
+) -> None:
+    gateway = await start({"up": pushed})
+    await gateway.get(ANY)
+    pushed.registry.blobs.clear()
+    in_another_format(pushed)
+    gateway.clock.advance(120)
+    got = await gateway.get(f"{ANY}/pull")
+
+    assert 409 == got.status
+    assert "apprproxy names accept up/alice/nginx@1.0.0/-" in got.json["message"]
+
+
 async def test_another_format_can_be_accepted(start: Start, pushed: Upstream) -> None:
     gateway = await start({"up": pushed})
     await gateway.get(f"{ANY}/pull")

@@ -155,11 +155,10 @@ class Waiting:
         if not all(isinstance(failure, NotThere) for failure in failed.failures):
             return
         for candidate in self._candidates:
-            if not candidate.want.title:
-                return
-            move = await self._shelf.first_seen.move(candidate.member.name, candidate.want.title)
-            if move is not None and move.first == candidate.want.expected.digest:
-                raise Moved(move) from failed
+            for title in candidate.want.titles:
+                move = await self._shelf.first_seen.move(candidate.member.name, title)
+                if move is not None and move.first == candidate.want.expected.digest:
+                    raise Moved(move) from failed
 
     # --- the size
 

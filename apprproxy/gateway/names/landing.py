@@ -40,7 +40,7 @@ class Landing:
             document = await self._kept(member, Expected(found.target.digest), found.body)
             await self._note(member, want, found.titles, document.held)
         elif found.manifest:
-            document = await self._manifest(member, want, found.target.digest, next(iter(found.titles), ""))
+            document = await self._manifest(member, want, found.target.digest, tuple(found.titles))
             await self._follow(member, found.titles, document.held.digest)
         else:
             return Landed(found.target)
@@ -96,12 +96,12 @@ class Landing:
         except StoreFailed as failure:
             self._observer(Trouble("index", member.name, next(iter(titles)), str(failure)))
 
-    async def _manifest(self, member: Member, want: NameWant, digest: Digest, title: str) -> Brought:
+    async def _manifest(self, member: Member, want: NameWant, digest: Digest, titles: tuple[str, ...]) -> Brought:
         place = Place.of(member.name, want.place.protocol)
         with suppress(StoreFailed):  # its owner has just said so; what cannot be written down is asked again
             await self._shelf.index.shown(member.where(want.repository), str(digest))
         try:
-            return await self._fetch(BlobWant(place, want.repository, Expected(digest), Kind.MANIFEST, title))
+            return await self._fetch(BlobWant(place, want.repository, Expected(digest), Kind.MANIFEST, titles))
         except Exhausted as failed:
             # one member, so one failure; that its tag points at a manifest it does not have is no authoritative *no*
             failure = failed.failures[0] if failed.failures else None
