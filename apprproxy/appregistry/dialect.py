@@ -251,10 +251,11 @@ def _found(body: bytes, manifests: Sequence[PackageManifest] = (), path: Package
     others = {manifest.format for manifest in manifests if asked not in ("", manifest.release)}
     others |= {"-"} if others and by_any else set()
     passed_over = tuple(shapes.title_of(path.package, asked, one) for one in sorted(others)) if path else ()
-    alias = next((shapes.any_title_of(title) for title in titles if by_any), "")
+    aliases = {title: shapes.any_title_of(title) for title in titles}
+    alias = next(iter(aliases.values())) if by_any else ""
     target = Descriptor(Digest.of(body), len(body), _JSON)
     empty = bool(_EMPTY.fullmatch(body))
-    return Found(target, body, titles=titles, passed_over=passed_over, alias=alias, empty=empty)
+    return Found(target, body, titles=titles, passed_over=passed_over, aliases=aliases, alias=alias, empty=empty)
 
 
 def _error(body: bytes) -> dict[str, Any] | None:

@@ -245,10 +245,10 @@ class Found:
 
     ``body`` is the document, where the answer brought it; ``manifest`` says that the target is a document that is to be
     fetched by its digest. ``titles`` are those that the answer mentions, with the digest that it claims for each;
-    ``passed_over`` are those that were asked for to the letter, where it is of others. ``alias`` is a title that leaves
-    open which one is meant, where that was asked for and ``titles`` has the one that it is answered with: what it meant
-    first stands likewise. ``trail`` is the upstream's own Cache-Status. ``empty``: a list without entries, as
-    registries have for whatever they are asked by.
+    ``passed_over`` are those that were asked for to the letter, where it is of others. ``aliases`` has for a title the
+    one that leaves open which is meant; ``alias`` is that, where it was asked for and ``titles`` has the one that it is
+    answered with: what it meant first stands likewise. ``trail`` is the upstream's own Cache-Status. ``empty``: a list
+    without entries, as registries have for whatever they are asked by.
     """
 
     target: Descriptor
@@ -256,6 +256,7 @@ class Found:
     manifest: bool = False
     titles: Mapping[str, Digest] = field(default_factory=dict)
     passed_over: tuple[str, ...] = ()
+    aliases: Mapping[str, str] = field(default_factory=dict)
     alias: str = ""
     trail: str = ""
     empty: bool = False

@@ -318,6 +318,33 @@ async def test_where_the_bytes_of_the_first_format_are_nowhere_the_answer_is_409
     assert "apprproxy names accept up/alice/nginx@1.0.0/-" in got.json["message"]
 
 
+@pytest.mark.parametrize("target", [f"{ANY}/pull", PULL, PACKAGE])
+async def test_what_was_followed_is_what_stands_when_it_is_followed_no_more(
+    target: str, start: Start, pushed: Upstream
+) -> None:
+    held = await start({"up": pushed})
+    await held.get(f"{ANY}/pull")
+    follows = await start({"up": pushed}, moved="follow")
+    force_push(pushed)
+    follows.clock.advance(120)
+    await follows.get(target)
+    follows.clock.advance(120)
+
+    assert NOW == unpacked((await held.get(f"{ANY}/pull")).body)
+
+
+async def test_another_format_that_was_followed_stands_as_well(start: Start, pushed: Upstream) -> None:
+    held = await start({"up": pushed})
+    await held.get(f"{ANY}/pull")
+    follows = await start({"up": pushed}, moved="follow")
+    in_another_format(pushed)
+    follows.clock.advance(120)
+    await follows.get(f"{ANY}/pull")
+    follows.clock.advance(120)
+
+    assert NOW == unpacked((await held.get(f"{ANY}/pull")).body)
+
+
 async def test_another_format_can_be_accepted(start: Start, pushed: Upstream) -> None:
     gateway = await start({"up": pushed})
     await gateway.get(f"{ANY}/pull")

@@ -27,9 +27,9 @@ async def gateway(start: Start, upstream: Upstream) -> RunningGateway:
     return gateway
 
 
-async def push(gateway: RunningGateway, blob: bytes) -> None:
+async def push(gateway: RunningGateway, blob: bytes, media_type: str = "helm") -> None:
     coded = base64.b64encode(blob).decode()
-    body = json.dumps({"release": "1.0.0", "media_type": "helm", "blob": coded}).encode()
+    body = json.dumps({"release": "1.0.0", "media_type": media_type, "blob": coded}).encode()
     assert 200 == (await gateway.get(f"{PACKAGE}?force=true", "POST", body=body)).status
 
 
@@ -56,6 +56,24 @@ async def test_what_was_pushed_is_taken_without_its_format_as_well(gateway: Runn
     upstream.twist = lambda _: None
     upstream.registry.push("alice/nginx", "1.0.0", "helm", packed(NOW))
     gateway.clock.advance(120)
+
+    assert NOW == unpacked((await gateway.get(f"{PACKAGE}/1.0.0/-/pull")).body)
+    assert 0 == gateway.total(MOVES, upstream="up")
+
+
+@pytest.mark.parametrize("first", [f"{PACKAGE}/1.0.0/-", RELEASE])
+async def test_that_is_so_also_where_another_format_was_pushed_after_it(
+    first: str, gateway: RunningGateway, upstream: Upstream
+) -> None:
+    upstream.twist = lambda _: None
+    await gateway.get(f"{PACKAGE}/1.0.0/-")
+    upstream.twist = lambda target: Answer(200, b"{}") if target == f"{PACKAGE}?force=true" else None
+    await push(gateway, packed(NOW))
+    await push(gateway, packed(OTHER), "kpm")
+    upstream.twist = lambda _: None
+    upstream.registry.push("alice/nginx", "1.0.0", "helm", packed(NOW))
+    gateway.clock.advance(120)
+    await gateway.get(first)
 
     assert NOW == unpacked((await gateway.get(f"{PACKAGE}/1.0.0/-/pull")).body)
     assert 0 == gateway.total(MOVES, upstream="up")

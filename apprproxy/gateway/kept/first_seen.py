@@ -11,7 +11,7 @@ from dataclasses import replace
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import Lied, Move, StoreFailed
 from apprproxy.core.events import NameMoved, Observer, Trouble
-from apprproxy.core.model import Clock, FirstSeen
+from apprproxy.core.model import Clock, FirstSeen, Found
 from apprproxy.core.ports.store import FirstSeens
 from apprproxy.gateway.members.member import Member
 
@@ -30,37 +30,45 @@ class FirstSeenDigests:
         for title in await self._seen.first_seen(member.name, passed_over):
             raise Lied(member.name, f"answered for another release where {title!r} was asked for, which it had")
 
-    async def settle(
-        self, member: Member, claims: Mapping[str, Digest], as_of: int, alias: str = ""
-    ) -> dict[str, Digest]:
-        """Remember what is new among the claims; returns the titles whose first digest stands against the claim.
+    async def settle(self, member: Member, found: Found, as_of: int) -> dict[str, Digest]:
+        """Remember what is new among the titles; returns those whose first digest stands against the claim.
 
-        ``as_of`` is the names' generation in which the claims were asked for; ``alias`` as in Found. Raises StoreFailed
-        where what was seen first cannot be read, unless whatever comes is taken anyway.
+        ``as_of`` is the names' generation in which they were asked for. Raises StoreFailed where what was seen first
+        cannot be read, unless whatever comes is taken anyway.
         """
-        if not claims:
+        if not found.titles:
             return {}
         try:
-            known = await self._seen.first_seen(member.name, [*claims, *([alias] if alias else [])])
+            return await self._settle(member, found, as_of)
         except StoreFailed as failure:
             if member.terms.moved != "follow":
                 raise
-            self._observer(Trouble("names", member.name, next(iter(claims)), str(failure)))
+            self._observer(Trouble("names", member.name, next(iter(found.titles)), str(failure)))
             return {}
-        changed: dict[str, FirstSeen] = {}
-        standing: dict[str, Digest] = {}
-        for title, claim in claims.items():
-            stands = self._settled(member, title, known.get(title), claim)
-            changed |= {title: stands} if stands != known.get(title) else {}
-            standing |= {title: stands.digest} if stands.digest != claim else {}
-        if alias and member.terms.moved != "follow":
-            ((title, claim),) = claims.items()
-            stands = self._settled(member, alias, known.get(alias), standing.get(title, claim))
-            changed |= {alias: stands} if stands != known.get(alias) else {}
-            standing = {title: stands.digest} if stands.digest != claim else {}
-        if changed:
-            await self._remember(member, changed, as_of)
-        return standing
+
+    async def _settle(self, member: Member, found: Found, as_of: int) -> dict[str, Digest]:
+        before = dict(await self._seen.first_seen(member.name, found.titles))
+        now = {title: self._settled(member, title, before.get(title), claim) for title, claim in found.titles.items()}
+        replaced = {title for title in before if now[title].digest != before[title].digest}
+        aliases = {title: alias for title, alias in found.aliases.items() if title in replaced or alias == found.alias}
+        before |= await self._seen.first_seen(member.name, set(aliases.values()))
+        for title in replaced & aliases.keys():
+            meant = before.get(aliases[title])
+            if meant is not None and meant.digest == before[title].digest:  # the same, and so it goes along
+                now[aliases[title]] = replace(now[title], pushed=meant.pushed)
+        if found.alias:
+            (title,) = found.titles
+            now |= self._meant(member, found.alias, now.get(found.alias, before.get(found.alias)), now[title].digest)
+        await self._remember(member, {one: first for one, first in now.items() if first != before.get(one)}, as_of)
+        stands = {title: now.get(found.alias, now[title]).digest for title in found.titles}
+        return {title: digest for title, digest in stands.items() if digest != found.titles[title]}
+
+    def _meant(self, member: Member, alias: str, first: FirstSeen | None, digest: Digest) -> dict[str, FirstSeen]:
+        """What is remembered of it from now on. While moves are followed that is told of what it means, and what it
+        meant is kept up for later."""
+        if member.terms.moved != "follow":
+            return {alias: self._settled(member, alias, first, digest)}
+        return {alias: FirstSeen(digest, self._now())} if first is not None and first.digest != digest else {}
 
     def _settled(self, member: Member, title: str, first: FirstSeen | None, claim: Digest) -> FirstSeen:
         """What is remembered of it from now on."""
@@ -75,6 +83,8 @@ class FirstSeenDigests:
 
     async def _remember(self, member: Member, changed: Mapping[str, FirstSeen], as_of: int) -> None:
         """A full disk costs that the next answer is the first again, never a client's pull."""
+        if not changed:
+            return
         try:
             await self._seen.set_first_seen(member.name, changed, as_of)
         except StoreFailed as failure:

@@ -22,7 +22,7 @@ class Settling:
         """``before`` is the document that it had. Behind an alias the new one may be of something else, so that no pin
         follows it. Raises Lied, and StoreFailed where it is not known what came first."""
         await self._first_seen.refuse_others(member, found.passed_over)
-        standing = await self._first_seen.settle(member, found.titles, as_of, found.alias)
+        standing = await self._first_seen.settle(member, found, as_of)
         if not standing:
             return found
         if found.alias:
