@@ -95,6 +95,8 @@ def dance(account: Account | None, scope: str, known: Challenge | None, *, unask
     chosen = choose(challenges, account)
     if chosen is None or (chosen.scheme == "basic" and presented and obtained is None):
         return
+    if known is not None and obtained is not None and not obtained.kept and _want(known, scope) == _want(chosen, scope):
+        return
     for _ in range(2):
         obtained, authorization = yield from _answer(chosen, account, scope, stale=obtained)
         yield Try(authorization, account is not None, chosen)
@@ -108,9 +110,12 @@ def _answer(
     """What was obtained, where that was to be, and the Authorization."""
     if challenge.scheme == "basic":
         return None, account.basic() if account else None
-    want = TokenWant(challenge.get("realm"), challenge.get("service"), challenge.get("scope") or scope)
-    obtained: Obtained = yield Obtain(want, stale.token if stale is not None else None)
+    obtained: Obtained = yield Obtain(_want(challenge, scope), stale.token if stale is not None else None)
     return obtained, f"Bearer {obtained.token}"
+
+
+def _want(challenge: Challenge, scope: str) -> TokenWant:
+    return TokenWant(challenge.get("realm"), challenge.get("service"), challenge.get("scope") or scope)
 
 
 def choose(challenges: list[Challenge], account: Account | None) -> Challenge | None:

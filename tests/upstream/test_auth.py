@@ -3,12 +3,13 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apprproxy.upstream.auth import MAX_LIFE, Account, NotAToken, Try, dance, read_token
+from apprproxy.upstream.auth import MAX_LIFE, Account, NotAToken, Obtain, Obtained, Try, dance, read_token
 from apprproxy.upstream.challenge import Challenge
 from tests.fakes import lies
 from tests.fakes.clock import Clock, Gate
@@ -91,6 +92,24 @@ def test_a_password_that_was_refused_is_not_sent_again_to_whoever_asks_for_it() 
     assert Try(basic("bot", "s3cret"), presented=True) == next(steps)
     with pytest.raises(StopIteration):
         steps.send([Challenge("basic", ())])
+
+
+@pytest.mark.parametrize(("kept", "scope", "again"), [(True, "", 1), (False, "", 0), (False, "other", 1)])
+def test_after_a_fresh_token_that_was_refused_only_one_for_something_else_is_asked_for(
+    kept: bool, scope: str, again: int
+) -> None:
+    known = Challenge("bearer", (("realm", "https://t.test/token"), ("service", "s")))
+    steps = dance(None, "repository:app:pull", known, unasked=False)
+    next(steps)
+    steps.send(Obtained("token-1", kept))
+    challenge, asked = Challenge("bearer", (*known.parameters, *([("scope", scope)] if scope else []))), 0
+    with suppress(StopIteration):
+        step: object = steps.send([challenge])
+        while True:
+            asked += isinstance(step, Obtain)
+            step = steps.send(Obtained("token-2", kept=False) if isinstance(step, Obtain) else [challenge])
+
+    assert again == asked
 
 
 async def test_the_password_goes_to_the_token_server_only(gateways: Gateways) -> None:
