@@ -21,7 +21,7 @@ ORPHANED = 86_400.0
 """Seconds. Nobody has come back for it in a day."""
 
 MOST = 500
-"""Files. All are looked at whenever room is made, while nobody else may write to the index: with twenty thousand of
+"""Orphans. All are looked at whenever room is made, while nobody else may write to the index: with twenty thousand of
 three bytes, which a client and an upstream make in minutes, everybody's transfers take a second each."""
 AT_ONCE = 100
 
@@ -75,7 +75,7 @@ class Partials:
         if there <= MOST:
             return
         orphans = sorted((size, part) for _, part, size in self._orphans(db, ""))
-        for _, part in orphans[: min(there - MOST, AT_ONCE)]:
+        for _, part in orphans[: min(max(len(orphans) - MOST, 0), AT_ONCE)]:
             with left(self._ingest / part) as found:
                 if found is not None:
                     self._drop(db, part)

@@ -326,7 +326,7 @@ def test_no_orphan_goes_where_not_even_all_would_do(cache: Cache) -> None:
 
 def test_of_too_many_orphans_those_with_the_fewest_bytes_go(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each is looked at whenever room is made, and a few bytes are as soon sent again."""
-    monkeypatch.setattr(partials, "MOST", 3)
+    monkeypatch.setattr(partials, "MOST", 2)
     paths = {}
     for name, size in (("a", 9), ("b", 1), ("c", 2), ("d", 8)):
         cache.ledger.reserve(f"{name}.part", size)
@@ -336,6 +336,17 @@ def test_of_too_many_orphans_those_with_the_fewest_bytes_go(cache: Cache, monkey
 
     assert ["a", "d"] == [name for name, path in paths.items() if path.exists()]
     assert 18 == cache.ledger.totals().reserved
+
+
+def test_however_many_are_being_written_what_was_left_stays(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(partials, "MOST", 1)
+    cache.ledger.reserve("left.part", 5)
+    left = cache.orphan("left.part", 5, age=0)
+    for name in ("a", "b", "c"):
+        cache.ledger.reserve(f"{name}.part", 1)
+    cache.ledger.shrink("c.part", 1)
+
+    assert left.exists()
 
 
 def test_what_is_being_written_is_no_orphan_that_goes(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
