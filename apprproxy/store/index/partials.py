@@ -24,6 +24,8 @@ MOST = 500
 """Orphans. All are looked at whenever room is made, while nobody else may write to the index: with twenty thousand of
 three bytes, which a client and an upstream make in minutes, everybody's transfers take a second each."""
 AT_ONCE = 100
+BESIDE = (".json", ".link")
+"""What stands beside such a file. To look for it would be to go through all of them for each."""
 
 
 class Partials:
@@ -99,9 +101,8 @@ class Partials:
 
     def _remove(self, path: Path) -> None:
         """With what stands beside it under the same name."""
-        for beside in self._ingest.glob(f"{path.stem}.*"):
-            if beside != path:
-                beside.unlink(missing_ok=True)
+        for suffix in BESIDE:
+            path.with_suffix(suffix).unlink(missing_ok=True)
         path.unlink(missing_ok=True)
 
     def forget_published(self, db: sqlite3.Connection, now: float) -> None:

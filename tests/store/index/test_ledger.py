@@ -338,6 +338,25 @@ def test_of_too_many_orphans_those_with_the_fewest_bytes_go(cache: Cache, monkey
     assert 18 == cache.ledger.totals().reserved
 
 
+def test_for_each_that_goes_not_all_the_others_are_looked_at(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four thousand that were a day old held the index for twenty seconds."""
+    looks, glob = list[str](), Path.glob
+
+    def counted(path: Path, what: str) -> Iterator[Path]:
+        looks.append(what)
+        return glob(path, what)
+
+    monkeypatch.setattr(Path, "glob", counted)
+    for name in ("a", "b", "c", "d"):
+        cache.ledger.reserve(f"{name}.part", 1)
+        cache.orphan(f"{name}.part", 1, age=ORPHANED)
+    cache.clock.advance(ORPHANED)
+    cache.ledger.sweep()
+
+    assert 0 == cache.ledger.totals().reserved
+    assert ["*.part"] == looks
+
+
 def test_however_many_are_being_written_what_was_left_stays(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(partials, "MOST", 1)
     cache.ledger.reserve("left.part", 5)
