@@ -2,7 +2,8 @@
 
 A small package may unpack to a hundred times as much, and what was left may be the whole cache: in the threads that
 write, a few would hold up everybody's transfers, and here those of one upstream, with its mirrors, would hold up all
-others'. A package takes seconds at the most, what was left takes minutes: neither waits for the other.
+others'. One of each source waits for its upstream's turn, so that a mirror's many are not all before the owner's. A
+package takes seconds at the most, what was left takes minutes: neither waits for the other.
 """
 
 import asyncio
@@ -22,6 +23,7 @@ T = TypeVar("T")
 _UNPACKING = ThreadPoolExecutor(2, thread_name_prefix="unpack")
 _HASHING = ThreadPoolExecutor(2, thread_name_prefix="hash")
 _turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+_next: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
 
 async def begun(source: str, call: Callable[..., T], *args: object) -> Future[T]:
@@ -37,7 +39,8 @@ async def hashed_anew(source: str, call: Callable[..., T], *args: object) -> Fut
 
 async def _begun(threads: ThreadPoolExecutor, source: str, call: Callable[..., T], *args: object) -> Future[T]:
     turn = _turns.setdefault(whose(source), asyncio.Lock())
-    await turn.acquire()
+    async with _next.setdefault(source, asyncio.Lock()):
+        await turn.acquire()
     try:
         working = threads.submit(call, *args)
     except RuntimeError as error:  # no thread can be begun

@@ -31,7 +31,25 @@ async def test_who_keeps_one_thread_busy_leaves_the_other_one(mirror: str) -> No
 
     assert "unpacked" == other
     assert [0] == before
-    assert [0, 1, 2, 3, 4] == started
+    assert [0, 1, 2, 3, 4] == sorted(started)
+
+
+async def test_what_a_mirror_sent_is_not_all_before_what_its_upstream_sent() -> None:
+    go, started = threading.Event(), []
+
+    def unpacked(number: int) -> None:
+        started.append(number)
+        go.wait()
+
+    waiting = [asyncio.create_task(begun("up mirror-1", unpacked, number)) for number in range(5)]
+    await until(lambda: bool(started))
+    waiting.append(asyncio.create_task(begun("up", unpacked, 5)))
+    await asyncio.sleep(0)
+    go.set()
+    for one in waiting:
+        await asyncio.wrap_future(await one)
+
+    assert 5 in started[:3]
 
 
 async def test_a_turn_lasts_until_the_thread_has_ended_though_nobody_waits_for_it() -> None:
