@@ -1,6 +1,5 @@
 """The App Registry face: ``…/cnr/api/v1`` as appr, the Helm plugin and the operator tools ask for it."""
 
-import asyncio
 import base64
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, assert_never
@@ -35,6 +34,7 @@ from apprproxy.face.headers import DIGESTS, NAMES
 from apprproxy.face.large import Large
 from apprproxy.face.places import Places
 from apprproxy.face.send import (
+    read_piece,
     send_body,
     send_named,
     send_pieces,
@@ -223,7 +223,7 @@ async def _in_base64(begin: bytes, held: Held, end: bytes) -> AsyncIterator[byte
     """Coded while it is sent: a package is up to 64 MiB, and a slow client must cost a piece and not a package."""
     yield begin
     for at in range(0, held.size, _CODED):
-        yield base64.b64encode(await asyncio.to_thread(held.pread, at, _CODED))
+        yield base64.b64encode(await read_piece(held, at, min(_CODED, held.size - at)))
     yield end
 
 

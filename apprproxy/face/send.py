@@ -175,15 +175,19 @@ async def _stretch(exchange: Exchange, response: web.StreamResponse, stretch: St
 
 async def _copy(exchange: Exchange, response: web.StreamResponse, readable: Readable, offset: int, count: int) -> int:
     """Returns how much that was."""
-    fd = readable.fileno()
-    piece = readable.pread(offset, count) if fd is None else _at_hand(fd, offset, count)
-    if not piece:
-        piece = await asyncio.to_thread(readable.pread, offset, count)
+    piece = await read_piece(readable, offset, count)
     if not piece:
         abort(exchange)
         raise BrokenOff("the file is shorter than it was")
     await _write(exchange, response, piece)
     return len(piece)
+
+
+async def read_piece(readable: Readable, offset: int, count: int) -> bytes:
+    """All of it, unless the file is shorter."""
+    fd = readable.fileno()
+    piece = readable.pread(offset, count) if fd is None else _at_hand(fd, offset, count)
+    return piece if len(piece) == count else await asyncio.to_thread(readable.pread, offset, count)
 
 
 def _at_hand(fd: int, offset: int, count: int) -> bytes:

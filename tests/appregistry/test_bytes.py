@@ -11,6 +11,7 @@ import zlib
 import pytest
 
 from apprproxy.core.model import KIB, MAX_PACKED, MIB
+from apprproxy.face import send
 from apprproxy.store.blobs.held import FileHeld
 from apprproxy.store.blobs.unpacked import ALWAYS, MAX_MEMBERS, MAX_RATIO, MAX_UNPACKED, NotGzip, unpacked_digest
 from tests.appregistry.archives import (
@@ -149,6 +150,7 @@ async def test_a_package_in_json_that_nobody_takes_is_a_small_piece_in_memory(
     gateway = await start({"up": upstream})
     await gateway.get(NOISE)
     monkeypatch.setattr(FileHeld, "pread", pread)
+    monkeypatch.setattr(send, "_at_hand", lambda *_: b"")
     got = await gateway.get(f"{NOISE}?format=json")
 
     assert package == base64.b64decode(got.json["blob"])
