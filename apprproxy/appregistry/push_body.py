@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from apprproxy.appregistry.shapes import any_title_of, title_of
+from apprproxy.appregistry.shapes import title_of
 from apprproxy.core.errors import Malformed
 from apprproxy.core.model import KIB, MIB
 
@@ -42,8 +42,7 @@ def pushed_titles(package: str, body: bytes) -> tuple[str, ...]:
         return ()
     if not isinstance(release, str) or not isinstance(media_type, str) or {release, media_type} & long.keys():
         return ()
-    title = title_of(package, release, media_type)
-    return title, any_title_of(title)
+    return title_of(package, release, media_type), title_of(package, release, "-")
 
 
 def pushed_archive(body: bytes) -> bytes:

@@ -102,7 +102,8 @@ def title_of(package: str, release: str, media_type: str) -> str:
 
 def any_title_of(title: str) -> str:
     """Of the same release, without saying in which format: ``-``, as clients ask who are told none."""
-    return f"{title.rpartition('/')[0]}/-"
+    package, _, release = title.partition("@")
+    return title_of(package, release.partition("/")[0], "-")
 
 
 def _read(adapter: TypeAdapter[Any], body: bytes) -> Any:

@@ -345,6 +345,17 @@ async def test_another_format_that_was_followed_stands_as_well(start: Start, pus
     assert NOW == unpacked((await held.get(f"{ANY}/pull")).body)
 
 
+async def test_nor_by_having_one_instead_whose_name_has_a_slash(start: Start, pushed: Upstream) -> None:
+    gateway = await start({"up": pushed})
+    await gateway.get(f"{ANY}/pull")
+    force_push(pushed)
+    pushed.registry.manifests["alice/nginx", "1.0.0", "helm"]["mediaType"] = "application/kpm"
+    gateway.clock.advance(120)
+
+    assert FIRST == unpacked((await gateway.get(f"{ANY}/pull")).body)
+    assert 1 == gateway.total(MOVES, upstream="up")
+
+
 async def test_another_format_can_be_accepted(start: Start, pushed: Upstream) -> None:
     gateway = await start({"up": pushed})
     await gateway.get(f"{ANY}/pull")
