@@ -21,10 +21,10 @@ from apprproxy.core.digest import Digest
 from apprproxy.core.errors import DigestMismatch, Lied, NoRoom, OtherSize, StoreFailed
 from apprproxy.core.model import KIB, MAX_PACKED, MIB, Expected
 from apprproxy.core.ports.store import Held
-from apprproxy.store.blobs import unpacking
 from apprproxy.store.blobs.cap import Cap
 from apprproxy.store.blobs.held import FileHeld
 from apprproxy.store.blobs.part import OpenPart, blob_path, link_unpacked
+from apprproxy.store.blobs.unpacking import digest_sent, hashing, unpacking
 from apprproxy.store.calls import on_loop
 from apprproxy.store.directory.owner import trouble
 from apprproxy.store.directory.relief import FULL, NO_FILES, lacks_files
@@ -110,7 +110,7 @@ class DiskIngest:
         """At what lay there before, once: it is hashed anew, when a source that wants to go on with it has its turn."""
         if not self._known:
             await self._settled()
-            self._work = await unpacking.hashed_anew(self.source, self._told, self._part.rehash)
+            self._work = await hashing.begun(self.source, self._told, self._part.rehash)
             await self._settled()
             self._known = True
 
@@ -180,9 +180,7 @@ class DiskIngest:
 
     def _judge_unpacked(self, expected: Digest) -> None:
         fd = self._part.fd
-        self._judge(
-            expected, unpacking.digest_sent(self.source, lambda at, size: os.pread(fd, size, at), expected.algorithm)
-        )
+        self._judge(expected, digest_sent(self.source, lambda at, size: os.pread(fd, size, at), expected.algorithm))
 
     async def commit(self) -> Held:
         held = await self.verify()

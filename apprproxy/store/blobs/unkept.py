@@ -8,9 +8,9 @@ from apprproxy.core.errors import DigestMismatch, OtherSize
 from apprproxy.core.label import Label
 from apprproxy.core.model import MAX_PACKED, Contribution, Expected
 from apprproxy.core.ports.store import Held, Readable
-from apprproxy.store.blobs import unpacking
 from apprproxy.store.blobs.held import MemoryHeld
 from apprproxy.store.blobs.partial import begun
+from apprproxy.store.blobs.unpacking import digest_sent, unpacking
 
 
 class Unkept:
@@ -56,7 +56,7 @@ class Unkept:
         if self._expected.content is not None:
             got = Digest.of(content, expected.algorithm)
         else:
-            got = unpacking.digest_sent(self._source, lambda at, size: content[at : at + size], expected.algorithm)
+            got = digest_sent(self._source, lambda at, size: content[at : at + size], expected.algorithm)
         if got != expected:
             raise DigestMismatch(self._source, expected, got)
         return got if self._expected.content is not None else Digest.of(content)

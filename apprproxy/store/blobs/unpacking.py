@@ -20,34 +20,34 @@ from apprproxy.store.calls import on_loop
 
 T = TypeVar("T")
 
-_UNPACKING = ThreadPoolExecutor(2, thread_name_prefix="unpack")
-_HASHING = ThreadPoolExecutor(2, thread_name_prefix="hash")
-_turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-_next: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+_PUSHES = "(pushes)"
+"""No upstream is called so."""
 
 
-async def begun(source: str, call: Callable[..., T], *args: object) -> Future[T]:
-    """The call that unpacks as it is carried out, once it is the turn of the source's upstream, which lasts until it
-    has ended even if its caller has gone."""
-    return await _begun(_UNPACKING, source, call, *args)
+class _Threads:
+    """Two for all upstreams, of which each has one at a time."""
+
+    def __init__(self, name: str) -> None:
+        self._threads = ThreadPoolExecutor(2, thread_name_prefix=name)
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._next: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    async def begun(self, source: str, call: Callable[..., T], *args: object) -> Future[T]:
+        """The call as it is carried out, once it is the turn of the source's upstream, which lasts until it has ended
+        even if its caller has gone."""
+        turn = self._turns.setdefault(whose(source), asyncio.Lock())
+        async with self._next.setdefault(source, asyncio.Lock()):
+            await turn.acquire()
+        try:
+            working = self._threads.submit(call, *args)
+        except RuntimeError as error:  # no thread can be begun
+            turn.release()
+            raise StoreFailed(f"what was sent cannot be read: {error}") from error
+        working.add_done_callback(on_loop(turn.release))
+        return working
 
 
-async def hashed_anew(source: str, call: Callable[..., T], *args: object) -> Future[T]:
-    """The same, for what was left."""
-    return await _begun(_HASHING, source, call, *args)
-
-
-async def _begun(threads: ThreadPoolExecutor, source: str, call: Callable[..., T], *args: object) -> Future[T]:
-    turn = _turns.setdefault(whose(source), asyncio.Lock())
-    async with _next.setdefault(source, asyncio.Lock()):
-        await turn.acquire()
-    try:
-        working = threads.submit(call, *args)
-    except RuntimeError as error:  # no thread can be begun
-        turn.release()
-        raise StoreFailed(f"what was sent cannot be read: {error}") from error
-    working.add_done_callback(on_loop(turn.release))
-    return working
+unpacking, hashing = _Threads("unpack"), _Threads("hash")
 
 
 def digest_sent(source: str, read: Callable[[int, int], bytes], algorithm: str) -> Digest:
@@ -61,7 +61,7 @@ def digest_sent(source: str, read: Callable[[int, int], bytes], algorithm: str) 
 
 async def digest_inside(read: Callable[[], bytes]) -> Digest | None:
     """Implements Unpacks, one after the other."""
-    return await asyncio.wrap_future(await begun("what is written", _digest_inside, read))
+    return await asyncio.wrap_future(await unpacking.begun(_PUSHES, _digest_inside, read))
 
 
 def _digest_inside(read: Callable[[], bytes]) -> Digest | None:

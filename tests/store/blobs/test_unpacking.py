@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from apprproxy.store.blobs.unpacking import begun, hashed_anew
+from apprproxy.store.blobs.unpacking import hashing, unpacking
 from tests.fakes.clock import PATIENCE, until
 
 
@@ -17,12 +17,12 @@ async def test_who_keeps_one_thread_busy_leaves_the_other_one(mirror: str) -> No
         started.append(number)
         go.wait()
 
-    waiting = [asyncio.create_task(begun("evil", unpacked, number)) for number in range(3)]
-    waiting += [asyncio.create_task(begun(mirror, unpacked, number)) for number in (3, 4)]
+    waiting = [asyncio.create_task(unpacking.begun("evil", unpacked, number)) for number in range(3)]
+    waiting += [asyncio.create_task(unpacking.begun(mirror, unpacked, number)) for number in (3, 4)]
     await until(lambda: bool(started))
     try:
         async with asyncio.timeout(PATIENCE):
-            other = await asyncio.wrap_future(await begun("good", lambda: "unpacked"))
+            other = await asyncio.wrap_future(await unpacking.begun("good", lambda: "unpacked"))
         before = list(started)
     finally:
         go.set()
@@ -41,9 +41,9 @@ async def test_what_a_mirror_sent_is_not_all_before_what_its_upstream_sent() -> 
         started.append(number)
         go.wait()
 
-    waiting = [asyncio.create_task(begun("up mirror-1", unpacked, number)) for number in range(5)]
+    waiting = [asyncio.create_task(unpacking.begun("up mirror-1", unpacked, number)) for number in range(5)]
     await until(lambda: bool(started))
-    waiting.append(asyncio.create_task(begun("up", unpacked, 5)))
+    waiting.append(asyncio.create_task(unpacking.begun("up", unpacked, 5)))
     await asyncio.sleep(0)
     go.set()
     for one in waiting:
@@ -59,9 +59,9 @@ async def test_a_turn_lasts_until_the_thread_has_ended_though_nobody_waits_for_i
         started.set()
         go.wait()
 
-    await begun("evil", unpacked)
+    await unpacking.begun("evil", unpacked)
     await until(started.is_set)
-    next_one = asyncio.create_task(begun("evil", lambda: "unpacked"))
+    next_one = asyncio.create_task(unpacking.begun("evil", lambda: "unpacked"))
     await asyncio.sleep(0)
     waits = not next_one.done()
     go.set()
@@ -77,11 +77,11 @@ async def test_what_is_hashed_anew_holds_up_no_package() -> None:
         started.append(number)
         go.wait()
 
-    busy = [await hashed_anew(f"evil-{number}", hashed, number) for number in range(3)]
+    busy = [await hashing.begun(f"evil-{number}", hashed, number) for number in range(3)]
     await until(lambda: bool(started))
     try:
         async with asyncio.timeout(PATIENCE):
-            other = await asyncio.wrap_future(await begun("good", lambda: "unpacked"))
+            other = await asyncio.wrap_future(await unpacking.begun("evil-0", lambda: "unpacked"))
     finally:
         go.set()
         await asyncio.gather(*map(asyncio.wrap_future, busy))
