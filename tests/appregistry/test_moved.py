@@ -304,6 +304,23 @@ async def test_a_pin_of_the_other_format_does_not_follow_what_stands_without_one
     assert {"up/alice/nginx@1.0.0/kpm": root} == gateway.app.ledger.pinned.pins()
 
 
+async def test_nor_does_one_of_a_format_follow_what_that_moved_to_and_no_format_meant_first(
+    start: Start, pushed: Upstream
+) -> None:
+    gateway = await start({"up": pushed})
+    root = Digest.of((await gateway.get(MANIFEST)).body)
+    await asyncio.to_thread(gateway.app.ledger.pinned.pin, NAME, root)
+    in_another_format(pushed)
+    await gateway.get(ANY)
+    pushed.registry.delete("alice/nginx", "1.0.0", "kpm")
+    force_push(pushed)
+    gateway.clock.advance(120)
+    pulled = await gateway.get(f"{ANY}/pull?format=json")
+
+    assert "helm" == pulled.json["media_type"]
+    assert {NAME: root} == gateway.app.ledger.pinned.pins()
+
+
 async def test_where_the_bytes_of_the_first_format_are_nowhere_the_answer_is_409(
     start: Start, pushed: Upstream
 ) -> None:

@@ -6,7 +6,7 @@ neither; that an upstream says it took a push is no word on any other content.
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import Lied, Move, StoreFailed
@@ -14,6 +14,15 @@ from apprproxy.core.events import NameMoved, Observer, Trouble
 from apprproxy.core.model import Clock, FirstSeen, Found
 from apprproxy.core.ports.store import FirstSeens
 from apprproxy.gateway.members.member import Member
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """``standing`` has the titles whose first digest stands against the claim. ``apart``: what an alias means is not
+    what its title stands for."""
+
+    standing: Mapping[str, Digest] = field(default_factory=dict)
+    apart: bool = False
 
 
 class FirstSeenDigests:
@@ -30,23 +39,23 @@ class FirstSeenDigests:
         for title in await self._seen.first_seen(member.name, passed_over):
             raise Lied(member.name, f"answered for another release where {title!r} was asked for, which it had")
 
-    async def settle(self, member: Member, found: Found, as_of: int) -> dict[str, Digest]:
-        """Remember what is new among the titles; returns those whose first digest stands against the claim.
+    async def settle(self, member: Member, found: Found, as_of: int) -> Settled:
+        """Remember what is new among the titles.
 
         ``as_of`` is the names' generation in which they were asked for. Raises StoreFailed where what was seen first
         cannot be read, unless whatever comes is taken anyway.
         """
         if not found.titles:
-            return {}
+            return Settled()
         try:
             return await self._settle(member, found, as_of)
         except StoreFailed as failure:
             if member.terms.moved != "follow":
                 raise
             self._observer(Trouble("names", member.name, next(iter(found.titles)), str(failure)))
-            return {}
+            return Settled()
 
-    async def _settle(self, member: Member, found: Found, as_of: int) -> dict[str, Digest]:
+    async def _settle(self, member: Member, found: Found, as_of: int) -> Settled:
         before = dict(await self._seen.first_seen(member.name, found.titles))
         now = {title: self._settled(member, title, before.get(title), claim) for title, claim in found.titles.items()}
         replaced = {title for title in before if now[title].digest != before[title].digest}
@@ -61,7 +70,8 @@ class FirstSeenDigests:
             now |= self._meant(member, found.alias, now.get(found.alias, before.get(found.alias)), now[title].digest)
         await self._remember(member, {one: first for one, first in now.items() if first != before.get(one)}, as_of)
         stands = {title: now.get(found.alias, now[title]).digest for title in found.titles}
-        return {title: digest for title, digest in stands.items() if digest != found.titles[title]}
+        standing = {title: digest for title, digest in stands.items() if digest != found.titles[title]}
+        return Settled(standing, apart=any(now[title].digest != digest for title, digest in stands.items()))
 
     def _meant(self, member: Member, alias: str, first: FirstSeen | None, digest: Digest) -> dict[str, FirstSeen]:
         """What is remembered of it from now on. While moves are followed that is told of what it means, and what it

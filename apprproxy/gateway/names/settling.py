@@ -19,16 +19,17 @@ class Settling:
         self._first_seen = first_seen
 
     async def __call__(self, member: Member, want: NameWant, found: Found, as_of: int, before: Held | None) -> Found:
-        """``before`` is the document that it had. Behind an alias the new one may be of something else, so that no pin
-        follows it. Raises Lied, and StoreFailed where it is not known what came first."""
+        """``before`` is the document that it had. Behind an alias the new one may be of something else, or not what its
+        title stands for: no pin follows it. Raises Lied, and StoreFailed where it is not known what came first."""
         await self._first_seen.refuse_others(member, found.passed_over)
-        standing = await self._first_seen.settle(member, found, as_of)
+        settled = await self._first_seen.settle(member, found, as_of)
+        standing = settled.standing
+        if found.alias and (standing or settled.apart):
+            found = replace(found, titles={})
         if not standing:
             return found
-        if found.alias:
-            found = replace(found, titles={})
-            if (body := await _naming(member, before, *standing.values())) is not None:
-                return _with(found, body)
+        if found.alias and (body := await _naming(member, before, *standing.values())) is not None:
+            return _with(found, body)
         if found.body is not None and not found.manifest:
             short = is_short(found.body)
             return await member.desk.take_apart(short, _corrected, member.dialect, want, found, standing)
