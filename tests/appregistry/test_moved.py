@@ -362,6 +362,33 @@ async def test_another_format_that_was_followed_stands_as_well(start: Start, pus
     assert NOW == unpacked((await held.get(f"{ANY}/pull")).body)
 
 
+async def test_what_was_pulled_first_while_moves_are_followed_stands_when_they_are_no_more(
+    start: Start, pushed: Upstream
+) -> None:
+    follows = await start({"up": pushed}, moved="follow")
+    await follows.get(f"{ANY}/pull")
+    in_another_format(pushed)
+    held = await start({"up": pushed})
+    held.clock.advance(120)
+
+    assert FIRST == unpacked((await held.get(f"{ANY}/pull")).body)
+
+
+async def test_what_moved_back_while_moves_are_followed_is_as_it_was(start: Start, pushed: Upstream) -> None:
+    held = await start({"up": pushed})
+    await held.get(ANY)
+    in_another_format(pushed)
+    held.clock.advance(120)
+    await held.get(ANY)
+    pushed.registry.delete("alice/nginx", "1.0.0", "kpm")
+    pushed.registry.push("alice/nginx", "1.0.0", "helm", packed(FIRST))
+    follows = await start({"up": pushed}, moved="follow")
+    follows.clock.advance(120)
+    await follows.get(ANY)
+
+    assert not [title for _, title, first in held.app.names.all_first_seen() if first.moved_to]
+
+
 async def test_nor_by_having_one_instead_whose_name_has_a_slash(start: Start, pushed: Upstream) -> None:
     gateway = await start({"up": pushed})
     await gateway.get(f"{ANY}/pull")

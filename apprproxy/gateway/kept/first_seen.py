@@ -74,11 +74,12 @@ class FirstSeenDigests:
         return Settled(standing, apart=any(now[title].digest != digest for title, digest in stands.items()))
 
     def _meant(self, member: Member, alias: str, first: FirstSeen | None, digest: Digest) -> dict[str, FirstSeen]:
-        """What is remembered of it from now on. While moves are followed that is told of what it means, and what it
-        meant is kept up for later."""
+        """What is remembered of it from now on. What it means while moves are followed stands when they are no more."""
         if member.terms.moved != "follow":
             return {alias: self._settled(member, alias, first, digest)}
-        return {alias: FirstSeen(digest, self._now())} if first is not None and first.digest != digest else {}
+        if first is not None and first.digest == digest:
+            return {alias: replace(first, moved_to=None)}
+        return {alias: FirstSeen(digest, self._now())}
 
     def _settled(self, member: Member, title: str, first: FirstSeen | None, claim: Digest) -> FirstSeen:
         """What is remembered of it from now on."""
