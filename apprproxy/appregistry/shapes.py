@@ -12,7 +12,7 @@ from apprproxy.core.digest import Digest
 from apprproxy.core.documents import NotADocument, elements, listed, parsed, spelt
 from apprproxy.core.model import Expected
 
-_SHORT = re.compile(r"application/vnd\.[a-z]+\.package-manifest\.(.+)\.v\d+\.json")
+_SHORT = re.compile(r"application/vnd\.[a-z]+\.package-manifest\.([0-9A-Za-z].*)\.v\d+\.json")
 
 MAX_MANIFESTS = 5000
 """Of a package: all formats of all its releases. The first digest of each is kept for good."""

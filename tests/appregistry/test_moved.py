@@ -400,6 +400,21 @@ async def test_nor_by_having_one_instead_whose_name_has_a_slash(start: Start, pu
     assert 1 == gateway.total(MOVES, upstream="up")
 
 
+async def test_a_format_that_is_called_like_none_moves_it_once(start: Start, pushed: Upstream) -> None:
+    gateway = await start({"up": pushed})
+    await gateway.get(ANY)
+    force_push(pushed)
+    called = "application/vnd.appr.package-manifest.-.v0.json"
+    pushed.registry.manifests["alice/nginx", "1.0.0", "helm"]["mediaType"] = called
+    for _ in range(2):
+        gateway.clock.advance(120)
+        await gateway.get(ANY)
+    _, listed = await command(gateway, "list", "--moved")
+
+    assert f"up/alice/nginx@1.0.0/-  {digest_of(FIRST)}  MOVED to {digest_of(NOW)}\n" == listed
+    assert 1 == gateway.total(MOVES)
+
+
 async def test_another_format_can_be_accepted(start: Start, pushed: Upstream) -> None:
     gateway = await start({"up": pushed})
     await gateway.get(f"{ANY}/pull")
