@@ -1,0 +1,70 @@
+"""What came first stands, by whichever title it is asked for, unless an operator follows moves."""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from apprproxy.core.digest import Digest
+from apprproxy.core.model import Descriptor, FirstSeen, Found
+from apprproxy.gateway.kept.first_seen import FirstSeenDigests
+from tests.core.laws import law
+from tests.fakes.members import member_of
+
+ANY = "alice/nginx@1.0.0/-"
+TITLES = ("alice/nginx@1.0.0/helm", "alice/nginx@1.0.0/kpm")
+CONTENTS = tuple(Digest.of(str(number).encode()) for number in range(3))
+MODES = {mode: member_of("up", kind="appr", moved=mode) for mode in ("refuse", "follow")}
+
+claims = st.tuples(st.sampled_from(TITLES), st.sampled_from(CONTENTS), st.booleans())
+steps = st.lists(st.tuples(claims, st.sampled_from(("refuse", "refuse", "follow"))), max_size=12)
+
+
+class Seen:
+    """Implements FirstSeens."""
+
+    def __init__(self) -> None:
+        self.titles: dict[str, FirstSeen] = {}
+
+    async def first_seen(self, upstream: str, titles: Iterable[str]) -> dict[str, FirstSeen]:
+        return {title: self.titles[title] for title in titles if title in self.titles}
+
+    async def set_first_seen(self, upstream: str, seen: Mapping[str, FirstSeen], as_of: int) -> None:
+        self.titles.update(seen)
+
+
+def answer(title: str, digest: Digest, *, by_any: bool) -> Found:
+    aliases = dict.fromkeys(TITLES, ANY)
+    target = Descriptor(digest, 1, "application/json")
+    return Found(target, b"{}", titles={title: digest}, aliases=aliases, alias=ANY if by_any else "")
+
+
+def given_out(seen: Seen, mode: str, title: str, digest: Digest, *, by_any: bool) -> Digest:
+    """What a client gets that asks by format, or by none."""
+    digests = FirstSeenDigests(seen, lambda _: None, lambda: 0.0)
+    settled = asyncio.run(digests.settle(MODES[mode], answer(title, digest, by_any=by_any), 0))
+    return settled.standing.get(title, digest)
+
+
+@law
+@given(st.lists(claims, max_size=12))
+def test_whoever_asks_again_is_given_the_same(asked: list[tuple[str, Digest, bool]]) -> None:
+    seen, first = Seen(), dict[str, Digest]()
+    for title, digest, by_any in asked:
+        got = given_out(seen, "refuse", title, digest, by_any=by_any)
+
+        assert got == first.setdefault(ANY if by_any else title, got)
+
+
+@law
+@given(steps)
+def test_what_was_followed_is_what_stands_after_it(asked: list[tuple[tuple[str, Digest, bool], str]]) -> None:
+    seen, last = Seen(), dict[str, Digest]()
+    for (title, digest, by_any), mode in asked:
+        name, got = ANY if by_any else title, given_out(seen, mode, title, digest, by_any=by_any)
+
+        assert digest == got if mode == "follow" else got == last.get(name, got)
+        if mode == "follow":
+            last.clear()  # it may be another by any of them
+        last[name] = got
