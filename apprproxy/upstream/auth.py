@@ -95,7 +95,8 @@ def dance(account: Account | None, scope: str, known: Challenge | None, *, unask
     chosen = choose(challenges, account)
     if chosen is None or (chosen.scheme == "basic" and presented and obtained is None):
         return
-    if known is not None and obtained is not None and not obtained.kept and _want(known, scope) == _want(chosen, scope):
+    same = known is not None and (known.scheme, _want(known, scope)) == (chosen.scheme, _want(chosen, scope))
+    if same and obtained is not None and not obtained.kept:
         return
     for _ in range(2):
         obtained, authorization = yield from _answer(chosen, account, scope, stale=obtained)
