@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from apprproxy.core.digest import Digest
+from apprproxy.core.errors import Busy, Crowded, Failure, NoFiles, StoreFailed, faults_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,19 @@ class CredentialRefused:
 
 
 Troubled = Literal["lookup", "bytes", "busy", "files", "keep", "index", "names", "search", "lock file", "credential"]
+
+
+def troubled(failure: BaseException, otherwise: Troubled) -> Troubled:
+    """What there was too little of here, or could not be read; ``otherwise`` it is its upstream's."""
+    if isinstance(failure, Failure) and any(isinstance(one, NoFiles) for one in faults_in(failure)):
+        return "files"
+    match failure:
+        case Busy() | Crowded():
+            return "busy"
+        case StoreFailed():
+            return "names"
+        case _:
+            return otherwise
 
 
 @dataclass(frozen=True, slots=True)

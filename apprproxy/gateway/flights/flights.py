@@ -7,12 +7,10 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 
 from apprproxy.core.errors import (
-    Busy,
     Crowded,
     Failure,
     Interrupted,
     Lied,
-    NoFiles,
     NoRoom,
     NotOffered,
     NotThere,
@@ -21,7 +19,7 @@ from apprproxy.core.errors import (
     Unauthorized,
     UpstreamFault,
 )
-from apprproxy.core.events import FlightBegan, FlightEnded, Followed, Observer, Trouble, Troubled
+from apprproxy.core.events import FlightBegan, FlightEnded, Followed, Observer, Trouble, troubled
 from apprproxy.core.model import MAX_DOCUMENT, Expected
 from apprproxy.core.ports.store import BlobStore, Partial
 from apprproxy.gateway.flights.blame import Blame
@@ -248,9 +246,8 @@ class Flights:
         if candidate.source.owner and not isinstance(failure, _NO_TROUBLE):
             told = isinstance(failure, Unauthorized) and failure.presented
             name = f"{candidate.want.repository}@{candidate.want.expected.digest}"
-            self._observer(
-                Trouble(_kind_of(failure), candidate.member.name, name, str(failure), told, candidate.want.kind)
-            )
+            what = troubled(failure, "bytes")
+            self._observer(Trouble(what, candidate.member.name, name, str(failure), told, candidate.want.kind))
 
     def _share(self, flight: Flight) -> None:
         """Whoever fetches the same has it now, too."""
@@ -293,16 +290,6 @@ class Flights:
             if flight.held is None:
                 task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-
-
-def _kind_of(failure: UpstreamFault) -> Troubled:
-    match failure:
-        case Busy():
-            return "busy"
-        case NoFiles():
-            return "files"
-        case _:
-            return "bytes"
 
 
 def _whose(flight: Flight) -> str:

@@ -12,12 +12,9 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 from apprproxy.core.errors import (
-    Busy,
-    Crowded,
     DigestMismatch,
     Failure,
     Interrupted,
-    NoFiles,
     NotHeld,
     NotOffered,
     NotThere,
@@ -27,9 +24,8 @@ from apprproxy.core.errors import (
     TooSlow,
     Unauthorized,
     UpstreamFault,
-    faults_in,
 )
-from apprproxy.core.events import LieCaught, Observer, Trouble, Troubled
+from apprproxy.core.events import LieCaught, Observer, Trouble, troubled
 from apprproxy.core.label import OWNER
 from apprproxy.core.model import Cache, Clock, Descriptor, Expected, Found, NameWant, Record, Verdict, spoken
 from apprproxy.core.ports.store import Held
@@ -219,7 +215,7 @@ class Lookups:
         if failure is not None and not isinstance(failure, (NotThere, NotOffered, Shut, Interrupted)):
             upstream, _, name = key.split(" ", 2)
             told = isinstance(failure, Unauthorized) and failure.presented
-            self._observer(Trouble(_kind_of(failure), upstream, spoken(name), str(failure), told))
+            self._observer(Trouble(troubled(failure, "lookup"), upstream, spoken(name), str(failure), told))
 
     async def _ask(self, member: Member, want: NameWant, old: Named | None) -> Named:
         """The name anew; its record is stored, and what it points at is durable, when this returns."""
@@ -282,15 +278,3 @@ class Lookups:
 def _named(record: Record, verdict: Verdict, landed: Landed) -> Named:
     document = landed.document
     return Named(record, verdict, None) if document is None else Named(record, verdict, document.held, document.tried)
-
-
-def _kind_of(failure: BaseException) -> Troubled:
-    if isinstance(failure, Failure) and any(isinstance(one, NoFiles) for one in faults_in(failure)):
-        return "files"
-    match failure:
-        case Busy() | Crowded():
-            return "busy"
-        case StoreFailed():
-            return "names"
-        case _:
-            return "lookup"
