@@ -14,7 +14,7 @@ from apprproxy.gateway.members.rules import matches
 from apprproxy.settings import Settings
 from apprproxy.settings.units import write_duration
 from apprproxy.settings.upstream import Upstream
-from apprproxy.store.directory.place import nearest, strange
+from apprproxy.store.directory.place import has_entries, nearest, strange
 
 _GIB = 1024**3
 _API = "/api/v1"
@@ -123,8 +123,7 @@ def _directory(settings: Settings) -> Iterator[str]:
 def _holds_anything(directory: Path) -> bool:
     """Where one may not look it may."""
     try:
-        with os.scandir(directory / "blobs" / "sha256") as blobs:
-            return next(blobs, None) is not None
+        return has_entries(directory / "blobs" / "sha256")
     except FileNotFoundError:
         return False
     except OSError:

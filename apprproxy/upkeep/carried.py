@@ -1,10 +1,9 @@
 """Was a cache carried along as a whole? A copy without a part of it starts as if nothing were wrong."""
 
-import os
 from collections.abc import Iterator
-from pathlib import Path
 
 from apprproxy.settings import Settings
+from apprproxy.store.directory.place import has_entries
 from apprproxy.store.index.ledger import Ledger
 from apprproxy.store.names.names import DiskNames
 
@@ -19,11 +18,5 @@ def lacking(settings: Settings, ledger: Ledger, names: DiskNames) -> Iterator[st
             f"{blobs} blobs are held, and names/ knows no name: right where all was asked for by digest; else it was"
             " not carried along, and which release had which digest first is forgotten"
         )
-    if not any(_has_some(root / "blobs" / algorithm) for algorithm in ("sha256", "sha512")):
+    if not any(has_entries(root / "blobs" / algorithm) for algorithm in ("sha256", "sha512")):
         yield f"{blobs} blobs were held, and blobs/ has nothing in it: each is a transfer again"
-
-
-def _has_some(folder: Path) -> bool:
-    """Without a list of what may be a million."""
-    with os.scandir(folder) as entries:
-        return next(entries, None) is not None

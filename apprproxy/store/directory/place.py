@@ -186,6 +186,12 @@ def writable(directory: Path) -> bool:
     return _made(directory, lambda _: None)
 
 
+def has_entries(folder: Path) -> bool:
+    """Without a list of what may be a million. Blocking; raises OSError."""
+    with os.scandir(folder) as entries:
+        return next(entries, None) is not None
+
+
 def takes_files(directory: Path) -> bool:
     """Does the disk take one, beyond what the system remembers of it? Not where it is away as a whole. Blocking."""
     return _made(directory, os.fsync)
