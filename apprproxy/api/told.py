@@ -41,7 +41,7 @@ def _result(one: Result, lists: ListReader, base: Base) -> Document:
 
 
 def _source(one: Source) -> Document:
-    checked = None if one.checked is None else written(one.checked)
+    checked = _known(one.checked)
     return {
         "upstream": one.upstream,
         "kind": one.protocol,
@@ -58,8 +58,8 @@ def provenance_document(one: Provenance) -> Document:
         "kind": one.protocol,
         "owner": one.owner,
         "digest": str(one.digest),
-        "since": None if one.since is None else written(one.since),
-        "checked": None if one.checked is None else written(one.checked),
+        "since": _known(one.since),
+        "checked": _known(one.checked),
         "first_seen": None if one.first_seen is None else _first(one.first_seen),
         "pinned": one.pinned,
         "parts": [_part(part) for part in one.parts],
@@ -94,6 +94,10 @@ def _refusal(one: Refusal) -> Document:
         "reason": one.reason or None,
         "at": written(one.at),
     }
+
+
+def _known(at: float | None) -> str | None:
+    return None if at is None else written(at)
 
 
 def written(at: float) -> str:
