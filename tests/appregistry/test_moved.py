@@ -362,6 +362,17 @@ async def test_another_format_that_was_followed_stands_as_well(start: Start, pus
     assert NOW == unpacked((await held.get(f"{ANY}/pull")).body)
 
 
+async def test_that_another_format_is_followed_is_told_once(start: Start, pushed: Upstream) -> None:
+    gateway = await start({"up": pushed}, moved="follow")
+    await gateway.get(ANY)
+    in_another_format(pushed)
+    for _ in range(2):
+        gateway.clock.advance(120)
+        await gateway.get(ANY)
+
+    assert 1 == gateway.total(MOVES, upstream="up")
+
+
 async def test_what_was_pulled_first_while_moves_are_followed_stands_when_they_are_no_more(
     start: Start, pushed: Upstream
 ) -> None:

@@ -67,19 +67,12 @@ class FirstSeenDigests:
                 now[aliases[title]] = replace(now[title], pushed=meant.pushed)
         if found.alias:
             (title,) = found.titles
-            now |= self._meant(member, found.alias, now.get(found.alias, before.get(found.alias)), now[title].digest)
+            meant = now.get(found.alias, before.get(found.alias))
+            now[found.alias] = self._settled(member, found.alias, meant, now[title].digest)
         await self._remember(member, {one: first for one, first in now.items() if first != before.get(one)}, as_of)
         stands = {title: now.get(found.alias, now[title]).digest for title in found.titles}
         standing = {title: digest for title, digest in stands.items() if digest != found.titles[title]}
         return Settled(standing, apart=any(now[title].digest != digest for title, digest in stands.items()))
-
-    def _meant(self, member: Member, alias: str, first: FirstSeen | None, digest: Digest) -> dict[str, FirstSeen]:
-        """What is remembered of it from now on. What it means while moves are followed stands when they are no more."""
-        if member.terms.moved != "follow":
-            return {alias: self._settled(member, alias, first, digest)}
-        if first is not None and first.digest == digest:
-            return {alias: replace(first, moved_to=None)}
-        return {alias: FirstSeen(digest, self._now())}
 
     def _settled(self, member: Member, title: str, first: FirstSeen | None, claim: Digest) -> FirstSeen:
         """What is remembered of it from now on."""
