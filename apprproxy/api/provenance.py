@@ -105,7 +105,7 @@ class Provenances:
         member = self._member(record.origin)
         where = member.where(want.repository)
         all_of_it = list(dict.fromkeys((meant.expected, *below)))
-        first = (await self._seen.first_seen(member.name, [meant.title])).get(meant.title)
+        first = await self._first_seen(member.name, meant)
         parts = [await self._part(where, expected) for expected in all_of_it[:MOST]]
         return Provenance(
             f"{member.name}/{meant.title}",
@@ -118,8 +118,16 @@ class Provenances:
             await self._traces.pinned(f"{member.name}/{meant.title}", record.target.digest),
             parts,
             len(all_of_it) > MOST,
-            self._traces.refused(member.name, (meant.title, *_subjects(parts))),
+            self._traces.refused(member.name, (meant.title, meant.alias, *_subjects(parts))),
         )
+
+    async def _first_seen(self, upstream: str, meant: Meaning) -> FirstSeen | None:
+        """Of what its title stands for, or of its alias, where that stands for something else."""
+        seen = await self._seen.first_seen(upstream, [meant.title, meant.alias])
+        title, alias = seen.get(meant.title), seen.get(meant.alias)
+        if alias is None or (title is not None and title.digest == alias.digest and alias.moved_to is None):
+            return title
+        return alias
 
     async def _part(self, where: Where, expected: Expected) -> Part:
         if not await self._index.shows(where, expected.key):

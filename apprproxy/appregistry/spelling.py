@@ -36,7 +36,11 @@ class PackageSpelling:
             manifests = [shapes.read_manifest(document)] if "/" in want.name else shapes.read_manifests(document)
         except NotTheShape:
             raise Malformed(f"what is held of {want.repository} is no package") from None
-        return tuple(Meaning(manifest.title, self.expected(manifest.digest)) for manifest in manifests)
+        by_any = want.name.endswith("/-")
+        return tuple(
+            Meaning(one.title, self.expected(one.digest), shapes.any_title_of(one.title) if by_any else "")
+            for one in manifests
+        )
 
     def repository(self, title: str) -> str:
         return title.partition("@")[0]

@@ -11,10 +11,11 @@ from apprproxy.core.model import Expected, NameWant, Place
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """A name by its title, and the bytes that it means."""
+    """A name by its title, and the bytes that it means. ``alias``, where it was asked for: see ``Found.alias``."""
 
     title: str
     expected: Expected
+    alias: str = ""
 
 
 class Spelling(Protocol):

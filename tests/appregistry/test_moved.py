@@ -289,6 +289,22 @@ async def test_what_a_release_was_is_said_to_be_in_the_format_that_it_was_in(sta
     assert "accepted" not in said
 
 
+async def test_who_looks_at_it_is_told_of_the_move_and_of_what_was_accepted(start: Start, pushed: Upstream) -> None:
+    gateway = await start({"up": pushed})
+    await gateway.get(ANY)
+    in_another_format(pushed)
+    gateway.clock.advance(120)
+    await gateway.get(ANY)
+    _, moved = await command(gateway, "show", "up/alice/nginx@1.0.0/-")
+    await command(gateway, "accept", "up/alice/nginx@1.0.0/-")
+    _, accepted = await command(gateway, "show", "up/alice/nginx@1.0.0/-")
+
+    assert f", and moved to {digest_of(NOW)}\n" in moved
+    assert "refused     alice/nginx@1.0.0/-  owner" in moved
+    assert f"first seen  {digest_of(NOW)}" in accepted
+    assert "which was accepted; what is held is of before, until it is pulled again\n" in accepted
+
+
 async def test_a_pin_of_the_other_format_does_not_follow_what_stands_without_one(
     start: Start, pushed: Upstream
 ) -> None:
