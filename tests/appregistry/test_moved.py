@@ -4,6 +4,7 @@ import asyncio
 import json
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -318,6 +319,26 @@ async def test_a_pin_of_the_other_format_does_not_follow_what_stands_without_one
     await gateway.get(ANY)
 
     assert {"up/alice/nginx@1.0.0/kpm": root} == gateway.app.ledger.pinned.pins()
+
+
+@pytest.mark.parametrize("change", [force_push, in_another_format])
+async def test_a_pin_without_a_format_follows_what_was_accepted(
+    change: Callable[[Upstream], None], start: Start, pushed: Upstream
+) -> None:
+    gateway = await start({"up": pushed})
+    before = Digest.of((await gateway.get(ANY)).body)
+    await asyncio.to_thread(gateway.app.ledger.pinned.pin, "up/alice/nginx@1.0.0/-", before)
+    change(pushed)
+    gateway.clock.advance(120)
+    await gateway.get(ANY)
+    stood = gateway.app.ledger.pinned.pins()
+    _, moved = await command(gateway, "list", "--moved")
+    await command(gateway, "accept", moved.split()[0])
+    accepted = await gateway.get(ANY)
+
+    assert {"up/alice/nginx@1.0.0/-": before} == stood
+    assert digest_of(NOW).hex == shown(accepted.json)["1.0.0"]
+    assert {"up/alice/nginx@1.0.0/-": Digest.of(accepted.body)} == gateway.app.ledger.pinned.pins()
 
 
 async def test_nor_does_one_of_a_format_follow_what_that_moved_to_and_no_format_meant_first(

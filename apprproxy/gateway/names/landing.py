@@ -1,7 +1,7 @@
 """What an owner said of a name, made durable: the document it points at is kept under its digest, and what is known of
 it is written down. A disk that takes nothing costs that it is asked for again, never the answer."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -38,10 +38,10 @@ class Landing:
         """The document, fetched by its digest where the answer did not bring it."""
         if found.body is not None:
             document = await self._kept(member, Expected(found.target.digest), found.body)
-            await self._note(member, want, found.titles, document.held)
+            await self._note(member, want, found, document.held)
         elif found.manifest:
             document = await self._manifest(member, want, found.target.digest, tuple(found.titles))
-            await self._follow(member, found.titles, document.held.digest)
+            await self._follow(member, found, document.held.digest)
         else:
             return Landed(found.target)
         return Landed(replace(found.target, size=document.held.size), document)
@@ -77,7 +77,7 @@ class Landing:
             await unkept.write(body)
             return Brought(await unkept.verify(), kept=False)
 
-    async def _note(self, member: Member, want: NameWant, titles: Mapping[str, Digest], held: Held) -> None:
+    async def _note(self, member: Member, want: NameWant, found: Found, held: Held) -> None:
         """Its owner sent this document for this repository."""
         try:
             if want.kind.content:
@@ -85,16 +85,17 @@ class Landing:
                 await self._shelf.link(member, held)
         except StoreFailed as failure:
             self._observer(Trouble("index", member.name, spoken(want.key), str(failure)))
-        await self._follow(member, titles, held.digest)
+        await self._follow(member, found, held.digest)
 
-    async def _follow(self, member: Member, titles: Mapping[str, Digest], root: Digest) -> None:
-        """An answer that names one release is that release; a list of many is none of them."""
-        if len(titles) != 1:
-            return
-        try:
-            await self._shelf.index.moved_on(f"{member.name}/{next(iter(titles))}", root)
-        except StoreFailed as failure:
-            self._observer(Trouble("index", member.name, next(iter(titles)), str(failure)))
+    async def _follow(self, member: Member, found: Found, root: Digest) -> None:
+        """An answer that names one release is that release, and what its alias means; a list of many is none of
+        them."""
+        titles = [*found.titles] if len(found.titles) == 1 else []
+        for title in [*titles, found.alias] if found.alias else titles:
+            try:
+                await self._shelf.index.moved_on(f"{member.name}/{title}", root)
+            except StoreFailed as failure:
+                self._observer(Trouble("index", member.name, title, str(failure)))
 
     async def _manifest(self, member: Member, want: NameWant, digest: Digest, titles: tuple[str, ...]) -> Brought:
         place = Place.of(member.name, want.place.protocol)

@@ -20,7 +20,8 @@ class Settling:
 
     async def __call__(self, member: Member, want: NameWant, found: Found, as_of: int, before: Held | None) -> Found:
         """``before`` is the document that it had. Behind an alias the new one may be of something else, or not what its
-        title stands for: no pin follows it. Raises Lied, and StoreFailed where it is not known what came first."""
+        title stands for: no pin of that title follows it. Raises Lied, and StoreFailed where it is not known what came
+        first."""
         await self._first_seen.refuse_others(member, found.passed_over)
         settled = await self._first_seen.settle(member, found, as_of)
         standing = settled.standing
@@ -30,6 +31,7 @@ class Settling:
             return found
         if found.alias and (body := await _naming(member, before, *standing.values())) is not None:
             return _with(found, body)
+        found = replace(found, alias="")  # of which this is not the document
         if found.body is not None and not found.manifest:
             short = is_short(found.body)
             return await member.desk.take_apart(short, _corrected, member.dialect, want, found, standing)
