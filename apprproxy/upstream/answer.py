@@ -102,12 +102,16 @@ def _failed(name: str, error: Exception, received: int | None) -> UpstreamFault:
             return NoConnection(name, "no connection in time")
         case aiohttp.SocketTimeoutError() | TimeoutError() | asyncio.TimeoutError():
             return TooSlow(name, "sent nothing in time" if received is None else f"stalled after {received} bytes")
+        case aiohttp.ClientProxyConnectionError():
+            return Unreachable(name, f"no connection to the proxy {error.host}:{error.port}: {_reason(error)}")
         case aiohttp.ClientConnectorError():
             return Unreachable(name, f"no connection: {_reason(error)}")
         case aiohttp.ClientPayloadError():
             return Unreachable(name, f"broke off after {received} bytes")
         case aiohttp.ServerDisconnectedError() | ConnectionResetError():
             return Unreachable(name, "closed the connection")
+        case aiohttp.ClientHttpProxyError():
+            return Outage(name, f"the proxy answered {error.status} instead of a way to it")
         case aiohttp.ClientResponseError():
             return Outage(name, "did not answer in HTTP")
         case aiohttp.ClientConnectionError() | OSError():

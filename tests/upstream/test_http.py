@@ -10,6 +10,7 @@ from tests.fakes.content import digest, some_bytes
 from tests.fakes.fixtures import Logged
 from tests.fakes.gateway import Gateways, oci
 from tests.fakes.listening import dead_end
+from tests.fakes.raw import answering
 from tests.fakes.registry import Registry
 from tests.fakes.sources import watched
 
@@ -147,6 +148,23 @@ async def test_a_dead_upstream_is_told_from_a_silent_name(gateways: Gateways) ->
         assert "hub: no connection" in refused.message
         assert "dns: the host name no-such-host.invalid cannot be resolved" in unknown.message
         assert 0 == gateway.metric("apprproxy_upstream_available", upstream="hub")
+
+
+async def test_a_proxy_that_is_away_is_not_told_as_the_upstream(gateways: Gateways) -> None:
+    async with dead_end() as proxy:
+        gateway = await gateways.start({"hub": {"url": "https://registry.invalid", "proxy": proxy}})
+        got = await gateway.get(TAG)
+
+    where = proxy.removeprefix("http://")
+    assert (502, f"hub: no connection to the proxy {where}: Connection refused") == (got.status, got.message)
+
+
+async def test_a_proxy_that_lets_nobody_through_is_told_by_what_it_answered(gateways: Gateways) -> None:
+    async with answering(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n") as proxy:
+        gateway = await gateways.start({"hub": {"url": "https://registry.invalid", "proxy": proxy}})
+        got = await gateway.get(TAG)
+
+    assert (502, "hub: the proxy answered 407 instead of a way to it") == (got.status, got.message)
 
 
 async def test_requests_to_upstreams_are_counted(registry: Registry, gateways: Gateways) -> None:
