@@ -73,7 +73,7 @@ async def _resolved(app: App, settings: Settings, name: str) -> Resolved:
 
 async def _digests(app: App, settings: Settings, want: NameWant) -> dict[str, Digest]:
     named = await app.gateway.lookup(want, again=True)
-    if named.verdict.cache is Cache.STALE:
+    if settings.offline or named.verdict.cache is Cache.STALE:
         raise Malformed(f"{want.place.name} could not be asked now, and what it said before is not locked")
     spelling = PROTOCOLS[settings.upstreams[want.place.name].kind].spelling
     meanings = spelling.meanings(want, named.record.target.digest, await named.document.read())

@@ -144,6 +144,19 @@ async def test_what_is_only_remembered_is_not_locked(registry: Registry, tmp_pat
     assert ({}, "good could not be asked now, and what it said before is not locked") == (after.digests, after.failure)
 
 
+async def test_what_is_held_offline_is_only_remembered_and_not_locked(
+    registry: Registry, tmp_path: Path, clock: Clock
+) -> None:
+    registry.push(APP, "1.0", b"one")
+    document = {"cache": {"directory": tmp_path / "cache"}, "upstreams": {"good": oci(registry)}}
+    names = [f"good/{APP}:1.0"]
+    (before,) = await resolve(Settings.model_validate(document), names, now=clock)
+    (after,) = await resolve(Settings.model_validate({**document, "offline": True}), names, now=clock)
+
+    assert (True, "") == (bool(before.digests), before.failure)
+    assert ({}, "good could not be asked now, and what it said before is not locked") == (after.digests, after.failure)
+
+
 async def test_what_a_locked_upstream_owns_is_locked_from_nobody_else(
     registry: Registry, other: Registry, operator: Operator
 ) -> None:
