@@ -180,6 +180,16 @@ async def test_a_locked_manifest_that_the_upstream_has_not_is_no_absence(
     assert 0 == other.count()
 
 
+async def test_a_digest_that_the_lock_has_and_nobody_else_is_told_as_the_locks(
+    registry: Registry, gateways: Gateways, path: Path
+) -> None:
+    write(path, v1_0=b"nowhere")
+    gateway = await locked(gateways, registry, path)
+    got = await gateway.get(TAG)
+
+    assert f"hub: has no manifest {digest(b'nowhere')}, which its lock file has for '1.0'" == got.message
+
+
 async def test_without_its_lock_file_the_gateway_does_not_start(
     registry: Registry, gateways: Gateways, path: Path
 ) -> None:

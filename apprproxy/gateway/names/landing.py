@@ -107,5 +107,12 @@ class Landing:
             # one member, so one failure; that its tag points at a manifest it does not have is no authoritative *no*
             failure = failed.failures[0] if failed.failures else None
             if failure is None or isinstance(failure, (NotThere, NotOffered)):
-                raise Outage(member.name, f"names {digest} for {want.name!r} and has no such manifest") from failed
+                raise Outage(member.name, _lacking(member, want, digest)) from failed
             raise failure from failed
+
+
+def _lacking(member: Member, want: NameWant, digest: Digest) -> str:
+    """Whose word the digest is: a lock file's may be mistyped, or older than what its upstream still has."""
+    if member.locked is not None and not want.kind.by_digest:
+        return f"has no manifest {digest}, which its lock file has for {want.name!r}"
+    return f"names {digest} for {want.name!r} and has no such manifest"
