@@ -45,6 +45,7 @@ class Diary:
         self.tried: list[Tried] = []
         self._others = 0
         self._waits: tuple[str, float] | None = None
+        self._ours: dict[str, float] = {}
 
     def asks(self, what: str) -> None:
         """It waits for this from now on."""
@@ -55,23 +56,34 @@ class Diary:
         """What came of that, if there was something it waited for."""
         if self._waits is not None:
             what, since = self._waits
-            self._note(Tried(what, asyncio.get_running_loop().time() - since, outcome))
             self._waits = None
+            self._note_ours()
+            self._note(Tried(what, asyncio.get_running_loop().time() - since, outcome))
 
     @contextmanager
     def meanwhile(self, what: str) -> Iterator[None]:
-        """What is ours to do is not the time of whom it waits for."""
+        """What is ours to do is not the time of whom it waits for; however often that is, it is told once for each."""
         now = asyncio.get_running_loop().time
         began = now()
         try:
             yield
         finally:
             seconds = now() - began
-            if seconds >= WORTH_TELLING:
-                self._note(Tried(what, seconds, "took so long"))
-                if self._waits is not None:
-                    asked, since = self._waits
-                    self._waits = (asked, since + seconds)
+            self._ours[what] = self._ours.get(what, 0.0) + seconds
+            if self._waits is None:
+                self._note_ours()
+            else:
+                asked, since = self._waits
+                self._waits = (asked, since + seconds)
+
+    def _note_ours(self) -> None:
+        for tried in self._worth_telling():
+            self._note(tried)
+        self._ours.clear()
+
+    def _worth_telling(self) -> list[Tried]:
+        took = self._ours.items()
+        return [Tried(what, seconds, "took so long") for what, seconds in took if seconds >= WORTH_TELLING]
 
     def _note(self, tried: Tried) -> None:
         self.tried.append(tried)
@@ -90,4 +102,5 @@ class Diary:
         if self._waits is None:
             return tuple(self.tried)
         what, since = self._waits
-        return (*self.tried, Tried(what, asyncio.get_running_loop().time() - since, "still waited for"))
+        waits = Tried(what, asyncio.get_running_loop().time() - since, "still waited for")
+        return (*self.tried, *self._worth_telling(), waits)

@@ -1,6 +1,8 @@
 """What a transfer waited for is told in a line that does not grow without bound."""
 
-from apprproxy.gateway.diary import MOST, Diary
+import asyncio
+
+from apprproxy.gateway.diary import MOST, WORTH_TELLING, Diary
 
 
 async def test_what_is_waited_for_is_told_in_order() -> None:
@@ -24,3 +26,18 @@ async def test_of_many_the_first_and_the_last_are_told() -> None:
     assert MOST == len(told)
     assert ["hub 0", "hub 999"] == [told[0], told[-1]]
     assert ["981 others"] == [what for what in told if "others" in what]
+
+
+async def test_what_is_ours_in_many_pieces_is_told_as_one_and_is_nobody_else_s() -> None:
+    diary = Diary()
+    diary.asks("hub")
+    for _ in range(4):
+        with diary.meanwhile("the cache"):
+            await asyncio.sleep(WORTH_TELLING / 2)
+    so_far = diary.so_far
+    diary.heard("sent it")
+
+    assert ["the cache", "hub"] == [tried.what for tried in so_far]
+    assert ["the cache", "hub"] == [tried.what for tried in diary.tried]
+    assert all(tried.seconds >= 2 * WORTH_TELLING for tried in (so_far[0], diary.tried[0]))
+    assert all(tried.seconds < WORTH_TELLING for tried in (so_far[1], diary.tried[1]))

@@ -81,7 +81,7 @@ async def test_a_source_is_spelt_as_in_all_other_lines(
 
 async def test_another_process_is_no_source(logged: Logged, registry: Registry, gateways: Gateways) -> None:
     registry.add_blob("library/app", BLOB)
-    registry.on["GET blob"] = lies.rest_then(gate := Gate(), 1000)
+    registry.on["GET blob"] = lies.rest_then(gate := Gate(), len(BLOB) - 1000)
     one, two = [await gateways.start({"hub": registry}) for _ in range(2)]
     leads = asyncio.create_task(one.get(PATH))
     await gate.reached()
@@ -178,6 +178,31 @@ async def test_what_the_cache_takes_for_itself_is_no_time_of_the_source(
     with closing(sqlite3.connect(gateway.cache / "index.db", isolation_level=None)) as another_process:
         another_process.execute("BEGIN IMMEDIATE")
         asking = asyncio.create_task(gateway.get(PATH))
+        await asyncio.sleep(0.5)
+        another_process.execute("ROLLBACK")
+    await asking
+    await until(lambda: len(lines(logged, "request")) == 1)
+    (line,) = lines(logged, "request")
+    told = dict(re.findall(r"(?:^|; )([^;]+?) ([\d.]+) s: ", line["tried"]))
+
+    assert 0.3 < float(told["the cache"])
+    assert 0.3 > float(told["hub"])
+    assert "owner" == line["source"]
+
+
+@pytest.mark.usefixtures("soon")
+async def test_what_the_cache_takes_amid_a_body_is_no_time_of_the_source(
+    logged: Logged, registry: Registry, gateways: Gateways
+) -> None:
+    registry.add_blob("library/app", BLOB)
+    registry.on["GET blob"] = lies.rest_then(gate := Gate(), len(BLOB) - 1000)
+    gateway = await gateways.start({"hub": registry})
+    asking = asyncio.create_task(gateway.get(PATH))
+    await gate.reached()
+    with closing(sqlite3.connect(gateway.cache / "index.db", isolation_level=None)) as another_process:
+        await until(lambda: another_process.execute("SELECT 1 FROM members").fetchall() != [])
+        another_process.execute("BEGIN IMMEDIATE")
+        gate.open()
         await asyncio.sleep(0.5)
         another_process.execute("ROLLBACK")
     await asking

@@ -126,7 +126,8 @@ class Fetch:
                 received += len(chunk)
                 if received > limit:
                     raise Lied(source.upstream.name, f"sent more than the {limit} bytes that are taken")
-                await partial.write(chunk[skip:] if skip < len(chunk) else b"")
+                with flight.diary.meanwhile(THE_CACHE):
+                    await partial.write(chunk[skip:] if skip < len(chunk) else b"")
                 skip = max(0, skip - len(chunk))
             ended = _ends_with_its_line(rest.incoming)
             due = candidate.due if candidate.due is not None else rest.total
