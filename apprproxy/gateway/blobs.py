@@ -16,7 +16,7 @@ from apprproxy.gateway.delivery.delivery import Delivery, Span
 from apprproxy.gateway.delivery.passing import Passing
 from apprproxy.gateway.delivery.side import AHEAD, Aside
 from apprproxy.gateway.delivery.waiting import Waiting, bounded
-from apprproxy.gateway.diary import WORTH_TELLING, Diary, Tried
+from apprproxy.gateway.diary import THE_CACHE, WORTH_TELLING, Diary, Tried
 from apprproxy.gateway.flights.candidates import Candidate
 from apprproxy.gateway.flights.fetch import Fetch
 from apprproxy.gateway.flights.flight import Flight
@@ -72,11 +72,13 @@ class Blobs:
         """``whole`` waits for the bytes, however long that takes; otherwise after ``patience`` a transfer whose size is
         known is returned, and one that is not known is waited for. Raises what ``Gateway.blob`` raises."""
         since = asyncio.get_running_loop().time()
-        members = await self._ordered(want)
-        shown = await self._held(members, want)
-        if shown is not None:
-            return shown
         diary = Diary()
+        with diary.meanwhile(THE_CACHE):
+            members = await self._ordered(want)
+            shown = await self._held(members, want)
+        if shown is not None:
+            shown.tried = _told(diary)
+            return shown
         diary.asks("who has it")
         known = await self._known(members, want)
         seeing = [*known, *(one for one in members if one not in known)]
@@ -132,7 +134,7 @@ class Blobs:
                 names = order(place, await self._shelf.names.owner(place.name, home(place, want.repository)))
         return [self._members(name) for name in names]
 
-    async def _held(self, members: Sequence[Member], want: BlobWant) -> Transfer | None:
+    async def _held(self, members: Sequence[Member], want: BlobWant) -> HeldTransfer | None:
         """If one of these repositories is known to show it, and it is held."""
         for member in members:
             if await self._visible.known(member, want):
@@ -146,7 +148,7 @@ class Blobs:
                 return flight.held
         return await self._shelf.blobs.find(want.expected)
 
-    def _hit(self, member: Member, want: BlobWant, held: Held, waited: Sequence[Tried] = ()) -> Transfer:
+    def _hit(self, member: Member, want: BlobWant, held: Held, waited: Sequence[Tried] = ()) -> HeldTransfer:
         self._shelf.index.used(held.digest)
         return HeldTransfer(Verdict(Cache.HIT), member.name, bounded(want, held, member.name), waited)
 

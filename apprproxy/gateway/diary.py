@@ -32,6 +32,8 @@ def handed_on(error: BaseException | None) -> tuple[Tried, ...]:
     return ()
 
 
+THE_CACHE = "the cache"
+"""What is waited for beside sources, as it is told."""
 WORTH_TELLING = 0.1
 """Seconds that somebody who looks for the cause of a slow pull asks about."""
 MOST = 20

@@ -4,14 +4,18 @@ import asyncio
 import json
 import re
 import sqlite3
+import time
+from collections.abc import Callable
 from contextlib import closing
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from aiohttp import web
 
 from apprproxy.core.events import Asked
 from apprproxy.ops.journal import SLOW, Journal
+from apprproxy.store.blobs.disk import DiskStore
+from apprproxy.store.blobs.partial import claim
 from tests.fakes import lies
 from tests.fakes.clock import Gate, until
 from tests.fakes.content import digest, some_bytes
@@ -20,6 +24,8 @@ from tests.fakes.gateway import Gateways, oci
 from tests.fakes.lies import Honest
 from tests.fakes.ranged import by_range
 from tests.fakes.registry import Registry
+
+T = TypeVar("T")
 
 MIB = 1024 * 1024
 BLOB = some_bytes(1_500_000)
@@ -126,6 +132,16 @@ async def test_a_question_before_the_transfer_is_told_too(
     assert {"its size", "hub mirror-1"} <= told
 
 
+def slowly(call: Callable[..., T]) -> Callable[..., T]:
+    """As a disk that has much to do."""
+
+    def called(*args: Any) -> T:
+        time.sleep(0.2)
+        return call(*args)
+
+    return called
+
+
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """What took a tenth of a second took long."""
@@ -213,6 +229,27 @@ async def test_what_the_cache_takes_amid_a_body_is_no_time_of_the_source(
     assert 0.3 < float(told["the cache"])
     assert 0.3 > float(told["hub"])
     assert "owner" == line["source"]
+
+
+@pytest.mark.usefixtures("soon")
+async def test_a_disk_that_opens_slowly_is_told_of_a_transfer_and_of_what_is_held(
+    logged: Logged, registry: Registry, gateways: Gateways, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry.add_blob("library/app", BLOB)
+    gateway = await gateways.start({"hub": registry})
+    with monkeypatch.context() as slow:
+        slow.setattr("apprproxy.store.blobs.disk.claim", slowly(claim))
+        await gateway.get(PATH)
+    await gateway.at_rest()
+    monkeypatch.setattr(DiskStore, "find_here", slowly(DiskStore.find_here))
+    await gateway.get(PATH)
+    await until(lambda: len(lines(logged, "request")) == 2)
+    cold, warm = lines(logged, "request")
+
+    assert "miss" == cold["cache"]
+    assert re.match(r"the cache 0\.[2-9]\d s: took so long; hub ", cold["tried"])
+    assert "hit" == warm["cache"]
+    assert re.fullmatch(r"the cache 0\.[2-9]\d s: took so long", warm["tried"])
 
 
 @pytest.mark.usefixtures("soon")

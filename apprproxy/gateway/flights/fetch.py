@@ -24,6 +24,7 @@ from apprproxy.core.model import MAX_DOCUMENT, MAX_PACKED, decimal_size
 from apprproxy.core.ports.store import Held, Partial
 from apprproxy.core.ports.upstream import Incoming, Lane, Reply, Request
 from apprproxy.core.reading import is_short
+from apprproxy.gateway.diary import THE_CACHE
 from apprproxy.gateway.flights.candidates import Candidate
 from apprproxy.gateway.flights.contributors import sources_of
 from apprproxy.gateway.flights.flight import Flight
@@ -34,10 +35,6 @@ from apprproxy.gateway.waits import not_counted
 
 MAX_EXPLANATION = 64 * 1024
 """How much is read of a body that explains a failure."""
-
-
-THE_CACHE = "the cache"
-"""What a transfer waits for beside its sources, as it is told."""
 
 Ours = Callable[[], AbstractContextManager[None]]
 

@@ -22,6 +22,7 @@ from apprproxy.core.errors import (
 from apprproxy.core.events import FlightBegan, FlightEnded, Followed, Observer, Trouble, troubled
 from apprproxy.core.model import MAX_DOCUMENT, Expected
 from apprproxy.core.ports.store import BlobStore, Partial
+from apprproxy.gateway.diary import THE_CACHE
 from apprproxy.gateway.flights.blame import Blame
 from apprproxy.gateway.flights.candidates import Candidate
 from apprproxy.gateway.flights.contributors import upstreams_of
@@ -167,7 +168,8 @@ class Flights:
         while flight.held is None and self._may_ask(flight) is not None:
             try:
                 apart = flight.apart or flight.slot_at != flight.lead
-                claim = await self._store.claim(flight.expected, flight.slot_at, apart=apart)
+                with flight.diary.meanwhile(THE_CACHE):
+                    claim = await self._store.claim(flight.expected, flight.slot_at, apart=apart)
                 if claim.held is not None:
                     flight.land(claim.held, None)
                 elif claim.elsewhere is not None:
