@@ -27,6 +27,9 @@ from apprproxy.gateway.names.lookup import Named
 from apprproxy.gateway.transfer import HeldTransfer, Stretch, Transfer
 
 SERVER = f"apprproxy/{__version__}"
+UNTRUSTED = {"Content-Security-Policy": "default-src 'none'; sandbox", "X-Content-Type-Options": "nosniff"}
+"""For browsers: a manifest says itself what it is, which may be a page, and its scripts would read whatever else is
+served here."""
 PIECE = 256 * KIB
 """Larger ones are no faster, and must be taken whole in ``stall`` seconds."""
 TLS_PIECE = 64 * KIB
@@ -244,7 +247,7 @@ async def _answer(
 ) -> AsyncIterator[web.StreamResponse]:
     """Its headers leave at once: containerd gives up after 30 s without them, and sendfile passes by the buffers. Ended
     where nothing is raised."""
-    fields = {**headers, **exchange.fields, "X-Request-Id": exchange.id, "Server": SERVER}
+    fields = {**headers, **exchange.fields, **UNTRUSTED, "X-Request-Id": exchange.id, "Server": SERVER}
     response = web.StreamResponse(status=status, headers=fields)
     if length is not None:  # else the headers may have one
         response.content_length = length

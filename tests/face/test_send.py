@@ -1,5 +1,7 @@
 """Held bytes on the wire: whole, in parts, or not at all where the client has them."""
 
+import json
+
 import pytest
 
 from tests.fakes.clock import until
@@ -116,3 +118,15 @@ async def test_bytes_sent_are_counted(registry: Registry, gateways: Gateways) ->
     await gateway.get(path, Range="bytes=0-9")
 
     await until(lambda: gateway.metric("apprproxy_client_bytes_total", face="oci") == len(LARGE) + 10)
+
+
+async def test_what_is_published_as_a_page_runs_nothing_in_a_browser(registry: Registry, gateways: Gateways) -> None:
+    """A script of it would read whatever the gateway serves to whoever opens it."""
+    page = json.dumps({"schemaVersion": 2, "mediaType": "text/html", "note": "<script>alert(1)</script>"}).encode()
+    registry.add_manifest("evil/app", page, tag="1")
+    gateway = await gateways.start({"hub": registry})
+    for path in ("/v2/hub/evil/app/manifests/1", "/v2/hub/evil/app/manifests/2", "/"):
+        headers = (await gateway.get(path)).headers
+
+        assert "default-src 'none'; sandbox" == headers["Content-Security-Policy"]
+        assert "nosniff" == headers["X-Content-Type-Options"]
