@@ -51,7 +51,7 @@ def doors(
     )
     stall = settings.server.limits.stall
     return (
-        Door(faces, ours, stall, report, bind_request),
+        Door(faces, ours, stall, report, bind_request, _hosts(settings)),
         Door(
             (OpsPages(ready, ails, metrics.text, welcome(clients=False, metrics=True)),),
             ours,
@@ -60,6 +60,15 @@ def doors(
             bind_request,
         ),
     )
+
+
+def _hosts(settings: Settings) -> frozenset[Host] | None:
+    """By which clients may come where an account is for who is on this machine. With TLS no page gets through: it has
+    no certificate for its host."""
+    accounts = [upstream.account for upstream in settings.upstreams.values()]
+    if settings.server.tls is not None or all(account is None or account.share for account in accounts):
+        return None
+    return frozenset(Host.parse(host) for view in settings.views.values() for host in view.hosts)
 
 
 def places(settings: Settings, protocol: str) -> Places:

@@ -9,15 +9,18 @@ import secrets
 import time
 import traceback
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Protocol
 
 from aiohttp import web
 
 from apprproxy.core.errors import Failure, Interrupted, Loop, UpstreamFault, faults_in
+from apprproxy.core.host import Host
 from apprproxy.core.label import whose
 from apprproxy.core.model import Cache, Verdict
 from apprproxy.face.exchange import Exchange
+from apprproxy.face.host import refuse_foreign
 from apprproxy.face.send import BrokenOff, ClientLeft
 from apprproxy.face.server import Connection
 from apprproxy.face.status import is_remembered
@@ -62,16 +65,24 @@ Reporter = Callable[[Report], None]
 
 class Door:
     """``instance`` is our own name in Via fields. ``opened`` is told the id of each request, for what is logged on the
-    way. The last face claims everything. ``cut`` is how many requests were broken off because we stop."""
+    way. The last face claims everything. ``hosts`` are the domains by which clients may come, None for any. ``cut`` is
+    how many requests were broken off because we stop."""
 
     def __init__(
-        self, faces: tuple[Face, ...], instance: str, stall: float, report: Reporter, opened: Callable[[str], None]
+        self,
+        faces: tuple[Face, ...],
+        instance: str,
+        stall: float,
+        report: Reporter,
+        opened: Callable[[str], None],
+        hosts: AbstractSet[Host] | None = None,
     ) -> None:
         self._faces = faces
         self._instance = instance
         self._stall = stall
         self._report = report
         self._opened = opened
+        self._hosts = hosts
         self.cut = 0
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -106,6 +117,8 @@ class Door:
         exchange.face = face.name
         try:
             self._refuse_loop(exchange.request)
+            if self._hosts is not None:
+                refuse_foreign(raw, exchange.request.headers.getall("Host", []), self._hosts)
             exchange.target = parse_target(raw)
             return await face.serve(exchange), ""
         except Failure as failure:
