@@ -8,7 +8,7 @@ from aiohttp import web
 
 from apprproxy.appregistry.bodies import TURN, Bodies, Body
 from apprproxy.appregistry.writes import MAX_BODY, parse_write
-from apprproxy.core.errors import Crowded, Malformed, TooLarge
+from apprproxy.core.errors import Crowded, Denied, Malformed, TooLarge
 from apprproxy.core.model import Cache, Verdict, Write
 from apprproxy.core.ports.upstream import Reply
 from apprproxy.core.reading import in_turn
@@ -31,6 +31,8 @@ class Forwarding:
         exchange.name = change.package or change.path
         taker = self._gateway.may_forward(change.place, change.package)
         asked = exchange.request.headers
+        if "Origin" in asked:  # any page can have a browser send this, and every browser says so (the Fetch standard)
+            raise Denied("a web page sent this (Origin), and clients of App Registry are none")
         async with AsyncExitStack() as stack:
             place = self._bodies.setdefault(taker, Bodies()).place(exchange.request.remote or "", taker)
             content = await _received(exchange, await stack.enter_async_context(place))

@@ -51,6 +51,17 @@ async def test_an_offline_gateway_passes_no_write_on(start: Start, upstream: Ups
     assert 0 == upstream.count()
 
 
+@pytest.mark.parametrize(("method", "path"), [("POST", PUSH), ("DELETE", f"{PUSH}/1.0.0/helm")])
+async def test_a_web_page_writes_nothing(start: Start, upstream: Upstream, method: str, path: str) -> None:
+    """It need not be let read an answer to have its reader's browser send a push, from wherever that is."""
+    gateway = await start({"up": upstream}, writes="pass")
+    refused = await gateway.get(path, method, {"Origin": "https://evil.example", "Content-Type": "text/plain"}, b"{}")
+
+    assert 403 == refused.status
+    assert "web page" in refused.json["message"]
+    assert 0 == upstream.count()
+
+
 async def test_a_body_that_comes_too_slowly_is_broken_off(
     start: Start, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
