@@ -28,6 +28,7 @@ def doubts(settings: Settings) -> Iterator[str]:
         yield "upstreams: there are none, so that there is nothing to serve"
     for name, upstream in settings.upstreams.items():
         yield from _no_account(name, upstream)
+        yield from _written_by_us(name, upstream)
         yield from _names_with_their_place(name, upstream)
         yield from _asked_twice_over(name, upstream)
         yield from _owned_in_vain(name, upstream)
@@ -53,6 +54,15 @@ def _no_account(name: str, upstream: Upstream) -> Iterator[str]:
         yield (
             f"upstreams.{name}.auth.docker_config: {auth.docker_config} has no account for"
             f" {url.host_port_subcomponent}, so that none is used"
+        )
+
+
+def _written_by_us(name: str, upstream: Upstream) -> Iterator[str]:
+    """A connection has the certificate, whosever Authorization is sent by it."""
+    if upstream.writes == "pass" and upstream.tls.cert is not None:
+        yield (
+            f"upstreams.{name}.tls.cert: clients write by it as well (writes: pass), also those without an account: see"
+            " to it that the upstream takes it for nobody who may push"
         )
 
 

@@ -148,6 +148,14 @@ def test_what_is_owned_and_may_not_be_asked_for_is_doubtful(keys: dict[str, list
     )
 
 
+@pytest.mark.parametrize(("keys", "said"), [({}, 0), ({"cert": "/a.crt", "key": "/a.key"}, 1)])
+def test_a_certificate_by_which_anybody_may_write_is_doubtful(keys: dict[str, str], said: int) -> None:
+    found = told(upstreams={"old": {"kind": "appr", "url": "https://old.example", "writes": "pass", "tls": keys}})
+
+    assert said == len(found)
+    assert all(one.startswith("upstreams.old.tls.cert: clients write by it as well (writes: pass), ") for one in found)
+
+
 def test_a_view_without_members_is_doubtful() -> None:
     assert ["views.default: it has no members, so that there is nothing in it"] == told(views={"default": []})
 
