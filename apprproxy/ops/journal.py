@@ -224,6 +224,7 @@ class Journal:
 
     def _tell_end(self, one: Episode) -> None:
         of = {"upstream": one.upstream, "was": one.what, "reason": one.reason, "since": stamp(one.begun)}
+        of |= {"kind": one.kind} if one.kind else {}
         if one.well is None:
             self._log.warning("trouble is not over", **of, last=stamp(one.last), times=one.times)
         else:
@@ -275,5 +276,6 @@ class Journal:
         if worth is None:
             return
         times, since = worth
-        more = {"times": times, "since": stamp(since)} if times > 1 else {}
+        more: dict[str, Any] = {"kind": kind} if kind else {}
+        more |= {"times": times, "since": stamp(since)} if times > 1 else {}
         getattr(self._log, level)(event, upstream=upstream, **fields, **more)

@@ -65,3 +65,24 @@ def test_what_happened_once_and_is_of_no_upstream_is_not_open_for_ever(
     journal.end()
 
     assert "trouble is not over" not in events(logged)
+
+
+def test_what_is_over_is_told_from_what_goes_on(journal: Journal, clock: Clock, logged: Logged) -> None:
+    """Tags come again and blobs do not: whoever reads that it is over must not believe it of both."""
+    journal(Trouble("lookup", "hub", "library/app:1.0", "answered 503"))
+    journal(Trouble("bytes", "hub", "library/app@sha256:00", "answered 503", kind="blob"))
+    journal(Trouble("bytes", "hub", "library/app@sha256:01", "answered 503", kind="manifest"))
+    clock.advance(11)
+    for kind in ("tags", "manifest", "blob"):
+        journal(answer(kind))
+
+    told = [json.loads(line) for line in logged.text.splitlines()]
+
+    assert [
+        ("upstream trouble", None),
+        ("upstream trouble", "blob"),
+        ("upstream trouble", "manifest"),
+        ("upstream trouble is over", None),
+        ("upstream trouble is over", "manifest"),
+        ("upstream trouble is over", "blob"),
+    ] == [(line["event"], line.get("kind")) for line in told]
