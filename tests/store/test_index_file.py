@@ -159,6 +159,7 @@ def test_a_broken_page_is_found_after_an_end_that_was_none(table: str, tmp_path:
     assert (2, 500, 0) == (totals.blobs, totals.held, totals.reserved)
     assert isinstance(event, SetAside)
     assert pins == ({} if table == "pins" else {NAME: digest_of("a")})
+    assert f"; {len(pins)} of its pins could still be read" in event.reason, "nothing else tells that some are lost"
 
 
 @pytest.mark.parametrize("table", TABLES)

@@ -77,7 +77,8 @@ class Database:
             except sqlite3.DatabaseError as error:
                 if not _is_unusable(error, self._path) or not self._users.alone:
                     raise
-                self._observer(SetAside("index", str(replace(self._path, _made(self._path, pins))), str(error)))
+                aside = replace(self._path, _made(self._path, pins))
+                self._observer(SetAside("index", str(aside), f"{error}; {len(pins)} of its pins could still be read"))
                 self._writer = _opened(self._path)
             if self._users.suspicious:
                 self._users.clear()
