@@ -165,6 +165,11 @@ def test_any_bytes_have_a_media_type(content: bytes) -> None:
     assert not is_manifest(content)
 
 
+@pytest.mark.parametrize("content", [b"{}", b'{"message": "log in"}', b'{"errors": [{"code": "UNAUTHORIZED"}]}'])
+def test_a_document_of_another_kind_is_no_manifest(content: bytes) -> None:
+    assert not is_manifest(content)
+
+
 def test_a_digest_that_is_a_thousand_lists_deep_is_none() -> None:
     nested = b"[" * 1010 + b"]" * 1010
 
