@@ -1,5 +1,6 @@
 """A cache directory that can be relied on: local, writable, ours, and of a format that this version knows."""
 
+import errno
 import hashlib
 import os
 import re
@@ -22,6 +23,8 @@ _NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "gluste
 
 SPARE = 1 * MIB
 """Bytes that a cache can be opened with. That writes, and whoever is to make room on a full disk has to do it first."""
+
+_NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS}
 
 _FORMAT = re.compile("[0-9]{1,9}")
 _OCTAL = re.compile(r"\\([0-7]{3})")
@@ -274,5 +277,12 @@ def _write_once(path: Path, text: str) -> None:
         os.link(part, path)
     except FileExistsError:
         pass
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        raise StoreFailed(
+            f"cache.directory {path.parent} lies on a file system without hard links, such as exFAT, or they are"
+            f" forbidden there ({error.strerror}); name a directory on another one, such as ext4 or xfs"
+        ) from error
     finally:
         part.unlink()

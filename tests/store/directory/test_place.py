@@ -1,5 +1,6 @@
 """A cache directory is local, writable, of a known format, and on one file system; else a sentence says why not."""
 
+import errno
 import json
 import os
 import shutil
@@ -246,6 +247,19 @@ def test_parts_on_two_file_systems_are_refused(part: str, tmp_path: Path, elsewh
     (tmp_path / part).symlink_to(elsewhere)
     with pytest.raises(StoreFailed, match="one file system"):
         prepare(tmp_path)
+
+
+def test_a_file_system_without_hard_links_is_named_as_what_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stick with exFAT, say. "Operation not permitted" sends root to look for rights."""
+
+    def link(source: Path, target: Path) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), str(source), None, str(target))
+
+    monkeypatch.setattr(os, "link", link)
+    with pytest.raises(StoreFailed, match=r"^cache.directory .*/cache lies on a file system without hard links"):
+        prepare(tmp_path / "cache")
 
 
 def test_a_directory_that_has_gone_is_not_writable(tmp_path: Path) -> None:
