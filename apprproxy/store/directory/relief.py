@@ -28,7 +28,7 @@ SOON = 60.0
 
 
 class Relief:
-    """For threads."""
+    """For threads. Counts bytes, or files, but not both."""
 
     def __init__(self, now: Clock) -> None:
         self._now = now
@@ -38,8 +38,8 @@ class Relief:
         self._left = 0
 
     def wanted(self, held: int, written: int) -> bool:
-        """May something go, of so many bytes ``held``? Of use it was if half of what went last has been kept since, or
-        ``written`` of the transfer that could not go on. Tell ``went`` if so."""
+        """May something go, of so many bytes, or files, ``held``? Of use it was if half of what went last has been kept
+        since, or ``written`` of the transfer that could not go on. Tell ``went`` if so."""
         with self._lock:
             used = held - self._left + written
             if 0 <= self._now() - self._at < AGAIN and used < self._freed / 2:

@@ -67,6 +67,7 @@ class Ledger:
         self._partials = Partials(root / "ingest")
         self._room = Room(root, max_size, self._partials, self.uses)
         self._relief = Relief(now)
+        self._relief_of_files = Relief(now)
         try:
             self._mended(self._count)
         except BaseException:
@@ -197,22 +198,25 @@ class Ledger:
         return freed
 
     def relieve(self, written: int, *, files: bool) -> None:
-        held = self.totals().held
-        if not self._relief.wanted(held, written):
+        """Of what the disk lacks, be it bytes or ``files``, it is counted whether it was of use."""
+        totals, relief = self.totals(), self._relief_of_files if files else self._relief
+        held = totals.blobs if files else totals.held
+        if not relief.wanted(held, 0 if files else written):
             return
         try:
             with spare_given(self._root):
                 freed = self._free_files() if files else self.free(STEP, "disk")
         except StoreFailed:
-            self._relief.failed()
+            relief.failed()
             raise
-        self._relief.went(freed, held - freed)
+        relief.went(freed, held - freed)
 
     def _free_files(self) -> int:
+        """Returns how many went."""
         with self.database.transaction() as db:
             made = self._room.make_files(db, STEP, FILES)
         self._tell(made, "disk")
-        return made.size
+        return made.blobs
 
     # --- what is held
 

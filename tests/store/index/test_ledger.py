@@ -590,6 +590,24 @@ def test_a_disk_without_inodes_does_not_cost_all_small_blobs(cache: Cache, monke
     assert "2 3 4 5" == cache.holds(*map(str, range(6)))
 
 
+def test_of_what_went_from_a_disk_without_inodes_the_files_count(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A large layer that went with them would have small blobs that were kept be of no use, for an hour."""
+    monkeypatch.setattr(ledger, "FILES", 2)
+    cache.put("large", 200)
+    for number in range(5):
+        cache.put(str(number), 1)
+    cache.ledger.relieve(0, files=True)
+    for _ in range(5):
+        cache.ledger.relieve(0, files=True)
+    some = cache.holds("large", *map(str, range(5)))
+    cache.put("new", 1)
+    for _ in range(5):
+        cache.ledger.relieve(0, files=True)
+
+    assert "1 2 3 4" == some
+    assert "3 4 new" == cache.holds("large", *map(str, range(5)), "new")
+
+
 def test_threads_never_exceed_the_cap_together(cache: Cache) -> None:
     def fill(number: int) -> int:
         refused = 0
