@@ -9,6 +9,7 @@ from tests.appregistry.archives import chart, packed
 from tests.appregistry.upstream import running
 from tests.fakes import lies
 from tests.fakes.clock import Clock
+from tests.fakes.content import oci_error
 from tests.fakes.gateway import Gateways, Got, Running, oci
 from tests.fakes.lies import Behaviour
 from tests.fakes.registry import Registry
@@ -64,6 +65,21 @@ async def test_a_load_balancers_404_does_not_pass_the_name_on(
     gateway = await view(gateways, registry, other)
 
     assert 502 == (await gateway.get(TAG)).status
+    assert 0 == other.count()
+
+
+async def test_a_tag_whose_manifest_its_owner_has_not_does_not_pass_the_name_on(
+    registry: Registry, other: Registry, gateways: Gateways
+) -> None:
+    """The tag is there, so that the name is its owner's."""
+    registry.push("library/app", "1.0", b"first")
+    other.push("library/app", "1.0", b"squatted")
+    registry.on["manifest"] = lies.says(404, oci_error("MANIFEST_UNKNOWN"))
+    gateway = await view(gateways, registry, other)
+    failed = await gateway.get(TAG)
+
+    assert (502, "UNAVAILABLE") == (failed.status, failed.code)
+    assert "and has no such manifest" in failed.message
     assert 0 == other.count()
 
 
