@@ -78,6 +78,29 @@ async def test_a_stale_token_is_not_given_again_and_a_newer_one_is(clock: Clock)
     assert Obtained("token-2", kept=True) == late
 
 
+async def test_a_stale_token_is_given_to_nobody_while_its_server_is_down(clock: Clock) -> None:
+    server = Server()
+    server.gate.open()
+    tokens = Tokens("hub", BriefMemory(clock), server)
+    first = await tokens.get(Obtain(WANT), BOT)
+    server.down = True
+    with pytest.raises(Outage):
+        await tokens.get(Obtain(WANT, stale=first.token), BOT)
+    server.down = False
+
+    assert Obtained("token-3", kept=False) == await tokens.get(Obtain(WANT), BOT)
+
+
+async def test_a_stale_token_that_has_ended_meanwhile_is_renewed(clock: Clock) -> None:
+    server = Server()
+    server.gate.open()
+    tokens = Tokens("hub", BriefMemory(clock), server)
+    first = await tokens.get(Obtain(WANT), BOT)
+    clock.advance(60.0)
+
+    assert Obtained("token-2", kept=False) == await tokens.get(Obtain(WANT, stale=first.token), BOT)
+
+
 async def test_tokens_are_kept_apart_by_account_and_scope(clock: Clock) -> None:
     server = Server()
     server.gate.open()
