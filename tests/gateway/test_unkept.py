@@ -323,7 +323,7 @@ async def test_a_disk_that_fails_before_the_first_byte_costs_no_answer(
 
 
 async def test_a_transfer_that_breaks_off_while_it_is_passed_through_is_broken_off(
-    registry: Registry, gateways: Gateways
+    registry: Registry, gateways: Gateways, logged: Logged
 ) -> None:
     registry.add_blob("library/app", BLOB)
     registry.on["blob"] = stopping_at((3 * MIB, None))
@@ -331,8 +331,11 @@ async def test_a_transfer_that_breaks_off_while_it_is_passed_through_is_broken_o
     without_room(gateway)
     with pytest.raises(aiohttp.ClientPayloadError):
         await gateway.get(path_of())
+    await gateway.at_rest()
 
     assert "bytes=0-" not in ranges_asked(registry.seen)
+    assert '"reason": "hub: broke off after' in logged.text
+    assert "Traceback" not in logged.text
 
 
 async def test_nothing_is_said_to_be_stored_where_the_cache_directory_is_gone(

@@ -60,3 +60,16 @@ async def test_whoever_speaks_plain_http_is_said_to(gateways: Gateways, registry
 
     assert 502 == got.status
     assert "TLS failed with 127.0.0.1: it does not speak TLS there; if that is meant, its url begins" in got.message
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_where_nobody_listens_it_is_the_connection_that_is_told(
+    scheme: str, gateways: Gateways, registry: Registry
+) -> None:
+    gateway = await gateways.start({"hub": {"kind": "oci", "url": registry.url.replace("http", scheme, 1)}})
+    await registry.stop()
+    got = await gateway.get(TAG)
+    await gateway.close()
+
+    assert 502 == got.status
+    assert "no connection: Connection refused" in got.message
