@@ -15,10 +15,13 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.http_exceptions import HttpProcessingError
 
 from apprproxy.core.framing import Framing
-from apprproxy.core.model import KIB
+from apprproxy.core.model import KIB, MIB
 
 MAX_INTERIM = 16
 """Before an answer. Genuine servers send one or two: 100, 103."""
+MAX_BEFORE = MIB
+"""Bytes until an answer's header is complete, which has some KiB: the library bounds each header, and passes over empty
+lines before it, of which a line brings hundreds of MiB a second."""
 _HEADER = 4 * KIB
 """Read at a time until the answer's header is complete."""
 _BODY = 64 * KIB
@@ -41,7 +44,7 @@ class _Handler(ResponseHandler):
         super().__init__(loop)
         self._framing = framing
         self._resting = False
-        self._interim = 0
+        self._interim = self._before = 0
         self._answered = False
         self._at_once = _BODY
         self._rest = b""
@@ -49,7 +52,7 @@ class _Handler(ResponseHandler):
 
     def set_response_params(self, **params: Any) -> None:
         """A request is about to be sent."""
-        self._interim, self._answered = 0, False
+        self._interim, self._before, self._answered = 0, 0, False
         super().set_response_params(**params)
 
     def data_received(self, data: bytes) -> None:
@@ -68,6 +71,10 @@ class _Handler(ResponseHandler):
             if not self._answered and not self.is_connected():
                 return
             count = self._at_once if self._answered else _HEADER
+            self._before += 0 if self._answered else len(data[:count])
+            if self._before > MAX_BEFORE:
+                self._refuse("too much before an answer")
+                return
             self._take(data[:count], now)
             data = data[count:]
             if not data or self._reading_paused:
@@ -132,8 +139,11 @@ class _Handler(ResponseHandler):
         if self._interim <= MAX_INTERIM:
             super().feed_data(data, size)
         else:
-            self.set_exception(HttpProcessingError(message="too many interim answers"))
-            self._hang_up()
+            self._refuse("too many interim answers")
+
+    def _refuse(self, what: str) -> None:
+        self.set_exception(HttpProcessingError(message=what))
+        self._hang_up()
 
     def _hang_up(self) -> None:
         self._should_close = True

@@ -4,9 +4,10 @@ import asyncio
 
 import aiohttp
 import pytest
+from aiohttp.http_exceptions import HttpProcessingError
 
 from apprproxy.core.model import KIB
-from apprproxy.upstream.interim import MAX_INTERIM, Connector
+from apprproxy.upstream.interim import MAX_BEFORE, MAX_INTERIM, Connector
 from tests.fakes.clock import PATIENCE
 from tests.fakes.content import some_bytes
 from tests.fakes.gateway import Gateways
@@ -62,6 +63,24 @@ async def test_of_what_one_read_brings_no_more_is_looked_at_than_is_taken() -> N
 
     assert line.closed
     assert MAX_INTERIM == len(handler)
+
+
+@pytest.mark.parametrize("line_end", [b"\r\n", b"\n"])
+async def test_empty_lines_without_end_before_an_answer_end_the_connection(line_end: bytes) -> None:
+    connector, line = Connector(), Line()
+    handler = connector._factory()
+    handler.connection_made(line)
+    for _ in range(3):
+        handler.set_response_params()
+        handler.data_received(line_end * 100_000 + ANSWER)
+        assert not line.closed, "each answer has lines of its own"
+    handler.set_response_params()
+    for _ in range(1 + MAX_BEFORE // (256 * KIB)):
+        handler.data_received(line_end * (256 * KIB // len(line_end)))
+    await connector.close()
+
+    assert line.closed
+    assert isinstance(handler.exception(), HttpProcessingError)
 
 
 async def test_each_answer_of_a_connection_has_interim_answers_of_its_own() -> None:
