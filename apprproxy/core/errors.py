@@ -14,6 +14,7 @@ Failure
 │   │   ├── TooSlow         no answer within its time
 │   │   │   └── NoConnection
 │   │   ├── Unreachable     the line: refused, not resolved, TLS, reset, broken off
+│   │   │   └── LedAway     that to where it redirects
 │   │   ├── Busy            not asked: all our connections to it are in use
 │   │   ├── NoFiles         not asked: this process, or its system, has no descriptor left
 │   │   ├── Throttled       429 or 503 with the time to wait
@@ -128,6 +129,10 @@ class NoConnection(TooSlow):
 
 class Unreachable(Outage):
     pass
+
+
+class LedAway(Unreachable):
+    """It answered; the other host that it redirects to cannot be reached."""
 
 
 class Busy(Outage):

@@ -1,15 +1,16 @@
 """A request to an upstream and on to wherever it redirects, each hop under the guard."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 
 import aiohttp
 from yarl import URL
 
-from apprproxy.core.errors import Forbidden
+from apprproxy.core.errors import Forbidden, LedAway, NoConnection, Unreachable
 from apprproxy.core.model import KIB
 from apprproxy.core.ports.upstream import Lane, Request
-from apprproxy.upstream.answer import HttpAnswer
+from apprproxy.upstream.answer import HttpAnswer, translate
 from apprproxy.upstream.guard import MAX_REDIRECTS, Guard, Refused, foreign_url, redact
 from apprproxy.upstream.sessions import Sessions
 
@@ -38,15 +39,17 @@ class Hops:
                 headers["Authorization"] = authorization
             if len(body) > PIECE:
                 headers["Content-Length"] = str(len(body))
-            async with asyncio.timeout(self._sessions.headers if request.body is None else WRITE):
-                response = await session.request(
-                    request.method,
-                    url,
-                    headers=headers,
-                    data=_in_pieces(body) if len(body) > PIECE else request.body,
-                    allow_redirects=False,
-                    proxy=self._sessions.proxy(url),
-                )
+            limit = self._sessions.headers if request.body is None else WRITE
+            with self._led_to(url):
+                async with asyncio.timeout(limit):
+                    response = await session.request(
+                        request.method,
+                        url,
+                        headers=headers,
+                        data=_in_pieces(body) if len(body) > PIECE else request.body,
+                        allow_redirects=False,
+                        proxy=self._sessions.proxy(url),
+                    )
             location = response.headers.get("Location")
             if response.status not in _REDIRECTS or location is None or request.method not in ("GET", "HEAD"):
                 return HttpAnswer(self._name, response, self._sessions.stall, self._sessions.least)
@@ -55,6 +58,17 @@ class Hops:
             if url.origin() != self._guard.base.origin():
                 authorization = None  # for good: a foreign host must not choose what is asked in our name
         raise Forbidden(self._name, f"redirects more than {MAX_REDIRECTS} times, last to {redact(url)}")
+
+    @contextmanager
+    def _led_to(self, url: URL) -> Iterator[None]:
+        """Raises LedAway where another host than the upstream's own cannot be reached."""
+        try:
+            yield
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            fault = translate(self._name, error)
+            if url.origin() == self._guard.base.origin() or not isinstance(fault, (Unreachable, NoConnection)):
+                raise
+            raise LedAway(self._name, f"redirects to {url.host}: {fault.sentence}") from error
 
     def _url(self, request: Request) -> URL:
         base = self._guard.base

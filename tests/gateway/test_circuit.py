@@ -363,3 +363,21 @@ async def test_a_mirror_that_is_in_trouble_itself_says_so_whatever_stands_beside
         await case.pull()
 
     assert [1, 2] == case.asked()
+
+
+async def test_where_its_blobs_lie_elsewhere_and_that_is_away_its_names_are_answered(
+    registry: Registry, gateways: Gateways
+) -> None:
+    """Registries keep blobs at another host, which may be down or behind a firewall by itself."""
+    registry.on["blob"] = lies.redirects("http://localhost:1/bucket")
+    gateway = await gateways.start({"hub": oci(registry, redirects=["localhost"])})
+    for number in range(5):
+        registry.push(f"library/app-{number}", "1.0", b"layer %d" % number)
+        failed = await gateway.get(f"/v2/hub/library/app-{number}/blobs/{digest(b'layer %d' % number)}")
+
+        assert (502, "UNAVAILABLE") == (failed.status, failed.code)
+        assert "hub: redirects to localhost: no connection: Connection refused" in failed.message
+    named = await gateway.get("/v2/hub/library/app-4/manifests/1.0")
+
+    assert 200 == named.status
+    assert 1 == available(gateway)

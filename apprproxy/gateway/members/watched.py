@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from apprproxy.core.errors import Busy, NoConnection, NoFiles, Throttled, TooSlow, Unreachable, UpstreamFault
+from apprproxy.core.errors import Busy, LedAway, NoConnection, NoFiles, Throttled, TooSlow, Unreachable, UpstreamFault
 from apprproxy.core.events import Observer, Trouble
 from apprproxy.core.ports.upstream import Incoming, Lane, Reply, Request, Upstream, beside, is_beyond
 from apprproxy.core.reading import replied
@@ -111,6 +111,8 @@ class Watched:
             attempt.troubled(fault.sentence, reached=True)
         elif attempt.judged:
             attempt.finished()
+        elif isinstance(fault, LedAway):  # as where that host says so itself
+            attempt.away(fault.sentence)
         elif isinstance(fault, (Unreachable, NoConnection)):
             attempt.troubled(fault.sentence)
         elif isinstance(fault, TooSlow):
