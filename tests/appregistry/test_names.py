@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from apprproxy.core.model import MIB
+from apprproxy.store.names.noted import WRITTEN
 from tests.appregistry.archives import chart, packed, unpacked
 from tests.appregistry.conftest import Start
 from tests.appregistry.registry import JSON, Answer, Registry, as_json, html
@@ -303,6 +304,22 @@ async def test_fifty_who_pull_at_once_cost_one_manifest_and_one_package(start: S
 
     assert {200} == {got.status for got in answers}
     assert (1, 1) == (upstream.count("/1.0.0/helm"), upstream.count("/blobs/"))
+
+
+async def test_a_release_that_is_asked_for_by_a_thousand_ranges_is_not_a_thousand_records(
+    start: Start, upstream: Upstream, manifest: dict[str, Any]
+) -> None:
+    """Each would be one for good, beside ``cache.max_size``."""
+    says(upstream, as_json(manifest))
+    gateway = await start({"up": upstream})
+    ranges = [f"{PACKAGE}/%3C{number + 2}/helm" for number in range(WRITTEN + 50)]
+    first = [(await gateway.get(path)).status for path in ranges]
+    asked = upstream.count()
+    again = [(await gateway.get(path)).status for path in ranges]
+
+    assert {200} == {*first, *again}
+    assert asked == upstream.count()
+    assert WRITTEN == len(list(gateway.app.names.all_names()))
 
 
 @pytest.mark.usefixtures("manifest")

@@ -204,6 +204,10 @@ class NotedNames(Names, Protocol):
         written down then whose it is."""
         ...
 
+    async def put_some(self, upstream: str, key: str, record: Record, as_of: int) -> None:
+        """As ``put`` for so many of a kind and a repository in the life of this process, and as ``note`` for more."""
+        ...
+
 
 class FirstSeens(Protocol):
     """The first digest seen for each release-like name."""

@@ -46,12 +46,14 @@ class Landing:
             return Landed(found.target)
         return Landed(replace(found.target, size=document.held.size), document)
 
-    async def remember(
-        self, member: Member, want: NameWant, record: Record, as_of: int, *, empty: bool = False
-    ) -> bool:
-        """Could it be written down, where it was to be? What has no entry may have been made up by whoever asks."""
+    async def remember(self, member: Member, want: NameWant, found: Found, record: Record, as_of: int) -> bool:
+        """Could it be written down, where it was to be? What has no entry may have been made up by whoever asks, and
+        what leads to a release of another name is one of many ways to spell it."""
         names = self._shelf.names
-        remember = names.note if empty and want.made_up else names.put
+        if not (want.made_up or found.passed_over):
+            remember = names.put
+        else:
+            remember = names.note if found.empty else names.put_some
         try:
             await remember(member.name, want.key, record, as_of)
         except StoreFailed as failure:

@@ -231,7 +231,7 @@ class Lookups:
                 with not_counted(limit) if found.body is not None else nullcontext():
                     landed = await self._landing.land(member, want, found)
             record = self._record(member, old, landed.target)
-            remembered = await self._landing.remember(member, want, record, as_of, empty=found.empty)
+            remembered = await self._landing.remember(member, want, found, record, as_of)
             kept = remembered and (landed.document is None or landed.document.kept)
             detail, fresh_for = None if kept else "unkept", member.terms.fresh_for
             verdict = Verdict(Cache.MISS, age=0.0, ttl=fresh_for, detail=detail, stored=kept, trail=found.trail)

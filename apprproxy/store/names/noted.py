@@ -1,6 +1,7 @@
 """Names of which some are remembered only: whoever makes up ever new ones must not fill the disk, and make starts slow.
 
-A registry has an empty list for whatever it is asked by, of which each would be a record for good.
+A registry has an empty list for whatever it is asked by, and a release a thousand ranges that lead to it, of which each
+would be a record for good.
 """
 
 from collections.abc import Mapping
@@ -13,13 +14,17 @@ from apprproxy.core.ports.store import Names
 
 REMEMBERED = 10_000
 """As many as there are authoritative *no*s in memory; those that were asked for last."""
+WRITTEN = 256
+"""Names of a repository that anybody may spell in other ways; who means it honestly has some dozens."""
 
 
 class NamesWithNotes:
     """Implements NotedNames, above ``names``."""
 
-    def __init__(self, names: Names, remembered: int = REMEMBERED) -> None:
+    def __init__(self, names: Names, remembered: int = REMEMBERED, written: int = WRITTEN) -> None:
         self._names = names
+        self._most = written
+        self._written: LRUCache[tuple[str, str], int] = LRUCache(remembered)
         self._notes: LRUCache[tuple[str, str], tuple[int, Record]] = LRUCache(remembered)
 
     async def get(self, upstream: str, key: str) -> Record | None:
@@ -30,6 +35,15 @@ class NamesWithNotes:
             await self.put(upstream, key, record, as_of)
         else:
             self._notes[upstream, key] = as_of, record
+
+    async def put_some(self, upstream: str, key: str, record: Record, as_of: int) -> None:
+        alike = upstream, key.rpartition(" ")[0]
+        if self._written.get(alike, 0) >= self._most:
+            await self.note(upstream, key, record, as_of)
+            return
+        if await self._names.get(upstream, key) is None:
+            self._written[alike] = self._written.get(alike, 0) + 1
+        await self.put(upstream, key, record, as_of)
 
     async def put(self, upstream: str, key: str, record: Record, as_of: int) -> None:
         await self._names.put(upstream, key, record, as_of)

@@ -77,3 +77,15 @@ async def test_a_no_takes_what_another_process_has_written_down_meanwhile(tmp_pa
     other.close()
 
     assert None is await names.get("up", "tags a -")
+
+
+async def test_of_what_can_be_spelt_in_many_ways_some_is_written_down(disk: DiskNames) -> None:
+    names = NamesWithNotes(disk, written=2)
+    keys = [f"release a/b >={number}/helm" for number in range(4)]
+    for key in (*keys, *keys, "release a/c >=0/helm"):
+        await names.put_some("up", key, RECORD, names.generation())
+    await names.put_some("up", keys[0], OTHER, names.generation())
+
+    assert [OTHER, RECORD, None, None] == [disk.known("up", key) for key in keys]
+    assert [OTHER, RECORD, RECORD, RECORD] == [await names.get("up", key) for key in keys]
+    assert RECORD == disk.known("up", "release a/c >=0/helm"), "each repository has as many"
