@@ -29,7 +29,8 @@ _NONE_LEFT = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Seconds; ``connections`` at once, beyond which new ones are closed at once."""
+    """Seconds; ``connections`` at once, beyond which the one that has rested longest since its last answer goes, and
+    where none rests a new one is closed at once."""
 
     header: float = 10.0
     idle: float = 75.0
@@ -79,8 +80,7 @@ class Connection(RequestHandler):
             encrypts = transport.get_extra_info("sslcontext") is not None
             transport.set_write_buffer_limits(high=1 if encrypts else 0, low=0)
         manager = self._manager
-        if manager is not None and len(manager.connections) > self._limits.connections:
-            manager.crowded()
+        if manager is not None and not manager.has_room(len(manager.connections) - 1):
             self.force_close()
             return
         self._await_header()
@@ -198,6 +198,17 @@ class Connection(RequestHandler):
             self._await_header()
             return
         self._header_timer = None
+        self.make_way()
+
+    @property
+    def rests(self) -> bool:
+        """Was it answered, and asks for nothing more yet?"""
+        return self._idle and self._header_timer is None and not self._force_close and not self._messages
+
+    def rests_until(self) -> float:
+        return self._next_keepalive_close_time
+
+    def make_way(self) -> None:
         transport = self.transport
         self.force_close()
         if isinstance(transport, asyncio.WriteTransport):
@@ -274,13 +285,21 @@ class Server(web.Server):
             self._reasons.add(reason)
         self._observer(NotHttp(reason, status, client or "", quoted=reason not in self._reasons))
 
-    def crowded(self) -> None:
-        self._observer(NotConnected("connections"))
+    def has_room(self, beside: int) -> bool:
+        """For one more ``beside`` so many. A connection that rests makes way: clients that keep theirs would keep all
+        others out, and whoever keeps one must be ready to begin anew (RFC 9112, section 9.5)."""
+        if beside < self._limits.connections:
+            return True
+        resting = [one for one in self.connections if isinstance(one, Connection) and one.rests]
+        if not resting:
+            self._observer(NotConnected("connections"))
+            return False
+        min(resting, key=Connection.rests_until).make_way()
+        return True
 
     def begins(self, one: Beginning) -> bool:
         """A connection that has to do something first; False where there are too many already."""
-        if len(self.connections) + len(self._beginning) >= self._limits.connections:
-            self.crowded()
+        if not self.has_room(len(self.connections) + len(self._beginning)):
             return False
         self._beginning.add(one)
         return True

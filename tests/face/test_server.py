@@ -373,13 +373,34 @@ async def test_connections_beyond_the_limit_are_closed_at_once(gateways: Gateway
         for client in (first, second):
             await client.send("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
             assert "200 OK" in await client.head()
+            await client.reader.readexactly(3)
+            await client.send("GET /healthz HTTP/1.1\r\n")
         async with wire(gateway.url) as third:
             assert b"" == await third.rest()
-        await first.send("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
-        await first.reader.readexactly(3)
+        await first.send("Host: x\r\n\r\n")
 
         assert "200 OK" in await first.head()
         assert 1 == logged.text.count("too many connections")
+
+
+async def test_who_comes_last_has_the_place_of_who_has_rested_longest(gateways: Gateways, logged: Logged) -> None:
+    """Nodes keep connections that they do not use, and who keeps all of them would keep everybody else out."""
+    gateway = await gateways.start({}, server={"limits": {"connections": 3}})
+    async with wire(gateway.url) as first, wire(gateway.url) as second, wire(gateway.url) as busy:
+        await busy.send("GET /healthz HTTP/1.1\r\n")
+        for client in (first, second, first):
+            await client.send("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert "200 OK" in await client.head()
+            await client.reader.readexactly(3)
+        async with wire(gateway.url) as third:
+            await third.send("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert "200 OK" in await third.head()
+        assert b"" == await second.rest()
+        for client, rest in ((first, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"), (busy, "Host: x\r\n\r\n")):
+            await client.send(rest)
+            assert "200 OK" in await client.head()
+
+    assert "too many connections" not in logged.text
 
 
 async def test_a_place_that_was_left_is_free_again(gateways: Gateways) -> None:
