@@ -15,6 +15,7 @@ from apprproxy.core.errors import StoreFailed
 from apprproxy.face.descriptors import fitting, raise_limit
 from apprproxy.face.handshakes import Handshakes
 from apprproxy.face.server import AcceptFailures, Limits, Server
+from apprproxy.lateness import Lateness
 from apprproxy.minding import Minding, begun
 from apprproxy.ops.logs import logger
 from apprproxy.settings import Settings
@@ -48,21 +49,10 @@ async def serve(
 
     ``listening`` is told the URLs. Closes the app; raises CannotListen.
     """
-    stop, signals = stop or asyncio.Event(), list[signal.Signals]()
-    loop = asyncio.get_running_loop()
-
-    def stopped_by(number: signal.Signals) -> None:
-        signals.append(number)
-        stop.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopped_by, number)
-    if sys.stderr.isatty():
-        loop.add_signal_handler(signal.SIGHUP, stopped_by, signal.SIGHUP)
-    else:
-        loop.add_signal_handler(signal.SIGHUP, _not_reloaded)
+    stop = stop or asyncio.Event()
+    signals = _heeded(stop)
     log = logger("apprproxy")
-    loop.set_exception_handler(AcceptFailures(app.journal))
+    asyncio.get_running_loop().set_exception_handler(AcceptFailures(app.journal))
     settings = app.settings.server
     ports: list[tuple[asyncio.Server, Server]] = []
     recovering = asyncio.create_task(_recovered(app), name="recovery")
@@ -70,7 +60,7 @@ async def serve(
     if certificate is not None:
         app.metrics.certificate_ends(certificate.ends)
     run = await asyncio.to_thread(_begun, app)
-    minding = Minding(run, certificate, app.journal.remind)
+    minding, lateness = Minding(run, certificate, app.journal.remind), Lateness(app.metrics.late)
     try:
         if app.settings.offline:  # nobody can be asked for what is not known yet
             await _first(recovering, stop)
@@ -106,8 +96,26 @@ async def serve(
         await asyncio.wait([recovering])
         await app.close()
         await minding.close()
+        await lateness.close()
         if stop.is_set():
             _stopped(app)
+
+
+def _heeded(stop: asyncio.Event) -> list[signal.Signals]:
+    """By which it was stopped, as they come."""
+    signals, loop = list[signal.Signals](), asyncio.get_running_loop()
+
+    def stopped_by(number: signal.Signals) -> None:
+        signals.append(number)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped_by, number)
+    if sys.stderr.isatty():
+        loop.add_signal_handler(signal.SIGHUP, stopped_by, signal.SIGHUP)
+    else:
+        loop.add_signal_handler(signal.SIGHUP, _not_reloaded)
+    return signals
 
 
 def _begun(app: App) -> Run | None:

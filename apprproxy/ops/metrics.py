@@ -133,6 +133,9 @@ class Metrics:
             "upstream",
             "what",
         )
+        self._late = counter(
+            "late_seconds", "Seconds by which this process was late with what was due, looked at twice a second"
+        )
         for reason in ("cap", "disk"):
             self._evictions.labels(reason)
             self._evicted.labels(reason)
@@ -219,6 +222,9 @@ class Metrics:
     def read_waiting(self, waiting: Callable[[], float]) -> None:
         """Ask this whenever the metrics are read."""
         self._waiting.set_function(waiting)
+
+    def late(self, seconds: float) -> None:
+        self._late.inc(seconds)
 
     def certificate_ends(self, at: float) -> None:
         """Not there without TLS: at zero it would have ended long ago."""

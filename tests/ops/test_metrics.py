@@ -47,6 +47,7 @@ CONTRACT = {
     "apprproxy_evictions": "counter",
     "apprproxy_evicted_bytes": "counter",
     "apprproxy_troubles": "counter",
+    "apprproxy_late_seconds": "counter",
 }
 
 

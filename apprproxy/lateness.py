@@ -1,0 +1,57 @@
+"""Whether this process itself is late with what is due: without processor time, or behind something that holds its
+loop, every upstream looks slow."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from apprproxy.core.model import Clock
+from apprproxy.ops.logs import logger, stamp
+
+OFTEN = 0.5
+"""Seconds from one look to the next: each is as late as everything else that was due then."""
+SPAN = 10.0
+"""Seconds that are judged together."""
+MUCH = 2.0
+"""Seconds of those in which it was late; a quarter of them is on time again."""
+
+
+class Lateness:
+    """``count`` is told the seconds by which each look was late. ``close`` it."""
+
+    def __init__(self, count: Callable[[float], None], now: Clock = time.time) -> None:
+        self._count = count
+        self._now = now
+        self._since: float | None = None
+        self._task = asyncio.create_task(self._go_on(), name="lateness")
+
+    async def _go_on(self) -> None:
+        now = asyncio.get_running_loop().time
+        begun, late = now(), 0.0
+        while True:
+            due = now() + OFTEN
+            await asyncio.sleep(OFTEN)
+            behind = max(0.0, now() - due)
+            self._count(behind)
+            late += behind
+            if late >= MUCH or now() - begun >= SPAN:
+                self.judge(late, now() - begun)
+                begun, late = now(), 0.0
+
+    def judge(self, late: float, span: float) -> None:
+        """It was ``late`` in all by so many of the last ``span`` seconds."""
+        if self._since is None and late >= MUCH:
+            self._since = self._now() - span
+            logger("apprproxy").warning(
+                "this gateway is late itself",
+                seconds=round(late, 1),
+                since=stamp(self._since),
+                hint="it lacks processor time, or was stopped: what it says of slow upstreams meanwhile may be its own",
+            )
+        elif self._since is not None and late < MUCH / 4:
+            logger("apprproxy").info("this gateway is on time again", after=round(self._now() - self._since, 1))
+            self._since = None
+
+    async def close(self) -> None:
+        self._task.cancel()
+        await asyncio.wait([self._task])
