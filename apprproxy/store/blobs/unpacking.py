@@ -22,6 +22,8 @@ T = TypeVar("T")
 
 _PUSHES = "(pushes)"
 """No upstream is called so."""
+_Whose = tuple[asyncio.AbstractEventLoop, str]
+"""A loop that has ended may have left a turn that nobody gives back."""
 
 
 class _Threads:
@@ -29,14 +31,15 @@ class _Threads:
 
     def __init__(self, name: str) -> None:
         self._threads = ThreadPoolExecutor(2, thread_name_prefix=name)
-        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._next: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._turns: WeakValueDictionary[_Whose, asyncio.Lock] = WeakValueDictionary()
+        self._next: WeakValueDictionary[_Whose, asyncio.Lock] = WeakValueDictionary()
 
     async def begun(self, source: str, call: Callable[..., T], *args: object) -> Future[T]:
         """The call as it is carried out, once it is the turn of the source's upstream, which lasts until it has ended
         even if its caller has gone."""
-        turn = self._turns.setdefault(whose(source), asyncio.Lock())
-        async with self._next.setdefault(source, asyncio.Lock()):
+        loop = asyncio.get_running_loop()
+        turn = self._turns.setdefault((loop, whose(source)), asyncio.Lock())
+        async with self._next.setdefault((loop, source), asyncio.Lock()):
             await turn.acquire()
         try:
             working = self._threads.submit(call, *args)

@@ -34,6 +34,23 @@ async def test_who_keeps_one_thread_busy_leaves_the_other_one(mirror: str) -> No
     assert [0, 1, 2, 3, 4] == sorted(started)
 
 
+def test_a_turn_that_was_left_when_its_loop_ended_is_in_nobody_s_way() -> None:
+    go = threading.Event()
+
+    async def left() -> None:
+        await unpacking.begun("evil", go.wait)
+
+    async def unpacked() -> str:
+        async with asyncio.timeout(PATIENCE):
+            return await asyncio.wrap_future(await unpacking.begun("evil", lambda: "unpacked"))
+
+    asyncio.run(left())
+    try:
+        assert "unpacked" == asyncio.run(unpacked())
+    finally:
+        go.set()
+
+
 async def test_what_a_mirror_sent_is_not_all_before_what_its_upstream_sent() -> None:
     go, started = threading.Event(), []
 
