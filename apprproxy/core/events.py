@@ -166,6 +166,14 @@ class NotHttp:
 
 
 @dataclass(frozen=True, slots=True)
+class NotTls:
+    """A client's handshake failed. ``reason`` is one of the TLS library's."""
+
+    reason: str
+    client: str
+
+
+@dataclass(frozen=True, slots=True)
 class NotConnected:
     """A connection was closed at once, for there are as many as may be, or could not be accepted for want of ``files``
     that this process may open."""
@@ -188,6 +196,7 @@ Event = (
     | SetAside
     | ReadAnew
     | NotHttp
+    | NotTls
     | NotConnected
 )
 

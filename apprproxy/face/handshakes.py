@@ -48,7 +48,9 @@ class _Handshake(asyncio.Protocol):
                 ssl_handshake_timeout=limits.header,
                 ssl_shutdown_timeout=limits.stall,
             )
-        except OSError:  # no TLS, no more patience, or gone
+        except OSError as error:  # no TLS, no more patience, or gone
+            if isinstance(error, ssl.SSLError):
+                server.not_tls(error, (transport.get_extra_info("peername") or [""])[0])
             transport.abort()
             return
         finally:

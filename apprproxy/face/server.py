@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import ssl
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -9,7 +10,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError, InvalidURLError, LineTooLong
 from aiohttp.web_protocol import RequestHandler
 
-from apprproxy.core.events import NotConnected, NotHttp, Observer
+from apprproxy.core.events import NotConnected, NotHttp, NotTls, Observer
 from apprproxy.core.framing import Framing
 from apprproxy.core.model import KIB
 from apprproxy.face import left
@@ -24,6 +25,13 @@ MAX_REASONS = 20
 """For which a request can be malformed, told apart. Some quote what the client sent, which may be something else each
 time."""
 
+_NO_TLS = {
+    "HTTP_REQUEST": "plain HTTP where TLS is spoken",
+    "TLSV1_ALERT_UNKNOWN_CA": "the client does not trust our certificate (unknown ca)",
+    "SSLV3_ALERT_BAD_CERTIFICATE": "the client does not take our certificate (bad certificate)",
+    "SSLV3_ALERT_CERTIFICATE_EXPIRED": "to the client our certificate has expired",
+}
+"""As the library calls it; what it says of anything else is said in its words."""
 _NONE_LEFT = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 
@@ -284,6 +292,10 @@ class Server(web.Server):
         if len(self._reasons) < MAX_REASONS:
             self._reasons.add(reason)
         self._observer(NotHttp(reason, status, client or "", quoted=reason not in self._reasons))
+
+    def not_tls(self, error: ssl.SSLError, client: str) -> None:
+        why = error.reason or ""
+        self._observer(NotTls(_NO_TLS.get(why, why.lower().replace("_", " ")), client))
 
     def has_room(self, beside: int) -> bool:
         """For one more ``beside`` so many. A connection that rests makes way: clients that keep theirs would keep all

@@ -17,6 +17,7 @@ from apprproxy.core.events import (
     NameMoved,
     NotConnected,
     NotHttp,
+    NotTls,
     ReadAnew,
     SetAside,
     SourceOpened,
@@ -113,7 +114,7 @@ class Journal:
                 self._set_aside(event)
             case ReadAnew(what, upstream, path):
                 self._log.info("a file that had changed was read again", what=what, upstream=upstream, path=path)
-            case NotHttp() | NotConnected():
+            case NotHttp() | NotTls() | NotConnected():
                 self._turned_away(event)
             case _:
                 pass
@@ -149,7 +150,7 @@ class Journal:
                 "warning", "evicted because the cache's disk is full", MINUTE, blobs=went.blobs, bytes=went.size
             )
 
-    def _turned_away(self, event: NotHttp | NotConnected) -> None:
+    def _turned_away(self, event: NotHttp | NotTls | NotConnected) -> None:
         """Many clients try https on a plain port first, at every run; and the loop says a thousand times a second that
         there are no files."""
         match event:
@@ -157,6 +158,8 @@ class Journal:
                 of, more = ({}, {"reason": reason}) if quoted else ({"reason": reason}, {})
                 facts = {"client": client or None, "status": status, **more}
                 self._repeated("info", "a malformed request was refused", MINUTE, of, facts)
+            case NotTls(reason, client):
+                self._repeated("info", "a TLS handshake failed", MINUTE, {"reason": reason}, {"client": client or None})
             case NotConnected("connections"):
                 self._repeated(
                     "warning",

@@ -4,12 +4,13 @@ import asyncio
 import socket
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
 from aiohttp import web
 
+from apprproxy.core.events import Event, NotTls, Observer
 from apprproxy.core.model import KIB
 from apprproxy.face import left, server
 from apprproxy.face.exchange import Exchange
@@ -32,12 +33,19 @@ END = some_bytes(400_000)
 class Encrypted:
     """A server with one client that has a small window; ``done`` are the answers that have been sent."""
 
-    def __init__(self, body: bytes, folder: Path, limits: Limits, handler: Handler | None = None) -> None:
+    def __init__(
+        self,
+        body: bytes,
+        folder: Path,
+        limits: Limits,
+        handler: Handler | None = None,
+        observer: Observer = lambda _: None,
+    ) -> None:
         certificate = certify("localhost", folder)
         self.trust = ssl.create_default_context(cafile=certificate.path)
         self.exchanges: list[Exchange] = []
         self.done: list[Exchange] = []
-        self.server = Server(handler or self._answer, limits)
+        self.server = Server(handler or self._answer, limits, observer)
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(certificate.path, certificate.key)
         self._handshakes = Handshakes(self.server, context, limits)
@@ -239,6 +247,31 @@ async def test_the_first_answer_waits_for_what_is_left_of_the_handshake(left: in
     _Below.put(Line(left), connection)
 
     assert bool(left) == connection.writing_paused
+
+
+async def test_who_fails_at_tls_is_told_of(tmp_path: Path) -> None:
+    told: list[Event] = []
+
+    def observer(event: Event) -> None:
+        told.append(event)
+
+    encrypted = Encrypted(BODY, tmp_path, Limits(), observer=observer)
+
+    def trusts_nobody(port: int) -> None:
+        with suppress(ssl.SSLCertVerificationError), socket.create_connection(("localhost", port)) as line:
+            ssl.create_default_context().wrap_socket(line, server_hostname="localhost")
+
+    async with encrypted.listening() as url:
+        async with wire(url) as client:
+            await client.send(asks())
+            assert b"" == await client.rest()
+        await asyncio.to_thread(trusts_nobody, int(url.rpartition(":")[2]))
+        await until(lambda: len(told) == 2)
+
+    assert [
+        NotTls("plain HTTP where TLS is spoken", "127.0.0.1"),
+        NotTls("the client does not trust our certificate (unknown ca)", "127.0.0.1"),
+    ] == told
 
 
 async def test_a_client_that_is_gone_when_the_handshake_is_done_is_no_connection(tmp_path: Path) -> None:
