@@ -31,7 +31,7 @@ def doubts(settings: Settings) -> Iterator[str]:
         yield from _written_by_us(name, upstream)
         yield from _names_with_their_place(name, upstream)
         yield from _asked_twice_over(name, upstream)
-        yield from _owned_in_vain(name, upstream)
+        yield from list(_asked_nothing(name, upstream)) or _owned_in_vain(name, upstream)
     for name, view in settings.views.items():
         if not view.members:
             yield f"views.{name}: it has no members, so that there is nothing in it"
@@ -90,6 +90,12 @@ def _owned_in_vain(name: str, upstream: Upstream) -> Iterator[str]:
             yield f"upstreams.{name}.own: {pattern} is denied by {denied}, so that nobody is asked for such names"
         elif all(_apart(pattern, allow) for allow in upstream.allow):
             yield f"upstreams.{name}.own: {pattern} is in none of allow, so that nobody is asked for such names"
+
+
+def _asked_nothing(name: str, upstream: Upstream) -> Iterator[str]:
+    if "*" in upstream.deny or not upstream.allow:
+        key = "allow" if not upstream.allow else "deny"
+        yield f"upstreams.{name}.{key}: it is asked for no name at all, and every client gets 403"
 
 
 def _apart(one: str, other: str) -> bool:

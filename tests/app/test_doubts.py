@@ -137,7 +137,6 @@ def test_a_path_that_comes_by_itself_is_doubtful(keys: dict[str, str], said: str
         ({"own": ["corp/*"], "allow": ["pub/*", "corp/pub/*"]}, ""),
         ({"own": ["corp/pub/*"], "allow": ["corp/*"]}, ""),
         ({"own": ["*/app"], "allow": ["pub/*"]}, ""),
-        ({"own": ["corp/*"], "allow": []}, "is in none of allow"),
     ],
 )
 def test_what_is_owned_and_may_not_be_asked_for_is_doubtful(keys: dict[str, list[str]], said: str) -> None:
@@ -154,6 +153,15 @@ def test_a_certificate_by_which_anybody_may_write_is_doubtful(keys: dict[str, st
 
     assert said == len(found)
     assert all(one.startswith("upstreams.old.tls.cert: clients write by it as well (writes: pass), ") for one in found)
+
+
+@pytest.mark.parametrize(
+    ("keys", "key"), [({"own": ["corp/*"], "allow": []}, "allow"), ({"deny": ["corp/*", "*"]}, "deny")]
+)
+def test_an_upstream_that_is_asked_for_nothing_is_doubtful(keys: dict[str, list[str]], key: str) -> None:
+    (one,) = told(upstreams={"hub": {"kind": "oci", "url": "https://hub.corp", **keys}})
+
+    assert one == f"upstreams.hub.{key}: it is asked for no name at all, and every client gets 403"
 
 
 def test_a_view_without_members_is_doubtful() -> None:

@@ -250,6 +250,7 @@ def test_what_is_left_to_the_operator_reaches_the_pod(locked: Rendered) -> None:
         ("config.server.listen=127.0.0.1:8080", "config.server.listen is on loopback"),
         ("config.server.ops=127.0.0.1:9090", "config.server.ops is on loopback"),
         ("config.server.ops=0.0.0.0:8080", "config.server.ops has the port of config.server.listen"),
+        ("service.port=9090,config.server.ops=0.0.0.0:9090", "config.server.ops has the port of service.port"),
         ("config.cache.max_size=21GiB", "config.cache.max_size is more than the volume has, 20Gi"),
         ("config.cache.max_size=1TiB", "config.cache.max_size is more than the volume has, 20Gi"),
         ("persistence.size=18G", "config.cache.max_size is more than the volume has, 18G"),
