@@ -29,7 +29,7 @@ class Forwarding:
     async def serve(self, exchange: Exchange) -> web.StreamResponse:
         change = parse_write(exchange.method, exchange.target, self._places.at(exchange.host))
         exchange.name = change.package or change.path
-        taker = self._gateway.may_forward(change.place, change.package)
+        taker = self._gateway.taker(change.place, change.package)
         asked = exchange.request.headers
         if "Origin" in asked:  # any page can have a browser send this, and every browser says so (the Fetch standard)
             raise Denied("a web page sent this (Origin), and clients of App Registry are none")

@@ -110,7 +110,7 @@ class Gateway:
         Goes to the only member that takes writes; returns its name and whatever it answered. Raises NotAllowed,
         Denied, or an UpstreamFault.
         """
-        member = self._members(self.may_forward(write.place, write.repository))
+        member = self._members(self.taker(write.place, write.repository))
         reply = await member.upstream.send(member.dialect.write(write))
         if write.repository and 200 <= reply.status < 300:
             await self._written(member, write)
@@ -125,7 +125,7 @@ class Gateway:
         except StoreFailed as failure:  # it has been written all the same; what is held of before grows old
             self._observer(Trouble("keep", member.name, write.repository, str(failure)))
 
-    def may_forward(self, place: Place, repository: str) -> str:
+    def taker(self, place: Place, repository: str) -> str:
         """The member that takes writes to a repository of a place (empty for none), so that a refusal need not wait
         for a body; raises NotAllowed or Denied."""
         place = self._gate.for_repository(place, repository) if repository else place

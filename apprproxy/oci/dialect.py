@@ -93,7 +93,7 @@ class OciDialect(Asking):
         target = Descriptor(got, len(reply.body), media_type(reply.body))
         return Found(target, reply.body, manifest=True, titles={title: got})
 
-    def _is_about(self, reply: Reply, digest: Digest) -> None:
+    def _refuse_other(self, reply: Reply, digest: Digest) -> None:
         """A maintenance page with 200 must not open what others hold; raises Outage or Lied."""
         claimed = self.claimed(reply)
         if claimed is not None and claimed != digest:
@@ -105,14 +105,14 @@ class OciDialect(Asking):
         digest = Digest.parse(want.name)
         head = yield self.request("HEAD", path, want)
         if head.status == 200:
-            self._is_about(head, digest)
+            self._refuse_other(head, digest)
             return Found(Descriptor(digest, length(head), "application/octet-stream"))
         if head.status not in ASK_BY_GET:
             raise self.fault(head)
         reply = yield replace(self.request("GET", path, want, {"Range": "bytes=0-0"}), headers_only=True)
         if reply.status not in (200, 206):
             raise self.fault(reply)
-        self._is_about(reply, digest)
+        self._refuse_other(reply, digest)
         total = reply.headers.get("content-range", "").rpartition("/")[2]
         size = decimal_size(total)
         return Found(Descriptor(digest, length(reply) if size is None else size, "application/octet-stream"))

@@ -134,9 +134,9 @@ class Fetch:
                 raise HasLess(source.upstream.name, there, None if ended else received)
             if ended and due is None and not there:
                 with ours():
-                    await self._is_whole(candidate, partial)
+                    await self._refuse_cut_off(candidate, partial)
 
-    async def _is_whole(self, candidate: Candidate, partial: Partial) -> None:
+    async def _refuse_cut_off(self, candidate: Candidate, partial: Partial) -> None:
         """Of a body that ended with its line nobody has said that it is the whole: where it may have broken off, that
         is trouble (Unreachable) and no lie.
 

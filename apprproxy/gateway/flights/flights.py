@@ -165,7 +165,7 @@ class Flights:
     async def _filled(self, flight: Flight) -> None:
         """Until the bytes are kept, or nobody is left to ask at whom it has its slot."""
         theirs: FilledElsewhere | None = None
-        while flight.held is None and self._may_ask(flight) is not None:
+        while flight.held is None and self._next_here(flight) is not None:
             try:
                 apart = flight.apart or flight.slot_at != flight.lead
                 with flight.diary.meanwhile(THE_CACHE):
@@ -216,7 +216,7 @@ class Flights:
         try:
             partial.watch(flight.wake)
             flight.reads(partial)
-            while flight.held is None and (candidate := self._may_ask(flight)) is not None:
+            while flight.held is None and (candidate := self._next_here(flight)) is not None:
                 flight.tell()
                 before = partial.size
                 try:
@@ -259,7 +259,7 @@ class Flights:
                 one.land(flight.held, None)
 
     @staticmethod
-    def _may_ask(flight: Flight) -> Candidate | None:
+    def _next_here(flight: Flight) -> Candidate | None:
         """The next one, if the slot is one of its upstream's: who goes on to another must not keep it from others."""
         candidate = flight.candidates.next()
         return candidate if candidate is not None and candidate.member.name == flight.slot_at else None
