@@ -37,8 +37,8 @@ _NONE_LEFT = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Seconds; ``connections`` at once, beyond which the one that has rested longest since its last answer goes, and
-    where none rests a new one is closed at once."""
+    """Seconds; ``connections`` at once, beyond which the one that has been unused longest since its last answer
+    goes, and where all are used a new one is closed at once."""
 
     header: float = 10.0
     idle: float = 75.0
@@ -209,11 +209,12 @@ class Connection(RequestHandler):
         self.make_way()
 
     @property
-    def rests(self) -> bool:
+    def unused(self) -> bool:
         """Was it answered, and asks for nothing more yet?"""
         return self._idle and self._header_timer is None and not self._force_close and not self._messages
 
-    def rests_until(self) -> float:
+    def closes_at(self) -> float:
+        """If it stays unused."""
         return self._next_keepalive_close_time
 
     def make_way(self) -> None:
@@ -298,15 +299,15 @@ class Server(web.Server):
         self._observer(NotTls(_NO_TLS.get(why, why.lower().replace("_", " ")), client))
 
     def has_room(self, beside: int) -> bool:
-        """For one more ``beside`` so many. A connection that rests makes way: clients that keep theirs would keep all
+        """For one more ``beside`` so many. An unused connection makes way: clients that keep theirs would keep all
         others out, and whoever keeps one must be ready to begin anew (RFC 9112, section 9.5)."""
         if beside < self._limits.connections:
             return True
-        resting = [one for one in self.connections if isinstance(one, Connection) and one.rests]
-        if not resting:
+        unused = [one for one in self.connections if isinstance(one, Connection) and one.unused]
+        if not unused:
             self._observer(NotConnected("connections"))
             return False
-        min(resting, key=Connection.rests_until).make_way()
+        min(unused, key=Connection.closes_at).make_way()
         return True
 
     def begins(self, one: Beginning) -> bool:

@@ -66,7 +66,7 @@ class Blobs:
         self._flights = Flights(self._fetch, shelf.blobs, observer)
         self._passing = Passing(partial(self._fetch.rest, lane=Lane.BESIDE), observer)
         self._asides = Turns(half_of_those_beside)
-        self._behind: set[asyncio.Task[Joined]] = set()
+        self._beginning: set[asyncio.Task[Joined]] = set()
 
     async def get(self, want: BlobWant, *, whole: bool = False, span: Span | None = None) -> Transfer:
         """``whole`` waits for the bytes, however long that takes; otherwise after ``patience`` a transfer whose size is
@@ -263,18 +263,18 @@ class Blobs:
 
     def _begin(self, seeing: Sequence[Member], want: BlobWant, known: Member) -> None:
         task = asyncio.create_task(self._joined(seeing, want, [known]), name=f"begin {want.expected.key}")
-        self._behind.add(task)
+        self._beginning.add(task)
         task.add_done_callback(self._begun)
 
     def _begun(self, task: asyncio.Task[Joined]) -> None:
-        self._behind.discard(task)
+        self._beginning.discard(task)
         if not task.cancelled() and (failure := task.exception()) is not None and not isinstance(failure, Failure):
             log.error("a transfer could not begin", exc_info=failure)
 
     async def close(self) -> None:
-        for task in self._behind:
+        for task in self._beginning:
             task.cancel()
-        await asyncio.gather(*self._behind, return_exceptions=True)
+        await asyncio.gather(*self._beginning, return_exceptions=True)
         await self._flights.close()
 
 

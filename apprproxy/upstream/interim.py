@@ -47,7 +47,7 @@ class _Handler(ResponseHandler):
         self._interim = self._before = 0
         self._answered = False
         self._at_once = _BODY
-        self._rest = b""
+        self._put_by = b""
         self._lost: tuple[BaseException | None] | None = None
 
     def set_response_params(self, **params: Any) -> None:
@@ -62,7 +62,7 @@ class _Handler(ResponseHandler):
             self._lose()
 
     def _take_all(self, data: bytes) -> None:
-        data, self._rest = self._rest + data, b""
+        data, self._put_by = self._put_by + data, b""
         now = self._loop.time()  # once: what is taken apart slowly is not more for that
         while not self._resting:
             if data and self._answered and (self._payload is None or self._payload.is_eof()):
@@ -79,7 +79,7 @@ class _Handler(ResponseHandler):
             data = data[count:]
             if not data or self._reading_paused:
                 break
-        self._rest = data
+        self._put_by = data
 
     def _take(self, data: bytes, now: float) -> None:
         body = self._payload if self._answered else None
