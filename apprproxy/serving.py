@@ -1,7 +1,6 @@
 """A built App on its sockets, until it is told to stop; then what is running is finished, within a bound."""
 
 import asyncio
-import errno
 import os
 import signal
 import sys
@@ -16,10 +15,10 @@ from apprproxy.face.descriptors import fitting, raise_limit
 from apprproxy.face.handshakes import Handshakes
 from apprproxy.face.server import AcceptFailures, Limits, Server
 from apprproxy.lateness import Lateness
+from apprproxy.listening import listen, written
 from apprproxy.minding import Minding, begun
 from apprproxy.ops.logs import logger
 from apprproxy.settings import Settings
-from apprproxy.settings.fields import split_address
 from apprproxy.store.directory.runs import Run
 from apprproxy.upkeep.carried import lacking
 from apprproxy.upkeep.recovery import recover
@@ -31,15 +30,7 @@ OPERATORS = 64
 """Connections to their own address, so that it has some whoever else comes."""
 
 Listening = Callable[[list[str]], None]
-
-WAITING = 1024
-"""Connections that the system holds for us."""
-AT_A_TIME = 16
-"""Of them, accepted before those too many are closed: each is a descriptor until then."""
-
-
-class CannotListen(Exception):
-    """``str`` says which address, and why."""
+Ports = list[tuple[asyncio.Server, Server]]
 
 
 async def serve(
@@ -54,7 +45,7 @@ async def serve(
     log = logger("apprproxy")
     asyncio.get_running_loop().set_exception_handler(AcceptFailures(app.journal))
     settings = app.settings.server
-    ports: list[tuple[asyncio.Server, Server]] = []
+    ports: Ports = []
     recovering = asyncio.create_task(_recovered(app), name="recovery")
     certificate = lifetime(settings.tls)
     if certificate is not None:
@@ -64,18 +55,7 @@ async def serve(
     try:
         if app.settings.offline:  # nobody can be asked for what is not known yet
             await _first(recovering, stop)
-        tls = server_tls(settings.tls)
-        limits = _affordable(app.settings)
-        doors = [(address, app.door, limits, "listen") for address in settings.addresses]
-        if settings.ops is not None:
-            few = replace(limits, connections=min(OPERATORS, limits.connections))
-            doors.append((settings.ops, app.ops_door, few, "ops"))
-        for address, door, bounds, key in doors:
-            handler = Server(door, bounds, app.journal)
-            factory = Handshakes(handler, tls, bounds) if tls is not None else handler
-            ports.append((await listen(address, factory, key), handler))
-        scheme = "https" if tls else "http"
-        urls = [f"{scheme}://{_written(port)}" for port, _ in ports]
+        urls = await _opened(app, ports)
         log.info(
             "serving",
             version=__version__,
@@ -142,6 +122,23 @@ def _not_reloaded() -> None:
     )
 
 
+async def _opened(app: App, ports: Ports) -> list[str]:
+    """The URLs. Each of the ``ports`` is among them as soon as it listens: the next one may raise CannotListen."""
+    settings = app.settings.server
+    tls = server_tls(settings.tls)
+    limits = _affordable(app.settings)
+    doors = [(address, app.door, limits, "listen") for address in settings.addresses]
+    if settings.ops is not None:
+        few = replace(limits, connections=min(OPERATORS, limits.connections))
+        doors.append((settings.ops, app.ops_door, few, "ops"))
+    for address, door, bounds, key in doors:
+        handler = Server(door, bounds, app.journal)
+        factory = Handshakes(handler, tls, bounds) if tls is not None else handler
+        ports.append((await listen(address, factory, key), handler))
+    scheme = "https" if tls else "http"
+    return [f"{scheme}://{written(port)}" for port, _ in ports]
+
+
 def _affordable(settings: Settings) -> Limits:
     """For each address. The more upstreams there are, the more files are left to transfers."""
     limits, files = limits_of(settings), raise_limit()
@@ -174,41 +171,7 @@ async def _recovered(app: App) -> None:
         logger("apprproxy").exception("who may see what is held could not be recovered")
 
 
-async def listen(address: str, factory: Callable[[], asyncio.Protocol], key: str) -> asyncio.Server:
-    """Raises CannotListen. ``key`` of ``server`` is where the address is from."""
-    host, port = split_address(address)
-    loop = asyncio.get_running_loop()
-    try:
-        server = await loop.create_server(factory, host, port, backlog=AT_A_TIME, reuse_address=True)
-        for listening in server.sockets:
-            with listening.dup() as same:
-                same.listen(WAITING)  # asyncio has one number for how many wait and how many are accepted in one go
-    except OSError as error:
-        raise CannotListen(f"cannot listen on {address}: {_reason(error, key)}") from None
-    if not server.sockets:  # the library takes any failure to make one for an address family that there is not
-        raise CannotListen(f"cannot listen on {address}: no socket can be made; too few files may be open (ulimit -n)")
-    return server
-
-
-def _reason(error: OSError, key: str) -> str:
-    match error.errno:
-        case errno.EADDRINUSE:
-            what = "it is in use by another program"
-        case errno.EADDRNOTAVAIL:
-            what = "it is no address of this machine"
-        case errno.EACCES:
-            what = "this user may not listen there"
-        case _:
-            return str(error.strerror or error)
-    return f"{what}; give another in server.{key}, or APPRPROXY_SERVER__{key.upper()}=127.0.0.1:8081"
-
-
-def _written(port: asyncio.Server) -> str:
-    host, number = port.sockets[0].getsockname()[:2]
-    return f"[{host}]:{number}" if ":" in host else f"{host}:{number}"
-
-
-async def _finish(ports: list[tuple[asyncio.Server, Server]], grace: float) -> None:
+async def _finish(ports: Ports, grace: float) -> None:
     """The library waits for a running request, and once more as long after it has told it that nothing is read any
     more."""
     for port, _ in ports:

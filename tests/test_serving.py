@@ -27,7 +27,8 @@ from cryptography.x509.oid import NameOID
 from apprproxy.app import build
 from apprproxy.core.digest import Digest
 from apprproxy.core.model import FirstSeen
-from apprproxy.serving import CannotListen, listen, serve
+from apprproxy.listening import CannotListen, listen
+from apprproxy.serving import serve
 from apprproxy.settings import Settings
 from apprproxy.store.index.ledger import Ledger
 from apprproxy.store.names.names import DiskNames

@@ -17,8 +17,8 @@ from apprproxy.cli.serve import serve
 from apprproxy.core.errors import Failure
 from apprproxy.demo.run import demo as run_demo
 from apprproxy.demo.script import console
+from apprproxy.listening import CannotListen
 from apprproxy.ops.logs import configure
-from apprproxy.serving import CannotListen
 from apprproxy.settings.show import effective
 from apprproxy.store.directory.place import foresee
 

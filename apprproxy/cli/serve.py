@@ -9,9 +9,9 @@ import click
 from apprproxy.app import build, doubts, try_files
 from apprproxy.cli.common import CONFIG, settings_of, went_wrong, wrong_use
 from apprproxy.core.errors import Failure
+from apprproxy.listening import CannotListen
 from apprproxy.ops.logs import configure, logger
 from apprproxy.ops.writing import written
-from apprproxy.serving import CannotListen
 from apprproxy.serving import serve as serve_app
 from apprproxy.settings import BadConfiguration, Settings
 from apprproxy.store.directory.becoming import Owner, become, owner_of

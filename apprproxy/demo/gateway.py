@@ -11,8 +11,9 @@ from typing import Any
 
 from apprproxy.app import build
 from apprproxy.demo.embedded import HUB, LIAR, OLD_QUAY, Upstreams
+from apprproxy.listening import CannotListen
 from apprproxy.ops.logs import configure
-from apprproxy.serving import CannotListen, serve
+from apprproxy.serving import serve
 from apprproxy.settings import Settings
 
 PORT = 8080

@@ -1,0 +1,51 @@
+"""An address of the configuration listens, or a sentence says why it cannot."""
+
+import asyncio
+import errno
+from collections.abc import Callable
+
+from apprproxy.settings.fields import split_address
+
+WAITING = 1024
+"""Connections that the system holds for us."""
+AT_A_TIME = 16
+"""Of them, accepted before those too many are closed: each is a descriptor until then."""
+
+
+class CannotListen(Exception):
+    """``str`` says which address, and why."""
+
+
+async def listen(address: str, factory: Callable[[], asyncio.Protocol], key: str) -> asyncio.Server:
+    """Raises CannotListen. ``key`` of ``server`` is where the address is from."""
+    host, port = split_address(address)
+    loop = asyncio.get_running_loop()
+    try:
+        server = await loop.create_server(factory, host, port, backlog=AT_A_TIME, reuse_address=True)
+        for listening in server.sockets:
+            with listening.dup() as same:
+                same.listen(WAITING)  # asyncio has one number for how many wait and how many are accepted in one go
+    except OSError as error:
+        raise CannotListen(f"cannot listen on {address}: {_reason(error, key)}") from None
+    if not server.sockets:  # the library takes any failure to make one for an address family that there is not
+        raise CannotListen(f"cannot listen on {address}: no socket can be made; too few files may be open (ulimit -n)")
+    return server
+
+
+def _reason(error: OSError, key: str) -> str:
+    match error.errno:
+        case errno.EADDRINUSE:
+            what = "it is in use by another program"
+        case errno.EADDRNOTAVAIL:
+            what = "it is no address of this machine"
+        case errno.EACCES:
+            what = "this user may not listen there"
+        case _:
+            return str(error.strerror or error)
+    return f"{what}; give another in server.{key}, or APPRPROXY_SERVER__{key.upper()}=127.0.0.1:8081"
+
+
+def written(port: asyncio.Server) -> str:
+    """Its address, as it stands in a URL."""
+    host, number = port.sockets[0].getsockname()[:2]
+    return f"[{host}]:{number}" if ":" in host else f"{host}:{number}"
