@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from apprproxy.core.digest import Digest
-from apprproxy.core.errors import Busy, Crowded, Failure, NoFiles, StoreFailed, faults_in
+from apprproxy.core.errors import Busy, Crowded, Failure, NoFiles, StoreFailed, Unauthorized, faults_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,19 +60,6 @@ class CredentialRefused:
 Troubled = Literal["lookup", "bytes", "busy", "files", "keep", "index", "names", "search", "lock file", "credential"]
 
 
-def troubled(failure: BaseException, otherwise: Troubled) -> Troubled:
-    """What there was too little of here, or could not be read; ``otherwise`` it is its upstream's."""
-    if isinstance(failure, Failure) and any(isinstance(one, NoFiles) for one in faults_in(failure)):
-        return "files"
-    match failure:
-        case Busy() | Crowded():
-            return "busy"
-        case StoreFailed():
-            return "names"
-        case _:
-            return otherwise
-
-
 @dataclass(frozen=True, slots=True)
 class Trouble:
     """A question about a name failed, or could not be asked (``busy``), and something older was, or nothing could be,
@@ -85,6 +72,25 @@ class Trouble:
     reason: str
     told: bool = False
     kind: str = ""
+
+
+def trouble_of(failure: BaseException, otherwise: Troubled, upstream: str, name: str, kind: str = "") -> Trouble:
+    """How it is told that this failed; a credential of ours that was refused is told already (CredentialRefused)."""
+    told = isinstance(failure, Unauthorized) and failure.presented
+    return Trouble(_lacking(failure, otherwise), upstream, name, str(failure), told, kind)
+
+
+def _lacking(failure: BaseException, otherwise: Troubled) -> Troubled:
+    """What there was too little of here, or could not be read; ``otherwise`` it is its upstream's."""
+    if isinstance(failure, Failure) and any(isinstance(one, NoFiles) for one in faults_in(failure)):
+        return "files"
+    match failure:
+        case Busy() | Crowded():
+            return "busy"
+        case StoreFailed():
+            return "names"
+        case _:
+            return otherwise
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,10 +16,9 @@ from apprproxy.core.errors import (
     NotThere,
     Shut,
     StoreFailed,
-    Unauthorized,
     UpstreamFault,
 )
-from apprproxy.core.events import FlightBegan, FlightEnded, Followed, Observer, Trouble, troubled
+from apprproxy.core.events import FlightBegan, FlightEnded, Followed, Observer, Trouble, trouble_of
 from apprproxy.core.model import MAX_DOCUMENT, Expected
 from apprproxy.core.ports.store import BlobStore, Partial
 from apprproxy.gateway.diary import THE_CACHE
@@ -246,10 +245,9 @@ class Flights:
     def _tell(self, candidate: Candidate, failure: UpstreamFault) -> None:
         """A mirror is told of where it is not asked for a while: another source was asked instead."""
         if candidate.source.owner and not isinstance(failure, _NO_TROUBLE):
-            told = isinstance(failure, Unauthorized) and failure.presented
-            name = f"{candidate.want.repository}@{candidate.want.expected.digest}"
-            what = troubled(failure, "bytes")
-            self._observer(Trouble(what, candidate.member.name, name, str(failure), told, candidate.want.kind))
+            want = candidate.want
+            name = f"{want.repository}@{want.expected.digest}"
+            self._observer(trouble_of(failure, "bytes", candidate.member.name, name, want.kind))
 
     def _share(self, flight: Flight) -> None:
         """Whoever fetches the same has it now, too."""

@@ -22,10 +22,9 @@ from apprproxy.core.errors import (
     Shut,
     StoreFailed,
     TooSlow,
-    Unauthorized,
     UpstreamFault,
 )
-from apprproxy.core.events import LieCaught, Observer, Trouble, troubled
+from apprproxy.core.events import LieCaught, Observer, Trouble, trouble_of
 from apprproxy.core.label import OWNER
 from apprproxy.core.model import Cache, Clock, Descriptor, Expected, Found, NameWant, Record, Verdict, spoken
 from apprproxy.core.ports.store import Held
@@ -214,8 +213,7 @@ class Lookups:
         failure = task.exception()  # and so it counts as retrieved, also where nobody waits any more
         if failure is not None and not isinstance(failure, (NotThere, NotOffered, Shut, Interrupted)):
             upstream, _, name = key.split(" ", 2)
-            told = isinstance(failure, Unauthorized) and failure.presented
-            self._observer(Trouble(troubled(failure, "lookup"), upstream, spoken(name), str(failure), told))
+            self._observer(trouble_of(failure, "lookup", upstream, spoken(name)))
 
     async def _ask(self, member: Member, want: NameWant, old: Named | None) -> Named:
         """The name anew; its record is stored, and what it points at is durable, when this returns."""
