@@ -56,23 +56,25 @@ class FirstSeenDigests:
             return Settled()
 
     async def _settle(self, member: Member, found: Found, as_of: int) -> Settled:
+        """Each title for itself; then its alias, which goes along where it meant what was replaced, and is settled like
+        a title where it was asked for."""
         before = dict(await self._seen.first_seen(member.name, found.titles))
-        now = {title: self._settled(member, title, before.get(title), claim) for title, claim in found.titles.items()}
-        replaced = {title for title in before if now[title].digest != before[title].digest}
+        after = {title: self._settled(member, title, before.get(title), claim) for title, claim in found.titles.items()}
+        replaced = {title for title in before if after[title].digest != before[title].digest}
         aliases = {title: alias for title, alias in found.aliases.items() if title in replaced or alias == found.alias}
         before |= await self._seen.first_seen(member.name, set(aliases.values()))
         for title in replaced & aliases.keys():
             meant = before.get(aliases[title])
             if meant is not None and meant.digest == before[title].digest:  # the same, and so it goes along
-                now[aliases[title]] = replace(now[title], pushed=meant.pushed)
+                after[aliases[title]] = replace(after[title], pushed=meant.pushed)
         if found.alias:
             (title,) = found.titles
-            meant = now.get(found.alias, before.get(found.alias))
-            now[found.alias] = self._settled(member, found.alias, meant, now[title].digest)
-        await self._remember(member, {one: first for one, first in now.items() if first != before.get(one)}, as_of)
-        stands = {title: now.get(found.alias, now[title]).digest for title in found.titles}
+            meant = after.get(found.alias, before.get(found.alias))
+            after[found.alias] = self._settled(member, found.alias, meant, after[title].digest)
+        await self._remember(member, {one: first for one, first in after.items() if first != before.get(one)}, as_of)
+        stands = {title: after[found.alias or title].digest for title in found.titles}
         standing = {title: digest for title, digest in stands.items() if digest != found.titles[title]}
-        return Settled(standing, apart=any(now[title].digest != digest for title, digest in stands.items()))
+        return Settled(standing, apart=any(after[title].digest != digest for title, digest in stands.items()))
 
     def _settled(self, member: Member, title: str, first: FirstSeen | None, claim: Digest) -> FirstSeen:
         """What is remembered of it from now on."""
