@@ -39,7 +39,7 @@ class Hops:
                 headers["Authorization"] = authorization
             if len(body) > PIECE:
                 headers["Content-Length"] = str(len(body))
-            limit = self._sessions.headers if request.body is None else WRITE
+            limit = self._sessions.headers_by if request.body is None else WRITE
             with self._led_to(url):
                 async with asyncio.timeout(limit):
                     response = await session.request(

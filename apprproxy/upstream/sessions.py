@@ -53,7 +53,7 @@ class Sessions:
         return int(self._line.slowest * self.stall)
 
     @property
-    def headers(self) -> float:
+    def headers_by(self) -> float:
         """Seconds until the headers of an answer, whatever the library waits for: it allows ``connect`` for each
         address of a host."""
         return self._line.connect + self.stall
