@@ -24,8 +24,8 @@ Key = tuple[str, str, str, str]
 
 @dataclass(slots=True)
 class Episode:
-    """``times`` since ``begun``; ``untold`` of them since the last line. ``well`` is when the upstream answered first
-    after the last of them; ``kind`` of the bytes that it was asked for, where it was: it may answer all else."""
+    """``times`` since ``begun``. ``well`` is when the upstream answered first after the last of them; ``kind`` of the
+    bytes that it was asked for, where it was: it may answer all else."""
 
     what: str
     upstream: str
@@ -34,7 +34,6 @@ class Episode:
     last: float
     told: float = -inf
     times: int = 0
-    untold: int = 0
     well: float | None = None
     kind: str = ""
 
@@ -47,16 +46,16 @@ class Episodes:
         self._open: dict[Key, Episode] = {}
 
     def again(self, what: str, upstream: str, reason: str, now: float, kind: str = "") -> tuple[int, float] | None:
-        """Is it worth a line now? How often it happened since the last one, and when it began; None if not."""
+        """Is it worth a line now? How often it has happened since it began, and when that was; None if not."""
         key = (what, upstream, _DETAIL.sub("#", reason), kind)
         episode = self._open.setdefault(key, Episode(what, upstream, reason, now, now, kind=kind))
         if len(self._open) > MAX_EPISODES:
             del self._open[next(iter(self._open))]
-        episode.last, episode.times, episode.untold, episode.well = now, episode.times + 1, episode.untold + 1, None
+        episode.last, episode.times, episode.well = now, episode.times + 1, None
         if 0 <= now - episode.told < AGAIN:
             return None
-        told, episode.told, episode.untold = episode.untold, now, 0
-        return told, episode.begun
+        episode.told = now
+        return episode.times, episode.begun
 
     @property
     def open(self) -> list[Episode]:

@@ -274,7 +274,7 @@ class Journal:
         getattr(self._log, line.level)(line.event, **dict(line.of), **untold.facts, **untold.amounts, **more)
 
     def _episode(self, level: str, event: str, why: str, kind: str = "", /, *, upstream: str, **fields: Any) -> None:
-        """At once the first time, then with how often it happened meanwhile."""
+        """At once the first time, then with how often it has happened since then."""
         worth = self._episodes.again(event, upstream, why, self._now(), kind)
         if worth is None:
             return

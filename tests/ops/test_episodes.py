@@ -35,8 +35,20 @@ def test_a_hundred_requests_in_trouble_are_one_line_a_minute(journal: Journal, c
         clock.advance(1)
     told = [(line.get("times", 1), line.get("since")) for line in lines(logged)]
 
-    assert [1, 60] == [times for times, _ in told]
+    assert [1, 61] == [times for times, _ in told]
     assert told[1][1] is not None
+
+
+def test_each_line_of_a_long_outage_says_since_when_though_its_upstream_was_asked_once_since_the_last(
+    journal: Journal, clock: Clock, logged: Logged
+) -> None:
+    for _ in range(3):
+        journal(trouble("no connection"))
+        clock.advance(65)
+
+    assert [(None, None), (2, "2027-01-15T08:00:00Z"), (3, "2027-01-15T08:00:00Z")] == [
+        (line.get("times"), line.get("since")) for line in lines(logged)
+    ]
 
 
 def test_another_reason_or_another_upstream_is_told_at_once(journal: Journal, logged: Logged) -> None:
