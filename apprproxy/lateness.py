@@ -23,6 +23,7 @@ class Lateness:
         self._count = count
         self._now = now
         self._since: float | None = None
+        self._last = 0.0
         self._task = asyncio.create_task(self._go_on(), name="lateness")
 
     async def _go_on(self) -> None:
@@ -40,6 +41,8 @@ class Lateness:
 
     def judge(self, late: float, span: float) -> None:
         """It was ``late`` in all by so many of the last ``span`` seconds."""
+        if late >= MUCH / 4:
+            self._last = self._now()
         if self._since is None and late >= MUCH:
             self._since = self._now() - span
             logger("apprproxy").warning(
@@ -49,7 +52,7 @@ class Lateness:
                 hint="it lacks processor time, or was stopped: what it says of slow upstreams meanwhile may be its own",
             )
         elif self._since is not None and late < MUCH / 4:
-            logger("apprproxy").info("this gateway is on time again", after=round(self._now() - self._since, 1))
+            logger("apprproxy").info("this gateway is on time again", after=round(self._last - self._since, 1))
             self._since = None
 
     async def close(self) -> None:

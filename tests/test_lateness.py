@@ -38,7 +38,7 @@ async def test_it_is_told_once_and_that_it_is_over(clock: Clock, logged: Logged)
     assert 1 == going_on
     assert ("warning", "this gateway is late itself", MUCH) == (begun["level"], begun["event"], begun["seconds"])
     assert stamp(START + SPAN) == begun["since"]
-    assert ("info", "this gateway is on time again", 5 * SPAN) == (over["level"], over["event"], over["after"])
+    assert ("info", "this gateway is on time again", 4 * SPAN) == (over["level"], over["event"], over["after"])
 
 
 async def test_a_loop_that_is_held_up_is_late(clock: Clock, logged: Logged, monkeypatch: pytest.MonkeyPatch) -> None:
