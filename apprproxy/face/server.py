@@ -29,6 +29,7 @@ _NO_TLS = {
     "HTTP_REQUEST": "plain HTTP where TLS is spoken",
     "TLSV1_ALERT_UNKNOWN_CA": "the client does not trust our certificate (unknown ca)",
     "SSLV3_ALERT_BAD_CERTIFICATE": "the client does not take our certificate (bad certificate)",
+    "SSLV3_ALERT_CERTIFICATE_UNKNOWN": "the client does not take our certificate (certificate unknown)",
     "SSLV3_ALERT_CERTIFICATE_EXPIRED": "to the client our certificate has expired",
 }
 """As the library calls it; what it says of anything else is said in its words."""
