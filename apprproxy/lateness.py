@@ -14,6 +14,8 @@ SPAN = 10.0
 """Seconds that are judged together."""
 MUCH = 2.0
 """Seconds of those in which it was late; a quarter of them is on time again."""
+AGAIN = 60.0
+"""Seconds from one line to the next while it lasts."""
 
 
 class Lateness:
@@ -23,7 +25,7 @@ class Lateness:
         self._count = count
         self._now = now
         self._since: float | None = None
-        self._last = 0.0
+        self._last = self._told = 0.0
         self._task = asyncio.create_task(self._go_on(), name="lateness")
 
     async def _go_on(self) -> None:
@@ -43,8 +45,9 @@ class Lateness:
         """It was ``late`` in all by so many of the last ``span`` seconds."""
         if late >= MUCH / 4:
             self._last = self._now()
-        if self._since is None and late >= MUCH:
-            self._since = self._now() - span
+        if late >= MUCH and (self._since is None or self._now() - self._told >= AGAIN):
+            self._since = self._now() - span if self._since is None else self._since
+            self._told = self._now()
             logger("apprproxy").warning(
                 "this gateway is late itself",
                 seconds=round(late, 1),

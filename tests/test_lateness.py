@@ -41,6 +41,18 @@ async def test_it_is_told_once_and_that_it_is_over(clock: Clock, logged: Logged)
     assert ("info", "this gateway is on time again", 4 * SPAN) == (over["level"], over["event"], over["after"])
 
 
+async def test_while_it_lasts_it_is_told_once_a_minute_since_when(clock: Clock, logged: Logged) -> None:
+    late = Lateness(lambda _: None, clock)
+    for _ in range(13):
+        late.judge(MUCH, SPAN)
+        clock.advance(SPAN)
+    await late.close()
+
+    assert 3 * [("this gateway is late itself", stamp(START - SPAN))] == [
+        (line["event"], line["since"]) for line in lines(logged)
+    ]
+
+
 async def test_a_loop_that_is_held_up_is_late(clock: Clock, logged: Logged, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lateness, "OFTEN", 0.01)
     monkeypatch.setattr(lateness, "MUCH", 0.2)
