@@ -13,9 +13,9 @@ OFTEN = 0.5
 SPAN = 10.0
 """Seconds that are judged together."""
 MUCH = 2.0
-"""Seconds of those in which it was late; a quarter of them is on time again."""
+"""Seconds of those in which it was late; less than a quarter of them is on time."""
 AGAIN = 60.0
-"""Seconds from one line to the next while it lasts."""
+"""Seconds from one line to the next while it lasts, and on time until it is over: it may come and go."""
 
 
 class Lateness:
@@ -43,18 +43,22 @@ class Lateness:
 
     def judge(self, late: float, span: float) -> None:
         """It was ``late`` in all by so many of the last ``span`` seconds."""
+        now = self._now()
         if late >= MUCH / 4:
-            self._last = self._now()
-        if late >= MUCH and (self._since is None or self._now() - self._told >= AGAIN):
-            self._since = self._now() - span if self._since is None else self._since
-            self._told = self._now()
+            self._last = now
+        if late >= MUCH and self._since is None:
+            self._since = now - span
+        if self._since is None:
+            return
+        if late >= MUCH and not 0 <= now - self._told < AGAIN:
+            self._told = now
             logger("apprproxy").warning(
                 "this gateway is late itself",
                 seconds=round(late, 1),
                 since=stamp(self._since),
                 hint="it lacks processor time, or was stopped: what it says of slow upstreams meanwhile may be its own",
             )
-        elif self._since is not None and late < MUCH / 4:
+        elif not 0 <= now - self._last < AGAIN:
             logger("apprproxy").info("this gateway is on time again", after=round(self._last - self._since, 1))
             self._since = None
 

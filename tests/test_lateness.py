@@ -30,8 +30,9 @@ async def test_it_is_told_once_and_that_it_is_over(clock: Clock, logged: Logged)
         late.judge(seconds, SPAN)
         clock.advance(SPAN)
     going_on = len(lines(logged))
-    late.judge(0.1, SPAN)
-    late.judge(0.1, SPAN)
+    for _ in range(8):
+        late.judge(0.1, SPAN)
+        clock.advance(SPAN)
     await late.close()
     begun, over = lines(logged)
 
@@ -39,6 +40,16 @@ async def test_it_is_told_once_and_that_it_is_over(clock: Clock, logged: Logged)
     assert ("warning", "this gateway is late itself", MUCH) == (begun["level"], begun["event"], begun["seconds"])
     assert stamp(START + SPAN) == begun["since"]
     assert ("info", "this gateway is on time again", 4 * SPAN) == (over["level"], over["event"], over["after"])
+
+
+async def test_what_comes_and_goes_is_not_told_each_time(clock: Clock, logged: Logged) -> None:
+    late = Lateness(lambda _: None, clock)
+    for seconds in 3 * (MUCH, 0.0, 0.0, 0.0, 0.0):
+        late.judge(seconds, SPAN)
+        clock.advance(SPAN)
+    await late.close()
+
+    assert ["this gateway is late itself"] * 2 == [line["event"] for line in lines(logged)]
 
 
 async def test_while_it_lasts_it_is_told_once_a_minute_since_when(clock: Clock, logged: Logged) -> None:
