@@ -3,17 +3,18 @@
 import asyncio
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import click
 
-from apprproxy.app import build_beside
+from apprproxy.app import App, build_beside
 from apprproxy.cli.common import CONFIG, asking_settings_of, entered, failures_told, settings_of
 from apprproxy.cli.progress import BLOBS, progress
 from apprproxy.cli.shown import as_json
 from apprproxy.cli.verified import ELSEWHERE
-from apprproxy.core.errors import Malformed
+from apprproxy.core.errors import Malformed, StoreFailed
 from apprproxy.ops.logs import plain
 from apprproxy.settings import Settings
 from apprproxy.upkeep import pins as work
@@ -98,6 +99,7 @@ async def _fetched(settings: Settings, titles: Sequence[Title], *, referrers: bo
                 continue
             with progress(f"fetching {plain(title.text)}", 1, BLOBS) as told:
                 done.append(pin := await work.fetch(app, title, told))
+            await _warn_of_move(app, title)
             if referrers and pin.root and title.protocol == "oci":
                 with progress(f"asking what refers to {plain(title.text)}", 1, BLOBS) as told:
                     done += [one for one in await referring.to(title, pin.root, told) if one.name not in names]
@@ -105,6 +107,16 @@ async def _fetched(settings: Settings, titles: Sequence[Title], *, referrers: bo
         return done
     finally:
         await app.close()
+
+
+async def _warn_of_move(app: App, title: Title) -> None:
+    """A gateway counts and logs what moves when it learns of it itself, and what this command saw is known by then."""
+    name, first = title.text.partition("/")[2], None
+    with suppress(StoreFailed):  # the pin says so
+        first = (await app.names.first_seen(title.upstream, [name])).get(name)
+    if first is not None and first.moved_to is not None:
+        stands = f"moved to {first.moved_to}, and its first digest stands: `apprproxy names list --moved`"
+        click.echo(f"warning: {plain(title.text)} {stands}", err=True)
 
 
 def _tell(one: Pin, *, as_lines: bool) -> None:

@@ -243,6 +243,21 @@ async def test_all_the_names_of_a_release_that_was_accepted_are_asked_again(
     assert now == unpacked(pulled.body)
 
 
+async def test_of_a_name_that_moved_it_is_told_by_whom_fetches_it(registry: Registry, operator: Operator) -> None:
+    """A gateway that comes after counts it no more: the move is known by then."""
+    registry.add_blob(APP, b"{}")
+    first = registry.push(APP, "1.0", ONE)
+    operator.configures({"hub": oci(registry, moved="refuse", fresh_for="0s")})
+    before = await operator.runs("pin", "--fetch", f"hub/{APP}:1.0")
+    now = registry.push(APP, "1.0", TWO)
+    after = await operator.runs("pin", "--fetch")
+
+    assert (0, "") == (before.returncode, before.stderr)
+    assert 0 == after.returncode
+    assert after.stdout.startswith(f"hub/{APP}:1.0  {digest(first)}  3 held")
+    assert f"warning: hub/{APP}:1.0 moved to {digest(now)}, and its first digest stands" in after.stderr
+
+
 async def test_a_pin_whose_name_is_none_is_told_and_keeps_nothing_from_the_others(
     registry: Registry, operator: Operator
 ) -> None:
