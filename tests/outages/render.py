@@ -18,12 +18,13 @@ Each line below is a test (`tests/outages`), and this page is written by them: `
 - **A name that has expired** is asked about. If that fails, the last answer stands in for `stale_for`: see the column
   *expired*. A refresh that failed is not repeated for `missing_for`, so that an outage does not slow each request down.
 - **What is not held**, and a name beyond `stale_for`, can only come from the upstream: see the column *not held*.
-- **An upstream that fails three times in a row** (no connection; or, for three different repositories or lists, no
-  answer in time) is not asked for a second, and of one whose answers to a repository are 502, 503 or 504, that
-  repository is not asked for; then twice as long each time, up to a minute; then one
-  request looks whether it is back. One that answers a repository with 429 and `Retry-After` is not asked for it until
-  then, a minute at the most. Meanwhile what is held is served at once, and what is not is 503 with `Retry-After`
-  and the reason.
+- **An upstream that fails three times in a row** (no connection; or no answer in time, for three different repositories
+  or lists) is not asked for a second. Then one request looks whether it is back; each time that it is not, the next
+  wait is twice as long, up to a minute.
+- **One that fails in one repository three times in a row** (no answer in time, or 502, 503 or 504) is left alone in the
+  same way, but about that repository only. So is one that answers 429 with `Retry-After`, until then, a minute at the
+  most.
+- **While it is not asked**, what is held is served at once, and what is not is 503 with `Retry-After` and the reason.
 
 In a view nobody else stands in for an upstream that fails: only its own word that there is none passes a name on.
 """
