@@ -207,7 +207,10 @@ class Connection(RequestHandler):
             self._await_header()
             return
         self._header_timer = None
-        self.make_way()
+        transport = self.transport
+        self.force_close()
+        if isinstance(transport, asyncio.WriteTransport):
+            self._end_later(transport, GOODBYE)
 
     @property
     def unused(self) -> bool:
@@ -219,10 +222,11 @@ class Connection(RequestHandler):
         return self._next_keepalive_close_time
 
     def make_way(self) -> None:
+        """At once, for whoever comes is counted beside it: all that was sent has been taken."""
         transport = self.transport
         self.force_close()
         if isinstance(transport, asyncio.WriteTransport):
-            self._end_later(transport, GOODBYE)
+            transport.abort()
 
     def _stop_header_timer(self) -> None:
         if self._header_timer is not None:

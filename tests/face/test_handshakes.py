@@ -4,7 +4,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,7 @@ from apprproxy.face import left, server
 from apprproxy.face.exchange import Exchange
 from apprproxy.face.handshakes import Handshakes, _Below, _Early
 from apprproxy.face.send import send_body
-from apprproxy.face.server import Limits, Server
+from apprproxy.face.server import Connection, Limits, Server
 from tests.fakes.clock import until
 from tests.fakes.content import some_bytes
 from tests.fakes.gateway import Gateways
@@ -196,6 +196,35 @@ async def test_who_does_not_answer_the_end_of_tls_holds_no_place_for_it(
         with await asyncio.to_thread(connected, int(url.rpartition(":")[2])):
             await until(lambda: bool(encrypted.server.connections))
             await until(lambda: not encrypted.server.connections)
+
+
+async def test_by_tls_one_that_rests_makes_way_for_one(tmp_path: Path) -> None:
+    """Who does not read does not answer the end of TLS either, and held its place beside whom it had made way for."""
+    encrypted = Encrypted(b"", tmp_path, Limits(connections=2))
+
+    def all_rest() -> bool:
+        return all(isinstance(one, Connection) and one.rests for one in encrypted.server.connections)
+
+    def answered(client: ssl.SSLSocket) -> bool:
+        client.settimeout(5)
+        client.sendall(asks().encode())
+        return client.recv(65536).startswith(b"HTTP/1.1 200 OK")
+
+    def connected(port: int) -> ssl.SSLSocket:
+        plain = socket.create_connection(("127.0.0.1", port))
+        return encrypted.trust.wrap_socket(plain, server_hostname="localhost")
+
+    async with encrypted.listening() as url:
+        port = int(url.rpartition(":")[2])
+        with ExitStack() as clients:
+            came = list[ssl.SSLSocket]()
+            for _ in range(3):
+                came.append(clients.enter_context(await asyncio.to_thread(connected, port)))
+                assert await asyncio.to_thread(answered, came[-1])
+                await until(all_rest)
+
+            assert await asyncio.to_thread(answered, came[1])
+            assert b"" == await asyncio.to_thread(came[0].recv, 1)
 
 
 async def test_who_leaves_by_tls_while_nothing_is_read_is_answered_no_more(
