@@ -41,9 +41,10 @@ class NamesWithNotes:
         if self._written.get(alike, 0) >= self._most:
             await self.note(upstream, key, record, as_of)
             return
-        if await self._names.get(upstream, key) is None:
-            self._written[alike] = self._written.get(alike, 0) + 1
+        is_new = await self._names.get(upstream, key) is None
         await self.put(upstream, key, record, as_of)
+        if is_new:
+            self._written[alike] = self._written.get(alike, 0) + 1
 
     async def put(self, upstream: str, key: str, record: Record, as_of: int) -> None:
         await self._names.put(upstream, key, record, as_of)
@@ -55,6 +56,9 @@ class NamesWithNotes:
 
     async def forget(self, upstream: str, repository: str, pushed: Mapping[str, Digest] | None = None) -> None:
         await self._names.forget(upstream, repository, pushed)
+        for alike in [*self._written]:
+            if alike[0] == upstream and alike[1].rpartition(" ")[2] in (repository, "-"):  # and its lists
+                del self._written[alike]
 
     def generation(self) -> int:
         return self._names.generation()

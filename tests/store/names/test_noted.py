@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from apprproxy.core.digest import Digest
+from apprproxy.core.errors import StoreFailed
 from apprproxy.core.model import Descriptor, Record
 from apprproxy.store.names.names import DiskNames
 from apprproxy.store.names.noted import NamesWithNotes
@@ -89,3 +90,25 @@ async def test_of_what_can_be_spelt_in_many_ways_some_is_written_down(disk: Disk
     assert [OTHER, RECORD, None, None] == [disk.known("up", key) for key in keys]
     assert [OTHER, RECORD, RECORD, RECORD] == [await names.get("up", key) for key in keys]
     assert RECORD == disk.known("up", "release a/c >=0/helm"), "each repository has as many"
+
+
+async def test_what_was_forgotten_or_not_written_is_not_counted(
+    disk: DiskNames, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each push has the names of its repository forgotten; and a disk may be full for long."""
+    names, key = NamesWithNotes(disk, written=2), "release a/b default/helm"
+    for _ in range(3):
+        await names.put_some("up", key, RECORD, names.generation())
+        await names.forget("up", "a/b")
+    with monkeypatch.context() as full:
+        full.setattr(disk, "put", _fails)
+        for _ in range(3):
+            with pytest.raises(StoreFailed):
+                await names.put_some("up", key, RECORD, names.generation())
+    await names.put_some("up", key, RECORD, names.generation())
+
+    assert RECORD == disk.known("up", key)
+
+
+async def _fails(*_: object) -> None:
+    raise StoreFailed("no space left")
