@@ -25,6 +25,8 @@ MAX_REASONS = 20
 """For which a request can be malformed, told apart. Some quote what the client sent, which may be something else each
 time."""
 
+LOOK_AGAIN = 0.1
+"""Seconds after which it is looked again who may make way, where nobody was found: there may be thousands."""
 _NO_TLS = {
     "HTTP_REQUEST": "plain HTTP where TLS is spoken",
     "TLSV1_ALERT_UNKNOWN_CA": "the client does not trust our certificate (unknown ca)",
@@ -293,6 +295,7 @@ class Server(web.Server):
         self._observer = observer
         self._reasons: set[str] = set()
         self._beginning: set[Beginning] = set()
+        self._look_again = 0.0
 
     def malformed(self, reason: str, status: int, client: str | None) -> None:
         if len(self._reasons) < MAX_REASONS:
@@ -308,12 +311,21 @@ class Server(web.Server):
         others out, and whoever keeps one must be ready to begin anew (RFC 9112, section 9.5)."""
         if beside < self._limits.connections:
             return True
-        unused = [one for one in self.connections if isinstance(one, Connection) and one.unused]
+        unused = self._unused()
         if not unused:
             self._observer(NotConnected("connections"))
             return False
         min(unused, key=Connection.closes_at).make_way()
         return True
+
+    def _unused(self) -> list[Connection]:
+        now = self._loop.time()
+        if now < self._look_again:
+            return []
+        unused = [one for one in self.connections if isinstance(one, Connection) and one.unused]
+        if not unused:
+            self._look_again = now + LOOK_AGAIN
+        return unused
 
     def begins(self, one: Beginning) -> bool:
         """A connection that has to do something first; False where there are too many already."""

@@ -202,8 +202,8 @@ async def test_by_tls_one_that_rests_makes_way_for_one(tmp_path: Path) -> None:
     """Who does not read does not answer the end of TLS either, and held its place beside whom it had made way for."""
     encrypted = Encrypted(b"", tmp_path, Limits(connections=2))
 
-    def all_rest() -> bool:
-        return all(isinstance(one, Connection) and one.rests for one in encrypted.server.connections)
+    def none_in_use() -> bool:
+        return all(isinstance(one, Connection) and one.unused for one in encrypted.server.connections)
 
     def answered(client: ssl.SSLSocket) -> bool:
         client.settimeout(5)
@@ -221,7 +221,7 @@ async def test_by_tls_one_that_rests_makes_way_for_one(tmp_path: Path) -> None:
             for _ in range(3):
                 came.append(clients.enter_context(await asyncio.to_thread(connected, port)))
                 assert await asyncio.to_thread(answered, came[-1])
-                await until(all_rest)
+                await until(none_in_use)
 
             assert await asyncio.to_thread(answered, came[1])
             assert b"" == await asyncio.to_thread(came[0].recv, 1)

@@ -18,7 +18,7 @@ from apprproxy.core.model import KIB
 from apprproxy.face import left
 from apprproxy.face.exchange import Exchange
 from apprproxy.face.send import send_body
-from apprproxy.face.server import MAX_REASONS, Limits, Server
+from apprproxy.face.server import MAX_REASONS, Connection, Limits, Server
 from apprproxy.ops.journal import Journal
 from tests.fakes.clock import PATIENCE, Gate, until
 from tests.fakes.content import digest, some_bytes
@@ -401,6 +401,24 @@ async def test_who_comes_last_has_the_place_of_who_has_rested_longest(gateways: 
             assert "200 OK" in await client.head()
 
     assert "too many connections" not in logged.text
+
+
+async def test_whoever_is_turned_away_is_not_looked_for_each_time(
+    gateways: Gateways, logged: Logged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Among thousands of connections that takes a millisecond, in which nobody is served."""
+    looked: list[Connection] = []
+    monkeypatch.setattr("apprproxy.face.server.LOOK_AGAIN", 60.0)
+    monkeypatch.setattr(Connection, "unused", property(looked.append))
+    gateway = await gateways.start({}, server={"limits": {"connections": 1}})
+    async with wire(gateway.url) as busy:
+        await busy.send("GET /healthz HTTP/1.1\r\n")
+        for _ in range(20):
+            async with wire(gateway.url) as client:
+                assert b"" == await client.rest()
+
+    assert 1 <= len(looked) <= 2
+    assert "too many connections" in logged.text
 
 
 async def test_a_place_that_was_left_is_free_again(gateways: Gateways) -> None:
