@@ -4,6 +4,7 @@ import ssl
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import NoReturn
 
@@ -11,6 +12,7 @@ from cryptography import x509
 from yarl import URL
 
 from apprproxy.core.lock import BadLock
+from apprproxy.core.tls import towards_servers
 from apprproxy.settings import BadConfiguration
 from apprproxy.settings.model import ServerTls
 from apprproxy.settings.reach import ClientTls
@@ -53,10 +55,10 @@ def written(url: URL) -> set[str]:
     return {f"{url.host_subcomponent}:{url.port}", str(url.host_port_subcomponent)}
 
 
-def client_tls(path: str, settings: ClientTls) -> ssl.SSLContext | bool:
+def client_tls(path: str, settings: ClientTls) -> ssl.SSLContext:
     """Towards the place itself. ``path`` is that of the key above; raises BadConfiguration."""
     if settings == ClientTls():
-        return True
+        return _usual()
     context = _trusting(path, settings.ca_file)
     if settings.cert is not None and settings.key is not None:
         _identified(context, f"{path}.tls", settings.cert, settings.key)
@@ -66,10 +68,10 @@ def client_tls(path: str, settings: ClientTls) -> ssl.SSLContext | bool:
     return context
 
 
-def foreign_tls(path: str, settings: ClientTls) -> ssl.SSLContext | bool:
+def foreign_tls(path: str, settings: ClientTls) -> ssl.SSLContext:
     """Towards the hosts that it leads to, its token server above all: always verified, by the same authorities, for a
     company's that looks into TLS signs for all of them; and without our certificate."""
-    return True if settings.ca_file is None else _trusting(path, settings.ca_file)
+    return _usual() if settings.ca_file is None else _trusting(path, settings.ca_file)
 
 
 def server_tls(settings: ServerTls | None) -> ssl.SSLContext | None:
@@ -100,8 +102,16 @@ def lifetime(settings: ServerTls | None) -> Lifetime | None:
     return Lifetime(certificate.not_valid_before_utc.timestamp(), certificate.not_valid_after_utc.timestamp())
 
 
+@cache
+def _usual() -> ssl.SSLContext:
+    """One for all: reading the system's authorities takes time, and keeping them memory."""
+    context = towards_servers()
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
 def _trusting(path: str, ca_file: Path | None) -> ssl.SSLContext:
-    context = ssl.create_default_context()
+    context = towards_servers()
     if ca_file is None:
         return context
     ca_file = _whole(ca_file)
