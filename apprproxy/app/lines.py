@@ -12,7 +12,7 @@ from cryptography import x509
 from yarl import URL
 
 from apprproxy.core.lock import BadLock
-from apprproxy.core.tls import Context, towards_servers
+from apprproxy.core.tls import towards_clients, towards_servers
 from apprproxy.settings import BadConfiguration
 from apprproxy.settings.model import ServerTls
 from apprproxy.settings.reach import ClientTls
@@ -78,7 +78,7 @@ def server_tls(settings: ServerTls | None) -> ssl.SSLContext | None:
     """Raises BadConfiguration."""
     if settings is None:
         return None
-    context = Context(ssl.PROTOCOL_TLS_SERVER)
+    context = towards_clients()
     _identified(context, "server.tls", settings.cert, settings.key)
     return context
 

@@ -283,6 +283,8 @@ async def _write(exchange: Exchange, response: web.StreamResponse, piece: bytes)
                 await response.write(part)
                 await exchange.request.writer.drain()  # the library does so for larger ones only
                 exchange.sent += len(part)
+                if most < PIECE:  # TLS takes whatever it is given, until a turn tells it that its line broke
+                    await asyncio.sleep(0)
 
 
 def _most(exchange: Exchange) -> int:

@@ -75,7 +75,9 @@ def translated(name: str) -> Iterator[None]:
 
 def translate(name: str, error: Exception, received: int | None = None) -> UpstreamFault:
     """A library's exception as ours, in words of the field and without secrets."""
-    return _not_asked(name, error) or _failed(name, error, received)
+    under = error.__cause__  # of a connection that was made, where it broke
+    cause = under if isinstance(under, ssl.SSLError) and not isinstance(error, aiohttp.ClientSSLError) else error
+    return _not_asked(name, error) or _failed(name, cause, received)
 
 
 def _not_asked(name: str, error: Exception) -> UpstreamFault | None:

@@ -1,8 +1,11 @@
 """By TLS an answer that nobody takes is as little in memory, and as long under way, as on a plain line."""
 
 import asyncio
+import gc
 import socket
 import ssl
+import struct
+from asyncio.sslproto import SSLProtocol
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, suppress
 from pathlib import Path
@@ -12,6 +15,7 @@ from aiohttp import web
 
 from apprproxy.core.events import Event, NotTls, Observer
 from apprproxy.core.model import KIB
+from apprproxy.core.tls import towards_clients
 from apprproxy.face import left, server
 from apprproxy.face.exchange import Exchange
 from apprproxy.face.handshakes import Handshakes, _Below, _Early
@@ -46,7 +50,7 @@ class Encrypted:
         self.exchanges: list[Exchange] = []
         self.done: list[Exchange] = []
         self.server = Server(handler or self._answer, limits, observer)
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context = towards_clients()
         context.load_cert_chain(certificate.path, certificate.key)
         self._handshakes = Handshakes(self.server, context, limits)
         self._body, self._limits = body, limits
@@ -324,3 +328,110 @@ async def test_a_client_that_is_gone_when_the_handshake_is_done_is_no_connection
     await server.shutdown(0)
 
     assert [] == connections
+
+
+# --- records with next to nothing in them
+
+
+class Records:
+    """A client's TLS without its line: what it would send, made beforehand."""
+
+    def __init__(self, trust: ssl.SSLContext, port: int) -> None:
+        self._came, self._left = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = trust.wrap_bio(self._came, self._left, server_hostname="localhost")
+        self.line = socket.create_connection(("127.0.0.1", port))
+
+    def shake(self) -> None:
+        """Blocking."""
+        done = False
+        while not done:
+            try:
+                self._tls.do_handshake()
+                done = True
+            except ssl.SSLWantReadError:
+                self.line.sendall(self._left.read())
+                self._came.write(self.line.recv(64 * KIB))
+        self.line.sendall(self._left.read())
+
+    def records(self, *contents: bytes) -> bytes:
+        for content in contents:
+            self._tls.write(content)
+        return self._left.read()
+
+    def answer(self) -> bytes:
+        """Blocking."""
+        while True:
+            try:
+                return self._tls.read(64 * KIB)
+            except ssl.SSLWantReadError:
+                self._came.write(self.line.recv(64 * KIB))
+
+
+async def sent_a_byte_at_a_time(count: int, folder: Path) -> bytes:
+    """What is answered to a request with a body of so many records."""
+
+    async def counts(request: web.BaseRequest) -> web.StreamResponse:
+        body = await request.read()
+        return web.Response(text=str(len(body)))
+
+    encrypted = Encrypted(b"", folder, Limits(), counts)
+    asked = f"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {count}\r\n\r\n".encode()
+    async with encrypted.listening() as url:
+        client = Records(encrypted.trust, int(url.rpartition(":")[2]))
+        with client.line:
+            await asyncio.to_thread(client.shake)
+            with suppress(ConnectionError):
+                await asyncio.to_thread(client.line.sendall, client.records(asked, *[b"x"] * count))
+                return await asyncio.to_thread(client.answer)
+    return b""
+
+
+async def test_a_client_that_sends_records_with_nothing_in_them_is_left(tmp_path: Path) -> None:
+    """Ten thousand of them were deciphered in one go, and nobody else had a turn."""
+    assert (await sent_a_byte_at_a_time(1000, tmp_path)).endswith(b"\r\n\r\n1000")
+    assert b"" == await sent_a_byte_at_a_time(10_000, tmp_path)
+
+
+async def test_who_has_left_by_tls_is_sent_no_more(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """TLS takes whatever it is given until the loop has told it that its line is broken: it had enciphered all of a
+    blob before that, with a warning for each piece, and nobody else had a turn."""
+    lines: list[socket.socket] = []
+
+    async def answers(request: web.BaseRequest) -> web.StreamResponse:
+        lines[0].setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        lines[0].close()
+        ended.append(asyncio.current_task())
+        return await send_body(Exchange(request, "1", 60.0), 200, BODY, {})
+
+    ended: list[asyncio.Task[None] | None] = []
+    encrypted = Encrypted(b"", tmp_path, Limits(), answers)
+    async with encrypted.listening() as url:
+        client = Records(encrypted.trust, int(url.rpartition(":")[2]))
+        lines.append(client.line)
+        await asyncio.to_thread(client.shake)
+        await asyncio.to_thread(client.line.sendall, client.records(asks().encode()))
+        await until(lambda: bool(ended))
+        await until(lambda: not encrypted.server.connections)
+
+    assert [] == [record.message for record in caplog.records]
+
+
+@pytest.mark.parametrize("said", [b"", b"GET / HTTP/1.1\r\n\r\n"], ids=["leaves", "speaks no TLS"])
+async def test_a_handshake_that_fails_leaves_nothing_to_the_collector(said: bytes, tmp_path: Path) -> None:
+    """Each is a quarter of a MiB, and the collector counts objects."""
+    encrypted = Encrypted(b"", tmp_path, Limits())
+    async with encrypted.listening() as url:
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(3):
+                async with wire(url) as client:
+                    client.writer.write(said)
+                    await until(lambda: bool(encrypted.server._beginning))
+                await until(lambda: not encrypted.server._beginning)
+            await asyncio.sleep(0.05)
+            left = [one for one in gc.get_objects() if isinstance(one, SSLProtocol)]
+        finally:
+            gc.enable()
+
+    assert not left
