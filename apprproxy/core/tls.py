@@ -4,6 +4,8 @@
   and 27 bytes each. No limit on what is said inside sees them, nor that a line is idle on which they come.
 - No keys are agreed upon in a group that the other side makes up (DHE): one of 10,000 bits takes a second. Go's
   clients, and so docker, containerd and helm, do not know DHE at all: every registry has something else.
+
+Why lines are ended, and not slowed down, is in ADR 27.
 """
 
 import ssl
