@@ -3,12 +3,13 @@
 import asyncio
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 from apprproxy.app.lines import client_tls, foreign_tls
+from apprproxy.core.digest import Digest
 from apprproxy.settings.reach import ClientTls
 from tests.fakes.gateway import Gateways
 from tests.peers.certificate import Certificate, certify
@@ -57,6 +58,51 @@ async def test_records_that_carry_nothing_end_a_line_once_they_are_many(
 
     assert status == got.status
     assert said in got.body.decode()
+
+
+@asynccontextmanager
+async def in_blocks(kind: str, size: int, count: int, certificate: Certificate) -> AsyncIterator[str]:
+    """Answers anything with so many chunks, and frames each of them by records of their own, as Node does."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate.path, certificate.key)
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(kind)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+            for _ in range(count):
+                for part in (b"%x" % size, b"\r\n", bytes(size), b"\r\n"):
+                    writer.write(part)
+                await writer.drain()
+            writer.write(b"0\r\n\r\n")
+            await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
+    try:
+        yield f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
+        await server.wait_closed()
+
+
+@pytest.mark.parametrize("kind", ["ECDHE-ECDSA-AES128-SHA256", "ECDHE-ECDSA-AES256-SHA384"])
+@pytest.mark.parametrize("size", [10, 512, 16384])
+async def test_an_honest_upstream_that_enciphers_in_blocks_is_heard_to_its_end(
+    gateways: Gateways, tmp_path: Path, size: int, kind: str
+) -> None:
+    """Each of its records has up to 85 bytes around what it brings: it was ended after some MiB."""
+    certificate, count = certify("127.0.0.1", tmp_path), 1000
+    wanted = Digest.of(bytes(size * count))
+    async with in_blocks(kind, size, count, certificate) as url:
+        gateway = await gateways.start({"hub": {"kind": "oci", "url": url, "tls": {"ca_file": str(certificate.path)}}})
+        got = await gateway.get(f"/v2/hub/a/b/blobs/{wanted}")
+        await gateway.close()
+
+    assert 200 == got.status
+    assert size * count == len(got.body)
 
 
 @pytest.mark.parametrize("own", [True, False])
