@@ -96,9 +96,9 @@ class _Line(ssl.SSLObject):
 
 
 def _worth(count: int) -> int:
-    """Bytes of TLS that so many may take up: 22 to 29 more. What is small makes up for little, lest it pay for what
-    brings nothing."""
-    return count + min(count, 32) + min(count // 32, 64)
+    """Bytes of TLS that so many may take up: 22 to 29 more, and as much for each of the few bytes that frame a chunk,
+    where these come by themselves. What is small makes up for little, lest it pay for what brings nothing."""
+    return count + min(count, 32) + min(count // 8, 96)
 
 
 def _worth_in_blocks(count: int) -> int:

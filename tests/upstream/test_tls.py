@@ -61,12 +61,13 @@ async def test_records_that_carry_nothing_end_a_line_once_they_are_many(
 
 
 @asynccontextmanager
-async def in_blocks(kind: str, size: int, count: int, certificate: Certificate) -> AsyncIterator[str]:
+async def in_chunks(kind: str | None, size: int, count: int, certificate: Certificate) -> AsyncIterator[str]:
     """Answers anything with so many chunks, and frames each of them by records of their own, as Node does."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate.path, certificate.key)
-    context.maximum_version = ssl.TLSVersion.TLSv1_2
-    context.set_ciphers(kind)
+    if kind is not None:
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        context.set_ciphers(kind)
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(ConnectionError):
@@ -96,13 +97,28 @@ async def test_an_honest_upstream_that_enciphers_in_blocks_is_heard_to_its_end(
     """Each of its records has up to 85 bytes around what it brings: it was ended after some MiB."""
     certificate, count = certify("127.0.0.1", tmp_path), 1000
     wanted = Digest.of(bytes(size * count))
-    async with in_blocks(kind, size, count, certificate) as url:
+    async with in_chunks(kind, size, count, certificate) as url:
         gateway = await gateways.start({"hub": {"kind": "oci", "url": url, "tls": {"ca_file": str(certificate.path)}}})
         got = await gateway.get(f"/v2/hub/a/b/blobs/{wanted}")
         await gateway.close()
 
     assert 200 == got.status
     assert size * count == len(got.body)
+
+
+@pytest.mark.parametrize("kind", [None, "ECDHE+AESGCM"])
+async def test_an_honest_upstream_with_small_chunks_is_heard_to_its_end(
+    gateways: Gateways, tmp_path: Path, kind: str | None
+) -> None:
+    """What frames them came as records of two or three bytes, for which the chunks did not make up."""
+    certificate, wanted = certify("127.0.0.1", tmp_path), Digest.of(bytes(1024 * 5000))
+    async with in_chunks(kind, 1024, 5000, certificate) as url:
+        gateway = await gateways.start({"hub": {"kind": "oci", "url": url, "tls": {"ca_file": str(certificate.path)}}})
+        got = await gateway.get(f"/v2/hub/a/b/blobs/{wanted}")
+        await gateway.close()
+
+    assert 200 == got.status
+    assert 1024 * 5000 == len(got.body)
 
 
 @pytest.mark.parametrize("own", [True, False])
