@@ -1,35 +1,48 @@
 """TLS in which the other side cannot spend our time: the event loop takes it apart, and nobody else has a turn then.
 
 - Records that carry nothing for the application (changes of the key, tickets to resume by) take some ten microseconds
-  and 27 bytes each. No limit on what is said inside sees them, nor that a line is idle on which they come.
-- No keys are agreed upon in a group that the other side makes up (DHE): one of 10,000 bits takes a second. Go's
-  clients, and so docker, containerd and helm, do not know DHE at all: every registry has something else.
-
-Why lines are ended, and not slowed down, is in ADR 27.
+  and 27 bytes each. No limit on what is said inside sees them, nor that a line is idle on which they come: a line with
+  too many is ended (ADR 27). Those with little in them are honest, and have their turn as others do.
+- No keys are agreed upon in finite fields. A group of 10,000 bits, which TLS 1.2 lets a server make up, takes a second,
+  and the largest of TLS 1.3 an eighth of one, of a server before its client has proven anything. Go's clients, and so
+  docker, containerd and helm, know neither: every registry has something else.
 """
 
 import ssl
-from collections.abc import Callable
+from asyncio.sslproto import SSLProtocol
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, Self, TypeVar
 
 from apprproxy.core.model import KIB
 
-MAX_BARE = 64 * KIB
-"""Bytes of a line beyond what they brought: some 30 ms of changes of the key. Genuine servers send two tickets, of some
-KiB where these hold a client's certificates, and a record of 16 KiB may come in many pieces."""
-_PIECE = 32 * KIB
-"""Taken apart in one go: with a record of which the end had not come it is less than ``MAX_BARE``."""
+MAX_BARE = 1000
+"""Records of a line that brought nothing. Genuine servers send two tickets, and hardly anybody ever changes a key."""
+CONTENT = KIB
+"""Bytes that make up for one such record: on a line that goes on for days these are some."""
+READ = 32 * KIB
+"""Taken from a line in one go, in which there may be a thousand records; and kept for each."""
 _HANDSHAKE = 256 * KIB
 """The library takes chains of certificates up to 100 KiB."""
 
+_HEADER = 5
+_HANDSHAKES, _CHANGE = 22, 20
+_CLIENT_HELLO, _SERVER_HELLO = 1, 2
+_KEY_SHARE = b"\0\x33"
+_FINITE = 1
+"""The first byte of their groups' numbers (RFC 7919)."""
+
 T = TypeVar("T")
 
+SSLProtocol.max_size = READ
 
-class Bare(ssl.SSLError):
-    """As the library's own errors have a reason."""
 
-    reason = "too many records that carry nothing"
+class Refused(ssl.SSLError):
+    """As the library's own errors have a ``reason``."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(ssl.SSL_ERROR_SSL, reason)
+        self.reason = reason
 
 
 def towards_servers() -> ssl.SSLContext:
@@ -48,33 +61,36 @@ def towards_clients() -> ssl.SSLContext:
 
 
 class _Line(ssl.SSLObject):
-    """Is ended where too much comes that brings nothing. Is given a little at a time: the library takes all that it has
-    before it says a word."""
+    """Is given a little at a time: the library takes all that it has before it says a word."""
 
     _incoming: ssl.MemoryBIO
     _little: ssl.MemoryBIO
+    _begun: bytearray | None
+    """What came of the handshake, as long as it goes on."""
+    _ahead = b""
+    """The beginning of a record's header."""
+    _left = 0
+    """Of a record whose header has come."""
     _bare = 0
-    _most = _HANDSHAKE
-    _in_blocks = False
+    _content = 0
 
     @classmethod
     def _create(cls, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO, **more: Any) -> Self:
         little = ssl.MemoryBIO()
         line: Self = super()._create(little, outgoing, **more)  # type: ignore[misc]  # as ``wrap_bio`` calls it
-        line._incoming, line._little = incoming, little
+        line._incoming, line._little, line._begun = incoming, little, bytearray()
         return line
 
     def do_handshake(self) -> None:
         self._with_more(super().do_handshake)
-        self._bare, self._most = 0, MAX_BARE
-        kind, _, _ = self.cipher() or ("", "", 0)
-        self._in_blocks = not any(name in kind for name in ("GCM", "CCM", "CHACHA20"))
+        self._begun = None
 
     def read(self, *args: Any) -> Any:
-        """``args`` are those of the library: how many, and into which buffer."""
+        """``args`` are those of the library: how many, and into which buffer. What it gives is of one record."""
         got: Any = self._with_more(partial(super().read, *args))
-        count = got if isinstance(got, int) else len(got)
-        self._bare = max(0, self._bare - (_worth_in_blocks(count) if self._in_blocks else _worth(count)))
+        self._content += got if isinstance(got, int) else len(got)
+        self._bare = max(0, self._bare - 1 - self._content // CONTENT)
+        self._content %= CONTENT
         return got
 
     def unwrap(self) -> None:
@@ -85,23 +101,77 @@ class _Line(ssl.SSLObject):
         while True:
             try:
                 return call()
-            except ssl.SSLWantReadError:
-                piece = self._incoming.read(_PIECE)
+            except ssl.SSLWantReadError:  # all that has come whole was looked at
+                if self._bare > MAX_BARE:
+                    raise Refused("too many records that carry nothing") from None
+                piece = self._incoming.read(READ)
                 if not piece:
                     raise
-            self._bare += len(piece)
-            if self._bare > self._most:
-                raise Bare(ssl.SSL_ERROR_SSL, Bare.reason)
+            self._look_at(piece)
             self._little.write(piece)
 
+    def _look_at(self, piece: bytes) -> None:
+        records = self._records_in(piece)
+        if self._begun is None:
+            self._bare += records
+            return
+        self._begun += piece
+        if len(self._begun) > _HANDSHAKE:
+            raise Refused("too long a handshake")
+        if any(map(_is_finite, _hellos(bytes(self._begun)))):
+            raise Refused("keys would be agreed upon in a finite field, which takes too long")
 
-def _worth(count: int) -> int:
-    """Bytes of TLS that so many may take up: 22 to 29 more, and as much for each of the few bytes that frame a chunk,
-    where these come by themselves. What is small makes up for little, lest it pay for what brings nothing."""
-    return count + min(count, 32) + min(count // 8, 96)
+    def _records_in(self, piece: bytes) -> int:
+        """How many begin in it."""
+        data, at, count = self._ahead + piece, self._left, 0
+        while at + _HEADER <= len(data):
+            at += _HEADER + _number(data[at + 3 : at + _HEADER])
+            count += 1
+        self._ahead, self._left = data[at:], max(0, at - len(data))
+        return count
 
 
-def _worth_in_blocks(count: int) -> int:
-    """With what TLS 1.2 without GCM puts around them: up to 85, however few they are. Such records are so long that a
-    buffer does not hold many, and honest servers frame each chunk with two of them."""
-    return count + 85 if count else 0
+def _hellos(begun: bytes) -> Iterator[bytes]:
+    """Those that have come whole, from a client (a second one, where a group was named to it) or a server. Whatever
+    comes behind them is enciphered, or of TLS 1.2, in which no group is named before."""
+    said, at = bytearray(), 0
+    while at + _HEADER <= len(begun) and begun[at] in (_HANDSHAKES, _CHANGE):
+        end = at + _HEADER + _number(begun[at + 3 : at + _HEADER])
+        if begun[at] == _HANDSHAKES:
+            said += begun[at + _HEADER : end]
+        at = end
+    at = 0
+    while at + 4 <= len(said) and said[at] in (_CLIENT_HELLO, _SERVER_HELLO):
+        end = at + 4 + _number(said[at + 1 : at + 4])
+        if end > len(said):
+            return
+        yield bytes(said[at:end])
+        at = end
+
+
+def _is_finite(hello: bytes) -> bool:
+    """Are keys offered, or asked for, in such a group? RFC 8446, section 4.2.8."""
+    client = hello[0] == _CLIENT_HELLO
+    at = 4 + 2 + 32
+    at += 1 + _number(hello[at : at + 1])
+    at += 2 + _number(hello[at : at + 2]) if client else 2
+    at += 1 + _number(hello[at : at + 1]) if client else 1
+    at += 2
+    while at + 4 <= len(hello):
+        end = at + 4 + _number(hello[at + 2 : at + 4])
+        if hello[at : at + 2] == _KEY_SHARE:
+            return _FINITE in (_groups(hello[at + 6 : end]) if client else hello[at + 4 : at + 5])
+        at = end
+    return False
+
+
+def _groups(shares: bytes) -> Iterator[int]:
+    """The first byte of each."""
+    at = 0
+    while at + 4 <= len(shares):
+        yield shares[at]
+        at += 4 + _number(shares[at + 2 : at + 4])
+
+
+def _number(digits: bytes | bytearray) -> int:
+    return int.from_bytes(digits, "big")

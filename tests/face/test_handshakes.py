@@ -21,7 +21,7 @@ from apprproxy.face.exchange import Exchange
 from apprproxy.face.handshakes import Handshakes, _Below, _Early
 from apprproxy.face.send import send_body
 from apprproxy.face.server import Connection, Limits, Server
-from tests.fakes.clock import until
+from tests.fakes.clock import PATIENCE, until
 from tests.fakes.content import some_bytes
 from tests.fakes.gateway import Gateways
 from tests.fakes.listening import Handler, served
@@ -364,32 +364,66 @@ class Records:
             try:
                 return self._tls.read(64 * KIB)
             except ssl.SSLWantReadError:
-                self._came.write(self.line.recv(64 * KIB))
+                came = self.line.recv(64 * KIB)
+                assert came, "the line was ended"
+                self._came.write(came)
 
 
-async def sent_a_byte_at_a_time(count: int, folder: Path) -> bytes:
-    """What is answered to a request with a body of so many records."""
+X25519_OFFERED = b"\0\x1d\0\x20"
+"""The group, and the length of its key."""
+A_READ = 10_000
+"""Records of a byte, which are a quarter of a MiB."""
+
+
+async def test_others_have_their_turn_between_many_small_records(tmp_path: Path) -> None:
+    bodies = []
 
     async def counts(request: web.BaseRequest) -> web.StreamResponse:
-        body = await request.read()
-        return web.Response(text=str(len(body)))
+        bodies.append(request.content)
+        while await request.content.readany():
+            pass
+        return web.Response()
 
-    encrypted = Encrypted(b"", folder, Limits(), counts)
-    asked = f"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {count}\r\n\r\n".encode()
+    encrypted = Encrypted(b"", tmp_path, Limits(), counts)
     async with encrypted.listening() as url:
         client = Records(encrypted.trust, int(url.rpartition(":")[2]))
         with client.line:
             await asyncio.to_thread(client.shake)
-            with suppress(ConnectionError):
-                await asyncio.to_thread(client.line.sendall, client.records(asked, *[b"x"] * count))
-                return await asyncio.to_thread(client.answer)
-    return b""
+            asked = f"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {A_READ}\r\n\r\n".encode()
+            client.line.sendall(client.records(asked))
+            await until(lambda: bool(bodies))
+            sending = asyncio.create_task(asyncio.to_thread(client.line.sendall, client.records(*[b"x"] * A_READ)))
+            most, before = 0, 0
+            async with asyncio.timeout(PATIENCE):
+                while before < A_READ:
+                    await asyncio.sleep(0)  # a turn of the loop
+                    now = bodies[0].total_bytes
+                    most, before = max(most, now - before), now
+            await sending
+            answer = await asyncio.to_thread(client.answer)
+
+    assert answer.startswith(b"HTTP/1.1 200 OK")
+    assert most <= A_READ / 4
 
 
-async def test_a_client_that_sends_records_with_nothing_in_them_is_left(tmp_path: Path) -> None:
-    """Ten thousand of them were deciphered in one go, and nobody else had a turn."""
-    assert (await sent_a_byte_at_a_time(1000, tmp_path)).endswith(b"\r\n\r\n1000")
-    assert b"" == await sent_a_byte_at_a_time(10_000, tmp_path)
+async def test_a_client_that_offers_keys_that_take_long_is_refused_before_they_are_made(tmp_path: Path) -> None:
+    """Of the largest group in a finite field that takes an eighth of a second, and a recorded hello will do."""
+    told: list[Event] = []
+
+    def observer(event: Event) -> None:
+        told.append(event)
+
+    encrypted = Encrypted(b"", tmp_path, Limits(), observer=observer)
+    offers = ssl.MemoryBIO()
+    with suppress(ssl.SSLWantReadError):
+        encrypted.trust.wrap_bio(ssl.MemoryBIO(), offers, server_hostname="localhost").do_handshake()
+    hello = offers.read()
+    assert 1 == hello.count(X25519_OFFERED)
+    async with encrypted.listening() as url, wire(url) as client:
+        await client.send(hello.replace(X25519_OFFERED, b"\x01\x04\0\x20").decode("latin-1"))
+        await until(lambda: bool(told))
+
+    assert [NotTls("keys would be agreed upon in a finite field, which takes too long", "127.0.0.1")] == told
 
 
 async def test_who_has_left_by_tls_is_sent_no_more(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -132,3 +132,24 @@ def test_no_upstream_chooses_the_numbers_that_keys_are_agreed_with(
 
     assert isinstance(context, ssl.SSLContext)
     assert [] == [cipher["name"] for cipher in context.get_ciphers() if cipher["kea"] == "kx-dhe"]
+
+
+def test_an_upstream_that_asks_for_keys_that_take_long_is_refused_before_they_are_made(tmp_path: Path) -> None:
+    """Of the largest group in a finite field that takes an eighth of a second, at each connection."""
+    certificate = certify("127.0.0.1", tmp_path)
+    ours = client_tls("upstreams.hub", ClientTls(ca_file=certificate.path))
+    theirs = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    theirs.load_cert_chain(certificate.path, certificate.key)
+    to_us, to_them = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = ours.wrap_bio(to_us, to_them, server_hostname="127.0.0.1")
+    said = ssl.MemoryBIO()
+    server = theirs.wrap_bio(to_them, said, server_side=True)
+    for side in (client, server):
+        with suppress(ssl.SSLWantReadError):
+            side.do_handshake()
+    hello, key_share = said.read(), b"\0\x33\0\x24\0\x1d\0\x20"
+    assert 1 == hello.count(key_share)
+    to_us.write(hello.replace(key_share, b"\0\x33\0\x24\x01\x04\0\x20"))
+
+    with pytest.raises(ssl.SSLError, match="in a finite field, which takes too long"):
+        client.do_handshake()
