@@ -11,7 +11,7 @@ from apprproxy.core.errors import StoreFailed
 from apprproxy.core.model import Expected, Where
 from apprproxy.core.ports.store import Index
 from apprproxy.store.index import membership
-from apprproxy.store.index.below import WIDTH
+from apprproxy.store.index.below import STEPS, WIDTH
 from apprproxy.store.index.index import DiskIndex
 from apprproxy.store.index.membership import Origin
 from apprproxy.store.index.uses import EVERY, MANY
@@ -328,6 +328,24 @@ async def test_uses_are_written_at_the_end(cache: Cache) -> None:
     await index.close()
 
     assert [cache.clock()] == [blob.used for blob in cache.ledger.blobs()]
+
+
+async def test_documents_that_all_name_the_same_are_followed_so_far_and_no_further(cache: Cache) -> None:
+    """By a million links they lead to few keys, and whoever writes a use waits until all of them have been followed."""
+    documents = [digest_of(f"document {number}") for number in range(STEPS // 500)]
+    shared = [names(f"shared {number}") for number in range(500)]
+    for document in documents:
+        cache.ledger.membership.link(document, shared)
+    cache.ledger.membership.link(shared[0].digest, [names("layer")])
+    cache.ledger.membership.link(digest_of("index"), [Expected(document) for document in documents])
+    written = cache.clock()
+    for name in ("layer", "shared 1"):
+        cache.put(name, 10)
+    cache.clock.advance(60)
+    cache.ledger.uses.add(digest_of("index"))
+    cache.ledger.write_uses()
+
+    assert {digest_of("shared 1")} == {blob.digest for blob in cache.ledger.blobs() if blob.used > written + 10}
 
 
 async def test_an_index_that_fails_is_told_as_such(tmp_path: Path) -> None:
