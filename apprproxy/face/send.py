@@ -275,16 +275,18 @@ async def _taken(exchange: Exchange) -> AsyncIterator[None]:
 
 
 async def _write(exchange: Exchange, response: web.StreamResponse, piece: bytes) -> None:
+    """Others have a turn before each part but the first: a client that takes all at once never makes us wait, and TLS
+    takes whatever it is given until a turn tells it that its line broke."""
     most = _most(exchange)
     for at in range(0, len(piece), most):
         async with _taken(exchange):
             for begin in range(at, min(at + most, len(piece)), COPIED):
                 part = piece[begin : begin + COPIED]
+                if exchange.sent:
+                    await asyncio.sleep(0)
                 await response.write(part)
                 await exchange.request.writer.drain()  # the library does so for larger ones only
                 exchange.sent += len(part)
-                if most < PIECE:  # TLS takes whatever it is given, until a turn tells it that its line broke
-                    await asyncio.sleep(0)
 
 
 def _most(exchange: Exchange) -> int:

@@ -1,12 +1,20 @@
 """Held bytes on the wire: whole, in parts, or not at all where the client has them."""
 
+import asyncio
 import json
+from collections.abc import AsyncIterator
 
 import pytest
+from aiohttp import web
 
+from apprproxy.face.exchange import Exchange
+from apprproxy.face.send import send_body, send_pieces
+from apprproxy.face.server import Limits, Server
 from tests.fakes.clock import until
 from tests.fakes.content import digest, some_bytes
 from tests.fakes.gateway import Gateways, Running
+from tests.fakes.listening import served
+from tests.fakes.raw import wire
 from tests.fakes.registry import Registry
 
 SMALL = some_bytes(1000)
@@ -130,3 +138,36 @@ async def test_what_is_published_as_a_page_runs_nothing_in_a_browser(registry: R
 
         assert "default-src 'none'; sandbox" == headers["Content-Security-Policy"]
         assert "nosniff" == headers["X-Content-Type-Options"]
+
+
+@pytest.mark.parametrize("made", [False, True], ids=["of a body", "of pieces"])
+async def test_others_have_a_turn_before_each_further_part(made: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that takes all at once never makes us wait: a package in JSON held up everybody until its end, and
+    sixty of them for seven seconds."""
+    loop, turns, written = asyncio.get_running_loop(), [0], list[int]()
+    genuine = web.StreamResponse.write
+
+    def turn() -> None:
+        turns[0] += 1
+        loop.call_soon(turn)
+
+    async def write(response: web.StreamResponse, part: bytes | bytearray | memoryview) -> None:
+        written.append(turns[0])
+        await genuine(response, part)
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(10):
+            yield bytes(10_000)
+
+    async def answers(request: web.BaseRequest) -> web.StreamResponse:
+        loop.call_soon(turn)
+        exchange = Exchange(request, "1", 60.0)
+        return await (send_pieces(exchange, 100_000, pieces(), {}) if made else send_body(exchange, 200, LARGE, {}))
+
+    monkeypatch.setattr(web.StreamResponse, "write", write)
+    async with served(Server(answers, Limits())) as url, wire(url) as client:
+        await client.send("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        await client.rest()
+
+    assert len(written) > 9
+    assert len(set(written)) == len(written)
