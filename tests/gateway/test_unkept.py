@@ -334,7 +334,7 @@ async def test_a_transfer_that_breaks_off_while_it_is_passed_through_is_broken_o
     await gateway.at_rest()
 
     assert "bytes=0-" not in ranges_asked(registry.seen)
-    assert '"reason": "hub: broke off after' in logged.text
+    assert "broke off after" in logged.text
     assert "Traceback" not in logged.text
 
 

@@ -262,6 +262,7 @@ async def test_whom_a_tag_s_document_waited_for_is_told_too(
     first = asyncio.create_task(one.get(f"/v2/hub/library/app/manifests/{digest(body)}"))
     await gate.reached()
     by_tag = asyncio.create_task(two.get("/v2/hub/library/app/manifests/1"))
+    await until(lambda: registry.count("HEAD tag") == 1)
     await asyncio.sleep(0.3)
     gate.open()
     await asyncio.gather(first, by_tag)
