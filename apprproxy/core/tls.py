@@ -66,12 +66,18 @@ class _Line(ssl.SSLObject):
 
     _incoming: ssl.MemoryBIO
     _little: ssl.MemoryBIO
-    _begun: bytearray | None
-    """What came of the handshake, as long as it goes on."""
     _ahead = b""
     """The beginning of a record's header."""
+    _kind = 0
     _left = 0
     """Of a record whose header has come."""
+    _said: bytearray
+    """In plain records of the handshake, and not looked at yet."""
+    _hears = True
+    """There may be another hello."""
+    _opening = 0
+    """Bytes that came of the handshake."""
+    _open = False
     _bare = 0
     _content = 0
 
@@ -79,12 +85,12 @@ class _Line(ssl.SSLObject):
     def _create(cls, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO, **more: Any) -> Self:
         little = ssl.MemoryBIO()
         line: Self = super()._create(little, outgoing, **more)  # type: ignore[misc]  # as ``wrap_bio`` calls it
-        line._incoming, line._little, line._begun = incoming, little, bytearray()
+        line._incoming, line._little, line._said = incoming, little, bytearray()
         return line
 
     def do_handshake(self) -> None:
         self._with_more(super().do_handshake)
-        self._begun = None
+        self._open, self._hears = True, False
 
     def read(self, *args: Any) -> Any:
         """``args`` are those of the library: how many, and into which buffer. What it gives is of one record."""
@@ -113,41 +119,50 @@ class _Line(ssl.SSLObject):
 
     def _look_at(self, piece: bytes) -> None:
         records = self._records_in(piece)
-        if self._begun is None:
+        if self._open:
             self._bare += records
             return
-        self._begun += piece
-        if len(self._begun) > _HANDSHAKE:
+        self._opening += len(piece)
+        if self._opening > _HANDSHAKE:
             raise Refused("too long a handshake")
-        if any(map(_is_finite, _hellos(bytes(self._begun)))):
+        if any(map(_is_finite, self._hellos())):
             raise Refused("keys would be agreed upon in a finite field, which takes too long")
 
     def _records_in(self, piece: bytes) -> int:
         """How many begin in it."""
         data, at, count = self._ahead + piece, self._left, 0
+        if self._left:
+            self._hear(data, 0, at)
         while at + _HEADER <= len(data):
-            at += _HEADER + _number(data[at + 3 : at + _HEADER])
+            self._kind, begin = data[at], at + _HEADER
+            at = begin + _number(data[at + 3 : begin])
+            self._hear(data, begin, at)
             count += 1
         self._ahead, self._left = data[at:], max(0, at - len(data))
         return count
 
-
-def _hellos(begun: bytes) -> Iterator[bytes]:
-    """Those that have come whole, from a client (a second one, where a group was named to it) or a server. Whatever
-    comes behind them is enciphered, or of TLS 1.2, in which no group is named before."""
-    said, at = bytearray(), 0
-    while at + _HEADER <= len(begun) and begun[at] in (_HANDSHAKES, _CHANGE):
-        end = at + _HEADER + _number(begun[at + 3 : at + _HEADER])
-        if begun[at] == _HANDSHAKES:
-            said += begun[at + _HEADER : end]
-        at = end
-    at = 0
-    while at + 4 <= len(said) and said[at] in (_CLIENT_HELLO, _SERVER_HELLO):
-        end = at + 4 + _number(said[at + 1 : at + 4])
-        if end > len(said):
+    def _hear(self, data: bytes, begin: int, end: int) -> None:
+        """What a record says. Behind one of another kind all is enciphered."""
+        if not self._hears:
             return
-        yield bytes(said[at:end])
-        at = end
+        if self._kind == _HANDSHAKES:
+            self._said += data[begin:end]
+        elif self._kind != _CHANGE:
+            self._hears = False
+
+    def _hellos(self) -> Iterator[bytes]:
+        """Those that have come whole, from a client (a second one, where a group was named to it) or a server. What
+        comes behind them is of TLS 1.2, in which no group is named before."""
+        while len(self._said) >= 4:
+            if self._said[0] not in (_CLIENT_HELLO, _SERVER_HELLO):
+                self._hears = False
+                self._said.clear()
+                return
+            end = 4 + _number(self._said[1:4])
+            if end > len(self._said):
+                return
+            yield bytes(self._said[:end])
+            del self._said[:end]
 
 
 def _is_finite(hello: bytes) -> bool:

@@ -406,7 +406,10 @@ async def test_others_have_their_turn_between_many_small_records(tmp_path: Path)
     assert most <= A_READ / 3
 
 
-async def test_a_client_that_offers_keys_that_take_long_is_refused_before_they_are_made(tmp_path: Path) -> None:
+@pytest.mark.parametrize("in_a_record", [16 * KIB, 1])
+async def test_a_client_that_offers_keys_that_take_long_is_refused_before_they_are_made(
+    in_a_record: int, tmp_path: Path
+) -> None:
     """Of the largest group in a finite field that takes an eighth of a second, and a recorded hello will do."""
     told: list[Event] = []
 
@@ -417,10 +420,13 @@ async def test_a_client_that_offers_keys_that_take_long_is_refused_before_they_a
     offers = ssl.MemoryBIO()
     with suppress(ssl.SSLWantReadError):
         encrypted.trust.wrap_bio(ssl.MemoryBIO(), offers, server_hostname="localhost").do_handshake()
-    hello = offers.read()
-    assert 1 == hello.count(X25519_OFFERED)
+    record = offers.read()
+    assert 1 == record.count(X25519_OFFERED)
+    hello = record[5:].replace(X25519_OFFERED, b"\x01\x04\0\x20")
+    parts = [hello[at : at + in_a_record] for at in range(0, len(hello), in_a_record)]
     async with encrypted.listening() as url, wire(url) as client:
-        await client.send(hello.replace(X25519_OFFERED, b"\x01\x04\0\x20").decode("latin-1"))
+        for part in parts:
+            await client.send((record[:3] + len(part).to_bytes(2, "big") + part).decode("latin-1"))
         await until(lambda: bool(told))
 
     assert [NotTls("keys would be agreed upon in a finite field, which takes too long", "127.0.0.1")] == told
