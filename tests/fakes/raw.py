@@ -3,8 +3,10 @@
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+
+from tests.peers.certificate import Certificate
 
 
 @asynccontextmanager
@@ -32,6 +34,27 @@ async def answering(*answer: bytes) -> AsyncIterator[str]:
         server.close()
         for writer in writers:
             writer.transport.abort()
+        await server.wait_closed()
+
+
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+def by_tls(certificate: Certificate) -> ssl.SSLContext:
+    """A server's, with the library's own ways."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate.path, certificate.key)
+    return context
+
+
+@asynccontextmanager
+async def serving_by_tls(serve: Serve, context: ssl.SSLContext) -> AsyncIterator[str]:
+    """The URL. Connections are ``serve``'s to end."""
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
+    try:
+        yield f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
         await server.wait_closed()
 
 

@@ -185,6 +185,17 @@ async def test_what_a_held_blob_was_kept_back_for_is_told_too(
     assert ("hit", "who has it") == (line["cache"], line["tried"].partition(" 0.")[0])
 
 
+async def waited_for_the_cache_and_not_for_hub(logged: Logged) -> None:
+    """Its only request waited for the cache, and is told so."""
+    await until(lambda: len(lines(logged, "request")) == 1)
+    (line,) = lines(logged, "request")
+    told = dict(re.findall(r"(?:^|; )([^;]+?) ([\d.]+) s: ", line["tried"]))
+
+    assert 0.3 < float(told["the cache"])
+    assert 0.3 > float(told["hub"])
+    assert "owner" == line["source"]
+
+
 @pytest.mark.usefixtures("soon")
 async def test_what_the_cache_takes_for_itself_is_no_time_of_the_source(
     logged: Logged, registry: Registry, gateways: Gateways
@@ -197,13 +208,8 @@ async def test_what_the_cache_takes_for_itself_is_no_time_of_the_source(
         await asyncio.sleep(0.5)
         another_process.execute("ROLLBACK")
     await asking
-    await until(lambda: len(lines(logged, "request")) == 1)
-    (line,) = lines(logged, "request")
-    told = dict(re.findall(r"(?:^|; )([^;]+?) ([\d.]+) s: ", line["tried"]))
 
-    assert 0.3 < float(told["the cache"])
-    assert 0.3 > float(told["hub"])
-    assert "owner" == line["source"]
+    await waited_for_the_cache_and_not_for_hub(logged)
 
 
 @pytest.mark.usefixtures("soon")
@@ -222,13 +228,8 @@ async def test_what_the_cache_takes_amid_a_body_is_no_time_of_the_source(
         await asyncio.sleep(0.5)
         another_process.execute("ROLLBACK")
     await asking
-    await until(lambda: len(lines(logged, "request")) == 1)
-    (line,) = lines(logged, "request")
-    told = dict(re.findall(r"(?:^|; )([^;]+?) ([\d.]+) s: ", line["tried"]))
 
-    assert 0.3 < float(told["the cache"])
-    assert 0.3 > float(told["hub"])
-    assert "owner" == line["source"]
+    await waited_for_the_cache_and_not_for_hub(logged)
 
 
 @pytest.mark.usefixtures("soon")

@@ -14,6 +14,7 @@ from apprproxy.core.model import KIB
 from apprproxy.upstream.interim import Connector
 from tests.fakes.content import some_bytes
 from tests.fakes.gateway import Gateways
+from tests.fakes.raw import by_tls, serving_by_tls
 from tests.peers.certificate import Certificate, certify
 
 TAGS = [f"1.{minor}" for minor in range(20_000)]
@@ -29,8 +30,6 @@ def in_chunks(content: bytes, size: int) -> bytes:
 @asynccontextmanager
 async def closing(answer: bytes, certificate: Certificate, *, goodbye: bool) -> AsyncIterator[str]:
     """Says ``answer`` by TLS and closes, with the end of TLS or without."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate.path, certificate.key)
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -43,12 +42,8 @@ async def closing(answer: bytes, certificate: Certificate, *, goodbye: bool) -> 
             await asyncio.sleep(0)
             writer.transport.abort()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
-    try:
-        yield f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    finally:
-        server.close()
-        await server.wait_closed()
+    async with serving_by_tls(serve, by_tls(certificate)) as url:
+        yield url
 
 
 @pytest.mark.parametrize("goodbye", [True, False], ids=["goodbye", "fin"])

@@ -12,6 +12,7 @@ from apprproxy.app.lines import client_tls, foreign_tls
 from apprproxy.core.digest import Digest
 from apprproxy.settings.reach import ClientTls
 from tests.fakes.gateway import Gateways
+from tests.fakes.raw import by_tls, serving_by_tls
 from tests.peers.certificate import Certificate, certify
 
 TAGS = b'{"name": "a/b", "tags": ["1.0"]}'
@@ -21,8 +22,7 @@ ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 
 @asynccontextmanager
 async def giving_tickets(count: int, certificate: Certificate) -> AsyncIterator[str]:
     """Sends so many tickets to resume the session by, of some 250 bytes each, before it answers."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate.path, certificate.key)
+    context = by_tls(certificate)
     context.num_tickets = count
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -35,12 +35,8 @@ async def giving_tickets(count: int, certificate: Certificate) -> AsyncIterator[
         finally:
             writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
-    try:
-        yield f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    finally:
-        server.close()
-        await server.wait_closed()
+    async with serving_by_tls(serve, context) as url:
+        yield url
 
 
 @pytest.mark.parametrize(
@@ -63,8 +59,7 @@ async def test_records_that_carry_nothing_end_a_line_once_they_are_many(
 @asynccontextmanager
 async def in_chunks(kind: str | None, size: int, count: int, certificate: Certificate) -> AsyncIterator[str]:
     """Answers anything with so many chunks, and frames each of them by records of their own, as Node does."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate.path, certificate.key)
+    context = by_tls(certificate)
     if kind is not None:
         context.maximum_version = ssl.TLSVersion.TLSv1_2
         context.set_ciphers(kind)
@@ -81,12 +76,8 @@ async def in_chunks(kind: str | None, size: int, count: int, certificate: Certif
             await writer.drain()
         writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
-    try:
-        yield f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    finally:
-        server.close()
-        await server.wait_closed()
+    async with serving_by_tls(serve, context) as url:
+        yield url
 
 
 @pytest.mark.parametrize("kind", ["ECDHE-ECDSA-AES128-SHA256", "ECDHE-ECDSA-AES256-SHA384"])
@@ -138,8 +129,7 @@ def test_an_upstream_that_asks_for_keys_that_take_long_is_refused_before_they_ar
     """Of the largest group in a finite field that takes an eighth of a second, at each connection."""
     certificate = certify("127.0.0.1", tmp_path)
     ours = client_tls("upstreams.hub", ClientTls(ca_file=certificate.path))
-    theirs = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    theirs.load_cert_chain(certificate.path, certificate.key)
+    theirs = by_tls(certificate)
     to_us, to_them = ssl.MemoryBIO(), ssl.MemoryBIO()
     client = ours.wrap_bio(to_us, to_them, server_hostname="127.0.0.1")
     said = ssl.MemoryBIO()
