@@ -2,9 +2,7 @@
 
 import asyncio
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +14,7 @@ from apprproxy.settings import Settings
 from tests.appregistry.archives import chart, digest_of, packed
 from tests.appregistry.upstream import running
 from tests.fakes.clock import Clock
+from tests.fakes.command import run
 from tests.fakes.content import digest
 from tests.fakes.fixtures import clock, other, registry
 from tests.fakes.gateway import oci
@@ -37,19 +36,7 @@ class Operator:
         self.path.write_text(yaml.safe_dump({"cache": {"directory": directory}, "upstreams": upstreams}))
 
     async def locks(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        own = {name: value for name, value in os.environ.items() if not name.startswith("APPRPROXY_")}
-        command = [sys.executable, "-m", "apprproxy", "names", "lock", "--config", str(self.path), *arguments]
-        folder = Path(__file__).parents[1]
-        return await asyncio.to_thread(
-            subprocess.run,
-            command,
-            cwd=folder,
-            env=own,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=30,
-        )
+        return await asyncio.to_thread(run, "names", "lock", "--config", str(self.path), *arguments)
 
     @property
     def names(self) -> dict[str, str]:

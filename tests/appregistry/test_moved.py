@@ -2,10 +2,9 @@
 
 import asyncio
 import json
-import sys
+import subprocess
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +18,7 @@ from tests.appregistry.conftest import Start
 from tests.appregistry.gateway import Clock, RunningGateway
 from tests.appregistry.registry import Answer, as_json
 from tests.appregistry.upstream import Upstream
+from tests.fakes.command import run
 
 PACKAGE = "/cnr/api/v1/packages/alice/nginx"
 MANIFEST = f"{PACKAGE}/1.0.0/helm"
@@ -53,14 +53,9 @@ async def command(gateway: RunningGateway, *words: str) -> tuple[int, str]:
     config = gateway.directory.parent / "apprproxy.yaml"
     upstreams = {"up": {"kind": "appr", "url": "http://127.0.0.1:1"}}
     config.write_text(yaml.safe_dump({"cache": {"directory": str(gateway.directory)}, "upstreams": upstreams}))
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "apprproxy", "names", words[0], "--config", str(config), *words[1:]),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        cwd=Path(__file__).parents[2],
-    )
-    output, _ = await process.communicate()
-    return process.returncode or 0, output.decode()
+    words = ("names", words[0], "--config", str(config), *words[1:])
+    ran = await asyncio.to_thread(run, *words, stderr=subprocess.STDOUT)
+    return ran.returncode, ran.stdout
 
 
 @pytest.mark.parametrize("target", [PACKAGE, f"{PACKAGE}?media_type=helm", f"{PACKAGE}/1.0.0", MANIFEST])

@@ -2,15 +2,14 @@
 
 import asyncio
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from apprproxy.store.directory.place import prepare
+from tests.fakes.command import run
 
 
 class Operator:
@@ -32,18 +31,8 @@ class Operator:
         self, *arguments: str, stdin: int = subprocess.DEVNULL, stderr: int = subprocess.PIPE
     ) -> subprocess.CompletedProcess[str]:
         """``apprproxy cache …``; with nobody at a terminal unless one is given."""
-        own = {name: value for name, value in os.environ.items() if not name.startswith("APPRPROXY_")}
-        return await asyncio.to_thread(
-            subprocess.run,
-            [sys.executable, "-m", "apprproxy", "cache", arguments[0], "--config", str(self.path), *arguments[1:]],
-            cwd=Path(__file__).parents[2],
-            env=own,
-            stdin=stdin,
-            stdout=subprocess.PIPE,
-            stderr=stderr,
-            text=True,
-            timeout=60,
-        )
+        words = ("cache", arguments[0], "--config", str(self.path), *arguments[1:])
+        return await asyncio.to_thread(run, *words, stdin=stdin, stderr=stderr)
 
     async def reads(self, *arguments: str) -> list[dict[str, Any]]:
         """What a command that succeeds says with --json."""

@@ -1,27 +1,17 @@
 """Commands where no gateway has kept anything: they say where they looked, and make nothing."""
 
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.fakes.command import run
+
 TAG, RELEASE = "hub/library/app:1.0", "quay/alice/nginx@1.0/helm"
 
 
 def runs(folder: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    own = {name: value for name, value in os.environ.items() if not name.startswith("APPRPROXY_")}
-    return subprocess.run(
-        [sys.executable, "-m", "apprproxy", *words],
-        cwd=folder,
-        env=own | {"PYTHONPATH": str(ROOT)} | environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=30,
-    )
+    return run(*words, cwd=folder, environment=environment)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Files that others may have written: lock files, accounts, and what lies in a cache directory."""
 
+import atexit
 import tempfile
 from contextlib import suppress
 from functools import cache
@@ -36,7 +37,9 @@ _LATEST = 253_402_300_800
 
 @cache
 def _folder() -> Path:
-    return Path(tempfile.mkdtemp(prefix="apprproxy-fuzz-"))
+    folder = tempfile.TemporaryDirectory(prefix="apprproxy-fuzz-")
+    atexit.register(folder.cleanup)
+    return Path(folder.name)
 
 
 def _written(data: bytes) -> Path:

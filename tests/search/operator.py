@@ -1,13 +1,13 @@
 """Whoever runs the commands: a configuration in a folder of its own, and the genuine program."""
 
 import asyncio
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
+
+from tests.fakes.command import run
 
 
 class Operator:
@@ -23,17 +23,7 @@ class Operator:
         self.path.write_text(f"{self.path.read_text()}{yaml.safe_dump({'views': views})}")
 
     async def runs(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        own = {name: value for name, value in os.environ.items() if not name.startswith("APPRPROXY_")}
-        return await asyncio.to_thread(
-            subprocess.run,
-            [sys.executable, "-m", "apprproxy", *arguments],
-            cwd=Path(__file__).parents[2],
-            env=own | {"APPRPROXY_CONFIG": str(self.path)},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=30,
-        )
+        return await asyncio.to_thread(run, *arguments, environment={"APPRPROXY_CONFIG": str(self.path)})
 
 
 @pytest.fixture

@@ -1,10 +1,8 @@
 """The commands as an operator runs them: their exit statuses, and what they say when something is wrong."""
 
 import json
-import os
 import socket
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -13,9 +11,9 @@ import pytest
 import yaml
 
 from apprproxy import __version__
+from tests.fakes.command import run
 from tests.settings.files import QUAY, SECRET, upstream
 
-PATIENCE = 30  # seconds
 COMMANDS = ["serve", "check"]
 
 
@@ -29,16 +27,7 @@ class Operator:
         return path
 
     def runs(self, *arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
-        own = {name: value for name, value in os.environ.items() if not name.startswith("APPRPROXY_")}
-        return subprocess.run(
-            [sys.executable, "-m", "apprproxy", *map(str, arguments)],
-            cwd=Path(__file__).parents[2],
-            env=own | environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-        )
+        return run(*map(str, arguments), environment=environment)
 
 
 @pytest.fixture

@@ -1,8 +1,6 @@
 """A configuration that is shipped as an example, run as it stands: only where things are is replaced."""
 
-import os
 import re
-import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -13,10 +11,10 @@ import aiohttp
 import orjson
 from yarl import URL
 
+from tests.fakes.command import ROOT, run
 from tests.fakes.content import digest
 from tests.peers.process import Process, free_port
 
-ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "config" / "examples"
 
 
@@ -47,14 +45,7 @@ class Example(Process):
 
     def command(self, *words: str) -> str:
         """What `apprproxy WORDS --config FILE` prints, which must succeed, with the variables of its gateway."""
-        ran = subprocess.run(
-            [sys.executable, "-m", "apprproxy", *words, "--config", str(self._config)],
-            cwd=ROOT,
-            env={**os.environ, **self._variables},
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
+        ran = run(*words, "--config", str(self._config), environment=self._variables)
         assert 0 == ran.returncode, ran.stdout + ran.stderr
         return ran.stdout
 

@@ -12,6 +12,7 @@ from apprproxy.store.names.lock_file import update
 from tests.appregistry.archives import chart, packed, unpacked
 from tests.appregistry.upstream import Upstream
 from tests.appregistry.upstream import running as app_registry
+from tests.fakes.command import ROOT
 from tests.fakes.content import digest, manifest
 from tests.fakes.fixtures import other, registry
 from tests.fakes.lies import Honest, honestly
@@ -19,7 +20,7 @@ from tests.fakes.lock import Password, basic
 from tests.fakes.registry import Registry
 from tests.fakes.tree import tree
 from tests.shipping.command import checked
-from tests.shipping.examples import EXAMPLES, ROOT, Example, running
+from tests.shipping.examples import EXAMPLES, Example, running
 
 __all__ = ["other", "registry"]
 
