@@ -179,12 +179,15 @@ class NotTls:
     client: str
 
 
+NotConnectedBecause = Literal["connections", "files"]
+
+
 @dataclass(frozen=True, slots=True)
 class NotConnected:
     """A connection was closed at once, for there are as many as may be, or could not be accepted for want of ``files``
     that this process may open."""
 
-    because: Literal["connections", "files"]
+    because: NotConnectedBecause
 
 
 Event = (

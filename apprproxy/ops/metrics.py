@@ -26,6 +26,8 @@ from apprproxy.core.events import (
     Followed,
     LieCaught,
     NameMoved,
+    NotConnected,
+    NotConnectedBecause,
     SourceOpened,
     SourceShut,
     Trouble,
@@ -136,6 +138,13 @@ class Metrics:
         self._late = counter(
             "late_seconds", "Seconds by which this process was late with what was due, looked at twice a second"
         )
+        self._refused = counter(
+            "connections_refused",
+            "Clients' connections closed at once, or not accepted, for there are too many",
+            "reason",
+        )
+        for why_not in get_args(NotConnectedBecause):
+            self._refused.labels(why_not)
         for reason in ("cap", "disk"):
             self._evictions.labels(reason)
             self._evicted.labels(reason)
@@ -204,6 +213,8 @@ class Metrics:
             case Evicted(blobs, size, reason):
                 self._evictions.labels(reason).inc(blobs)
                 self._evicted.labels(reason).inc(size)
+            case NotConnected(because):
+                self._refused.labels(because).inc()
             case Trouble():
                 self._troubled(event)
 

@@ -14,6 +14,7 @@ from apprproxy.core.events import (
     Followed,
     LieCaught,
     NameMoved,
+    NotConnected,
     SetAside,
     SourceOpened,
     SourceShut,
@@ -48,6 +49,7 @@ CONTRACT = {
     "apprproxy_evicted_bytes": "counter",
     "apprproxy_troubles": "counter",
     "apprproxy_late_seconds": "counter",
+    "apprproxy_connections_refused": "counter",
 }
 
 
@@ -87,6 +89,7 @@ def test_events_are_counted() -> None:
         Evicted(2, 5, "disk"),
         Trouble("lookup", "hub", "x", "slow"),
         SetAside("index", "index.db.broken-1", "malformed"),
+        NotConnected("connections"),
     )
 
     assert 1 == found['apprproxy_upstream_requests_total{kind="blob",source="owner",status="200",upstream="hub"}']
@@ -100,6 +103,9 @@ def test_events_are_counted() -> None:
     assert [1, 2] == [found[f'apprproxy_evictions_total{{reason="{why}"}}'] for why in ("cap", "disk")]
     assert [10, 5] == [found[f'apprproxy_evicted_bytes_total{{reason="{why}"}}'] for why in ("cap", "disk")]
     assert [1, 0] == [found[f'apprproxy_troubles_total{{upstream="hub",what="{what}"}}'] for what in ("lookup", "keep")]
+    assert [1, 0] == [
+        found[f'apprproxy_connections_refused_total{{reason="{why}"}}'] for why in ("connections", "files")
+    ]
 
 
 def test_statuses_that_an_upstream_makes_up_are_one_series() -> None:
