@@ -27,7 +27,9 @@ _HANDSHAKE = 256 * KIB
 """The library takes chains of certificates up to 100 KiB."""
 
 _HEADER = 5
-_HANDSHAKES, _CHANGE = 22, 20
+_HANDSHAKES = 22
+_HELLO_REQUEST = bytes(4)
+"""A client passes over it."""
 _CLIENT_HELLO, _SERVER_HELLO = 1, 2
 _KEY_SHARE = b"\0\x33"
 _FINITE = 1
@@ -142,18 +144,17 @@ class _Line(ssl.SSLObject):
         return count
 
     def _hear(self, data: bytes, begin: int, end: int) -> None:
-        """What a record says. Behind one of another kind all is enciphered."""
-        if not self._hears:
-            return
-        if self._kind == _HANDSHAKES:
+        """What a record says. The library passes over others between them: alerts, what a client says early."""
+        if self._hears and self._kind == _HANDSHAKES:
             self._said += data[begin:end]
-        elif self._kind != _CHANGE:
-            self._hears = False
 
     def _hellos(self) -> Iterator[bytes]:
         """Those that have come whole, from a client (a second one, where a group was named to it) or a server. What
         comes behind them is of TLS 1.2, in which no group is named before."""
         while len(self._said) >= 4:
+            if self._said.startswith(_HELLO_REQUEST):
+                del self._said[: len(_HELLO_REQUEST)]
+                continue
             if self._said[0] not in (_CLIENT_HELLO, _SERVER_HELLO):
                 self._hears = False
                 self._said.clear()

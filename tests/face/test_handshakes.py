@@ -371,6 +371,8 @@ class Records:
 
 X25519_OFFERED = b"\0\x1d\0\x20"
 """The group, and the length of its key."""
+UNKNOWN = b"\xfa\xfa"
+"""Nobody knows such a group (RFC 8701)."""
 A_READ = 10_000
 """Records of a byte, which are a quarter of a MiB."""
 
@@ -406,6 +408,16 @@ async def test_others_have_their_turn_between_many_small_records(tmp_path: Path)
     assert most <= A_READ / 3
 
 
+def recorded_hello(trust: ssl.SSLContext) -> bytes:
+    """In one record."""
+    offers = ssl.MemoryBIO()
+    with suppress(ssl.SSLWantReadError):
+        trust.wrap_bio(ssl.MemoryBIO(), offers, server_hostname="localhost").do_handshake()
+    record = offers.read()
+    assert 1 == record.count(X25519_OFFERED)
+    return record
+
+
 @pytest.mark.parametrize("in_a_record", [16 * KIB, 1])
 async def test_a_client_that_offers_keys_that_take_long_is_refused_before_they_are_made(
     in_a_record: int, tmp_path: Path
@@ -417,16 +429,32 @@ async def test_a_client_that_offers_keys_that_take_long_is_refused_before_they_a
         told.append(event)
 
     encrypted = Encrypted(b"", tmp_path, Limits(), observer=observer)
-    offers = ssl.MemoryBIO()
-    with suppress(ssl.SSLWantReadError):
-        encrypted.trust.wrap_bio(ssl.MemoryBIO(), offers, server_hostname="localhost").do_handshake()
-    record = offers.read()
-    assert 1 == record.count(X25519_OFFERED)
+    record = recorded_hello(encrypted.trust)
     hello = record[5:].replace(X25519_OFFERED, b"\x01\x04\0\x20")
     parts = [hello[at : at + in_a_record] for at in range(0, len(hello), in_a_record)]
     async with encrypted.listening() as url, wire(url) as client:
         for part in parts:
             await client.send((record[:3] + len(part).to_bytes(2, "big") + part).decode("latin-1"))
+        await until(lambda: bool(told))
+
+    assert [NotTls("keys would be agreed upon in a finite field, which takes too long", "127.0.0.1")] == told
+
+
+@pytest.mark.parametrize("between", [b"", b"\x15\3\3\0\2\1\x5a", b"\x17\3\3\0\1x"], ids=["", "alert", "early data"])
+async def test_a_second_hello_is_heard_behind_what_the_library_passes_over(between: bytes, tmp_path: Path) -> None:
+    """Its keys are what takes long, where the first one had none that the server knows."""
+    told: list[Event] = []
+
+    def observer(event: Event) -> None:
+        told.append(event)
+
+    encrypted = Encrypted(b"", tmp_path, Limits(), observer=observer)
+    first = recorded_hello(encrypted.trust).replace(b"\0\x1d\0", UNKNOWN + b"\0")
+    second = recorded_hello(encrypted.trust).replace(X25519_OFFERED, b"\x01\x04\0\x20")
+    async with encrypted.listening() as url, wire(url) as client:
+        await client.send(first.decode("latin-1"))
+        assert b"\x16" == await client.reader.readexactly(1)  # it names a group
+        await client.send((between + second).decode("latin-1"))
         await until(lambda: bool(told))
 
     assert [NotTls("keys would be agreed upon in a finite field, which takes too long", "127.0.0.1")] == told

@@ -125,8 +125,16 @@ def test_no_upstream_chooses_the_numbers_that_keys_are_agreed_with(
     assert [] == [cipher["name"] for cipher in context.get_ciphers() if cipher["kea"] == "kx-dhe"]
 
 
-def test_an_upstream_that_asks_for_keys_that_take_long_is_refused_before_they_are_made(tmp_path: Path) -> None:
-    """Of the largest group in a finite field that takes an eighth of a second, at each connection."""
+@pytest.mark.parametrize(
+    "passed_over",
+    [b"", b"\x15\3\3\0\2\1\x5a", b"\x16\3\3\0\4\0\0\0\0"],
+    ids=["at once", "behind an alert", "behind a request"],
+)
+def test_an_upstream_that_asks_for_keys_that_take_long_is_refused_before_they_are_made(
+    tmp_path: Path, passed_over: bytes
+) -> None:
+    """Of the largest group in a finite field that takes an eighth of a second, at each connection: also behind
+    something that the library passes over."""
     certificate = certify("127.0.0.1", tmp_path)
     ours = client_tls("upstreams.hub", ClientTls(ca_file=certificate.path))
     theirs = by_tls(certificate)
@@ -139,7 +147,7 @@ def test_an_upstream_that_asks_for_keys_that_take_long_is_refused_before_they_ar
             side.do_handshake()
     hello, key_share = said.read(), b"\0\x33\0\x24\0\x1d\0\x20"
     assert 1 == hello.count(key_share)
-    to_us.write(hello.replace(key_share, b"\0\x33\0\x24\x01\x04\0\x20"))
+    to_us.write(passed_over + hello.replace(key_share, b"\0\x33\0\x24\x01\x04\0\x20"))
 
     with pytest.raises(ssl.SSLError, match="in a finite field, which takes too long"):
         client.do_handshake()
