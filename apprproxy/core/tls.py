@@ -34,6 +34,8 @@ _CLIENT_HELLO, _SERVER_HELLO = 1, 2
 _KEY_SHARE = b"\0\x33"
 _FINITE = 1
 """The first byte of their groups' numbers (RFC 7919)."""
+_P256 = 0x17
+"""Every library knows it (RFC 8446, section 9.1), and takes it where it stands before those."""
 
 T = TypeVar("T")
 
@@ -167,7 +169,8 @@ class _Line(ssl.SSLObject):
 
 
 def _is_finite(hello: bytes) -> bool:
-    """Are keys offered, or asked for, in such a group? RFC 8446, section 4.2.8."""
+    """Are keys offered, or asked for, in such a group, and would it be taken? Java offers one behind P-256 where it may
+    use the curves of NIST only. RFC 8446, section 4.2.8."""
     client = hello[0] == _CLIENT_HELLO
     at = 4 + 2 + 32
     at += 1 + _number(hello[at : at + 1])
@@ -177,16 +180,16 @@ def _is_finite(hello: bytes) -> bool:
     while at + 4 <= len(hello):
         end = at + 4 + _number(hello[at + 2 : at + 4])
         if hello[at : at + 2] == _KEY_SHARE:
-            return _FINITE in (_groups(hello[at + 6 : end]) if client else hello[at + 4 : at + 5])
+            groups = _groups(hello[at + 6 : end]) if client else iter([_number(hello[at + 4 : at + 6])])
+            return next((group != _P256 for group in groups if group == _P256 or group >> 8 == _FINITE), False)
         at = end
     return False
 
 
 def _groups(shares: bytes) -> Iterator[int]:
-    """The first byte of each."""
     at = 0
     while at + 4 <= len(shares):
-        yield shares[at]
+        yield _number(shares[at : at + 2])
         at += 4 + _number(shares[at + 2 : at + 4])
 
 

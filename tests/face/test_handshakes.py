@@ -408,12 +408,16 @@ async def test_others_have_their_turn_between_many_small_records(tmp_path: Path)
     assert most <= A_READ / 3
 
 
-def recorded_hello(trust: ssl.SSLContext) -> bytes:
+def hello_of(trust: ssl.SSLContext) -> bytes:
     """In one record."""
     offers = ssl.MemoryBIO()
     with suppress(ssl.SSLWantReadError):
         trust.wrap_bio(ssl.MemoryBIO(), offers, server_hostname="localhost").do_handshake()
-    record = offers.read()
+    return offers.read()
+
+
+def recorded_hello(trust: ssl.SSLContext) -> bytes:
+    record = hello_of(trust)
     assert 1 == record.count(X25519_OFFERED)
     return record
 
@@ -458,6 +462,35 @@ async def test_a_second_hello_is_heard_behind_what_the_library_passes_over(betwe
         await until(lambda: bool(told))
 
     assert [NotTls("keys would be agreed upon in a finite field, which takes too long", "127.0.0.1")] == told
+
+
+@pytest.mark.parametrize(("behind", "answers"), [(True, True), (False, False)])
+def test_a_client_whose_keys_that_take_long_would_not_be_taken_is_served(
+    behind: bool, answers: bool, tmp_path: Path
+) -> None:
+    """Java offers one of each kind, these behind those of P-256, where it may use the curves of NIST only."""
+    certificate = certify("localhost", tmp_path)
+    trust, server = ssl.create_default_context(cafile=certificate.path), towards_clients()
+    server.load_cert_chain(certificate.path, certificate.key)
+    trust.set_ecdh_curve("prime256v1")
+    asked, answer = ssl.MemoryBIO(), ssl.MemoryBIO()
+    asked.write(offering_a_finite_one_too(hello_of(trust), behind))
+
+    with pytest.raises(ssl.SSLWantReadError if answers else ssl.SSLError):
+        server.wrap_bio(asked, answer, server_side=True).do_handshake()
+
+    assert answers == answer.read().startswith(b"\x16\3\3")
+
+
+def offering_a_finite_one_too(hello: bytes, behind: bool) -> bytes:
+    """As long as before: its end is nothing but zeros, and their number."""
+    ours, theirs = hello[hello.index(b"\0\x17\0\x41") :][: 4 + 0x41], b"\1\0\0\1\2"
+    shares = ours + theirs if behind else theirs + ours
+    said = hello.replace(b"\0\x0a\0\4\0\2\0\x17", b"\0\x0a\0\6\0\4\0\x17\1\0")
+    said = said.replace(b"\0\x33\0\x47\0\x45" + ours, b"\0\x33\0\x4c\0\x4a" + shares)
+    filled = said.rstrip(b"\0")
+    fewer = int.from_bytes(filled[-2:], "big") - (len(said) - len(hello))
+    return filled[:-2] + fewer.to_bytes(2, "big") + bytes(fewer)
 
 
 async def test_who_has_left_by_tls_is_sent_no_more(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
