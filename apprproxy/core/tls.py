@@ -20,6 +20,10 @@ MAX_BARE = 1000
 """Records of a line that brought nothing. Genuine servers send two tickets, and hardly anybody ever changes a key."""
 CONTENT = KIB
 """Bytes that make up for one such record: on a line that goes on for days these are some."""
+MAX_IDLE = 1024 * KIB
+"""Bytes in records of a line beyond what these brought: one may hold nine hundred tickets."""
+_AROUND = 128
+"""Bytes that encipherment may put around what a record brings are 85 at most."""
 READ = 64 * KIB
 """Taken from a line in one go, in which there may be two thousand records; and kept for each. With half as much a
 transfer takes a third more of a processor."""
@@ -84,6 +88,7 @@ class _Line(ssl.SSLObject):
     _open = False
     _bare = 0
     _content = 0
+    _idle = 0
 
     @classmethod
     def _create(cls, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO, **more: Any) -> Self:
@@ -94,12 +99,14 @@ class _Line(ssl.SSLObject):
 
     def do_handshake(self) -> None:
         self._with_more(super().do_handshake)
-        self._open, self._hears = True, False
+        self._open, self._hears, self._idle = True, False, 0
 
     def read(self, *args: Any) -> Any:
         """``args`` are those of the library: how many, and into which buffer. What it gives is of one record."""
         got: Any = self._with_more(partial(super().read, *args))
-        self._content += got if isinstance(got, int) else len(got)
+        brought = got if isinstance(got, int) else len(got)
+        self._idle = max(0, self._idle - brought - _AROUND)
+        self._content += brought
         self._bare = max(0, self._bare - 1 - self._content // CONTENT)
         self._content %= CONTENT
         return got
@@ -113,7 +120,7 @@ class _Line(ssl.SSLObject):
             try:
                 return call()
             except ssl.SSLWantReadError:  # all that has come whole was looked at
-                if self._bare > MAX_BARE:
+                if self._bare > MAX_BARE or self._idle > MAX_IDLE:
                     raise Refused("too many records that carry nothing") from None
                 piece = self._incoming.read(READ)
                 if not piece:
@@ -140,6 +147,7 @@ class _Line(ssl.SSLObject):
         while at + _HEADER <= len(data):
             self._kind, begin = data[at], at + _HEADER
             at = begin + _number(data[at + 3 : begin])
+            self._idle += at - begin
             self._hear(data, begin, at)
             count += 1
         self._ahead, self._left = data[at:], max(0, at - len(data))

@@ -7,6 +7,9 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from apprproxy.app.lines import client_tls, foreign_tls
 from apprproxy.core.digest import Digest
@@ -151,3 +154,55 @@ def test_an_upstream_that_asks_for_keys_that_take_long_is_refused_before_they_ar
 
     with pytest.raises(ssl.SSLError, match="in a finite field, which takes too long"):
         client.do_handshake()
+
+
+@pytest.mark.parametrize(("tickets", "ended"), [(10, False), (800, True)])
+def test_records_full_of_tickets_end_a_line_as_empty_ones_do(tmp_path: Path, tickets: int, ended: bool) -> None:
+    """One may hold nine hundred, each of which costs what a record does, with enough beside them to make up for it."""
+    certificate = certify("127.0.0.1", tmp_path)
+    ours = client_tls("upstreams.hub", ClientTls(ca_file=certificate.path))
+    assert isinstance(ours, ssl.SSLContext)
+    theirs = by_tls(certificate)
+    theirs.num_tickets = 0
+    theirs.keylog_filename = str(tmp_path / "keys")
+    to_us, to_them = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = ours.wrap_bio(to_us, to_them, server_hostname="127.0.0.1")
+    server = theirs.wrap_bio(to_them, to_us, server_side=True)
+    for side in (client, server, client, server):
+        with suppress(ssl.SSLWantReadError):
+            side.do_handshake()
+    ticket = bytes.fromhex("0400000f 00000e10 00000000 0100 000154 0000")
+    enciphered = Enciphered(tmp_path / "keys")
+    said = None
+    for _ in range(400):
+        to_us.write(enciphered.record(22, ticket * tickets) + enciphered.record(23, bytes(1024)))
+        try:
+            while True:
+                client.read(64 * 1024)
+        except ssl.SSLWantReadError:
+            pass
+        except ssl.SSLError as error:
+            said = error.reason
+            break
+
+    assert ("too many records that carry nothing" if ended else None) == said
+
+
+class Enciphered:
+    """A server's records, as its library does not make them (RFC 8446, sections 5.2 and 7.3)."""
+
+    def __init__(self, keys: Path) -> None:
+        (line,) = (line for line in keys.read_text().splitlines() if line.startswith("SERVER_TRAFFIC_SECRET_0 "))
+        secret = bytes.fromhex(line.split()[2])
+        self._key, self._start, self._count = AESGCM(_derived(secret, b"key", 32)), _derived(secret, b"iv", 12), 0
+
+    def record(self, kind: int, content: bytes) -> bytes:
+        head = b"\x17\3\3" + (len(content) + 1 + 16).to_bytes(2, "big")
+        nonce = (int.from_bytes(self._start, "big") ^ self._count).to_bytes(12, "big")
+        self._count += 1
+        return head + self._key.encrypt(nonce, content + bytes([kind]), head)
+
+
+def _derived(secret: bytes, name: bytes, length: int) -> bytes:
+    said = length.to_bytes(2, "big") + bytes([6 + len(name)]) + b"tls13 " + name + b"\0"
+    return HKDFExpand(hashes.SHA384(), length, said).derive(secret)
