@@ -25,6 +25,8 @@ NOT_KEYS = {"APPRPROXY_CONFIG", "APPRPROXY_PEERS"}
 MAX_FILE = 1024 * 1024
 MAX_DEPTH = 20
 """Of brackets within brackets; the deepest key there is stands on the fourth."""
+_QUOTED = "text that begins with * or & is put in quotes"
+"""As patterns do, of which nobody thinks as aliases."""
 _LINK = re.compile(r"APPRPROXY_(\w+_)?(SERVICE_(HOST|PORT)|PORT)(_|$)")
 _KUBERNETES = " (Kubernetes sets it for a Service; enableServiceLinks: false in the pod's specification keeps it away)"
 
@@ -122,6 +124,8 @@ def _passwords(content: dict[str, Any]) -> Iterator[tuple[str, str]]:
 def _sentence(error: yaml.YAMLError, text: str) -> str:
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
         number = error.problem_mark.line
+        if error.context in ("while scanning an alias", "while scanning an anchor"):
+            return f"line {number + 1}: not YAML: {_QUOTED}"
         line = next(iter(text.splitlines()[number:]), "")
         tab = "; a tab stands there, and YAML is indented by blanks" if line.lstrip(" ").startswith("\t") else ""
         return f"line {number + 1}: not YAML: {error.problem}{tab}"
@@ -134,7 +138,7 @@ def _refuse_bombs(text: str) -> None:
     for event in yaml.parse(text, Loader=yaml.CSafeLoader):
         line = event.start_mark.line + 1 if event.start_mark else "?"
         if getattr(event, "anchor", None) is not None:
-            raise yaml.YAMLError(f"line {line}: anchors and aliases are not taken")
+            raise yaml.YAMLError(f"line {line}: anchors and aliases are not taken: {_QUOTED}")
         if isinstance(event, yaml.ScalarEvent) and "\0" in event.value:
             raise yaml.YAMLError(f"line {line}: a NUL character, which no value has")
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)

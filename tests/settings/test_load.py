@@ -434,6 +434,12 @@ def test_a_password_in_the_file_is_refused() -> None:
         (b"offline: false\n---\noffline: true\n", "not YAML"),
         (b"cache: &it {memory: 5MiB}\n", "line 1: anchors and aliases are not taken"),
         (b"offline: true\ncache: *it\n", "line 2: anchors and aliases are not taken"),
+        (
+            b"deny: [*-dev]\n",
+            "line 1: anchors and aliases are not taken: text that begins with * or & is put in quotes",
+        ),
+        (b"deny: [*]\n", "line 1: not YAML: text that begins with * or & is put in quotes"),
+        (b"deny:\n- */app\n", "line 2: not YAML: text that begins with * or & is put in quotes"),
         (b"offline: true\ncache: {}\noffline: false\n", "line 3: offline is given twice"),
         (b"cache:\n  memory: 1B\n  memory: 2B\n", "line 3: memory is given twice"),
         (b"offline: !!python/object/apply:os.getcwd []\n", "line 1: not YAML"),
