@@ -99,7 +99,9 @@ class Sessions:
         if self._line.proxy is not None:
             return self._line.proxy
         chosen = getproxies().get(url.scheme)
-        return None if chosen is None or _loopback(url.host) or proxy_bypass(url.host or "") else chosen
+        if chosen is None or _loopback(url.host) or proxy_bypass(url.host or ""):
+            return None
+        return chosen if "://" in chosen else f"http://{chosen}"  # as curl and others take it
 
     async def close(self) -> None:
         for session in self._open.values():

@@ -94,10 +94,11 @@ async def test_requests_go_through_the_proxy_that_the_operator_named(registry: R
     assert f"http://registry.invalid/v2/library/app/blobs/{digest(b'layer')}" == registry.seen[0].target
 
 
+@pytest.mark.parametrize("scheme", ["http://", ""])  # curl takes it without one
 async def test_the_environment_names_a_proxy_too(
-    registry: Registry, other: Registry, gateways: Gateways, monkeypatch: pytest.MonkeyPatch
+    registry: Registry, other: Registry, gateways: Gateways, monkeypatch: pytest.MonkeyPatch, scheme: str
 ) -> None:
-    monkeypatch.setenv("http_proxy", other.url)
+    monkeypatch.setenv("http_proxy", other.url.replace("http://", scheme))
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     registry.add_blob("library/app", b"layer")
     other.on["other"] = lies.says(500)
