@@ -175,4 +175,5 @@ async def test_a_lock_that_cannot_be_read_is_not_overwritten(registry: Registry,
     ran = await operator.locks("--output", str(operator.lock), f"good/{APP}:1.0")
 
     assert (1, "{broken") == (ran.returncode, operator.lock.read_text())
-    assert [f"error: {operator.lock}: not JSON"] == ran.stderr.splitlines()
+    said = f"error: {operator.lock}: not JSON; it is left as it is: mend it, or move it away"
+    assert [said] == ran.stderr.splitlines()

@@ -1,5 +1,6 @@
 """How connections are secured, whose account is used, which names are locked: the files that settings name, opened."""
 
+import os
 import ssl
 from collections.abc import Callable
 from contextlib import suppress
@@ -149,4 +150,5 @@ def lock(name: str, path: Path, trouble: Callable[[str], None], renewed: Callabl
     try:
         return watched(_whole(path), trouble, renewed)
     except BadLock as error:
-        raise BadConfiguration(f"upstreams.{name}.lock_file: {error}; `apprproxy names lock` writes one") from None
+        missing = "" if os.access(path, os.F_OK) else "; `apprproxy names lock` writes one"
+        raise BadConfiguration(f"upstreams.{name}.lock_file: {error}{missing}") from None

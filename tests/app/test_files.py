@@ -67,6 +67,13 @@ def test_of_a_file_that_is_missing_it_is_told_where_it_was_looked_for(
     ]
 
 
+def test_a_lock_file_that_is_broken_is_not_said_to_be_written_by_the_command_that_refuses_it(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    path.write_text("{broken")
+
+    assert f"upstreams.hub.lock_file: {path}: not JSON" == complaint(upstreams=upstream(names="locked", lock_file=path))
+
+
 def test_what_is_wrong_with_a_certificate_is_told(certificate: Certificate, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     junk, other = tmp_path / "junk.pem", certify("other.corp", tmp_path / "other")

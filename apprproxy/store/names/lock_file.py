@@ -69,7 +69,7 @@ def update(path: Path, names: Mapping[str, Digest]) -> dict[str, Digest | None]:
     path = path.resolve()  # a link stays one
     try:
         with _alone(path.parent):
-            old = read(path).names if path.exists() else {}
+            old = _there(path)
             changed = {name: old.get(name) for name, digest in names.items() if old.get(name) != digest}
             if changed:
                 text = written(Lock.of({**old, **names}).names)
@@ -78,6 +78,13 @@ def update(path: Path, names: Mapping[str, Digest]) -> dict[str, Digest | None]:
     except OSError as error:
         raise BadLock(f"{path}: {error.strerror}") from None
     return changed
+
+
+def _there(path: Path) -> Mapping[str, Digest]:
+    try:
+        return read(path).names if path.exists() else {}
+    except BadLock as error:
+        raise BadLock(f"{error}; it is left as it is: mend it, or move it away") from None
 
 
 @contextmanager
