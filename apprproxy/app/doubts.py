@@ -27,6 +27,7 @@ def doubts(settings: Settings) -> Iterator[str]:
     if not settings.upstreams:
         yield "upstreams: there are none, so that there is nothing to serve"
     for name, upstream in settings.upstreams.items():
+        yield from _no_registry(name, upstream)
         yield from _no_account(name, upstream)
         yield from _written_by_us(name, upstream)
         yield from _names_with_their_place(name, upstream)
@@ -45,6 +46,15 @@ def doubts(settings: Settings) -> Iterator[str]:
         yield (
             f"cache.memory: {settings.cache.memory / _GIB:.1f} GiB are more than this machine has,"
             f" {memory / _GIB:.1f} GiB"
+        )
+
+
+def _no_registry(name: str, upstream: Upstream) -> Iterator[str]:
+    host = URL(upstream.url).host
+    if upstream.kind == "oci" and host in ("docker.io", "hub.docker.com"):
+        yield (
+            f"upstreams.{name}.url: at {host} there are pages and no registry; Docker Hub's is"
+            " https://registry-1.docker.io"
         )
 
 

@@ -164,6 +164,15 @@ def test_an_upstream_that_is_asked_for_nothing_is_doubtful(keys: dict[str, list[
     assert one == f"upstreams.hub.{key}: it is asked for no name at all, and every client gets 403"
 
 
+@pytest.mark.parametrize(
+    ("host", "said"), [("docker.io", 1), ("hub.docker.com", 1), ("registry-1.docker.io", 0), ("index.docker.io", 0)]
+)
+def test_docker_hub_by_a_name_that_serves_no_images_is_doubtful(host: str, said: int) -> None:
+    assert [
+        f"upstreams.hub.url: at {host} there are pages and no registry; Docker Hub's is https://registry-1.docker.io"
+    ] * said == told(upstreams=upstream(url=f"https://{host}"))
+
+
 def test_a_view_without_members_is_doubtful() -> None:
     assert ["views.default: it has no members, so that there is nothing in it"] == told(views={"default": []})
 
