@@ -21,6 +21,7 @@ from typing import Any
 from apprproxy.core.digest import Digest, MalformedDigest
 from apprproxy.core.errors import NoRoom, StoreFailed
 from apprproxy.core.events import Observer, SetAside
+from apprproxy.core.model import MIB
 from apprproxy.store.directory import sharing
 from apprproxy.store.directory.owner import trouble
 from apprproxy.store.directory.relief import FULL
@@ -36,6 +37,9 @@ _SETTINGS = (
     "PRAGMA wal_autocheckpoint = 8192",  # pages: one eviction touches thousands
     "PRAGMA journal_size_limit = 67108864",
 )
+LONG = MIB
+"""Bytes of the log that are worth giving back, where the disk is full: each time costs a sync."""
+
 _COUNTED = "SELECT blobs, held, pinned, reserved, held - pinned FROM totals"
 _THERE = f"""
 SELECT count(*), coalesce(sum(size), 0), coalesce(sum(size * pinned), 0),
@@ -168,6 +172,21 @@ class Database:
         """The same of a whole table, which takes long: whoever asks for little does not wait for it."""
         with self._watched(), closing(_connected(self._path)) as db:
             return db.execute(query, values).fetchall()
+
+    def has_long_log(self) -> bool:
+        """Is it worth it to ``shorten``?"""
+        with translated():
+            return self._log().stat().st_size >= LONG
+
+    def shorten(self) -> bool:
+        """Give the disk's room for the log back, unless somebody reads in it; says whether that was done."""
+        with self._turn(), self._watched():
+            self._wait(sharing.IMPATIENCE)
+            self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            return self._log().stat().st_size < LONG
+
+    def _log(self) -> Path:
+        return self._path.with_name(f"{self._path.name}-wal")
 
     def close(self) -> None:
         self._shut()

@@ -198,7 +198,10 @@ class Ledger:
         return freed
 
     def relieve(self, written: int, *, files: bool) -> None:
-        """Of what the disk lacks, be it bytes or ``files``, it is counted whether it was of use."""
+        """Of what the disk lacks, be it bytes or ``files``, it is counted whether it was of use. The log of the index
+        goes first: on a disk of some dozen MiB it would take all, and never become long enough to be begun anew."""
+        if not files and self._shortened():
+            return
         totals, relief = self.totals(), self._relief_of_files if files else self._relief
         held = totals.blobs if files else totals.held
         if not relief.wanted(held, 0 if files else written):
@@ -210,6 +213,13 @@ class Ledger:
             relief.failed()
             raise
         relief.went(freed, held - freed)
+
+    def _shortened(self) -> bool:
+        with suppress(StoreFailed):
+            if self.database.has_long_log():
+                with spare_given(self._root):
+                    return self.database.shorten()
+        return False
 
     def _free_files(self) -> int:
         """Returns how many went."""

@@ -15,6 +15,7 @@ import pytest
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import NoRoom, StoreFailed
 from apprproxy.core.events import Evicted
+from apprproxy.core.model import MIB
 from apprproxy.store.blobs.part import open_part
 from apprproxy.store.directory import relief
 from apprproxy.store.directory.place import prepare
@@ -453,6 +454,22 @@ def test_a_disk_that_others_fill_does_not_cost_all_that_is_held(cache: Cache, mo
     assert "1 2 3 4 5 6 7" == once
     assert "2 3 4 5 6 7" == cache.holds(*map(str, range(8)))
     assert [Evicted(1, 100, "disk"), Evicted(1, 100, "disk")] == cache.told.events
+
+
+def test_the_log_of_the_index_goes_from_a_full_disk_before_any_blob(
+    cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A small disk it would have for itself: there it never becomes as long as it has to be to be begun anew."""
+    monkeypatch.setattr(ledger, "STEP", 100)
+    log = cache.root / "index.db-wal"
+    while log.stat().st_size < 2 * MIB:
+        cache.put("a", 100)
+    cache.ledger.relieve(0, files=False)
+    held, left = cache.holds("a"), log.stat().st_size
+    cache.ledger.relieve(0, files=False)
+
+    assert ("a", 0) == (held, left)
+    assert "" == cache.holds("a")
 
 
 def test_nothing_goes_for_what_the_disk_cannot_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
