@@ -85,6 +85,10 @@ class _Handler(ResponseHandler):
         body = self._payload if self._answered else None
         before = body.total_bytes if body is not None else 0
         super().data_received(data)
+        if body is not None and not body.is_eof() and isinstance(self.exception(), HttpProcessingError):
+            # the library lets whoever reads it wait, and tells who comes later what would be a fault of ours
+            body.set_exception(aiohttp.ClientPayloadError("its framing went wrong"))
+            return
         if body is None or self._reading_paused:
             return  # a header has a limit; where reading stops, part of this was put by
         rest = self._framing.rest(len(data), body.total_bytes - before, now)

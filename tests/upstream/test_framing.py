@@ -14,8 +14,10 @@ from apprproxy.core.ports.upstream import Lane
 from apprproxy.upstream.interim import _CHUNKED, Connector
 from apprproxy.upstream.sessions import Sessions
 from tests.fakes.clock import PATIENCE, until
-from tests.fakes.gateway import Gateways
+from tests.fakes.content import some_bytes
+from tests.fakes.gateway import Gateways, oci
 from tests.fakes.raw import answering
+from tests.fakes.registry import Registry
 from tests.fakes.sources import PATIENT
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -178,3 +180,23 @@ async def test_a_list_that_comes_word_by_word_is_taken(gateways: Gateways, size:
 
         assert 200 == got.status
         assert tags == json.loads(got.body)["tags"]
+
+
+@pytest.mark.parametrize(
+    "wrong", [b"0\r\nContent-Length: 5\r\n\r\n", b"-1\r\n", b"zz\r\n"], ids=["trailer", "negative", "no number"]
+)
+@pytest.mark.parametrize("apart", [True, False])
+async def test_a_body_whose_chunks_go_wrong_has_broken_off_at_once(
+    registry: Registry, gateways: Gateways, wrong: bytes, apart: bool
+) -> None:
+    """The library tells whoever waits nothing, and whoever comes later what looks like a fault of ours: a mirror would
+    keep its owner from being asked."""
+    body = some_bytes(200_000)
+    path = f"/v2/hub/library/app/blobs/{registry.add_blob('library/app', body)}"
+    sent = CHUNKED + in_chunks(body, 50_000)
+    async with answering(*([sent, wrong] if apart else [sent + wrong])) as url:
+        gateway = await gateways.start({"hub": oci(registry, mirrors=[{"url": url}])})
+        async with asyncio.timeout(PATIENCE):
+            got = await gateway.get(path)
+
+        assert (200, body) == (got.status, got.body)
