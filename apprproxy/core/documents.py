@@ -9,19 +9,20 @@
 """
 
 import json
-import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
+
+from apprproxy.core.decoding import NotADocument as NotADocument
+from apprproxy.core.decoding import after_blanks, decoded, once
 
 MAX_VALUES = 1_000_000
 """About as many as 8 MiB of releases or of tags have."""
 MAX_ELEMENTS = 250_000
 """Of a list, or an object, that is taken apart: packages and referrers take some dozens of bytes each."""
 
-_BLANK = re.compile(r"[ \t\n\r]*")
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 """A half of a character, or two that are one; or, after another backslash, none of both."""
 _PAIR = re.compile(r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F]")
@@ -30,16 +31,12 @@ _PAIR = re.compile(r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F]")
 T = TypeVar("T")
 
 
-class NotADocument(ValueError):
-    pass
-
-
 def parsed(body: bytes) -> Any:
     """Raises NotADocument."""
     with _told():
         text = _text(body)
-        value, at = _value(text, _after_blanks(text, 0))
-        if text[_after_blanks(text, at) :]:
+        value, at = _value(text, after_blanks(text, 0))
+        if text[after_blanks(text, at) :]:
             raise NotADocument("more than one document")
         return value
 
@@ -53,7 +50,7 @@ def elements(body: bytes) -> Iterator[tuple[Any, bytes]]:
 def fields(body: bytes) -> dict[str, tuple[Any, bytes]]:
     """Those of an object, and each value as it came, in order; raises NotADocument, also where it is no object."""
     with _told():
-        return _once([pair for pair, _ in _counted(_parts(_text(body), "{", "}", _field))])
+        return once([pair for pair, _ in _counted(_parts(_text(body), "{", "}", _field))])
 
 
 def spelt(found: dict[str, T], *names: str) -> dict[str, T]:
@@ -104,27 +101,27 @@ def _counted(parts: Iterator[T]) -> Iterator[T]:
 
 
 def _parts(text: str, begin: str, end: str, part: Callable[[str, int], tuple[Any, int]]) -> Iterator[tuple[Any, bytes]]:
-    at = _after_blanks(text, 0)
+    at = after_blanks(text, 0)
     if text[at] != begin:
         raise NotADocument({"{": "not a list", "[": "not an object"}.get(text[at], "not JSON"))
-    at, more = _after_blanks(text, at + 1), True
+    at, more = after_blanks(text, at + 1), True
     if text[at] == end:
         at, more = at + 1, False
     while more:
         first = at
         value, at = part(text, first)
         yield value, text[first:at].encode()
-        at = _after_blanks(text, at)
+        at = after_blanks(text, at)
         if text[at] not in ("," + end):
             raise NotADocument("not JSON")
         more = text[at] == ","
-        at = _after_blanks(text, at + 1)
-    if text[_after_blanks(text, at) :]:
+        at = after_blanks(text, at + 1)
+    if text[after_blanks(text, at) :]:
         raise NotADocument("more than one document")
 
 
 def _value(text: str, at: int) -> tuple[Any, int]:
-    value, end = _DECODER.raw_decode(text, at)
+    value, end = decoded(text, at)
     _refuse_halves(text, at, end)
     return value, end
 
@@ -151,36 +148,12 @@ def _is_escaped(text: str, at: int) -> bool:
 
 def _field(text: str, at: int) -> tuple[tuple[str, tuple[Any, bytes]], int]:
     name, at = _value(text, at)
-    at = _after_blanks(text, at)
+    at = after_blanks(text, at)
     if not isinstance(name, str) or text[at] != ":":
         raise NotADocument("not JSON")
-    first = _after_blanks(text, at + 1)
+    first = after_blanks(text, at + 1)
     value, at = _value(text, first)
     return (name, (value, text[first:at].encode())), at
-
-
-def _after_blanks(text: str, at: int) -> int:
-    match = _BLANK.match(text, at)
-    assert match is not None
-    return match.end()
-
-
-def _once(pairs: list[tuple[str, T]]) -> dict[str, T]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise NotADocument("two fields of one name")
-    return found
-
-
-def _refused(constant: str) -> NoReturn:
-    raise NotADocument(f"{constant}, which JSON does not have")
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise NotADocument("a number beyond all bounds")
-    return value
 
 
 @contextmanager
@@ -194,6 +167,3 @@ def _told() -> Iterator[None]:
         raise NotADocument("nests too deep") from None
     except (ValueError, IndexError, StopIteration):
         raise NotADocument("not JSON") from None
-
-
-_DECODER = json.JSONDecoder(parse_constant=_refused, parse_float=_finite, object_pairs_hook=_once)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from apprproxy.core import decoding
 from apprproxy.core.documents import NotADocument, composed, elements, fields, listed, parsed, spelt
 from tests.core.laws import law
 
@@ -66,6 +67,48 @@ def test_cut_into_parts_and_read_whole_it_is_the_same_or_none(body: bytes) -> No
 
     assert elements_read == (read if isinstance(read, list) else None)
     assert fields_read is None or fields_read == read
+
+
+@law
+@given(anything, st.integers(1, 40))
+def test_however_little_is_read_at_once_it_is_the_same_or_none(body: bytes, piece: int) -> None:
+    read: dict[int, tuple[Any] | str] = {}
+    with pytest.MonkeyPatch.context() as patched:
+        for size in (piece, 1000):
+            patched.setattr(decoding, "PIECE", size)
+            try:
+                read[size] = (parsed(body),)
+            except NotADocument as refused:
+                read[size] = str(refused)
+
+    assert repr(read[piece]) == repr(read[1000])
+
+
+LONG = {
+    "an object": b"{" + b",".join(b'"%d": %d' % (number, number) for number in range(20_000)) + b"}",
+    "further inside": b'[{"a": {' + b",\n".join(b'"%d":["a,b",1.5]' % number for number in range(20_000)) + b"}}, 1]",
+    "numbers that take long": b"[" + b",".join([b"1" * 4000] * 100) + b"]",
+    "objects": b"[" + b" , ".join([b'{"a,": 1, "},": [2, 3]}'] * 10_000) + b"]",
+    "lists": b"[" + b",".join([b"[]"] * 100_000) + b"]",
+}
+
+
+@pytest.mark.parametrize("body", LONG.values(), ids=LONG)
+def test_the_library_which_gives_nobody_a_turn_is_given_a_little_at_a_time(
+    body: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[int] = []
+    library = decoding.DECODER.raw_decode
+
+    class Counting:
+        def raw_decode(self, text: str, at: int = 0) -> tuple[Any, int]:
+            given.append(len(text) - at)
+            return library(text, at)
+
+    monkeypatch.setattr(decoding, "DECODER", Counting())
+
+    assert json.loads(body) == parsed(body)
+    assert max(given) <= decoding.PIECE + 2
 
 
 REFUSED = {

@@ -1,8 +1,10 @@
 """Documents: the strict reader, and what verified or listed content is taken for."""
 
 from contextlib import suppress
+from unittest.mock import patch
 
 from apprproxy.appregistry.list_reader import PackageListReader
+from apprproxy.core import decoding
 from apprproxy.core.documents import NotADocument, composed, elements, fields, listed, parsed
 from apprproxy.core.kind import Kind
 from apprproxy.core.listing import Base, ListReader
@@ -16,15 +18,22 @@ _BASE = Base("gateway.example:8080")
 
 
 def read(data: bytes) -> None:
-    """Cut into parts and read whole, a document is the same; what is none whole is none in parts."""
-    whole = None
-    with suppress(NotADocument):
-        whole = (parsed(data),)
+    """Cut into parts and read whole, a document is the same; what is none whole is none in parts. Nor does it matter
+    how much of it is read at once."""
+    whole = _whole(data)
+    with patch.object(decoding, "PIECE", 8):
+        assert _is_deep(data) or repr(whole) == repr(_whole(data))
     inside = _elements(data) if _fields(data) is None else _fields(data)
     if inside is not None:
         assert whole == (inside,) or _is_deep(data)
     elif whole is not None:
         assert not isinstance(whole[0], list) or _is_deep(data)
+
+
+def _whole(data: bytes) -> tuple[object] | None:
+    with suppress(NotADocument):
+        return (parsed(data),)
+    return None
 
 
 def _elements(data: bytes) -> list[object] | None:
