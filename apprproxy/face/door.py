@@ -20,6 +20,7 @@ from apprproxy.core.host import Host
 from apprproxy.core.label import whose
 from apprproxy.core.model import Cache, Verdict
 from apprproxy.face.exchange import Exchange
+from apprproxy.face.headers import passed_by
 from apprproxy.face.host import refuse_foreign
 from apprproxy.face.send import BrokenOff, ClientLeft
 from apprproxy.face.server import Connection
@@ -141,7 +142,7 @@ class Door:
 
     def _refuse_loop(self, request: web.BaseRequest) -> None:
         for field in request.headers.getall("Via", []):
-            if any(hop.split()[-1:] == [f"apprproxy-{self._instance}"] for hop in field.split(",")):
+            if passed_by(field, f"apprproxy-{self._instance}"):
                 raise Loop("this request has been here before: an upstream's url leads back to this gateway")
 
 

@@ -70,3 +70,9 @@ def again(control: str | None, pragma: str | None) -> bool:
         return pragma is not None and "no-cache" in pragma.lower()
     directives = {directive.strip().lower() for directive in control.split(",")}
     return bool(directives & {"no-cache", "max-age=0"})
+
+
+def passed_by(via: str, hop: str) -> bool:
+    """Does Via name this hop (RFC 9110, section 7.6.3)? None is taken apart: there is room for sixty thousand."""
+    name = re.escape(hop)
+    return re.search(rf"{name}(?<![^\s,]{name})\s*(?:,|\Z)", via) is not None

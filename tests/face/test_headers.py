@@ -1,12 +1,14 @@
 """What an answer says of how it came about, and whether the client has it already."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from apprproxy.core.digest import Digest
 from apprproxy.core.model import Cache, Verdict
-from apprproxy.face.headers import about, again, cache_status, etag, matches
+from apprproxy.face.headers import about, again, cache_status, etag, matches, passed_by
 
 TAG = etag(Digest.of(b"x"))
 
@@ -65,3 +67,31 @@ def test_an_old_client_says_pragma() -> None:
 def test_no_field_raises(field: str, other: str | None) -> None:
     assert matches(field, TAG) in (True, False)
     assert again(field, other) in (True, False)
+
+
+@pytest.mark.parametrize(
+    ("via", "passed"),
+    [
+        ("1.1 us", True),
+        ("us", True),
+        ("1.1 squid, 1.1 us, 1.0 fred", True),
+        ("1.1 us,", True),
+        ("1.1 squid,\tHTTP/1.1 us\t", True),
+        ("1.1 thus", False),
+        ("1.1 us2", False),
+        ("1.1 us squid", False),
+        ("1.1 them us", True),
+        ("", False),
+    ],
+)
+def test_who_a_request_has_passed(via: str, passed: bool) -> None:
+    assert passed is passed_by(via, "us")
+
+
+@pytest.mark.parametrize("via", ["," * 60_000, "a," * 30_000, "us " * 20_000, "us" + " " * 60_000 + "x"])
+def test_hops_by_the_thousand_cost_no_time(via: str) -> None:
+    began = time.thread_time()
+    for _ in range(50):
+        passed_by(via, "us")
+
+    assert time.thread_time() - began < 0.15
