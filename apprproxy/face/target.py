@@ -14,9 +14,9 @@ _HOST = re.compile(r"https?://[^/?#]*", re.IGNORECASE)
 _ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _FORBIDDEN = re.compile(r"[/\\\x00-\x1f\x7f]")
 _MAX_FIELDS = 64
-_MAX_SEGMENTS = 256
-"""Of a path: a name of 255 characters has half as many. Fifteen thousand would take a hundredth of a second, in which
-nobody else has a turn."""
+_MAX_SEGMENTS, _MAX_ESCAPES = 256, 2048
+"""A name of 255 characters has half as many segments, and a text of 1,024 as many escapes. Ten thousand of either would
+take some milliseconds, in which nobody else has a turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,8 @@ def parse_target(raw: str) -> Target:
     """Read ``/path?query`` or the absolute form (RFC 9112, section 3.2); raises Malformed."""
     if not raw.isascii():
         raise Malformed("the request target has bytes that are not ASCII")
+    if raw.count("%") > _MAX_ESCAPES:
+        raise Malformed("the request target has more percent escapes than any name")
     raw = origin_form(raw)
     if not raw.startswith("/"):
         raise Malformed("the request target is neither a path nor a URL")

@@ -65,6 +65,8 @@ def test_a_path_is_split_first_and_decoded_after(raw: str, segments: tuple[str, 
         "/a?%ff",
         "/a?" + "&".join("x=1" for _ in range(100)),
         "/a" * 300,
+        "/" + "%61" * 3000,
+        "/a?b=" + "%61" * 3000,
     ],
 )
 def test_what_could_be_read_in_two_ways_is_refused(raw: str) -> None:
