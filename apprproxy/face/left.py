@@ -12,9 +12,9 @@ _CLOSED = {7, 8}
 
 def has_left(line: Any) -> bool:
     """Has the other side ended this socket's connection, whatever of what it sent has not been read yet? False where
-    the system does not tell."""
+    the system does not tell, and of the None that a line by TLS has for its socket in the turn in which it ends."""
     option = getattr(socket, "TCP_INFO", None)
-    if option is None:
+    if option is None or line is None:
         return False
     try:
         return line.getsockopt(socket.IPPROTO_TCP, option, 1)[0] in _CLOSED

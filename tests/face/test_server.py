@@ -546,3 +546,7 @@ async def test_tls_on_a_plain_port_is_called_that_and_not_each_time(gateways: Ga
     assert 1 == len([line for line in lines if "HTTPS traffic on an HTTP port" in line["reason"]])
     assert 2 == len(lines), "another reason is another line"
     assert b"Server: apprproxy/" in answer
+
+
+def test_a_line_that_has_just_ended_by_tls_has_no_socket_to_ask() -> None:
+    assert not left.has_left(None)
