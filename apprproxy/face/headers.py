@@ -10,7 +10,8 @@ NAMES = "no-cache"
 """Cache-Control of names: kept by whoever likes, asked about every time."""
 DIGESTS = "private, immutable"
 
-_ENTITY_TAG = re.compile(r'(?:W/)?("[^"]*")')
+_MOST = 64
+"""Directives that are read. There is room for sixty thousand, and nobody else has a turn meanwhile."""
 
 
 def cache_status(verdict: Verdict) -> str:
@@ -58,17 +59,18 @@ def etag(digest: Digest) -> str:
 
 
 def matches(field: str | None, tag: str) -> bool:
-    """Does If-None-Match name this entity tag? Weak comparison (RFC 9110, section 13.1.2)."""
+    """Does If-None-Match name this entity tag? Weak comparison (RFC 9110, section 13.1.2). No tag has a quotation mark
+    in it, so that this one is found as it stands, without taking thousands apart."""
     if field is None:
         return False
-    return field.strip() == "*" or tag in _ENTITY_TAG.findall(field)
+    return field.strip() == "*" or tag in field
 
 
 def again(control: str | None, pragma: str | None) -> bool:
     """Does the client want names revalidated (RFC 9111, section 5.2.1.4)?"""
     if control is None:
         return pragma is not None and "no-cache" in pragma.lower()
-    directives = {directive.strip().lower() for directive in control.split(",")}
+    directives = {directive.strip().lower() for directive in control.split(",", _MOST)}
     return bool(directives & {"no-cache", "max-age=0"})
 
 

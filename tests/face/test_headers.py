@@ -95,3 +95,21 @@ def test_hops_by_the_thousand_cost_no_time(via: str) -> None:
         passed_by(via, "us")
 
     assert time.thread_time() - began < 0.15
+
+
+@pytest.mark.parametrize("field", ['"' * 60_000, '"a",' * 15_000, f"{',' * 60_000}{TAG}"])
+def test_entity_tags_by_the_thousand_cost_no_time(field: str) -> None:
+    began = time.thread_time()
+    for _ in range(50):
+        matches(field, TAG)
+
+    assert time.thread_time() - began < 0.05
+
+
+@pytest.mark.parametrize("control", ["," * 60_000, "no," * 20_000])
+def test_directives_by_the_thousand_cost_no_time(control: str) -> None:
+    began = time.thread_time()
+    for _ in range(50):
+        again(control, None)
+
+    assert time.thread_time() - began < 0.05
