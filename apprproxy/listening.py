@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import socket
 from collections.abc import Callable
 
 from apprproxy.settings.fields import split_address
@@ -10,6 +11,7 @@ WAITING = 1024
 """Connections that the system holds for us."""
 AT_A_TIME = 16
 """Of them, accepted before those too many are closed: each is a descriptor until then."""
+_NO_SOCKET = "no socket can be made; too few files may be open (ulimit -n)"
 
 
 class CannotListen(Exception):
@@ -26,10 +28,21 @@ async def listen(address: str, factory: Callable[[], asyncio.Protocol], key: str
             with listening.dup() as same:
                 same.listen(WAITING)  # asyncio has one number for how many wait and how many are accepted in one go
     except OSError as error:
-        raise CannotListen(f"cannot listen on {address}: {_reason(error, key)}") from None
+        raise CannotListen(f"cannot listen on {address}: {_reason(_cause(error, host, port), key)}") from None
     if not server.sockets:  # the library takes any failure to make one for an address family that there is not
-        raise CannotListen(f"cannot listen on {address}: no socket can be made; too few files may be open (ulimit -n)")
+        raise CannotListen(f"cannot listen on {address}: {_NO_SOCKET}")
     return server
+
+
+def _cause(error: OSError, host: str, port: int) -> OSError:
+    """The library (Python 3.13) says of several failures only that it could bind none."""
+    if error.errno is None:
+        try:
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            socket.create_server((host, port), family=family).close()
+        except OSError as cause:
+            return cause
+    return error
 
 
 def _reason(error: OSError, key: str) -> str:
@@ -38,6 +51,8 @@ def _reason(error: OSError, key: str) -> str:
             what = "it is in use by another program"
         case errno.EADDRNOTAVAIL:
             what = "it is no address of this machine"
+        case errno.EMFILE | errno.ENFILE:
+            return _NO_SOCKET
         case errno.EACCES:
             what = "this user may not listen there"
         case _:

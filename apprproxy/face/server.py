@@ -90,11 +90,10 @@ class Connection(RequestHandler):
             # One that encrypts pauses at `high`, the others above it
             encrypts = transport.get_extra_info("sslcontext") is not None
             transport.set_write_buffer_limits(high=1 if encrypts else 0, low=0)
+        self._await_header()  # first: where the library is at it already (Python 3.12), it would make way for itself
         manager = self._manager
         if manager is not None and not manager.has_room(len(manager.connections) - 1):
             self.force_close()
-            return
-        self._await_header()
 
     def pause_writing(self) -> None:
         """By TLS two transports say so, the encrypted one and the plain one below it, and the library knows of one."""
