@@ -15,8 +15,9 @@ PIECE = 8 * KIB
 """Characters, the worst of which take a millisecond. A string may be longer: 8 MiB of one take some hundredths of a
 second."""
 
-_CUT = 2
-"""Of a number that is cut, so much may not look like a part of it: ``1e+``."""
+_TRIES = 8
+"""Of as much, that turned out not to be whole. Were it read again for each list that is open there, 256 KiB would take
+twenty seconds."""
 
 T = TypeVar("T")
 
@@ -31,14 +32,7 @@ class NotADocument(ValueError):
 def decoded(text: str, at: int) -> tuple[Any, int]:
     """The value that begins there, and where it ends. Raises NotADocument, or what the library raises; IndexError where
     the text ends too early."""
-    if len(text) - at <= PIECE:
-        return DECODER.raw_decode(text, at)
-    little = _read(text[at : at + PIECE])
-    if little is not None and little[1] < PIECE - _CUT:
-        return little[0], at + little[1]
-    if text[at] in _CLOSING:
-        return _in_parts(text, at)
-    return DECODER.raw_decode(text, at)
+    return _Reader(text).value(at)
 
 
 def after_blanks(text: str, at: int) -> int:
@@ -54,51 +48,74 @@ def once(pairs: list[tuple[str, T]]) -> dict[str, T]:
     return found
 
 
-def _in_parts(text: str, at: int) -> tuple[Any, int]:
-    """A list or an object. Where it cannot be cut within a piece, all that begins in it is read one by one."""
-    opening, closing = text[at], _CLOSING[text[at]]
-    found: Any = {} if opening == "{" else []
-    at = after_blanks(text, at + 1)
-    if text[at] == closing:
-        return found, at + 1
-    uncut = at
-    while True:
-        several = _several(text, at, opening) if at >= uncut else None
-        if several is None:
-            uncut = max(uncut, at + PIECE)
-        part, at = several or (_field(text, at) if opening == "{" else _element(text, at))
-        _put(part, found)
-        at = after_blanks(text, at)
+class _Reader:
+    """Of one value."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._tried = self._failed = 0
+
+    def value(self, at: int) -> tuple[Any, int]:
+        text = self._text
+        if len(text) - at <= PIECE or text[at] not in _CLOSING:
+            return DECODER.raw_decode(text, at)
+        little = self._read(text[at : at + PIECE]) if self._may_be_whole(at) else None
+        return self._in_parts(at) if little is None else (little[0], at + little[1])
+
+    def _in_parts(self, at: int) -> tuple[Any, int]:
+        """A list or an object. Where it cannot be cut within a piece, all that begins in it is read one by one."""
+        text, opening, closing = self._text, self._text[at], _CLOSING[self._text[at]]
+        found: Any = {} if opening == "{" else []
+        at = after_blanks(text, at + 1)
         if text[at] == closing:
             return found, at + 1
-        if text[at] != ",":
+        uncut = at
+        while True:
+            several = self._several(at, opening) if at >= uncut and self._may_be_whole(at) else None
+            if several is None:
+                uncut = max(uncut, at + PIECE)
+            part, at = several or (self._field(at) if opening == "{" else self._element(at))
+            _put(part, found)
+            at = after_blanks(text, at)
+            if text[at] == closing:
+                return found, at + 1
+            if text[at] != ",":
+                raise NotADocument("not JSON")
+            at = after_blanks(text, at + 1)
+
+    def _several(self, at: int, opening: str) -> tuple[Any, int] | None:
+        """As many as end within a piece, and where. What is cut within one of them, or within a string, is not
+        whole."""
+        text, end = self._text, at + PIECE
+        cut = max(text.rfind("},", at, end), text.rfind("],", at, end)) + 1 or text.rfind(",", at, end)
+        part = f"{opening}{text[at:cut]}{_CLOSING[opening]}" if cut > at else ""
+        read = self._read(part)
+        return None if read is None or read[1] != len(part) else (read[0], cut)
+
+    def _element(self, at: int) -> tuple[list[Any], int]:
+        value, at = self.value(at)
+        return [value], at
+
+    def _field(self, at: int) -> tuple[dict[str, Any], int]:
+        name, at = self.value(at)
+        at = after_blanks(self._text, at)
+        if not isinstance(name, str) or self._text[at] != ":":
             raise NotADocument("not JSON")
-        at = after_blanks(text, at + 1)
+        value, at = self.value(after_blanks(self._text, at + 1))
+        return {name: value}, at
 
+    def _may_be_whole(self, at: int) -> bool:
+        """As far as it is worth it to try."""
+        if at >= self._tried + PIECE:
+            self._tried, self._failed = at, 0
+        return self._failed < _TRIES
 
-def _several(text: str, at: int, opening: str) -> tuple[Any, int] | None:
-    """As many as end within a piece, and where. What is cut within one of them, or within a string, is not whole."""
-    end = at + PIECE
-    cut = max(text.rfind("},", at, end), text.rfind("],", at, end)) + 1 or text.rfind(",", at, end)
-    if cut <= at:
-        return None
-    part = f"{opening}{text[at:cut]}{_CLOSING[opening]}"
-    read = _read(part)
-    return None if read is None or read[1] != len(part) else (read[0], cut)
-
-
-def _element(text: str, at: int) -> tuple[list[Any], int]:
-    value, at = decoded(text, at)
-    return [value], at
-
-
-def _field(text: str, at: int) -> tuple[dict[str, Any], int]:
-    name, at = decoded(text, at)
-    at = after_blanks(text, at)
-    if not isinstance(name, str) or text[at] != ":":
-        raise NotADocument("not JSON")
-    value, at = decoded(text, after_blanks(text, at + 1))
-    return {name: value}, at
+    def _read(self, piece: str) -> tuple[Any, int] | None:
+        try:
+            return DECODER.raw_decode(piece)
+        except ValueError:
+            self._failed += 1
+            return None
 
 
 def _put(part: Any, found: Any) -> None:
@@ -109,15 +126,6 @@ def _put(part: Any, found: Any) -> None:
         found.update(part)
     if len(found) != before + len(part):
         raise NotADocument("two fields of one name")
-
-
-def _read(text: str) -> tuple[Any, int] | None:
-    try:
-        return DECODER.raw_decode(text)
-    except NotADocument:  # which more of it would not make one
-        raise
-    except ValueError:
-        return None
 
 
 def _refused(constant: str) -> NoReturn:
