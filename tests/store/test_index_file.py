@@ -4,6 +4,7 @@ import errno
 import os
 import shutil
 import sqlite3
+import threading
 import time
 from contextlib import closing, nullcontext, suppress
 from pathlib import Path
@@ -469,3 +470,16 @@ def test_what_another_process_never_lets_go_of_is_waited_for_once(
         assert waited < 10
         assert 1 == cache.ledger.totals().reserved
         assert [(1000,)] == cache.ledger.database._writer.execute("PRAGMA busy_timeout").fetchall()
+
+
+def test_who_gave_the_log_back_waits_for_others_as_before(tmp_path: Path) -> None:
+    with opened(tmp_path) as cache:
+        assert cache.ledger.database.shorten()
+        other = sqlite3.connect(tmp_path / "index.db", isolation_level=None, check_same_thread=False)
+        other.execute("BEGIN IMMEDIATE")
+        ending = threading.Timer(10 * sharing.IMPATIENCE, other.close)
+        ending.start()
+        cache.ledger.reserve("a.part", 1)
+        ending.join()
+
+        assert 1 == cache.ledger.totals().reserved

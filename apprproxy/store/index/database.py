@@ -181,8 +181,12 @@ class Database:
     def shorten(self) -> bool:
         """Give the disk's room for the log back, unless somebody reads in it; says whether that was done."""
         with self._turn(), self._watched():
+            patience = self._patience
             self._wait(sharing.IMPATIENCE)
-            self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            try:
+                self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            finally:
+                self._wait(patience)
             return self._log().stat().st_size < LONG
 
     def _log(self) -> Path:
