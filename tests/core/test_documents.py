@@ -147,6 +147,7 @@ REFUSED = {
     "too deep in an object": b'{"a":' * 200_000,
     "two fields of one name": b'{"a": 1, "b": 2, "a": 3}',
     "two fields of one name further inside": b'[{"a": {"b": 1, "b": 2}}]',
+    "two fields of one name far apart": b'[{"a": 1, %b"a": 2}]' % b"".join(b'"%d": 1, ' % at for at in range(2000)),
     "half a character": rb'["\ud800"]',
     "the other half": rb'{"a": "\uDC00 \ud83d"}',
     "half a character in a name": rb'{"\ud800": 1}',
