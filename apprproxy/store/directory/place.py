@@ -139,13 +139,13 @@ def _refuse_other_files(directory: Path) -> None:
         )
 
 
-def _keep_spare(directory: Path) -> None:
+def _keep_spare(directory: Path, least: int = 2 * SPARE) -> None:
     """Given back where the disk is full, and made again where it is not."""
     path, free = directory / "spare", free_space(directory)
     with suppress(OSError):
         if free < SPARE:
             path.unlink(missing_ok=True)
-        elif free >= 2 * SPARE and not _has_room(path):
+        elif free >= least and not _has_room(path):
             fd = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CREAT | os.O_NOFOLLOW, 0o600)
             try:  # one that is hollow, or that a start left which was broken off, is filled
                 os.posix_fallocate(fd, 0, SPARE)
@@ -155,14 +155,15 @@ def _keep_spare(directory: Path) -> None:
 
 @contextmanager
 def spare_given(directory: Path) -> Iterator[None]:
-    """For as long, to whoever makes room. Blocking."""
+    """For as long, to whoever makes room. Blocking. Kept again as soon as there is so much: the log of the index would
+    take it, which needs some to be begun anew."""
     with suppress(OSError):
         (directory / "spare").unlink(missing_ok=True)
     try:
         yield
     finally:
         with suppress(OSError):
-            _keep_spare(directory)
+            _keep_spare(directory, SPARE)
 
 
 def _has_room(path: Path) -> bool:

@@ -22,6 +22,7 @@ from apprproxy.store.directory.place import (
     mounted_type,
     prepare,
     refuse_network,
+    spare_given,
     writable,
 )
 from apprproxy.store.names.names import DiskNames
@@ -68,6 +69,21 @@ def test_room_to_open_the_cache_is_kept_by_and_given_back_where_the_disk_is_full
 
     assert [True, True, False, False, True] == there
     assert SPARE <= (tmp_path / "spare").stat().st_blocks * 512
+
+
+def test_room_that_was_given_is_kept_again_as_soon_as_it_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log of the index would take it, and needs some to be begun anew: nothing was kept any more, and what others
+    gave back went the same way."""
+    prepare(tmp_path)
+    there = []
+    for free in (SPARE, SPARE - 4096):
+        with spare_given(tmp_path):
+            _free(free, monkeypatch)
+        there.append((tmp_path / "spare").exists())
+
+    assert [True, False] == there
 
 
 @pytest.mark.parametrize("size", [0, SPARE])
