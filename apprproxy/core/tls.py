@@ -22,8 +22,8 @@ CONTENT = KIB
 """Bytes that make up for one such record: on a line that goes on for days these are some."""
 MAX_IDLE = 1024 * KIB
 """Bytes in records of a line beyond what these brought: one may hold nine hundred tickets."""
-_AROUND = 128
-"""Bytes that encipherment may put around what a record brings are 85 at most."""
+_AROUND, _AROUND_IN_BLOCKS = 17, 85
+"""Bytes that encipherment puts around what a record brings: in TLS 1.3 (RFC 8446, section 5.2), and at most before."""
 READ = 64 * KIB
 """Taken from a line in one go, in which there may be two thousand records; and kept for each. With half as much a
 transfer takes a third more of a processor."""
@@ -89,6 +89,7 @@ class _Line(ssl.SSLObject):
     _bare = 0
     _content = 0
     _idle = 0
+    _around = 0
 
     @classmethod
     def _create(cls, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO, **more: Any) -> Self:
@@ -100,12 +101,13 @@ class _Line(ssl.SSLObject):
     def do_handshake(self) -> None:
         self._with_more(super().do_handshake)
         self._open, self._hears, self._idle = True, False, 0
+        self._around = _AROUND if self.version() == "TLSv1.3" else _AROUND_IN_BLOCKS
 
     def read(self, *args: Any) -> Any:
         """``args`` are those of the library: how many, and into which buffer. What it gives is of one record."""
         got: Any = self._with_more(partial(super().read, *args))
         brought = got if isinstance(got, int) else len(got)
-        self._idle = max(0, self._idle - brought - _AROUND)
+        self._idle = max(0, self._idle - brought - self._around)
         self._content += brought
         self._bare = max(0, self._bare - 1 - self._content // CONTENT)
         self._content %= CONTENT

@@ -155,9 +155,12 @@ def test_an_upstream_that_asks_for_keys_that_take_long_is_refused_before_they_ar
         client.do_handshake()
 
 
-@pytest.mark.parametrize(("tickets", "ended"), [(10, False), (800, True)])
-def test_records_full_of_tickets_end_a_line_as_empty_ones_do(tmp_path: Path, tickets: int, ended: bool) -> None:
-    """One may hold nine hundred, each of which costs what a record does, with enough beside them to make up for it."""
+@pytest.mark.parametrize(("tickets", "small", "ended"), [(10, 0, False), (800, 0, True), (800, 160, True)])
+def test_records_full_of_tickets_end_a_line_as_empty_ones_do(
+    tmp_path: Path, tickets: int, small: int, ended: bool
+) -> None:
+    """One may hold nine hundred, each of which costs what a record does, with enough beside them to make up for it: a
+    KiB, and what encipherment puts around small ones."""
     certificate = certify("127.0.0.1", tmp_path)
     ours = client_tls("upstreams.hub", ClientTls(ca_file=certificate.path))
     assert isinstance(ours, ssl.SSLContext)
@@ -175,6 +178,8 @@ def test_records_full_of_tickets_end_a_line_as_empty_ones_do(tmp_path: Path, tic
     said = None
     for _ in range(400):
         to_us.write(enciphered.record(22, ticket * tickets) + enciphered.record(23, bytes(1024)))
+        for _ in range(small):
+            to_us.write(enciphered.record(23, b"x"))
         try:
             while True:
                 client.read(64 * 1024)
