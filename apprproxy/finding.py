@@ -97,11 +97,14 @@ def _counted(versions: int | None) -> str:
 def provenance_lines(told: dict[str, Any]) -> Iterator[str]:
     """For a terminal, as well."""
     yield plain(f"{told['name']}  {told['digest']}")
+    first = told["first_seen"]
     said = "whose lock file says so"
     if told["checked"]:
         said = f"which confirmed it last {told['checked']} and says so since {told['since']}"
+        if first and first["moved_to"]:
+            said = f"which says something else, and was asked last {told['checked']}"
     yield plain(f"  owner       {told['owner']}, {said}")
-    if first := told["first_seen"]:
+    if first:
         moved = f", and moved to {first['moved_to']}" if first["moved_to"] else ""
         if first["digest"] != told["digest"] and not moved:
             moved = ", which was accepted; what is held is of before, until it is pulled again"

@@ -237,6 +237,20 @@ async def test_what_is_held_of_an_accepted_release_is_said_to_be_of_before(start
     assert not [said for said in (before, again) if "of before" in said]
 
 
+async def test_of_what_moved_it_is_not_said_that_its_owner_confirmed_it(start: Start, pushed: Upstream) -> None:
+    gateway = await start({"up": pushed})
+    await gateway.get(MANIFEST)
+    _, before = await command(gateway, "show", NAME)
+    force_push(pushed)
+    gateway.clock.advance(120)
+    await gateway.get(MANIFEST)
+    _, moved = await command(gateway, "show", NAME)
+
+    assert "  owner       up, which confirmed it last " in before
+    assert "confirmed" not in moved
+    assert "  owner       up, which says something else, and was asked last " in moved
+
+
 async def test_of_a_release_without_its_format_it_is_said_which_there_are(start: Start, pushed: Upstream) -> None:
     gateway = await start({"up": pushed})
     await gateway.get(MANIFEST)
