@@ -43,7 +43,7 @@ async def serve(
     stop = stop or asyncio.Event()
     signals = _heeded(stop)
     log = logger("apprproxy")
-    asyncio.get_running_loop().set_exception_handler(AcceptFailures(app.journal))
+    asyncio.get_running_loop().set_exception_handler(AcceptFailures(app.observer))
     settings = app.settings.server
     ports: Ports = []
     recovering = asyncio.create_task(_recovered(app), name="recovery")
@@ -132,7 +132,7 @@ async def _opened(app: App, ports: Ports) -> list[str]:
         few = replace(limits, connections=min(OPERATORS, limits.connections))
         doors.append((settings.ops, app.ops_door, few, "ops"))
     for address, door, bounds, key in doors:
-        handler = Server(door, bounds, app.journal)
+        handler = Server(door, bounds, app.observer)
         factory = Handshakes(handler, tls, bounds) if tls is not None else handler
         ports.append((await listen(address, factory, key), handler))
     scheme = "https" if tls else "http"

@@ -426,6 +426,7 @@ async def test_more_clients_than_there_are_descriptors_for_keep_nobody_out_for_l
         await stack.aclose()
         async with aiohttp.ClientSession() as client:
             body = await _get(client, f"{running.urls[0]}/healthz")
+            metrics = await _get(client, f"{running.urls[0]}/metrics")
         running.process.send_signal(signal.SIGTERM)
         await running.ended()
 
@@ -434,7 +435,24 @@ async def test_more_clients_than_there_are_descriptors_for_keep_nobody_out_for_l
     first, rest = [line["closed"] for line in running.lines if "too many connections" in line["event"]]
     assert 1 == first
     assert 300 - 64 <= first + rest
+    assert f'connections_refused_total{{reason="connections"}} {first + rest}.0\n' in metrics.decode()
     assert [] == [line for line in running.lines if line["level"] == "error"]
+
+
+async def test_a_client_for_whom_there_is_no_descriptor_is_told_and_counted(tmp_path: Path) -> None:
+    async with started(tmp_path, {}) as running:
+        before = resource.prlimit(running.process.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(running.process.pid, resource.RLIMIT_NOFILE, (3, before[1]))
+        async with wire(running.urls[0]):
+            assert running.process.stderr is not None
+            running.lines.append(json.loads(await asyncio.wait_for(running.process.stderr.readline(), 20)))
+            resource.prlimit(running.process.pid, resource.RLIMIT_NOFILE, before)
+        async with aiohttp.ClientSession() as client:
+            metrics = await _get(client, f"{running.urls[0]}/metrics")
+
+    assert "no connection can be accepted" in running.lines[-1]["event"]
+    assert 'connections_refused_total{reason="files"} 0.0\n' not in metrics.decode()
+    assert 'connections_refused_total{reason="files"}' in metrics.decode()
 
 
 async def test_many_clients_that_come_at_once_do_not_take_all_descriptors(tmp_path: Path) -> None:

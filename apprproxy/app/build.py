@@ -45,7 +45,8 @@ from apprproxy.upstream.http import HttpUpstream
 
 @dataclass(frozen=True, slots=True)
 class App:
-    """Everything but the sockets. ``upstreams`` are the owners and the mirrors. ``close`` when done."""
+    """Everything but the sockets. ``upstreams`` are the owners and the mirrors, ``observer`` is ``metrics``,
+    ``journal`` and ``refusals`` in one. ``close`` when done."""
 
     settings: Settings
     gateway: Gateway
@@ -58,6 +59,7 @@ class App:
     brief: BriefMemory
     metrics: Metrics
     journal: Journal
+    observer: Observer
     search: Search
     provenances: Provenances
     refusals: Refusals
@@ -134,6 +136,7 @@ def _built(settings: Settings, now: Clock, max_size: int, begin: Callable[[Ledge
         brief,
         metrics,
         journal,
+        observer,
         searching,
         traced,
         refusals,
