@@ -2,11 +2,8 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
-from math import inf
 from shlex import quote
 from types import MappingProxyType
-from typing import Any
 
 from apprproxy.core.events import (
     Asked,
@@ -28,18 +25,10 @@ from apprproxy.core.events import (
 from apprproxy.core.kind import Kind
 from apprproxy.core.label import OWNER
 from apprproxy.core.model import Clock
-from apprproxy.core.repeats import Repeats, Untold
-from apprproxy.ops.episodes import Episode, Episodes
-from apprproxy.ops.logs import logger, stamp
+from apprproxy.ops.telling import HOUR, MINUTE, Telling
 
 SLOW = 1.0
 """Seconds after which it is worth a line who was waited for."""
-
-MINUTE, HOUR = 60.0, 3600.0
-"""Seconds between two lines: of what somebody looks for beside a request, and of what a full cache does all day."""
-
-FEW = 10
-"""Lines at once of what stands apart: one upstream may have thousands of names move."""
 
 _TROUBLES: Mapping[Troubled, str] = {
     "lookup": "upstream trouble",
@@ -66,17 +55,6 @@ _FETCHED_AGAIN = "it is fetched again when it is asked for; `apprproxy cache ver
 _SHUT, _OPENED = "a source fails and is not asked for a while", "a source answers again"
 _LIED = "a mirror lied and is distrusted"
 
-Fields = tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """What is told once in a while: of the same thing, a line has the same of all this."""
-
-    level: str
-    event: str
-    of: Fields
-
 
 class Journal:
     """Implements Observer. ``credentials`` says where that of each upstream stands, in fields of a line."""
@@ -85,13 +63,7 @@ class Journal:
         self, now: Clock = time.time, credentials: Mapping[str, Mapping[str, str]] = MappingProxyType({})
     ) -> None:
         self._credentials = credentials
-        self._log = logger("apprproxy")
-        self._now = now
-        self._episodes = Episodes()
-        self._repeats: Repeats[Line] = Repeats()
-        self._changes: Repeats[Fields] = Repeats()
-        self._standing: dict[Fields, Line] = {}
-        self._ended = -inf
+        self._telling = Telling(now)
 
     def __call__(self, event: Event) -> None:
         match event:
@@ -101,7 +73,9 @@ class Journal:
                 self._moved(event)
             case CredentialRefused(upstream, status):
                 facts = {"status": status, **self._credentials.get(upstream, {})}
-                self._episode("error", "an upstream refused our credential", str(status), upstream=upstream, **facts)
+                self._telling.episode(
+                    "error", "an upstream refused our credential", str(status), upstream=upstream, **facts
+                )
             case Asked():
                 self._asked(event)
             case Trouble(told=False):
@@ -113,40 +87,38 @@ class Journal:
             case SetAside():
                 self._set_aside(event)
             case ReadAnew(what, upstream, path):
-                self._log.info("a file that had changed was read again", what=what, upstream=upstream, path=path)
+                self._telling.line(
+                    "info", "a file that had changed was read again", what=what, upstream=upstream, path=path
+                )
             case NotHttp() | NotTls() | NotConnected():
                 self._turned_away(event)
             case _:
                 pass
 
     def _stands(self, event: SourceShut | SourceOpened) -> None:
-        """One that flaps is told with how it stands, once a minute, and how often that has changed: what is told last
-        is so."""
         match event:
             case SourceShut(_, _, seconds, reason, lied, partly):
                 level, what = "warning", _LIED if lied else _SHUT
                 facts = {"wait": seconds, "reason": reason, **({"hint": _PARTLY} if partly else {})}
             case SourceOpened(_, _, seconds):
                 level, what, facts = "info", _OPENED, {"after": round(seconds, 1)}
-        source = (("upstream", event.upstream), ("source", event.source))
-        line = self._standing[source] = Line(level, what, source)
-        untold = self._changes.again(source, self._now(), MINUTE, facts, apart=what, few=FEW)
-        if untold is not None:
-            self._tell(line, untold, counted=untold.times > 1)
+        self._telling.stands(level, what, {"upstream": event.upstream, "source": event.source}, facts)
 
     def _set_aside(self, aside: SetAside) -> None:
         facts = {"path": aside.path, "reason": aside.reason}
         if aside.what == "blob":  # a bad disk, or whoever ran over the folder, may have broken all of them
             facts["hint"] = _FETCHED_AGAIN
-            self._repeated("error", "a broken file was set aside", MINUTE, {"what": aside.what}, facts)
+            self._telling.repeated("error", "a broken file was set aside", MINUTE, {"what": aside.what}, facts)
         else:
-            self._log.error("a broken file was set aside", what=aside.what, **facts)
+            self._telling.line("error", "a broken file was set aside", what=aside.what, **facts)
 
     def _evicted(self, went: Evicted) -> None:
         if went.because == "cap":
-            self._repeated("info", "evicted to stay below cache.max_size", HOUR, blobs=went.blobs, bytes=went.size)
+            self._telling.repeated(
+                "info", "evicted to stay below cache.max_size", HOUR, blobs=went.blobs, bytes=went.size
+            )
         else:
-            self._repeated(
+            self._telling.repeated(
                 "warning", "evicted because the cache's disk is full", MINUTE, blobs=went.blobs, bytes=went.size
             )
 
@@ -157,18 +129,20 @@ class Journal:
             case NotHttp(reason, status, client, quoted):
                 of, more = ({}, {"reason": reason}) if quoted else ({"reason": reason}, {})
                 facts = {"client": client or None, "status": status, **more}
-                self._repeated("info", "a malformed request was refused", MINUTE, of, facts)
+                self._telling.repeated("info", "a malformed request was refused", MINUTE, of, facts)
             case NotTls(reason, client):
-                self._repeated("info", "a TLS handshake failed", MINUTE, {"reason": reason}, {"client": client or None})
+                self._telling.repeated(
+                    "info", "a TLS handshake failed", MINUTE, {"reason": reason}, {"client": client or None}
+                )
             case NotConnected("connections"):
-                self._repeated(
+                self._telling.repeated(
                     "warning",
                     "too many connections: some were closed at once (server.limits.connections)",
                     MINUTE,
                     closed=1,
                 )
             case NotConnected("files"):
-                self._repeated(
+                self._telling.repeated(
                     "error",
                     "no connection can be accepted: this process, or its system, has too many files open (ulimit -n)",
                     MINUTE,
@@ -179,13 +153,13 @@ class Journal:
         event, facts = _TROUBLES[trouble.what], {"name": trouble.name, "reason": trouble.reason}
         if trouble.what in ("lookup", "bytes", "busy"):
             facts |= {"what": trouble.what, "upstream": trouble.upstream}
-            self._episode("warning", event, trouble.reason, trouble.kind, **facts)
+            self._telling.episode("warning", event, trouble.reason, trouble.kind, **facts)
         else:  # of ours: no answer of an upstream says that it is over
             of, upstream = {"what": trouble.what}, {"upstream": trouble.upstream}
             if trouble.what in _OF_ALL:
-                self._repeated("warning", event, MINUTE, of, upstream | facts)
+                self._telling.repeated("warning", event, MINUTE, of, upstream | facts)
             else:
-                self._repeated("warning", event, MINUTE, of | upstream, facts)
+                self._telling.repeated("warning", event, MINUTE, of | upstream, facts)
 
     def _lied(self, lie: LieCaught) -> None:
         """Nobody to ask instead is an error: clients fail by it."""
@@ -194,7 +168,7 @@ class Journal:
         facts |= {"got": str(lie.got)} if lie.got is not None else {"reason": lie.sentence}
         facts |= {"instead": lie.instead} if lie.instead else {}
         of = {"upstream": lie.upstream, "source": lie.source}
-        self._repeated(
+        self._telling.repeated(
             level,
             "wrong bytes refused" if lie.got is not None else "a wrong answer was refused",
             MINUTE,
@@ -206,11 +180,11 @@ class Journal:
         of = {"upstream": moved.upstream}
         facts = {"name": moved.name, "first": str(moved.first), "now": str(moved.now)}
         if moved.followed:
-            self._repeated("warning", "a name moved and was followed", MINUTE, of, facts, moved.name)
+            self._telling.repeated("warning", "a name moved and was followed", MINUTE, of, facts, moved.name)
         else:
             accept = f"apprproxy names accept {quote(f'{moved.upstream}/{moved.name}')}"
             facts["hint"] = f"clients get the first; {_ALL_MOVED}; if its owner meant to move it: {accept}"
-            self._repeated("warning", "a release moved; its first digest stands", MINUTE, of, facts, moved.name)
+            self._telling.repeated("warning", "a release moved; its first digest stands", MINUTE, of, facts, moved.name)
 
     def _asked(self, asked: Asked) -> None:
         took = asked.answered if asked.kind in _POURED else asked.seconds
@@ -218,67 +192,14 @@ class Journal:
             status = int(asked.status) if asked.status.isdecimal() else None
             of = {"upstream": asked.upstream, "source": asked.source, "kind": asked.kind}
             facts = {"status": status, "seconds": round(took, 2)}
-            self._repeated("info", "an upstream took long to answer", MINUTE, of, facts)
+            self._telling.repeated("info", "an upstream took long to answer", MINUTE, of, facts)
         if asked.source == OWNER and asked.status in _WELL and asked.kind != "token":  # of another server, maybe
-            for one in self._episodes.answered(
-                asked.upstream, self._now(), asked.kind if asked.received and asked.whole else ""
-            ):
-                self._tell_end(one)
-
-    def _tell_end(self, one: Episode) -> None:
-        of = {"upstream": one.upstream, "was": one.what, "reason": one.reason, "since": stamp(one.begun)}
-        of |= {"kind": one.kind} if one.kind else {}
-        if one.well is None:
-            self._log.warning("trouble is not over", **of, last=stamp(one.last), times=one.times)
-        else:
-            self._log.info("upstream trouble is over", **of, until=stamp(one.well), times=one.times)
+            self._telling.answered(asked.upstream, asked.kind if asked.received and asked.whole else "")
 
     def remind(self) -> None:
-        """What has not been told for its time, though it has not happened again. To be called now and then."""
-        self._tell_untold(self._now())
+        """What has not been told for its time. To be called now and then."""
+        self._telling.remind()
 
     def end(self) -> None:
-        """All that has not been told yet, and what is not over: whoever reads on has no more lines. Once more, what
-        has happened since."""
-        self._tell_untold(inf)
-        before, self._ended = self._ended, self._now()
-        for one in self._episodes.open:
-            if one.last > before:
-                self._tell_end(one)
-
-    def _tell_untold(self, now: float) -> None:
-        for line, untold in self._repeats.due(now):
-            self._tell(line, untold, counted=True)
-        for source, untold in self._changes.due(now):
-            self._tell(self._standing[source], untold, counted=True)
-
-    def _repeated(
-        self,
-        level: str,
-        event: str,
-        every: float,
-        of: Mapping[str, str] = MappingProxyType({}),
-        facts: Mapping[str, Any] = MappingProxyType({}),
-        apart: str = "",
-        **amounts: int,
-    ) -> None:
-        """At once the first time, also of a few that stand ``apart`` from one another; then so often with how much it
-        was meanwhile. ``facts`` are those of the last."""
-        line = Line(level, event, tuple(of.items()))
-        untold = self._repeats.again(line, self._now(), every, facts, amounts, apart, FEW)
-        if untold is not None:
-            self._tell(line, untold, counted=untold.times > 1)
-
-    def _tell(self, line: Line, untold: Untold, *, counted: bool) -> None:
-        more = {"times": untold.times, "since": stamp(untold.since)} if counted else {}
-        getattr(self._log, line.level)(line.event, **dict(line.of), **untold.facts, **untold.amounts, **more)
-
-    def _episode(self, level: str, event: str, why: str, kind: str = "", /, *, upstream: str, **fields: Any) -> None:
-        """At once the first time, then with how often it has happened since then."""
-        worth = self._episodes.again(event, upstream, why, self._now(), kind)
-        if worth is None:
-            return
-        times, since = worth
-        more: dict[str, Any] = {"kind": kind} if kind else {}
-        more |= {"times": times, "since": stamp(since)} if times > 1 else {}
-        getattr(self._log, level)(event, upstream=upstream, **fields, **more)
+        """All that has not been told yet, and what is not over."""
+        self._telling.end()

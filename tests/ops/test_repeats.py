@@ -20,7 +20,8 @@ from apprproxy.core.events import (
     Trouble,
     Troubled,
 )
-from apprproxy.ops.journal import FEW, HOUR, MINUTE, Journal
+from apprproxy.ops.journal import Journal
+from apprproxy.ops.telling import FEW, HOUR, MINUTE
 from tests.fakes.clock import Clock
 from tests.fakes.fixtures import Logged
 
