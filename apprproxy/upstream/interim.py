@@ -22,6 +22,10 @@ MAX_INTERIM = 16
 MAX_BEFORE = MIB
 """Bytes until an answer's header is complete, which has some KiB: the library bounds each header, and passes over empty
 lines before it, of which a line brings hundreds of MiB a second."""
+_STATUSES, _FINAL = range(100, 600), 200
+"""Others are invalid (RFC 9110, section 15)."""
+_ANOTHER_PROTOCOL = 101
+"""Is never asked for. A client of ours that were told so, or a proxy in front of us, would read on in that."""
 _HEADER = 4 * KIB
 """Read at a time until the answer's header is complete."""
 _BODY = 64 * KIB
@@ -137,7 +141,10 @@ class _Handler(ResponseHandler):
             self._hang_up()
             return
         code = data[0].code
-        self._answered = not 100 <= code < 200 or code == 101
+        if code == _ANOTHER_PROTOCOL or code not in _STATUSES:
+            self._refuse("its status is that of no answer")
+            return
+        self._answered = code >= _FINAL
         self._at_once = _CHUNKED if data[0].chunked else _BODY
         self._interim += not self._answered
         if self._interim <= MAX_INTERIM:

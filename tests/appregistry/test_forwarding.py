@@ -184,6 +184,18 @@ async def test_a_content_type_that_cannot_be_sent_does_not_end_a_push(start: Sta
     assert (200, b"{}", "text/plain") == (got.status, got.body, got.headers["Content-Type"])
 
 
+@pytest.mark.parametrize("status", ["000", "101", "600", "999"])
+async def test_what_is_no_status_of_an_answer_does_not_end_a_push(start: Start, status: str) -> None:
+    """Behind 101, which nobody asked for, a proxy in front of us would take the connection for a tunnel."""
+    said = f"HTTP/1.1 {status} Odd\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{{}}"
+    async with answering(said.encode()) as url:
+        gateway = await start({"up": SimpleNamespace(url=url)}, writes="pass")
+        got = await gateway.get(PUSH, "POST", body=b"{}")
+
+    assert 502 == got.status
+    assert "did not answer in HTTP" in got.json["message"]
+
+
 async def test_a_push_of_ten_thousand_nothings_is_refused_before_it_is_looked_into(
     start: Start, upstream: Upstream
 ) -> None:
