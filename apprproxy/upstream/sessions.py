@@ -1,5 +1,6 @@
 """Connections to one upstream and to the hosts it leads to: a pool for each lane, so that none holds up another."""
 
+import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from apprproxy.core.ports.upstream import Lane, beside
 from apprproxy.upstream.guard import PublicResolver
 from apprproxy.upstream.interim import Connector
 from apprproxy.upstream.resolver import OwnThreadsResolver
+
+_LOOPBACK = re.compile(r"localhost|127\.[0-9.]+|::1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,4 +115,4 @@ class Sessions:
 
 def _loopback(host: str | None) -> bool:
     """A proxy elsewhere cannot reach what only this machine can."""
-    return host == "localhost" or (host is not None and (host.startswith("127.") or host == "::1"))
+    return host is not None and _LOOPBACK.fullmatch(host) is not None

@@ -107,3 +107,16 @@ async def test_the_environment_names_a_proxy_too(
 
     assert (200, 502) == (direct.status, through.status)
     assert 1 == other.count()
+
+
+async def test_a_name_that_begins_as_loopback_does_goes_through_the_proxy(
+    other: Registry, gateways: Gateways, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever is redirected to it would go round what the proxy keeps away."""
+    monkeypatch.setenv("http_proxy", other.url)
+    monkeypatch.setenv("no_proxy", "")
+    other.on["other"] = lies.says(500)
+    gateway = await gateways.start({"far": {"url": "http://127.registry.invalid"}})
+    await gateway.get(TAG.replace("hub", "far"))
+
+    assert 1 == other.count()
