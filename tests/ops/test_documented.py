@@ -15,7 +15,7 @@ from apprproxy.ops.metrics import Metrics
 
 ROOT = Path(apprproxy.__file__).parent
 PAGE = (ROOT.parent / "docs" / "operations.md").read_text()
-CALLS = {"debug", "info", "warning", "error", "exception", "_episode", "_repeated"}
+CALLS = {"debug", "info", "warning", "error", "exception", "line", "episode", "repeated"}
 LEVELS = {"info", "warning", "error"}
 NO_FIELDS = {"exc_info", "extra"}
 
@@ -46,7 +46,7 @@ def logged() -> set[str]:
         for node in ast.walk(tree):
             if isinstance(node, ast.keyword) and node.arg == "extra":
                 found |= set(literals(node))
-    for name in ("journal", "requests"):
+    for name in ("journal", "telling", "requests"):
         tree = ast.parse((ROOT / "ops" / f"{name}.py").read_text())
         for node in tree.body:
             if isinstance(node, ast.ClassDef | ast.FunctionDef):
