@@ -42,7 +42,7 @@ lint: $(VENV)/dev.stamp ## Format check, lint, types, import contracts
 .PHONY: unit
 unit: $(VENV)/dev.stamp peers
 	@$(BIN)/python -m compileall -q apprproxy  # the tests start hundreds of commands, also where Python is told to write no bytecode
-	@$(BIN)/pytest -n 3 --dist loadfile  # on two cores as well: each waits a third of its time for what it started
+	@$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder  # on two cores as well: each waits a third of its time for what it started
 
 .PHONY: explore
 explore: $(VENV)/dev.stamp ## Look for counterexamples to the laws that the tests try, with new examples and more of them
