@@ -12,8 +12,8 @@ from yarl import URL
 from apprproxy.core.framing import Framing
 from apprproxy.core.model import KIB
 from apprproxy.core.ports.upstream import Lane, beside
+from apprproxy.upstream.connector import Connector
 from apprproxy.upstream.guard import PublicResolver
-from apprproxy.upstream.interim import Connector
 from apprproxy.upstream.resolver import OwnThreadsResolver
 
 _LOOPBACK = re.compile(r"localhost|127\.[0-9.]+|::1")

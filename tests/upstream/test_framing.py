@@ -11,7 +11,7 @@ from yarl import URL
 from apprproxy.core.framing import AT_ONCE
 from apprproxy.core.model import KIB
 from apprproxy.core.ports.upstream import Lane
-from apprproxy.upstream.interim import _CHUNKED, Connector
+from apprproxy.upstream.connector import _CHUNKED, Connector
 from apprproxy.upstream.sessions import Sessions
 from tests.fakes.clock import PATIENCE, until
 from tests.fakes.content import some_bytes

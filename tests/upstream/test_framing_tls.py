@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 
 from apprproxy.core.model import KIB
-from apprproxy.upstream.interim import Connector
+from apprproxy.upstream.connector import Connector
 from tests.fakes.content import some_bytes
 from tests.fakes.gateway import Gateways
 from tests.fakes.raw import by_tls, serving_by_tls

@@ -7,7 +7,7 @@ import pytest
 from aiohttp.http_exceptions import HttpProcessingError
 
 from apprproxy.core.model import KIB
-from apprproxy.upstream.interim import MAX_BEFORE, MAX_INTERIM, Connector
+from apprproxy.upstream.connector import MAX_BEFORE, MAX_INTERIM, Connector
 from tests.fakes.clock import PATIENCE
 from tests.fakes.content import some_bytes
 from tests.fakes.gateway import Gateways

@@ -16,7 +16,7 @@ from apprproxy.core.events import Asked, Event, SourceShut
 from apprproxy.core.ports.upstream import Lane, Request
 from apprproxy.gateway.members.health import FOR_OWNERS
 from apprproxy.upstream.answer import translate
-from apprproxy.upstream.interim import Connector
+from apprproxy.upstream.connector import Connector
 from tests.fakes import lies
 from tests.fakes.clock import Clock
 from tests.fakes.fixtures import Logged

@@ -1,9 +1,10 @@
-"""Interim answers (1xx) are passed over, but not for ever (RFC 9110, section 15.2), and whatever nobody asked for ends
-the connection.
+"""An upstream's connection brings what was asked for and nothing else, and gives others their turn.
 
-The library takes all that a read has brought in one go: a quarter of a MiB of them is fourteen thousand, and an
-upstream that sends nothing else has the event loop for itself. So would one whose body is all chunks: `core/framing.py`
-says how long its connection is left alone in between.
+- Interim answers (1xx) are passed over, but not for ever (RFC 9110, section 15.2), and whatever nobody asked for ends
+  the connection.
+- The library takes all that a read has brought in one go: a quarter of a MiB of interim answers is fourteen thousand,
+  and an upstream that sends nothing else has the event loop for itself. So would one whose body is all chunks:
+  ``core/framing.py`` says how long its connection is left alone in between.
 """
 
 import asyncio
