@@ -173,7 +173,7 @@ class NotHttp:
 
 @dataclass(frozen=True, slots=True)
 class NotTls:
-    """A client's handshake failed. ``reason`` is one of the TLS library's."""
+    """A client's handshake failed. ``reason`` is one of a closed set: the TLS library's, and those of ``core.tls``."""
 
     reason: str
     client: str

@@ -11,6 +11,15 @@ from typing import Any
 
 from apprproxy.face.server import Limits, Server
 
+_IN_OUR_WORDS = {
+    "HTTP_REQUEST": "plain HTTP where TLS is spoken",
+    "TLSV1_ALERT_UNKNOWN_CA": "the client does not trust our certificate (unknown ca)",
+    "SSLV3_ALERT_BAD_CERTIFICATE": "the client does not take our certificate (bad certificate)",
+    "SSLV3_ALERT_CERTIFICATE_UNKNOWN": "the client does not take our certificate (certificate unknown)",
+    "SSLV3_ALERT_CERTIFICATE_EXPIRED": "to the client our certificate has expired",
+}
+"""As the library calls it; what it says of anything else is said in its words."""
+
 
 class Handshakes:
     """Makes the protocols of a listening socket, in the place of ``server``."""
@@ -51,7 +60,7 @@ class _Handshake(asyncio.Protocol):
             )
         except OSError as error:  # no TLS, no more patience, or gone
             if isinstance(error, ssl.SSLError):
-                server.not_tls(error, (transport.get_extra_info("peername") or [""])[0])
+                server.not_tls(reason_of(error), (transport.get_extra_info("peername") or [""])[0])
             transport.abort()
             traceback.clear_frames(error.__traceback__)  # a cycle with what it was told by, a quarter of a MiB each
             error.__traceback__ = error.__context__ = None
@@ -133,3 +142,9 @@ class _Early(asyncio.Protocol):
         connection.connection_made(transport)
         if self._data:
             connection.data_received(bytes(self._data))
+
+
+def reason_of(error: ssl.SSLError) -> str:
+    """Why a handshake failed, as it is told."""
+    why = error.reason or ""
+    return _IN_OUR_WORDS.get(why, why.lower().replace("_", " "))

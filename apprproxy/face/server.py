@@ -2,7 +2,6 @@
 
 import asyncio
 import errno
-import ssl
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -27,14 +26,6 @@ time."""
 
 LOOK_AGAIN = 0.1
 """Seconds after which it is looked again who may make way, where nobody was found: there may be thousands."""
-_NO_TLS = {
-    "HTTP_REQUEST": "plain HTTP where TLS is spoken",
-    "TLSV1_ALERT_UNKNOWN_CA": "the client does not trust our certificate (unknown ca)",
-    "SSLV3_ALERT_BAD_CERTIFICATE": "the client does not take our certificate (bad certificate)",
-    "SSLV3_ALERT_CERTIFICATE_UNKNOWN": "the client does not take our certificate (certificate unknown)",
-    "SSLV3_ALERT_CERTIFICATE_EXPIRED": "to the client our certificate has expired",
-}
-"""As the library calls it; what it says of anything else is said in its words."""
 _NONE_LEFT = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 
@@ -301,9 +292,8 @@ class Server(web.Server):
             self._reasons.add(reason)
         self._observer(NotHttp(reason, status, client or "", quoted=reason not in self._reasons))
 
-    def not_tls(self, error: ssl.SSLError, client: str) -> None:
-        why = error.reason or ""
-        self._observer(NotTls(_NO_TLS.get(why, why.lower().replace("_", " ")), client))
+    def not_tls(self, reason: str, client: str) -> None:
+        self._observer(NotTls(reason, client))
 
     def has_room(self, beside: int) -> bool:
         """For one more ``beside`` so many. An unused connection makes way: clients that keep theirs would keep all
