@@ -1,16 +1,19 @@
-"""An address of the configuration listens, or a sentence says why it cannot."""
+"""An address of the configuration listens, or a sentence says why it cannot, or why nobody is accepted there."""
 
 import asyncio
 import errno
 import socket
 from collections.abc import Callable
+from typing import Any
 
+from apprproxy.core.events import NotConnected, Observer
 from apprproxy.settings.fields import split_address
 
 WAITING = 1024
 """Connections that the system holds for us."""
 AT_A_TIME = 16
 """Of them, accepted before those too many are closed: each is a descriptor until then."""
+_NONE_LEFT = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 _NO_SOCKET = "no socket can be made; too few files may be open (ulimit -n)"
 
 
@@ -64,3 +67,18 @@ def written(port: asyncio.Server) -> str:
     """Its address, as it stands in a URL."""
     host, number = port.sockets[0].getsockname()[:2]
     return f"[{host}]:{number}" if ":" in host else f"{host}:{number}"
+
+
+class AcceptFailures:
+    """A loop's handler of exceptions: where no connection can be accepted, the loop says so a thousand times a
+    second."""
+
+    def __init__(self, observer: Observer) -> None:
+        self._observer = observer
+
+    def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        if "socket" in context and isinstance(error, OSError) and error.errno in _NONE_LEFT:
+            self._observer(NotConnected("files"))
+        else:
+            loop.default_exception_handler(context)

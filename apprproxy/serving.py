@@ -13,9 +13,9 @@ from apprproxy.app import App, lifetime, limits_of, server_tls
 from apprproxy.core.errors import StoreFailed
 from apprproxy.face.descriptors import fitting, raise_limit
 from apprproxy.face.handshakes import Handshakes
-from apprproxy.face.server import AcceptFailures, Limits, Server
+from apprproxy.face.server import Limits, Server
 from apprproxy.lateness import Lateness
-from apprproxy.listening import listen, written
+from apprproxy.listening import AcceptFailures, listen, written
 from apprproxy.minding import Minding, begun
 from apprproxy.ops.logs import logger
 from apprproxy.settings import Settings

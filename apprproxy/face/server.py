@@ -1,7 +1,6 @@
 """Connections with limits: aiohttp's own defaults let a silent or dribbling client stay for minutes."""
 
 import asyncio
-import errno
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -26,7 +25,6 @@ time."""
 
 LOOK_AGAIN = 0.1
 """Seconds after which it is looked again who may make way, where nobody was found: there may be thousands."""
-_NONE_LEFT = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,21 +252,6 @@ def _reason(error: HttpProcessingError) -> str:
         return "its target is no URL"
     reason = error.message.partition("\n")[0]
     return reason.partition(":")[0] if isinstance(error, LineTooLong) else reason
-
-
-class AcceptFailures:
-    """A loop's handler of exceptions: where no connection can be accepted, the loop says so a thousand times a
-    second."""
-
-    def __init__(self, observer: Observer) -> None:
-        self._observer = observer
-
-    def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        error = context.get("exception")
-        if "socket" in context and isinstance(error, OSError) and error.errno in _NONE_LEFT:
-            self._observer(NotConnected("files"))
-        else:
-            loop.default_exception_handler(context)
 
 
 class Beginning(Protocol):

@@ -8,7 +8,7 @@ import resource
 import pytest
 
 from apprproxy.face.descriptors import EACH, OUR_OWN, TRANSFER, fitting, raise_limit
-from apprproxy.face.server import AcceptFailures
+from apprproxy.listening import AcceptFailures
 from apprproxy.ops.journal import Journal
 from tests.fakes.fixtures import Logged
 
