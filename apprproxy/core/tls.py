@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, Self, TypeVar
 
+from apprproxy.core.hello import CLIENT_HELLO, SERVER_HELLO, agrees_in_a_finite_field, number
 from apprproxy.core.model import KIB
 
 MAX_BARE = 1000
@@ -34,16 +35,10 @@ _HEADER = 5
 _HANDSHAKES = 22
 _HELLO_REQUEST = bytes(4)
 """A client passes over it."""
-_CLIENT_HELLO, _SERVER_HELLO = 1, 2
-_KEY_SHARE = b"\0\x33"
-_FINITE = 1
-"""The first byte of their groups' numbers (RFC 7919)."""
-_P256 = 0x17
-"""Every library knows it (RFC 8446, section 9.1), and takes it where it stands before those."""
 
 T = TypeVar("T")
 
-SSLProtocol.max_size = READ
+SSLProtocol.max_size = READ  # of all lines of this process: asyncio asks nobody how much it is to read
 
 
 class Refused(ssl.SSLError):
@@ -138,7 +133,7 @@ class _Line(ssl.SSLObject):
         self._opening += len(piece)
         if self._opening > _HANDSHAKE:
             raise Refused("too long a handshake")
-        if any(map(_is_finite, self._hellos())):
+        if any(map(agrees_in_a_finite_field, self._hellos())):
             raise Refused("keys would be agreed upon in a finite field, which takes too long")
 
     def _records_in(self, piece: bytes) -> int:
@@ -148,7 +143,7 @@ class _Line(ssl.SSLObject):
             self._hear(data, 0, at)
         while at + _HEADER <= len(data):
             self._kind, begin = data[at], at + _HEADER
-            at = begin + _number(data[at + 3 : begin])
+            at = begin + number(data[at + 3 : begin])
             self._idle += at - begin
             self._hear(data, begin, at)
             count += 1
@@ -167,41 +162,12 @@ class _Line(ssl.SSLObject):
             if self._said.startswith(_HELLO_REQUEST):
                 del self._said[: len(_HELLO_REQUEST)]
                 continue
-            if self._said[0] not in (_CLIENT_HELLO, _SERVER_HELLO):
+            if self._said[0] not in (CLIENT_HELLO, SERVER_HELLO):
                 self._hears = False
                 self._said.clear()
                 return
-            end = 4 + _number(self._said[1:4])
+            end = 4 + number(self._said[1:4])
             if end > len(self._said):
                 return
             yield bytes(self._said[:end])
             del self._said[:end]
-
-
-def _is_finite(hello: bytes) -> bool:
-    """Are keys offered, or asked for, in such a group, and would it be taken? Java offers one behind P-256 where it may
-    use the curves of NIST only. RFC 8446, section 4.2.8."""
-    client = hello[0] == _CLIENT_HELLO
-    at = 4 + 2 + 32
-    at += 1 + _number(hello[at : at + 1])
-    at += 2 + _number(hello[at : at + 2]) if client else 2
-    at += 1 + _number(hello[at : at + 1]) if client else 1
-    at += 2
-    while at + 4 <= len(hello):
-        end = at + 4 + _number(hello[at + 2 : at + 4])
-        if hello[at : at + 2] == _KEY_SHARE:
-            groups = _groups(hello[at + 6 : end]) if client else iter([_number(hello[at + 4 : at + 6])])
-            return next((group != _P256 for group in groups if group == _P256 or group >> 8 == _FINITE), False)
-        at = end
-    return False
-
-
-def _groups(shares: bytes) -> Iterator[int]:
-    at = 0
-    while at + 4 <= len(shares):
-        yield _number(shares[at : at + 2])
-        at += 4 + _number(shares[at + 2 : at + 4])
-
-
-def _number(digits: bytes | bytearray) -> int:
-    return int.from_bytes(digits, "big")
