@@ -16,8 +16,8 @@ PIECE = 8 * KIB
 second."""
 
 _TRIES = 8
-"""Of as much, that turned out not to be whole. Were it read again for each list that is open there, 256 KiB would take
-twenty seconds."""
+"""Pieces that turn out not to be whole, of those that begin within ``PIECE`` characters: what else begins there is read
+value by value. Were a piece tried for each list that is open there, 256 KiB would take twenty seconds."""
 
 T = TypeVar("T")
 
@@ -59,7 +59,7 @@ class _Reader:
         text = self._text
         if len(text) - at <= PIECE or text[at] not in _CLOSING:
             return DECODER.raw_decode(text, at)
-        little = self._read(text[at : at + PIECE]) if self._may_be_whole(at) else None
+        little = self._read(text[at : at + PIECE]) if self._is_worth_a_try(at) else None
         return self._in_parts(at) if little is None else (little[0], at + little[1])
 
     def _in_parts(self, at: int) -> tuple[Any, int]:
@@ -71,7 +71,7 @@ class _Reader:
             return found, at + 1
         uncut = at
         while True:
-            several = self._several(at, opening) if at >= uncut and self._may_be_whole(at) else None
+            several = self._several(at, opening) if at >= uncut and self._is_worth_a_try(at) else None
             if several is None:
                 uncut = max(uncut, at + PIECE)
             part, at = several or (self._field(at) if opening == "{" else self._element(at))
@@ -104,8 +104,8 @@ class _Reader:
         value, at = self.value(after_blanks(self._text, at + 1))
         return {name: value}, at
 
-    def _may_be_whole(self, at: int) -> bool:
-        """As far as it is worth it to try."""
+    def _is_worth_a_try(self, at: int) -> bool:
+        """To read a piece from there: too many were none of late."""
         if at >= self._tried + PIECE:
             self._tried, self._failed = at, 0
         return self._failed < _TRIES

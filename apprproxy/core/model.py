@@ -245,10 +245,11 @@ class Found:
 
     ``body`` is the document, where the answer brought it; ``manifest`` says that the target is a document that is to be
     fetched by its digest. ``titles`` are those that the answer mentions, with the digest that it claims for each;
-    ``passed_over`` are those that were asked for to the letter, where it is of others. ``aliases`` has for a title the
-    one that leaves open which is meant; ``alias`` is that, where it was asked for and ``titles`` has the one that it is
-    answered with: what it meant first stands likewise. ``trail`` is the upstream's own Cache-Status. ``empty``: a list
-    without entries, as registries have for whatever they are asked by.
+    ``passed_over`` are those that were asked for to the letter, where it is of others. ``aliases`` has for a title one
+    that says less and may mean the same, as ``acme/app@1.0/-`` may mean ``acme/app@1.0/helm``. ``alias`` is such a one
+    that was asked for; then ``titles`` has only what it was answered with, and what it meant first stands likewise.
+    ``trail`` is the upstream's own Cache-Status. ``empty``: a list without entries, as registries have for whatever
+    they are asked by.
     """
 
     target: Descriptor

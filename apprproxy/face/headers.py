@@ -76,5 +76,5 @@ def again(control: str | None, pragma: str | None) -> bool:
 
 def passed_by(via: str, hop: str) -> bool:
     """Does Via name this hop (RFC 9110, section 7.6.3)? None is taken apart: there is room for sixty thousand."""
-    name = re.escape(hop)
+    name = re.escape(hop)  # what stands before it is looked at last: a pattern that begins with text is found at once
     return re.search(rf"{name}(?<![^\s,]{name})\s*(?:,|\Z)", via) is not None

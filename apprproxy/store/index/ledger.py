@@ -198,8 +198,9 @@ class Ledger:
         return freed
 
     def relieve(self, written: int, *, files: bool) -> None:
-        """Of what the disk lacks, be it bytes or ``files``, it is counted whether it was of use. The log of the index
-        goes first: on a disk of some dozen MiB it would take all, and never become long enough to be begun anew."""
+        """Something goes, for the disk lacks bytes or ``files``; nothing where what went last for the same was of no
+        use. ``written`` are bytes of the transfer that could not go on. The log of the index goes first: on a disk of
+        some dozen MiB it would take all, and never become long enough to be begun anew."""
         if not files and self._shortened():
             return
         totals, relief = self.totals(), self._relief_of_files if files else self._relief
