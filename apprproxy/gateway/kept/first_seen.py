@@ -48,18 +48,18 @@ class FirstSeenDigests:
         if not found.titles:
             return Settled()
         try:
-            return await self._settle(member, found, as_of)
+            return await self._settled(member, found, as_of)
         except StoreFailed as failure:
             if member.terms.moved != "follow":
                 raise
             self._observer(Trouble("names", member.name, next(iter(found.titles)), str(failure)))
             return Settled()
 
-    async def _settle(self, member: Member, found: Found, as_of: int) -> Settled:
+    async def _settled(self, member: Member, found: Found, as_of: int) -> Settled:
         """Each title for itself; then its alias, which goes along where it meant what was replaced, and is settled like
         a title where it was asked for."""
         before = dict(await self._seen.first_seen(member.name, found.titles))
-        after = {title: self._settled(member, title, before.get(title), claim) for title, claim in found.titles.items()}
+        after = {title: self._claimed(member, title, before.get(title), claim) for title, claim in found.titles.items()}
         replaced = {title for title in before if after[title].digest != before[title].digest}
         aliases = {title: alias for title, alias in found.aliases.items() if title in replaced or alias == found.alias}
         before |= await self._seen.first_seen(member.name, set(aliases.values()))
@@ -70,14 +70,14 @@ class FirstSeenDigests:
         if found.alias:
             (title,) = found.titles
             meant = after.get(found.alias, before.get(found.alias))
-            after[found.alias] = self._settled(member, found.alias, meant, after[title].digest)
+            after[found.alias] = self._claimed(member, found.alias, meant, after[title].digest)
         await self._remember(member, {one: first for one, first in after.items() if first != before.get(one)}, as_of)
         stands = {title: after[found.alias or title].digest for title in found.titles}
         standing = {title: digest for title, digest in stands.items() if digest != found.titles[title]}
         return Settled(standing, apart=any(after[title].digest != digest for title, digest in stands.items()))
 
-    def _settled(self, member: Member, title: str, first: FirstSeen | None, claim: Digest) -> FirstSeen:
-        """What is remembered of it from now on."""
+    def _claimed(self, member: Member, title: str, first: FirstSeen | None, claim: Digest) -> FirstSeen:
+        """What is remembered of it from now on, where so much is claimed of it; a move is told."""
         if first is not None and first.digest == claim:
             return replace(first, moved_to=None)  # also where it moved away and back again
         if first is None or first.pushed == claim:
