@@ -94,34 +94,34 @@ LONG = {
 
 
 @pytest.fixture
-def read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How much the library reads each time."""
     library = decoding.DECODER.raw_decode
-    read: list[int] = []
+    reads: list[int] = []
 
     class Counting:
         def raw_decode(self, text: str, at: int = 0) -> tuple[Any, int]:
-            read.append(len(text) - at)
+            reads.append(len(text) - at)
             value, end = library(text, at)
-            read[-1] = end - at
+            reads[-1] = end - at
             return value, end
 
     monkeypatch.setattr(decoding, "DECODER", Counting())
-    return read
+    return reads
 
 
 @pytest.mark.parametrize("body", LONG.values(), ids=LONG)
-def test_the_library_which_gives_nobody_a_turn_is_given_a_little_at_a_time(body: bytes, read: list[int]) -> None:
+def test_the_library_which_gives_nobody_a_turn_is_given_a_little_at_a_time(body: bytes, reads: list[int]) -> None:
     assert json.loads(body) == parsed(body)
-    assert max(read) <= decoding.PIECE + 2
+    assert max(reads) <= decoding.PIECE + 2
 
 
-def test_what_is_open_in_two_hundred_lists_is_not_read_again_for_each(read: list[int]) -> None:
+def test_what_is_open_in_two_hundred_lists_is_not_read_again_for_each(reads: list[int]) -> None:
     nest = b"[" * 200 + b",".join([b'{"a":1.5}'] * 1000) + b"]" * 200
     body = b"[" + b",".join([nest] * 20) + b"]"
 
     assert json.loads(body) == parsed(body)
-    assert sum(read) <= 12 * len(body)
+    assert sum(reads) <= 12 * len(body)
 
 
 REFUSED = {
