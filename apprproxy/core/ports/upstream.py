@@ -126,7 +126,7 @@ class Dialect(Speaks, Protocol):
         ...
 
     def write(self, write: Write) -> Request:
-        """The request that passes a write on."""
+        """The request that passes a write on; raises NotAllowed where the protocol knows none."""
         ...
 
     def archive(self, write: Write) -> bytes:
@@ -141,7 +141,8 @@ class Dialect(Speaks, Protocol):
         ...
 
     def with_digests(self, want: NameWant, body: bytes, digests: Mapping[str, Digest]) -> bytes:
-        """The document with these digests, by title, in place of those it claims."""
+        """The document with these digests, by title, in place of those it claims. Not asked of what is fetched by its
+        digest (``Found.manifest``)."""
         ...
 
 
