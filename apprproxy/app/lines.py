@@ -5,7 +5,6 @@ import ssl
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import NoReturn
 
@@ -13,7 +12,7 @@ from cryptography import x509
 from yarl import URL
 
 from apprproxy.core.lock import BadLock
-from apprproxy.core.tls import towards_clients, towards_servers
+from apprproxy.core.tls import to_anybody, towards_clients, towards_servers
 from apprproxy.settings import BadConfiguration
 from apprproxy.settings.model import ServerTls
 from apprproxy.settings.reach import ClientTls
@@ -59,7 +58,7 @@ def written(url: URL) -> set[str]:
 def client_tls(path: str, settings: ClientTls) -> ssl.SSLContext:
     """Towards the place itself. ``path`` is that of the key above; raises BadConfiguration."""
     if settings == ClientTls():
-        return _usual()
+        return to_anybody()
     context = _trusting(path, settings.ca_file)
     if settings.cert is not None and settings.key is not None:
         _identified(context, f"{path}.tls", settings.cert, settings.key)
@@ -72,7 +71,7 @@ def client_tls(path: str, settings: ClientTls) -> ssl.SSLContext:
 def foreign_tls(path: str, settings: ClientTls) -> ssl.SSLContext:
     """Towards the hosts that it leads to, its token server above all: always verified, by the same authorities, for a
     company's that looks into TLS signs for all of them; and without our certificate."""
-    return _usual() if settings.ca_file is None else _trusting(path, settings.ca_file)
+    return to_anybody() if settings.ca_file is None else _trusting(path, settings.ca_file)
 
 
 def server_tls(settings: ServerTls | None) -> ssl.SSLContext | None:
@@ -101,14 +100,6 @@ def lifetime(settings: ServerTls | None) -> Lifetime | None:
     except (OSError, ValueError):
         return None
     return Lifetime(certificate.not_valid_before_utc.timestamp(), certificate.not_valid_after_utc.timestamp())
-
-
-@cache
-def _usual() -> ssl.SSLContext:
-    """One for all: reading the system's authorities takes time, and keeping them memory."""
-    context = towards_servers()
-    context.set_alpn_protocols(["http/1.1"])
-    return context
 
 
 def _trusting(path: str, ca_file: Path | None) -> ssl.SSLContext:

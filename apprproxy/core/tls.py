@@ -11,7 +11,7 @@
 import ssl
 from asyncio.sslproto import SSLProtocol
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cache, partial
 from typing import Any, Self, TypeVar
 
 from apprproxy.core.hello import CLIENT_HELLO, SERVER_HELLO, agrees_in_a_finite_field, number
@@ -55,6 +55,15 @@ def towards_servers() -> ssl.SSLContext:
     kinds: list[Any] = context.get_ciphers()
     context.set_ciphers(":".join(kind["name"] for kind in kinds if kind["kea"] != "kx-dhe"))
     context.sslobject_class = _Line
+    return context
+
+
+@cache
+def to_anybody() -> ssl.SSLContext:
+    """One for all of whom nothing else is said: reading the system's authorities takes time, and keeping them
+    memory."""
+    context = towards_servers()
+    context.set_alpn_protocols(["http/1.1"])
     return context
 
 

@@ -3,7 +3,7 @@
 import re
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
@@ -12,6 +12,7 @@ from yarl import URL
 from apprproxy.core.framing import Framing
 from apprproxy.core.model import KIB
 from apprproxy.core.ports.upstream import Lane, beside
+from apprproxy.core.tls import to_anybody
 from apprproxy.upstream.connector import Connector
 from apprproxy.upstream.guard import PublicResolver
 from apprproxy.upstream.resolver import OwnThreadsResolver
@@ -28,8 +29,8 @@ class Line:
     read: float = 30.0
     connections: int = 32
     proxy: str | None = None
-    tls: ssl.SSLContext | bool = True
-    foreign: ssl.SSLContext | bool = True
+    tls: ssl.SSLContext = field(default_factory=to_anybody)
+    foreign: ssl.SSLContext = field(default_factory=to_anybody)
     slowest: int = 0
 
 
@@ -74,7 +75,7 @@ class Sessions:
             return self._session(lane, "through a proxy", tls=self._line.foreign, public=False)
         return self._session(lane, "abroad", tls=self._line.foreign, public=True)
 
-    def _session(self, lane: Lane, where: str, *, tls: ssl.SSLContext | bool, public: bool) -> aiohttp.ClientSession:
+    def _session(self, lane: Lane, where: str, *, tls: ssl.SSLContext, public: bool) -> aiohttp.ClientSession:
         session = self._open.get((lane, where))
         if session is None:
             connector = Connector(

@@ -13,7 +13,9 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from apprproxy.app.lines import client_tls, foreign_tls
 from apprproxy.core.digest import Digest
+from apprproxy.core.tls import towards_servers
 from apprproxy.settings.reach import ClientTls
+from apprproxy.upstream.sessions import Line
 from tests.fakes.gateway import Gateways
 from tests.fakes.raw import by_tls, serving_by_tls
 from tests.peers.certificate import Certificate, certify
@@ -125,6 +127,12 @@ def test_no_upstream_chooses_the_numbers_that_keys_are_agreed_with(
 
     assert isinstance(context, ssl.SSLContext)
     assert [] == [cipher["name"] for cipher in context.get_ciphers() if cipher["kea"] == "kx-dhe"]
+
+
+def test_a_line_of_which_nothing_is_said_is_bounded_as_well() -> None:
+    line, bounded = Line(), towards_servers().sslobject_class
+
+    assert [bounded, bounded] == [line.tls.sslobject_class, line.foreign.sslobject_class]
 
 
 @pytest.mark.parametrize(
