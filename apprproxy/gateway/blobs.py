@@ -80,10 +80,12 @@ class Blobs:
             shown.tried = _told(diary)
             return shown
         diary.asks("who has it")
-        known = await self._known(members, want)
+        known = await self._known(members, want, diary)
         seeing = [*known, *(one for one in members if one not in known)]
         diary.heard("is known")
-        if known and (held := await self._found(want)) is not None:
+        with diary.meanwhile(THE_CACHE):
+            held = await self._found(want) if known else None
+        if held is not None:
             return self._hit(known[0], want, held, _told(diary))
         if self._offline:
             raise NotHeld(f"{want.place.name}: offline, and {want.expected.digest} is not held")
@@ -93,7 +95,7 @@ class Blobs:
         ):
             return aside
         diary.asks("its size")
-        joined = await self._joined(seeing, want, known)
+        joined = await self._joined(seeing, want, known, diary)
         diary.heard("is known")
         waiting = Waiting(
             want,
@@ -152,14 +154,15 @@ class Blobs:
         self._shelf.index.used(held.digest)
         return HeldTransfer(Verdict(Cache.HIT), member.name, bounded(want, held, member.name), waited)
 
-    async def _known(self, members: list[Member], want: BlobWant) -> list[Member]:
+    async def _known(self, members: list[Member], want: BlobWant, diary: Diary) -> list[Member]:
         """The members in whose name it may be had for certain: they are asked first, the others of a view after them,
         for who says that it has it may not bring it. None where nothing of it is here, or they are being asked already:
         their own answers decide. Else one that has it, and if that is not known they are asked."""
         flights = self._flights.under_way(want.expected)
-        if not flights and not await self._shelf.blobs.begun(want.expected) and await self._found(want) is None:
-            return []
-        known = [one for one in members if await self._visible.known(one, want)]
+        with diary.meanwhile(THE_CACHE):
+            if not flights and not await self._shelf.blobs.begun(want.expected) and await self._found(want) is None:
+                return []
+            known = [one for one in members if await self._visible.known(one, want)]
         if known or any(
             each.candidates.tries((one.name, want.repository), want.kind) for one in members for each in flights
         ):
@@ -175,13 +178,14 @@ class Blobs:
 
     # --- on its way
 
-    async def _joined(self, seeing: Sequence[Member], want: BlobWant, known: Sequence[Member]) -> Joined:
+    async def _joined(self, seeing: Sequence[Member], want: BlobWant, known: Sequence[Member], diary: Diary) -> Joined:
         candidates = await self._candidates(seeing, want)
         flight, collapsed = self._flights.join(want.expected, candidates)
         flight.candidates.confirm([one for one in candidates if one.member in known])
-        for member in seeing:
-            if (size := await self._said(member, want)) is not None:
-                flight.sizes.setdefault(member.name, size)
+        with diary.meanwhile(THE_CACHE):
+            for member in seeing:
+                if (size := await self._said(member, want)) is not None:
+                    flight.sizes.setdefault(member.name, size)
         return Joined(flight, candidates, collapsed)
 
     async def _said(self, member: Member, want: BlobWant) -> int | None:
@@ -262,7 +266,7 @@ class Blobs:
         return None
 
     def _begin(self, seeing: Sequence[Member], want: BlobWant, known: Member) -> None:
-        task = asyncio.create_task(self._joined(seeing, want, [known]), name=f"begin {want.expected.key}")
+        task = asyncio.create_task(self._joined(seeing, want, [known], Diary()), name=f"begin {want.expected.key}")
         self._beginning.add(task)
         task.add_done_callback(self._begun)
 

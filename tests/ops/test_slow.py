@@ -13,9 +13,11 @@ import pytest
 from aiohttp import web
 
 from apprproxy.core.events import Asked
+from apprproxy.core.model import Record
 from apprproxy.ops.journal import SLOW, Journal
 from apprproxy.store.blobs.disk import DiskStore
 from apprproxy.store.blobs.partial import claim
+from apprproxy.store.names.names import DiskNames
 from tests.fakes import lies
 from tests.fakes.clock import Gate, until
 from tests.fakes.content import digest, some_bytes
@@ -248,9 +250,34 @@ async def test_a_disk_that_opens_slowly_is_told_of_a_transfer_and_of_what_is_hel
     cold, warm = lines(logged, "request")
 
     assert "miss" == cold["cache"]
-    assert re.match(r"the cache 0\.[2-9]\d s: took so long; hub ", cold["tried"])
+    assert re.search(r"the cache 0\.[2-9]\d s: took so long; hub ", cold["tried"])
     assert "hit" == warm["cache"]
     assert re.fullmatch(r"the cache 0\.[2-9]\d s: took so long", warm["tried"])
+
+
+@pytest.mark.usefixtures("soon")
+@pytest.mark.parametrize("what", ["blobs", "names"])
+async def test_a_disk_that_opens_slowly_is_not_told_as_a_question_to_owners(
+    logged: Logged, registry: Registry, gateways: Gateways, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    genuine = DiskNames.get
+
+    async def get(names: DiskNames, upstream: str, key: str) -> Record | None:
+        await asyncio.sleep(0.2)
+        return await genuine(names, upstream, key)
+
+    registry.add_blob("library/app", BLOB)
+    gateway = await gateways.start({"hub": registry})
+    if what == "blobs":
+        monkeypatch.setattr(DiskStore, "find_here", slowly(DiskStore.find_here))
+    else:
+        monkeypatch.setattr(DiskNames, "get", get)
+    await gateway.get(PATH)
+    await until(lambda: len(lines(logged, "request")) == 1)
+    (line,) = lines(logged, "request")
+
+    assert re.search(r"the cache 0\.[2-9]\d s: took so long", line["tried"])
+    assert not re.search(r"(who has it|its size) 0\.[2-9]", line["tried"])
 
 
 @pytest.mark.usefixtures("soon")
