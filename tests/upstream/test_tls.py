@@ -163,7 +163,9 @@ def test_an_upstream_that_asks_for_keys_that_take_long_is_refused_before_they_ar
         client.do_handshake()
 
 
-@pytest.mark.parametrize(("tickets", "small", "ended"), [(10, 0, False), (800, 0, True), (800, 160, True)])
+@pytest.mark.parametrize(
+    ("tickets", "small", "ended"), [(10, 0, False), (10, 300, False), (800, 0, True), (800, 300, True)]
+)
 def test_records_full_of_tickets_end_a_line_as_empty_ones_do(
     tmp_path: Path, tickets: int, small: int, ended: bool
 ) -> None:
