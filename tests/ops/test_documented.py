@@ -15,7 +15,7 @@ from apprproxy.ops.metrics import Metrics
 
 ROOT = Path(apprproxy.__file__).parent
 PAGE = (ROOT.parent / "docs" / "operations.md").read_text()
-CALLS = {"debug", "info", "warning", "error", "exception", "line", "episode", "repeated"}
+CALLS = {"debug", "info", "warning", "error", "exception", "line", "episode", "repeated", "stands"}
 LEVELS = {"info", "warning", "error"}
 NO_FIELDS = {"exc_info", "extra"}
 
