@@ -124,6 +124,15 @@ def test_what_is_open_in_two_hundred_lists_is_not_read_again_for_each(reads: lis
     assert sum(reads) <= 12 * len(body)
 
 
+@pytest.mark.parametrize("one", [b'{"a": 1, "b": [2]}', b"[1, 2]", b'"1.0"'])
+def test_what_servers_send_is_read_in_large_pieces(one: bytes, reads: list[int]) -> None:
+    """One by one takes some ten times as long."""
+    body = b"[%s]" % b", ".join([one] * (100 * decoding.PIECE // len(one)))
+
+    assert json.loads(body) == parsed(body)
+    assert len(reads) <= 3 * len(body) / decoding.PIECE
+
+
 REFUSED = {
     "nothing": b"",
     "blanks": b" \n",
