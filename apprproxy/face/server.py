@@ -1,7 +1,10 @@
 """Connections with limits: aiohttp's own defaults let a silent or dribbling client stay for minutes."""
 
 import asyncio
+from collections import deque
 from dataclasses import dataclass
+from heapq import nsmallest
+from operator import itemgetter
 from typing import Any, Protocol
 
 from aiohttp import web
@@ -25,6 +28,8 @@ time."""
 
 LOOK_AGAIN = 0.1
 """Seconds after which it is looked again who may make way, where nobody was found: there may be thousands."""
+NEXT = 64
+"""Who make way next, of one look."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,6 +274,7 @@ class Server(web.Server):
         self._reasons: set[str] = set()
         self._beginning: set[Beginning] = set()
         self._look_again = 0.0
+        self._next: deque[tuple[float, Connection]] = deque()
 
     def malformed(self, reason: str, status: int, client: str | None) -> None:
         if len(self._reasons) < MAX_REASONS:
@@ -283,21 +289,28 @@ class Server(web.Server):
         others out, and whoever keeps one must be ready to begin anew (RFC 9112, section 9.5)."""
         if beside < self._limits.connections:
             return True
-        unused = self._unused()
-        if not unused:
+        longest = self._longest_unused()
+        if longest is None:
             self._observer(NotConnected("connections"))
             return False
-        min(unused, key=Connection.closes_at).make_way()
+        longest.make_way()
         return True
 
-    def _unused(self) -> list[Connection]:
+    def _longest_unused(self) -> Connection | None:
+        """Of those who have been used since the last look none was before the others that it found."""
+        while self._next:
+            closes_at, one = self._next.popleft()
+            if one.unused and one.closes_at() == closes_at:
+                return one
         now = self._loop.time()
         if now < self._look_again:
-            return []
-        unused = [one for one in self.connections if isinstance(one, Connection) and one.unused]
+            return None
+        unused = [(one.closes_at(), one) for one in self.connections if isinstance(one, Connection) and one.unused]
         if not unused:
             self._look_again = now + LOOK_AGAIN
-        return unused
+            return None
+        self._next.extend(nsmallest(NEXT, unused, key=itemgetter(0)))
+        return self._next.popleft()[1]
 
     def begins(self, one: Beginning) -> bool:
         """A connection that has to do something first; False where there are too many already."""

@@ -7,8 +7,9 @@ import json
 import os
 import ssl
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
+from typing import cast
 
 import pytest
 from aiohttp import web
@@ -26,7 +27,7 @@ from tests.fakes.fixtures import Logged
 from tests.fakes.gateway import Gateways, Running
 from tests.fakes.listening import listening, served
 from tests.fakes.ranged import stopping_at
-from tests.fakes.raw import wire
+from tests.fakes.raw import Wire, wire
 from tests.fakes.registry import Registry
 
 BIG = some_bytes(40_000_000)
@@ -419,6 +420,38 @@ async def test_whoever_is_turned_away_is_not_looked_for_each_time(
 
     assert 1 <= len(looked) <= 2
     assert "too many connections" in logged.text
+
+
+async def test_who_makes_way_is_not_looked_for_each_time(gateways: Gateways, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who comes has the place of another: a thousand who do so at once would each have all looked at."""
+    looked: list[Connection] = []
+    honest = cast(property, Connection.unused)
+
+    def unused(one: Connection) -> bool:
+        looked.append(one)
+        return bool(honest.__get__(one))
+
+    monkeypatch.setattr(Connection, "unused", property(unused))
+    gateway = await gateways.start({}, server={"limits": {"connections": 12}})
+    async with AsyncExitStack() as stack:
+        clients = []
+        for _ in range(20):
+            clients.append(await stack.enter_async_context(wire(gateway.url)))
+            await _served(clients[-1])
+            if len(clients) == 14:  # the first two made way; who comes next in turn is used once more
+                await _served(clients[2])
+        await _served(clients[2])
+
+        assert [b""] * 8 == [await one.rest() for one in (*clients[:2], *clients[3:9])]
+        assert len(looked) < 40
+        for client in clients[9:]:
+            await _served(client)
+
+
+async def _served(client: Wire) -> None:
+    await client.send("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert "200 OK" in await client.head()
+    await client.reader.readexactly(3)
 
 
 async def test_a_place_that_was_left_is_free_again(gateways: Gateways) -> None:
