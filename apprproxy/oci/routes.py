@@ -11,7 +11,7 @@ from cachetools import LRUCache
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import Exhausted, Failure, NotAllowed, Outage
 from apprproxy.core.kind import Kind
-from apprproxy.core.model import BlobWant, Expected, NameWant
+from apprproxy.core.model import KIB, BlobWant, Expected, NameWant
 from apprproxy.core.ports.store import Held
 from apprproxy.core.reading import content, if_short
 from apprproxy.face.exchange import Exchange
@@ -33,6 +33,9 @@ from apprproxy.oci.tag_lists import TagLists
 
 API = {"Docker-Distribution-Api-Version": "registry/2.0"}
 _JSON = {**API, "Content-Type": "application/json"}
+_MOST_REPEATED = 2 * KIB
+"""Characters of a query of which a link to the next page says more than what is read here: it may be three times as
+long, which no client takes."""
 
 
 class OciFace:
@@ -182,6 +185,9 @@ def _next_page(exchange: Exchange, more: str | None) -> dict[str, str]:
     """A Link that leads back here, with what the client asked by kept in it."""
     if more is None:
         return {}
+    path, _, asked = exchange.request.raw_path.partition("?")
     kept = [(key, value) for key, value in exchange.target.query if key not in ("n", "last")]
+    if len(asked) > _MOST_REPEATED:
+        kept = [("ns", host)] if (host := exchange.target.get("ns")) is not None else []
     query = "&".join([more, urlencode(kept)] if kept else [more])
-    return {"Link": f'<{exchange.request.raw_path.partition("?")[0]}?{query}>; rel="next"'}
+    return {"Link": f'<{path}?{query}>; rel="next"'}

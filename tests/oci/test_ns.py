@@ -167,6 +167,17 @@ async def test_a_next_page_is_of_the_same_host(registry: Registry, other: Regist
     assert HUB == second.headers["OCI-Namespace"]
 
 
+async def test_a_next_page_repeats_no_long_query(registry: Registry, other: Registry, gateways: Gateways) -> None:
+    """Escaped it is three times as long, which no client reads, and takes milliseconds in which nobody is served."""
+    gateway = await two(gateways, registry, other)
+    registry.push("library/app", "2.0", b"layer")
+    first = await gateway.get(f"/v2/library/app/tags/list?n=1&short=1&ns={HUB}")
+    long = await gateway.get(f"/v2/library/app/tags/list?n=1&ns={HUB}&x={'%22' * 1000}&ns={'<' * 20_000}")
+
+    assert f'</v2/library/app/tags/list?n=1&last=1.0&short=1&ns={HUB}>; rel="next"' == first.headers["Link"]
+    assert f'</v2/library/app/tags/list?n=1&last=1.0&ns={HUB}>; rel="next"' == long.headers["Link"]
+
+
 async def test_the_upstream_hears_nothing_of_it(registry: Registry, other: Registry, gateways: Gateways) -> None:
     gateway = await two(gateways, registry, other)
     await gateway.get(f"{TAG}?ns={HUB}")
