@@ -29,6 +29,10 @@ GRACE = 30.0
 OPERATORS = 64
 """Connections to their own address, so that it has some whoever else comes."""
 
+TURN = 0.0005
+"""Seconds that a thread which computes keeps another waiting. With the library's 5 ms each call to the disk takes as
+long, and a cold name makes some dozen: beside a few long documents of one upstream, all others' took ten seconds."""
+
 Listening = Callable[[list[str]], None]
 Ports = list[tuple[asyncio.Server, Server]]
 
@@ -40,6 +44,7 @@ async def serve(
 
     ``listening`` is told the URLs. Closes the app; raises CannotListen.
     """
+    sys.setswitchinterval(TURN)
     stop = stop or asyncio.Event()
     signals = _heeded(stop)
     log = logger("apprproxy")

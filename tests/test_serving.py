@@ -8,7 +8,9 @@ import resource
 import shutil
 import signal
 import ssl
+import statistics
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -126,6 +128,32 @@ async def serving_here(
     serving = asyncio.create_task(serve(build(settings), stop=stop, listening=urls.extend, grace=grace))
     await until(lambda: bool(urls))
     return serving, urls[0]
+
+
+async def test_a_thread_that_computes_leaves_others_their_turn(tmp_path: Path) -> None:
+    """As those do that take long documents apart. Whoever asks the disk, or the index, waits for a turn after each
+    call, and again where the answer is wanted: a cold name does so some dozen times."""
+    before, stop, computed = sys.getswitchinterval(), asyncio.Event(), threading.Event()
+    serving, _ = await serving_here(tmp_path, "http://127.0.0.1:1", stop, grace=1)
+    computing = threading.Thread(target=lambda: all(not done for done in iter(computed.is_set, True)))
+    computing.start()
+    try:
+        waited = [await _call() for _ in range(50)]
+    finally:
+        computed.set()
+        computing.join()
+        stop.set()
+        await serving
+        sys.setswitchinterval(before)
+
+    assert statistics.median(waited) < 0.005  # for that long the library lets one thread keep another waiting
+
+
+async def _call() -> float:
+    """Of something that takes the disk a tenth of a millisecond."""
+    began = time.monotonic()
+    await asyncio.to_thread(time.sleep, 0.0001)
+    return time.monotonic() - began
 
 
 async def test_a_running_transfer_is_finished_before_the_process_ends(tmp_path: Path) -> None:
