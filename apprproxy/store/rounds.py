@@ -1,17 +1,24 @@
-"""Threads that upstreams share: each has its turn, however much another has asked for.
+"""Threads that upstreams share: each has its part of the time, however much another has asked for.
 
 What takes long is done in steps: between two of them everybody else has a turn, those of the same upstream included.
 """
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from functools import partial
 from typing import ParamSpec, TypeVar
 
+from apprproxy.core.model import Clock
+
 PIECE = 500
 """Rows read or written in one turn, which takes some hundredths of a second."""
+
+LONGEST = 0.125
+"""Seconds of a step that are counted: one that takes longer waits for the disk, or for another process, which is the
+fault of nobody here."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -23,12 +30,16 @@ def in_pieces(rows: Sequence[T]) -> list[Sequence[T]]:
 
 
 class Rounds:
-    """``shutdown`` when done."""
+    """Whoever has had least of the time is next: a step of one is a row, where another's is hundreds. ``now`` is in
+    seconds. ``shutdown`` when done."""
 
-    def __init__(self, threads: int, name: str) -> None:
+    def __init__(self, threads: int, name: str, now: Clock = time.monotonic) -> None:
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix=name)
+        self._now = now
         self._lock = threading.Lock()
         self._waiting: dict[str, deque[Callable[[], bool]]] = {}
+        self._had: dict[str, float] = {}
+        self._least = 0.0
 
     def of(self, whom: str) -> Executor:
         """One turn for each call, in their order."""
@@ -40,6 +51,7 @@ class Rounds:
         done = Future[T]()
         with self._lock:
             self._threads.submit(self._finish_one)
+            self._had[whom] = max(self._had.get(whom, 0), self._least)  # who asks for nothing saves up none
             self._waiting.setdefault(whom, deque()).append(partial(_went_on, done, steps))
         return done
 
@@ -48,14 +60,17 @@ class Rounds:
         goes_on = True
         while goes_on:
             with self._lock:
-                whom = next(iter(self._waiting))
+                whom = min(self._waiting, key=self._had.__getitem__)
+                self._least = max(self._least, self._had[whom])
                 mine = self._waiting.pop(whom)
                 step = mine.popleft()
                 if mine:
                     self._waiting[whom] = mine  # behind all others
+            began = self._now()
             goes_on = step()
-            if goes_on:
-                with self._lock:
+            with self._lock:
+                self._had[whom] += min(self._now() - began, LONGEST)
+                if goes_on:
                     self._waiting.setdefault(whom, deque()).append(step)
 
     def shutdown(self) -> None:

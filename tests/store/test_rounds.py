@@ -7,27 +7,54 @@ from functools import partial
 
 import pytest
 
-from apprproxy.store.rounds import Rounds, Steps
+from apprproxy.store.rounds import LONGEST, Rounds, Steps
+
+SHORT = 2**-7
+"""Seconds."""
+
+
+class Passing:
+    """Of time there is what a step takes."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
 
 
 class Work:
-    """What was done, in its order; nothing before ``go``."""
+    """What was done, in its order; nothing before ``go``. Each step of somebody ``takes`` so many seconds."""
 
-    def __init__(self, rounds: Rounds) -> None:
+    def __init__(self, rounds: Rounds, passing: Passing | None = None, **takes: float) -> None:
         self.done: list[str] = []
         self._rounds = rounds
+        self._passing, self._takes = passing or Passing(), takes
+        self._wait()
+
+    def _wait(self) -> None:
         self._go = threading.Event()
-        rounds.of("").submit(self._go.wait, 10)
+        self._rounds.of("").submit(self._go.wait, 10)
 
     def asked(self, whom: str, steps: int = 1) -> Future[str]:
         return self._rounds.submit(whom, self._steps(whom, steps))
 
     def _steps(self, whom: str, steps: int) -> Steps[str]:
         for _ in range(steps - 1):
-            self.done.append(whom)
+            self._step(whom)
             yield
-        self.done.append(whom)
+        self._step(whom)
         return whom
+
+    def _step(self, whom: str) -> None:
+        self.done.append(whom)
+        self._passing.seconds += self._takes.get(whom, 0)
+
+    def once(self, asked: Future[str]) -> None:
+        """That has been done, nothing else is before ``go``."""
+        self._go.set()
+        asked.result(10)
+        self._wait()
 
     def go(self) -> str:
         self._go.set()
@@ -36,8 +63,13 @@ class Work:
 
 
 @pytest.fixture
-def rounds() -> Iterator[Rounds]:
-    rounds = Rounds(1, "test")
+def passing() -> Passing:
+    return Passing()
+
+
+@pytest.fixture
+def rounds(passing: Passing) -> Iterator[Rounds]:
+    rounds = Rounds(1, "test", passing)
     yield rounds
     rounds.shutdown()
 
@@ -58,6 +90,35 @@ def test_between_two_steps_come_all_others(rounds: Rounds) -> None:
 
     assert "abaaaa" == work.go(), "those of the same upstream as well"
     assert last.done()
+
+
+def test_who_has_had_least_of_the_time_is_next(rounds: Rounds, passing: Passing) -> None:
+    """Five rows of one are as much as five hundred of another, whose steps would take all of the time but a little."""
+    work = Work(rounds, passing, a=5 * SHORT, b=SHORT)
+    for _ in range(2):
+        work.asked("a", steps=2)
+    for _ in range(12):
+        work.asked("b")
+
+    assert "abbbbbabbbbbabba" == work.go()
+
+
+def test_who_had_to_wait_for_the_disk_has_not_had_that_time(rounds: Rounds, passing: Passing) -> None:
+    work = Work(rounds, passing, a=30, b=LONGEST)
+    for _ in range(4):
+        work.asked("a")
+        work.asked("b")
+
+    assert "abababab" == work.go()
+
+
+def test_who_asked_for_nothing_saves_up_no_time(rounds: Rounds, passing: Passing) -> None:
+    work = Work(rounds, passing, a=SHORT, b=SHORT)
+    work.once(work.asked("a", steps=50))
+    for whom in "aaabbb":
+        work.asked(whom)
+
+    assert f"{'a' * 50}bababa" == work.go()
 
 
 def test_what_was_asked_for_is_done_whole_when_it_is_shut_down(rounds: Rounds) -> None:
