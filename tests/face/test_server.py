@@ -448,6 +448,23 @@ async def test_who_makes_way_is_not_looked_for_each_time(gateways: Gateways, mon
             await _served(client)
 
 
+async def test_who_has_begun_to_ask_since_it_was_found_does_not_make_way(gateways: Gateways) -> None:
+    gateway = await gateways.start({}, server={"limits": {"connections": 3}})
+    async with wire(gateway.url) as first, wire(gateway.url) as second, wire(gateway.url) as third:
+        for client in (first, second, third):
+            await _served(client)
+        async with wire(gateway.url) as fourth:
+            await _served(fourth)  # the first made way, and it is known who does next
+            await second.send("GET /healthz HTTP/1.1\r\n")
+            await _served(fourth)
+            async with wire(gateway.url) as fifth:
+                await _served(fifth)
+                await second.send("Host: x\r\n\r\n")
+
+                assert "200 OK" in await second.head()
+                assert [b"", b""] == [await first.rest(), await third.rest()]
+
+
 async def _served(client: Wire) -> None:
     await client.send("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
     assert "200 OK" in await client.head()
