@@ -1,6 +1,7 @@
 """Whoever asks for much of a thread that all share has its turn among the others, and no more than that."""
 
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import Future
 from functools import partial
@@ -119,6 +120,34 @@ def test_who_asked_for_nothing_saves_up_no_time(rounds: Rounds, passing: Passing
         work.asked(whom)
 
     assert f"{'a' * 50}bababa" == work.go()
+
+
+def test_of_one_upstream_who_comes_first_is_served_first(rounds: Rounds) -> None:
+    work, order = Work(rounds), list[int]()
+    for number in range(20):
+        rounds.of("a").submit(order.append, number)
+    work.go()
+
+    assert [*range(20)] == order
+
+
+def test_it_is_time_that_somebody_has_had() -> None:
+    """As the clock says that nobody gave: by one that stood still it would be turns."""
+    rounds, order = Rounds(1, "test"), list[str]()
+    work = Work(rounds)
+    for _ in range(2):
+        rounds.submit("a", _slow(order))
+    for _ in range(3):
+        rounds.of("b").submit(order.append, "b")
+    work.go()
+
+    assert ["a", "b", "b", "b", "a"] == order
+
+
+def _slow(order: list[str]) -> Steps[None]:
+    order.append("a")
+    time.sleep(0.1)
+    yield from ()
 
 
 def test_what_was_asked_for_is_done_whole_when_it_is_shut_down(rounds: Rounds) -> None:
