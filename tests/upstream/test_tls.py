@@ -129,6 +129,23 @@ def test_no_upstream_chooses_the_numbers_that_keys_are_agreed_with(
     assert [] == [cipher["name"] for cipher in context.get_ciphers() if cipher["kea"] == "kx-dhe"]
 
 
+def test_who_answers_is_verified_unless_the_operator_says_otherwise_and_elsewhere_always(tmp_path: Path) -> None:
+    company, not_at_all = ClientTls(ca_file=certify("127.0.0.1", tmp_path).path), ClientTls(verify=False)
+    verified, unverified = (ssl.CERT_REQUIRED, True), (ssl.CERT_NONE, False)
+
+    for settings, own in ((ClientTls(), verified), (company, verified), (not_at_all, unverified)):
+        contexts = client_tls("upstreams.hub", settings), foreign_tls("upstreams.hub", settings)
+        assert [own, verified] == [(context.verify_mode, context.check_hostname) for context in contexts]
+
+
+def test_a_server_is_told_what_is_spoken() -> None:
+    said = ssl.MemoryBIO()
+    with suppress(ssl.SSLWantReadError):
+        Line().tls.wrap_bio(ssl.MemoryBIO(), said, server_hostname="127.0.0.1").do_handshake()
+
+    assert b"\x08http/1.1" in said.read()
+
+
 def test_a_line_of_which_nothing_is_said_is_bounded_as_well() -> None:
     line, bounded = Line(), towards_servers().sslobject_class
 
