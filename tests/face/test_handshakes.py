@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
+from apprproxy.app.lines import server_tls
 from apprproxy.core.events import Event, NotTls, Observer
 from apprproxy.core.model import KIB
 from apprproxy.core.tls import towards_clients
@@ -21,6 +22,7 @@ from apprproxy.face.exchange import Exchange
 from apprproxy.face.handshakes import Handshakes, _Below, _Early, reason_of
 from apprproxy.face.send import send_body
 from apprproxy.face.server import Connection, Limits, Server
+from apprproxy.settings.model import ServerTls
 from tests.fakes.clock import PATIENCE, until
 from tests.fakes.content import some_bytes
 from tests.fakes.gateway import Gateways
@@ -80,6 +82,14 @@ class Encrypted:
 
 def asks(*fields: str) -> str:
     return "\r\n".join(("GET / HTTP/1.1", "Host: x", *fields, "", ""))
+
+
+def test_lines_of_clients_are_bounded_as_those_of_upstreams_are(tmp_path: Path) -> None:
+    certificate = certify("127.0.0.1", tmp_path)
+    context = server_tls(ServerTls(cert=certificate.path, key=certificate.key))
+
+    assert context is not None
+    assert towards_clients().sslobject_class is context.sslobject_class
 
 
 async def test_a_client_that_reads_nothing_holds_little_by_tls(tmp_path: Path) -> None:
