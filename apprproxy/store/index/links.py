@@ -16,7 +16,7 @@ SHARE = 8 * KIB
 """Bytes of the cap for each link, which takes about 400 on disk."""
 AT_LEAST = 20_000
 STEP = 2 * PIECE
-"""Links forgotten in one transaction: more than come by another in between."""
+"""Links forgotten in one transaction: more than come in one."""
 _BATCH = 1000
 """Documents looked at together."""
 
@@ -44,6 +44,11 @@ class Links:
             return False
         self._forgetting = self._forget(self._at_most - self.most * 7 // 8)
         return True
+
+    @property
+    def too_many(self) -> bool:
+        """Are there some to be forgotten?"""
+        return self._forgetting is not None
 
     def forget_some(self) -> bool:
         """In one transaction; says whether that was all."""

@@ -1,5 +1,6 @@
 """What documents name is remembered up to a share of the cache, and those that name the most are forgotten first."""
 
+import asyncio
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -57,6 +58,22 @@ async def test_as_much_is_remembered_as_there_is_a_share_for(index: DiskIndex, c
 
     assert [25] * 4 == list(remembered(cache).values())
     assert (100, 1_000) == (cache.ledger.links.most, Links(cache.ledger.database, 1_000 * SHARE).most)
+
+
+async def test_several_who_link_without_a_pause_do_not_outrun_what_forgets(
+    index: DiskIndex, cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That has a part of the time like each of them, and they would fill the disk together."""
+    monkeypatch.setattr(links, "STEP", 80)
+
+    async def goes_on(upstream: int) -> int:
+        most = 0
+        for document in range(15):
+            await index.link(digest_of(f"{upstream} {document}"), made_up(document, 40), f"hub{upstream}")
+            most = max(most, sum(remembered(cache).values()))
+        return most
+
+    assert max(await asyncio.gather(*map(goes_on, range(8)))) <= 3 * cache.ledger.links.most
 
 
 async def test_what_a_pin_covers_is_not_forgotten(index: DiskIndex, cache: Cache) -> None:
