@@ -48,19 +48,19 @@ async def streamed_by_the_follower(registry: Registry, gateways: Gateways, *, la
     registry.on["GET blob"] = stopping_at((0, first := Gate()), (3 * MIB, gate))
     one = await gateways.start({"hub": registry}, delivery=AT_ONCE)
     two = await gateways.start({"hub": registry}, delivery=AT_ONCE)
-    leading = await one.session.get(one.url + PATH)
-    await first.reached()
-    if late:
+    async with await one.session.get(one.url + PATH) as leading:
+        await first.reached()
+        if late:
+            first.open()
+            await leading.content.readexactly(2 * MIB)
+        following = asyncio.create_task(two.session.get(two.url + PATH))
+        await until(lambda: two.metric("apprproxy_flights") == 1)
         first.open()
-        await leading.content.readexactly(2 * MIB)
-    following = asyncio.create_task(two.session.get(two.url + PATH))
-    await until(lambda: two.metric("apprproxy_flights") == 1)
-    first.open()
-    async with await asyncio.wait_for(following, 5) as response:
-        early = await asyncio.wait_for(response.content.readexactly(2 * MIB), 5)
-        held = one.blobs
-        gate.open()
-        rest = await response.read()
+        async with await asyncio.wait_for(following, 5) as response:
+            early = await asyncio.wait_for(response.content.readexactly(2 * MIB), 5)
+            held = one.blobs
+            gate.open()
+            rest = await response.read()
 
     assert [] == held
     assert BLOB == early + rest
