@@ -41,6 +41,14 @@ def after_blanks(text: str, at: int) -> int:
     return match.end()
 
 
+def after_name(name: Any, text: str, at: int) -> int:
+    """Where the value of a field begins, whose name ends there. Raises NotADocument; IndexError as ``decoded`` does."""
+    at = after_blanks(text, at)
+    if not isinstance(name, str) or text[at] != ":":
+        raise NotADocument("not JSON")
+    return after_blanks(text, at + 1)
+
+
 def once(pairs: list[tuple[str, T]]) -> dict[str, T]:
     found = dict(pairs)
     if len(found) != len(pairs):
@@ -98,10 +106,7 @@ class _Reader:
 
     def _field(self, at: int) -> tuple[dict[str, Any], int]:
         name, at = self.value(at)
-        at = after_blanks(self._text, at)
-        if not isinstance(name, str) or self._text[at] != ":":
-            raise NotADocument("not JSON")
-        value, at = self.value(after_blanks(self._text, at + 1))
+        value, at = self.value(after_name(name, self._text, at))
         return {name: value}, at
 
     def _is_worth_a_try(self, at: int) -> bool:

@@ -16,7 +16,7 @@ from functools import cache
 from typing import Any, TypeVar
 
 from apprproxy.core.decoding import NotADocument as NotADocument
-from apprproxy.core.decoding import after_blanks, decoded, once
+from apprproxy.core.decoding import after_blanks, after_name, decoded, once
 
 MAX_VALUES = 1_000_000
 """About as many as 8 MiB of releases or of tags have."""
@@ -148,10 +148,7 @@ def _is_escaped(text: str, at: int) -> bool:
 
 def _field(text: str, at: int) -> tuple[tuple[str, tuple[Any, bytes]], int]:
     name, at = _value(text, at)
-    at = after_blanks(text, at)
-    if not isinstance(name, str) or text[at] != ":":
-        raise NotADocument("not JSON")
-    first = after_blanks(text, at + 1)
+    first = after_name(name, text, at)
     value, at = _value(text, first)
     return (name, (value, text[first:at].encode())), at
 
