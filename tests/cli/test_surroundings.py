@@ -1,6 +1,5 @@
 """What surrounds a command may be odd: closed streams, a full disk, another locale, a folder that has gone."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +9,7 @@ import pytest
 
 from apprproxy.__main__ import INTERRUPTED, main
 from apprproxy.store.directory.place import prepare
+from tests.fakes.command import not_ours
 
 ROOT = Path(__file__).parents[2]
 ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
@@ -17,11 +17,10 @@ ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 
 def runs(folder: Path, script: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """A line of shell in which `$it` is the command; the cache is `cache` in the folder."""
-    own = {name: value for name, value in os.environ.items() if not name.startswith("APPRPROXY_")}
     return subprocess.run(
         ["sh", "-c", script],
         cwd=folder,
-        env=own
+        env=not_ours()
         | {"PYTHONPATH": str(ROOT), "it": f"{sys.executable} -m apprproxy", "APPRPROXY_CACHE__DIRECTORY": "cache"}
         | environment,
         capture_output=True,

@@ -29,6 +29,7 @@ from tests.fakes.gateway import Gateways
 from tests.fakes.listening import Handler, served
 from tests.fakes.raw import Wire, wire
 from tests.fakes.registry import Registry
+from tests.fakes.sources import recorder
 from tests.peers.certificate import certify
 
 BODY = some_bytes(2_000_000)
@@ -295,10 +296,7 @@ async def test_the_first_answer_waits_for_what_is_left_of_the_handshake(left: in
 async def test_who_fails_at_tls_is_told_of(tmp_path: Path) -> None:
     told: list[Event] = []
 
-    def observer(event: Event) -> None:
-        told.append(event)
-
-    encrypted = Encrypted(BODY, tmp_path, Limits(), observer=observer)
+    encrypted = Encrypted(BODY, tmp_path, Limits(), observer=recorder(told))
 
     def trusts_nobody(port: int) -> None:
         with suppress(ssl.SSLCertVerificationError), socket.create_connection(("localhost", port)) as line:
@@ -433,10 +431,7 @@ async def test_a_client_that_offers_keys_that_take_long_is_refused_before_they_a
     """Of the largest group in a finite field that takes an eighth of a second, and a recorded hello will do."""
     told: list[Event] = []
 
-    def observer(event: Event) -> None:
-        told.append(event)
-
-    encrypted = Encrypted(b"", tmp_path, Limits(), observer=observer)
+    encrypted = Encrypted(b"", tmp_path, Limits(), observer=recorder(told))
     record = recorded_hello(encrypted.trust)
     hello = record[5:].replace(X25519_OFFERED, b"\x01\x04\0\x20")
     parts = [hello[at : at + in_a_record] for at in range(0, len(hello), in_a_record)]
@@ -453,10 +448,7 @@ async def test_a_second_hello_is_heard_behind_what_the_library_passes_over(betwe
     """Its keys are what takes long, where the first one had none that the server knows."""
     told: list[Event] = []
 
-    def observer(event: Event) -> None:
-        told.append(event)
-
-    encrypted = Encrypted(b"", tmp_path, Limits(), observer=observer)
+    encrypted = Encrypted(b"", tmp_path, Limits(), observer=recorder(told))
     first = recorded_hello(encrypted.trust).replace(b"\0\x1d\0", UNKNOWN + b"\0")
     second = recorded_hello(encrypted.trust).replace(X25519_OFFERED, b"\x01\x04\0\x20")
     async with encrypted.listening() as url, wire(url) as client:

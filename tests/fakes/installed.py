@@ -13,6 +13,7 @@ import pytest
 
 import apprproxy
 from apprproxy.store.directory.place import prepare
+from tests.fakes.command import not_ours
 from tests.fakes.stranger import NOBODY
 
 _PLACES = {
@@ -44,9 +45,8 @@ class Installed:
 
     @property
     def environment(self) -> dict[str, str]:
-        own = {name: value for name, value in os.environ.items() if not name.startswith("APPRPROXY_")}
         path = f"{self.program / 'checkout'}:{self.program / 'packages'}"
-        return own | {"PYTHONPATH": path, "APPRPROXY_CACHE__DIRECTORY": str(self.cache)}
+        return not_ours() | {"PYTHONPATH": path, "APPRPROXY_CACHE__DIRECTORY": str(self.cache)}
 
     def runs(self, *words: str, before: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

@@ -85,13 +85,10 @@ async def in_chunks(kind: str | None, size: int, count: int, certificate: Certif
         yield url
 
 
-@pytest.mark.parametrize("kind", ["ECDHE-ECDSA-AES128-SHA256", "ECDHE-ECDSA-AES256-SHA384"])
-@pytest.mark.parametrize(("size", "count"), [(10, 5000), (512, 5000), (16384, 1000)])
-async def test_an_honest_upstream_that_enciphers_in_blocks_is_heard_to_its_end(
-    gateways: Gateways, tmp_path: Path, size: int, count: int, kind: str
+async def heard_to_its_end(
+    gateways: Gateways, certificate: Certificate, kind: str | None, size: int, count: int
 ) -> None:
-    """Each of its records has up to 85 bytes around what it brings: it was ended after some MiB."""
-    certificate, wanted = certify("127.0.0.1", tmp_path), Digest.of(bytes(size * count))
+    wanted = Digest.of(bytes(size * count))
     async with in_chunks(kind, size, count, certificate) as url:
         gateway = await gateways.start({"hub": {"kind": "oci", "url": url, "tls": {"ca_file": str(certificate.path)}}})
         got = await gateway.get(f"/v2/hub/a/b/blobs/{wanted}")
@@ -101,19 +98,21 @@ async def test_an_honest_upstream_that_enciphers_in_blocks_is_heard_to_its_end(
     assert size * count == len(got.body)
 
 
+@pytest.mark.parametrize("kind", ["ECDHE-ECDSA-AES128-SHA256", "ECDHE-ECDSA-AES256-SHA384"])
+@pytest.mark.parametrize(("size", "count"), [(10, 5000), (512, 5000), (16384, 1000)])
+async def test_an_honest_upstream_that_enciphers_in_blocks_is_heard_to_its_end(
+    gateways: Gateways, tmp_path: Path, size: int, count: int, kind: str
+) -> None:
+    """Each of its records has up to 85 bytes around what it brings: it was ended after some MiB."""
+    await heard_to_its_end(gateways, certify("127.0.0.1", tmp_path), kind, size, count)
+
+
 @pytest.mark.parametrize("kind", [None, "ECDHE+AESGCM"])
 async def test_an_honest_upstream_with_small_chunks_is_heard_to_its_end(
     gateways: Gateways, tmp_path: Path, kind: str | None
 ) -> None:
     """What frames them came as records of two or three bytes, for which the chunks did not make up."""
-    certificate, wanted = certify("127.0.0.1", tmp_path), Digest.of(bytes(1024 * 5000))
-    async with in_chunks(kind, 1024, 5000, certificate) as url:
-        gateway = await gateways.start({"hub": {"kind": "oci", "url": url, "tls": {"ca_file": str(certificate.path)}}})
-        got = await gateway.get(f"/v2/hub/a/b/blobs/{wanted}")
-        await gateway.close()
-
-    assert 200 == got.status
-    assert 1024 * 5000 == len(got.body)
+    await heard_to_its_end(gateways, certify("127.0.0.1", tmp_path), kind, 1024, 5000)
 
 
 @pytest.mark.parametrize("own", [True, False])
