@@ -12,11 +12,11 @@ from apprproxy.api.routes import ApiFace
 from apprproxy.app.doors import doors
 from apprproxy.app.finding import provenances, search
 from apprproxy.app.linked import cover_pins
-from apprproxy.app.members import World, credentials_in, member, mirrors_of, owned_in
+from apprproxy.app.members import World, credentials_in, member, mirrors_of, open_in, owned_in
 from apprproxy.app.protocols import LISTS
 from apprproxy.core.errors import StoreFailed
 from apprproxy.core.events import Event, Observer
-from apprproxy.core.model import Clock, Where
+from apprproxy.core.model import Clock
 from apprproxy.face.door import Door
 from apprproxy.gateway.delivery.delivery import Delivery
 from apprproxy.gateway.gateway import Gateway
@@ -107,7 +107,7 @@ def _built(settings: Settings, now: Clock, max_size: int, begin: Callable[[Ledge
     agent = {"User-Agent": f"apprproxy/{__version__}", "Via": f"1.1 apprproxy-{ours}"}
     world = World(agent, brief, observer, now, owned_in(settings))
     members = {name: member(name, upstream, world) for name, upstream in settings.upstreams.items()}
-    index = DiskIndex(ledger, observer, _admits(members))
+    index = DiskIndex(ledger, observer, open_in(settings))
     shelf = Shelf(
         NamesWithNotes(names),
         FirstSeenDigests(names, observer, now),
@@ -150,16 +150,6 @@ def _all(*observers: Observer) -> Observer:
             observer(event)
 
     return observe
-
-
-def _admits(members: Mapping[str, Member]) -> Callable[[Where], bool]:
-    """Is a repository one that its upstream, with the account that it has now, is asked for?"""
-    rules = {member.identity: member.rules for member in members.values()}
-
-    def admits(where: Where) -> bool:
-        return where.upstream in rules and rules[where.upstream].refusal(where.repository) is None
-
-    return admits
 
 
 def _totals(ledger: Ledger) -> tuple[float, float]:

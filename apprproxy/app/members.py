@@ -9,7 +9,7 @@ from apprproxy.app.lines import account, client_tls, foreign_tls, lock
 from apprproxy.app.protocols import PROTOCOLS, speaks
 from apprproxy.core.events import Observer, ReadAnew, Trouble
 from apprproxy.core.label import Label, mirror
-from apprproxy.core.model import KIB, Clock, Terms
+from apprproxy.core.model import KIB, Clock, Terms, Where
 from apprproxy.core.ports.store import Brief
 from apprproxy.core.ports.upstream import Locked
 from apprproxy.gateway.members.health import FOR_MIRRORS, FOR_OWNERS, Health
@@ -20,6 +20,7 @@ from apprproxy.settings import Settings
 from apprproxy.settings.mirror import Mirror as MirrorSettings
 from apprproxy.settings.protocols import KEYS
 from apprproxy.settings.upstream import Upstream as UpstreamSettings
+from apprproxy.store.index.membership import Open
 from apprproxy.upstream.accounts import fixed
 from apprproxy.upstream.guard import Guard, MirrorGuard
 from apprproxy.upstream.http import HttpUpstream
@@ -85,15 +86,34 @@ def member(name: str, settings: UpstreamSettings, world: World) -> Member:
     world.opened.append(owner)
     health = Health(Label(name), FOR_OWNERS, world.now, world.observer)
     mirrors = tuple(_mirror(mirror(name, number), keys, world) for number, keys in enumerate(settings.full_mirrors, 1))
-    rules = Rules(name, settings.kind, tuple(settings.allow), tuple(settings.deny), world.owned)
+    rules, private = _rules(name, settings, world.owned), _is_private(settings)
     locked = _locked(name, settings, world.observer)
-    private = settings.account is not None or settings.tls.cert is not None
     late = settings.timeouts.name / 2
     asked = Watched(owner, health, connections=settings.connections, late=late, observer=world.observer)
     identity = identity_of(name, settings)
     return Member(
         asked, dialect, terms, health, identity, rules, mirrors, locked, private, connections=settings.connections
     )
+
+
+def _rules(name: str, settings: UpstreamSettings, owned: tuple[Owned, ...]) -> Rules:
+    return Rules(name, settings.kind, tuple(settings.allow), tuple(settings.deny), owned)
+
+
+def _is_private(settings: UpstreamSettings) -> bool:
+    return settings.account is not None or settings.tls.cert is not None
+
+
+def open_in(settings: Settings) -> Open:
+    """Which repositories their upstreams, with the accounts that they have now, are asked for; which without one."""
+    owned = owned_in(settings)
+    rules = {identity_of(name, one): _rules(name, one, owned) for name, one in settings.upstreams.items()}
+    private = {identity_of(name, one) for name, one in settings.upstreams.items() if _is_private(one)}
+
+    def admits(where: Where) -> bool:
+        return where.upstream in rules and rules[where.upstream].refusal(where.repository) is None
+
+    return Open(admits, public=lambda where: where.upstream not in private and admits(where))
 
 
 def _locked(name: str, settings: UpstreamSettings, observer: Observer) -> Locked | None:

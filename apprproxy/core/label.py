@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 OWNER = "owner"
 
+CLAIMED = "claimed"
+"""No source: its owner says that it has the bytes, and has not sent them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Label:

@@ -27,7 +27,7 @@ from apprproxy.gateway.members.member import Member, Members
 from apprproxy.gateway.members.turns import Turns, half_of_those_beside
 from apprproxy.gateway.names.route import home, order
 from apprproxy.gateway.transfer import Brought, HeldTransfer, Transfer
-from apprproxy.gateway.visible import Visible
+from apprproxy.gateway.visible import EVERYTHING, NOTHING, Sight, Visible
 
 log = logging.getLogger(__name__)
 
@@ -80,22 +80,22 @@ class Blobs:
             shown.tried = _told(diary)
             return shown
         diary.asks("who has it")
-        known = await self._known(members, want, diary)
+        known, sight = await self._known(members, want, diary)
         seeing = [*known, *(one for one in members if one not in known)]
         diary.heard("is known")
         with diary.meanwhile(THE_CACHE):
             held = await self._found(want) if known else None
-        if held is not None:
+        if held is not None and sight.all:
             return self._hit(known[0], want, held, _told(diary))
+        alone = held is not None
         if self._offline:
             raise NotHeld(f"{want.place.name}: offline, and {want.expected.digest} is not held")
-        if (
-            span is not None
-            and (aside := await self._aside(known or members[:1], seeing, want, span, diary)) is not None
-        ):
-            return aside
+        if span is not None:
+            aside = await self._aside(known or members[:1], seeing, want, span, diary, alone=alone)
+            if aside is not None:
+                return aside
         diary.asks("its size")
-        joined = await self._joined(seeing, want, known, diary)
+        joined = await self._joined(seeing, want, known, diary, alone=alone)
         diary.heard("is known")
         waiting = Waiting(
             want,
@@ -103,9 +103,10 @@ class Blobs:
             joined.candidates,
             since=since,
             waited=_told(diary),
-            entitled=bool(known),
+            sight=sight,
             shelf=self._shelf,
             visible=self._visible,
+            in_own_name=self._in_own_name,
             delivery=self._delivery,
             passing=self._passing,
         )
@@ -154,33 +155,46 @@ class Blobs:
         self._shelf.index.used(held.digest)
         return HeldTransfer(Verdict(Cache.HIT), member.name, bounded(want, held, member.name), waited)
 
-    async def _known(self, members: list[Member], want: BlobWant, diary: Diary) -> list[Member]:
-        """The members in whose name it may be had for certain: they are asked first, the others of a view after them,
-        for who says that it has it may not bring it. None where nothing of it is here, or they are being asked already:
-        their own answers decide. Else one that has it, and if that is not known they are asked."""
+    async def _known(self, members: list[Member], want: BlobWant, diary: Diary) -> tuple[list[Member], Sight]:
+        """The members in whose name it may be had, and what may be given of it: they are asked first, the others of a
+        view after them, for who says that it has it may not bring it. None where nothing of it is here, or they are
+        being asked already: their own answers decide. Else one that has it, and if that is not known they are asked."""
         flights = self._flights.under_way(want.expected)
         with diary.meanwhile(THE_CACHE):
             if not flights and not await self._shelf.blobs.begun(want.expected) and await self._found(want) is None:
-                return []
+                return [], NOTHING
             known = [one for one in members if await self._visible.known(one, want)]
-        if known or any(
-            each.candidates.tries((one.name, want.repository), want.kind) for one in members for each in flights
-        ):
-            return known
+        if known:
+            return known, EVERYTHING
+        if any(each.candidates.tries((one.name, want.repository), want.kind) for one in members for each in flights):
+            return [], NOTHING
         if self._offline:
             raise NotHeld(f"{want.place.name}: offline, and it is not known whether {want.repository} has it")
         try:
-            return [await self._visible.among(members, want)]
+            member, sight = await self._visible.sight(members, want)
         except Exhausted as unseen:
             if _may_stand_in(members, unseen) and await self._found(want) is None:
-                return []  # whoever else asked for it decides nothing; what they bring is asked about again
+                return [], NOTHING  # whoever else asked for it decides nothing; what they bring is asked about again
             raise
+        return [member], sight
 
     # --- on its way
 
-    async def _joined(self, seeing: Sequence[Member], want: BlobWant, known: Sequence[Member], diary: Diary) -> Joined:
+    async def _in_own_name(self, member: Member, want: BlobWant) -> Held:
+        """What is here and came in somebody else's name. Raises Exhausted, or StoreFailed."""
+        joined = await self._joined([member], want, [], Diary(), alone=True)
+        joined.flight.candidates.joined_by(joined.candidates)
+        try:
+            return await joined.flight.wait(joined.candidates)
+        finally:
+            joined.flight.candidates.left_by(joined.candidates)
+
+    async def _joined(
+        self, seeing: Sequence[Member], want: BlobWant, known: Sequence[Member], diary: Diary, *, alone: bool
+    ) -> Joined:
+        """``alone``: what is held, and what others bring, is not for them to see."""
         candidates = await self._candidates(seeing, want)
-        flight, collapsed = self._flights.join(want.expected, candidates)
+        flight, collapsed = self._flights.join(want.expected, candidates, alone=alone)
         flight.candidates.confirm([one for one in candidates if one.member in known])
         with diary.meanwhile(THE_CACHE):
             for member in seeing:
@@ -236,7 +250,14 @@ class Blobs:
         return due
 
     async def _aside(
-        self, believed: Sequence[Member], seeing: Sequence[Member], want: BlobWant, span: Span, diary: Diary
+        self,
+        believed: Sequence[Member],
+        seeing: Sequence[Member],
+        want: BlobWant,
+        span: Span,
+        diary: Diary,
+        *,
+        alone: bool,
     ) -> Transfer | None:
         """Only that part, at once: the transfer of the whole begins behind it. Nobody can verify a part, so that it is
         taken of those alone whose word counts for the whole."""
@@ -261,12 +282,13 @@ class Blobs:
                 continue  # the flight finds out what is the matter
             diary.heard("sent it")
             aside.tried = _told(diary)
-            self._begin(seeing, want, member)
+            self._begin(seeing, want, member, alone=alone)
             return aside
         return None
 
-    def _begin(self, seeing: Sequence[Member], want: BlobWant, known: Member) -> None:
-        task = asyncio.create_task(self._joined(seeing, want, [known], Diary()), name=f"begin {want.expected.key}")
+    def _begin(self, seeing: Sequence[Member], want: BlobWant, known: Member, *, alone: bool) -> None:
+        joining = self._joined(seeing, want, [known], Diary(), alone=alone)
+        task = asyncio.create_task(joining, name=f"begin {want.expected.key}")
         self._beginning.add(task)
         task.add_done_callback(self._begun)
 

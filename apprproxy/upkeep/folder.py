@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from apprproxy.app.linked import cover_pins
-from apprproxy.app.members import identity_of
+from apprproxy.app.members import identity_of, open_in
 from apprproxy.core.model import Clock
 from apprproxy.ops.journal import Journal
 from apprproxy.settings import Settings
@@ -15,6 +15,7 @@ from apprproxy.store.blobs.disk import DiskStore
 from apprproxy.store.directory.place import expect, prepare
 from apprproxy.store.index.holdings import Holdings
 from apprproxy.store.index.ledger import Ledger
+from apprproxy.store.index.membership import Open
 from apprproxy.store.index.relinking import Relinking
 from apprproxy.store.index.removal import Removal
 from apprproxy.store.names.names import DiskNames
@@ -28,6 +29,7 @@ class Folder:
     root: Path
     identities: Mapping[str, str]
     locked: frozenset[str]
+    open: Open
     names: DiskNames
     ledger: Ledger
     holdings: Holdings
@@ -52,7 +54,7 @@ def opened(settings: Settings, *, now: Clock = time.time) -> Iterator[Folder]:
             locked = frozenset(name for name, upstream in settings.upstreams.items() if upstream.names == "locked")
             removal = Removal(root, ledger.database, ledger.generation)
             holdings, relinking = Holdings(ledger.database), Relinking(root, ledger.database)
-            yield Folder(root, identities, locked, names, ledger, holdings, removal, relinking)
+            yield Folder(root, identities, locked, open_in(settings), names, ledger, holdings, removal, relinking)
         finally:
             names.close()
     finally:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from apprproxy.app import App
 from apprproxy.app.linked import link_below
+from apprproxy.app.members import open_in
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import Failure, Malformed
 from apprproxy.core.kind import Kind
@@ -17,7 +18,7 @@ from apprproxy.core.ports.store import Held
 from apprproxy.oci.manifest import DOCKER_LIST, INDEX, media_type
 from apprproxy.store.blobs.part import linked_content
 from apprproxy.store.index.ledger import Ledger
-from apprproxy.store.index.membership import upstream_of
+from apprproxy.store.index.membership import Open, upstream_of
 from apprproxy.upkeep.folder import Folder
 from apprproxy.upkeep.there import is_there
 from apprproxy.upkeep.title import Title, parse, records_of
@@ -80,7 +81,7 @@ def pin(folder: Folder, title: Title) -> Pin:
 def _pin(folder: Folder, title: Title, root: Digest) -> Pin:
     identity = folder.identities.get(title.upstream)
     where = Where(identity, title.repository) if identity is not None else None
-    held, missing = _held(folder.root, folder.ledger, title, where, root)
+    held, missing = _held(folder.root, folder.ledger, folder.open, title, where, root)
     return Pin(title.text, str(root), held, missing | _unnamed(folder, title, root))
 
 
@@ -95,7 +96,7 @@ def _unnamed(folder: Folder, title: Title, root: Digest) -> dict[str, str]:
 
 
 def _held(
-    directory: Path, ledger: Ledger, title: Title, where: Where | None, root: Digest
+    directory: Path, ledger: Ledger, open_: Open, title: Title, where: Where | None, root: Digest
 ) -> tuple[int, dict[str, str]]:
     """How many blobs of it a gateway gives without asking anybody, and the keys of the others. A list is its name's
     answer, and no repository shows it."""
@@ -104,7 +105,7 @@ def _held(
     for key in closure.held:
         if not is_there(directory, Expected.of_key(key), ledger.counted):
             missing[key] = _UNLINKED if Expected.of_key(key).content is None else _LOST
-        elif where is not None and key != listed and not ledger.membership.shows(where, key):
+        elif where is not None and key != listed and not ledger.membership.shows(where, key, open_):
             missing[key] = _why_hidden(directory, ledger, where, key)
         else:
             held += 1
@@ -133,9 +134,9 @@ async def fetch(app: App, title: Title, told: Told, most: float = math.inf) -> P
     except Failure as failure:
         return Pin(title.text, failure=str(failure))
     where, directory = app.members[title.upstream].where(title.repository), app.settings.cache.directory.absolute()
-    kinds, reasons = Kinds(app, title.text), dict[str, str]()
+    kinds, reasons, rules = Kinds(app, title.text), dict[str, str](), open_in(app.settings)
     while True:
-        held, missing = await asyncio.to_thread(_held, directory, app.ledger, title, where, root)
+        held, missing = await asyncio.to_thread(_held, directory, app.ledger, rules, title, where, root)
         if not (keys := [key for key in missing if key not in reasons]):
             return Pin(title.text, str(root), held, {key: reasons[key] or why for key, why in missing.items()})
         if len(reasons) + len(keys) > most:

@@ -27,12 +27,14 @@ from apprproxy.store.names.lock_file import read
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """The owner's word that a repository has this: ``itself``, or only what it names."""
+    """The owner's word that a repository has this: ``itself``, or only what it names. ``claimed``: it said so when it
+    was asked for the digest, and may never have sent it."""
 
     member: Member
     repository: str
     expected: Expected
     itself: bool = True
+    claimed: bool = False
 
 
 @dataclass(slots=True)
@@ -100,7 +102,7 @@ class Recovery:
             if want.kind.content or want.kind is Kind.REFERRERS:
                 yield Known(member, want.repository, Expected(record.target.digest), want.kind.content)
             elif want.kind.by_digest and (expected := _present(want, PROTOCOLS[upstream.kind].spelling)):
-                yield Known(member, want.repository, expected)
+                yield Known(member, want.repository, expected, claimed=True)
 
     def _locked(self, name: str) -> Iterator[Known]:
         path, member = self._app.settings.upstreams[name].lock_file, self._app.members[name]
@@ -127,7 +129,8 @@ class Recovery:
     def _shown(self, known: Known) -> int:
         """How many blobs the repository shows because of it."""
         upstream = known.member.name
-        keys = [one.key for one, depth in self._below(known) if depth == 0 or self._may_show(upstream, one.key)]
+        said = not known.claimed
+        keys = [one.key for one, at in self._below(known) if (said and at == 0) or self._may_show(upstream, one.key)]
         self._app.ledger.membership.all_shown(known.member.where(known.repository), keys, "")
         return len(keys)
 

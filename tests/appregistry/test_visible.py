@@ -7,13 +7,14 @@ from aiohttp import web
 from apprproxy.core.model import MAX_PACKED
 from tests.appregistry.archives import chart, digest_of, packed, unpacked
 from tests.appregistry.conftest import Start
-from tests.appregistry.registry import Answer
+from tests.appregistry.registry import GZIP, Answer
 from tests.appregistry.upstream import Upstream, running
 from tests.fakes.clock import Gate
 from tests.fakes.listening import listening
 
 TAR = chart("1.0.0")
 DIGEST = digest_of(TAR).hex
+ACCOUNT = {"username": "bot", "password": "s3cret", "share": True}
 
 
 def blob(name: str) -> str:
@@ -52,6 +53,26 @@ async def test_a_page_with_200_does_not_open_a_package_that_came_from_elsewhere(
         got = await gateway.get(f"/sick{blob('x/y')}")
 
     assert (200, 502) == (held.status, got.status)
+
+
+async def test_a_claim_to_have_it_does_not_open_a_package_that_an_account_brought(
+    start: Start, upstream: Upstream
+) -> None:
+    """Who has it sends it, packed in whichever way; the gzip that came first stays."""
+    upstream.registry.push("alice/nginx", "1.0.0", "helm", packed(TAR))
+    async with running() as liar, running() as friend:
+        liar.twist = lambda target: Answer(200, b"", GZIP) if "/blobs/" in target else None
+        friend.registry.push("bob/nginx", "1.0.0", "helm", packed(TAR, level=1))
+        gateway = await start({"up": upstream, "liar": liar, "friend": friend}, auth=ACCOUNT)
+        held = await gateway.get(blob("alice/nginx"))
+        lie = await gateway.get(f"/liar{blob('x/y')}")
+        truths = [await gateway.get(f"/friend{blob('bob/nginx')}") for _ in range(3)]
+        again = await gateway.get(blob("alice/nginx"))
+
+    assert (200, 502) == (held.status, lie.status)
+    assert {(200, TAR)} == {(truth.status, unpacked(truth.body)) for truth in truths}
+    assert 2 == friend.count("/blobs/")
+    assert held.body == again.body
 
 
 async def test_whether_a_package_is_there_is_heard_without_reading_it(start: Start, upstream: Upstream) -> None:

@@ -8,6 +8,7 @@ import pytest
 from apprproxy.core.errors import NoRoom
 from apprproxy.core.model import Expected
 from apprproxy.store.index.index import DiskIndex
+from apprproxy.store.index.membership import Open
 from tests.store.contents import UNPACKED
 from tests.store.ledgers import Cache, digest_of, names, opened
 
@@ -96,7 +97,7 @@ def test_unpinning_frees_what_no_other_pin_covers(cache: Cache) -> None:
 async def test_a_pin_goes_along_with_its_name_and_other_names_cost_nothing(cache: Cache, tmp_path: Path) -> None:
     image(cache)
     cache.put("next", 50)
-    index = DiskIndex(cache.ledger, cache.told)
+    index = DiskIndex(cache.ledger, cache.told, Open())
     await index.moved_on(NAME, digest_of("index"))
     with opened(tmp_path, cache.clock) as beside:  # `cache pin` while the gateway runs
         beside.ledger.pinned.pin(NAME, digest_of("index"))

@@ -22,6 +22,7 @@ from apprproxy.upkeep.verify import verify
 from tests.appregistry.archives import chart, digest_of, packed
 from tests.appregistry.upstream import Upstream
 from tests.appregistry.upstream import running as app_registry
+from tests.fakes import lies
 from tests.fakes.clock import until
 from tests.fakes.content import INDEX, digest, manifest, some_bytes
 from tests.fakes.gateway import Gateways, Running, oci
@@ -156,6 +157,25 @@ async def test_a_stranger_s_document_opens_nothing_that_an_account_showed(
     seen = [await again.get(f"/v2/{name}/blobs/{digest(PRIVATE)}") for name in (f"corp/{SECRET}", f"public/{STRANGER}")]
 
     assert [200, 504] == [got.status for got in seen]
+
+
+async def test_a_stranger_s_claim_to_have_it_opens_nothing_that_an_account_showed(
+    registry: Registry, other: Registry, gateways: Gateways
+) -> None:
+    account = oci(registry, auth={"username": "bot", "password": "s3cret"})
+    registry.add_blob(SECRET, PRIVATE)
+    other.add_blob(STRANGER, PRIVATE)
+    other.on["GET blob"] = lies.says(404)
+    running = await gateways.start({"corp": account, "public": other})
+    await running.get(f"/v2/corp/{SECRET}/blobs/{digest(PRIVATE)}")
+    claimed = await running.get(f"/v2/public/{STRANGER}/blobs/{digest(PRIVATE)}")
+    await forgotten(running)
+    again = await gateways.start({"corp": account, "public": other}, offline=True)
+    await recover(again.app)
+    seen = await again.get(f"/v2/public/{STRANGER}/blobs/{digest(PRIVATE)}")
+
+    assert 1 == other.count("HEAD blob")
+    assert (502, 504) == (claimed.status, seen.status)
 
 
 @pytest.mark.parametrize("how", ["by tag", "by digest", "the layer alone"])

@@ -124,9 +124,9 @@ class BlobStore(Protocol):
         """Has some of it arrived in the file that all share, in whichever process?"""
         ...
 
-    async def claim(self, expected: Expected, whose: str = "", *, apart: bool = False) -> Claim:
+    async def claim(self, expected: Expected, whose: str = "", *, apart: bool = False, anew: bool = False) -> Claim:
         """At most one at a time is given the Partial of a digest; with ``apart`` one of the upstream ``whose`` alone,
-        not to wait for whoever has that. Continues what a process left behind."""
+        not to wait for whoever has that. Continues what a process left behind. ``anew``: also of what is held."""
         ...
 
     def unkept(self, expected: Expected) -> Partial:
@@ -147,8 +147,13 @@ class Index(Protocol):
         ...
 
     async def shown(self, where: Where, key: str, source: str = "") -> None:
-        """Remember that it may. ``source`` sent the bytes (``owner``, ``mirror-1``; several with commas between);
-        empty: its owner only said that it has them."""
+        """Remember that it may. ``source`` sent the bytes (``owner``, ``mirror-1``; several with commas between), or is
+        CLAIMED, which counts for as long as it is ``believed``; empty: it may, whoever sent them."""
+        ...
+
+    async def believed(self, where: Where, key: str) -> bool:
+        """Is it enough that this repository's owner says that it has these bytes? Where they came from the same
+        upstream, to the same account, or from one that answers everybody: anybody may claim to have a digest."""
         ...
 
     async def link(self, parent: Digest, children: Sequence[Expected], upstream: str = "") -> None:

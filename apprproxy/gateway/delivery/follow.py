@@ -18,6 +18,7 @@ from apprproxy.gateway.diary import Tried
 from apprproxy.gateway.flights.candidates import Candidate
 from apprproxy.gateway.flights.flight import Flight
 from apprproxy.gateway.transfer import Pieces, Stretch
+from apprproxy.gateway.visible import NOTHING, Sight
 
 WITHHELD = 64 * KIB
 _WRONG = "sent wrong bytes, of which this client has been given some"
@@ -28,8 +29,8 @@ it is."""
 
 
 class Following:
-    """One client's wait for a flight, whose size is known. ``waited`` is what it has waited for already; ``entitled``
-    says whether it may be given what did not come in its own name; ``may_see`` finds out."""
+    """One client's wait for a flight, whose size is known. ``waited`` is what it has waited for already; ``sight``
+    is what it may be given of what did not come in its own name; ``may_see`` finds out."""
 
     def __init__(
         self,
@@ -40,8 +41,8 @@ class Following:
         *,
         waited: Sequence[Tried],
         stream: str,
-        entitled: bool,
-        may_see: Callable[[], Awaitable[bool]],
+        sight: Sight,
+        may_see: Callable[[], Awaitable[Sight]],
         done: Callable[[], Awaitable[Held]],
         instead: Instead,
     ) -> None:
@@ -53,7 +54,7 @@ class Following:
         self._flight = flight
         self._candidates = candidates
         self._stream = stream
-        self._entitled = entitled
+        self._sight = sight
         self._may_see = may_see
         self._asked = False
         self._done = done
@@ -78,8 +79,8 @@ class Following:
                         await at_length(self._compare, held, reading, start, at)
                     yield Stretch(held, at, stop)
                     return
-                if self._flight.elsewhere and self._stream != "never" and not (self._entitled or self._asked):
-                    self._entitled, self._asked = await self._may_see(), True
+                if self._flight.elsewhere and self._stream != "never" and self._sight == NOTHING and not self._asked:
+                    self._sight, self._asked = await self._may_see(), True
                     continue
                 if reading is not None and self._flight.has_thrown(reading):
                     raise Lied(self._whose.upstream, _WRONG)
@@ -121,19 +122,26 @@ class Following:
     def _safe(self) -> int:
         """Up to where the bytes are such as may leave before they are verified."""
         flight = self._flight
-        if self._stream == "never" or not (self._entitled or self._mine()):
+        if self._stream == "never":
             return 0
-        end = flight.arrived
-        if self._stream == "any":
-            return end
+        if self._stream == "any" and self._sight.all:
+            return flight.arrived
         if not flight.parts:
             return 0  # nobody says whose they are
-        owners = {Label(one.member.name, OWNER) for one in self._candidates}
-        return next((part.start for part in flight.parts if part.label not in owners), end)
+        mine = self._asked_in_our_name()
+        return next((part.start for part in flight.parts if not self._may_give(part.label, mine)), flight.arrived)
 
-    def _mine(self) -> bool:
+    def _may_give(self, label: Label, mine: str) -> bool:
+        """``mine`` is who is asked in the name of whoever is given them."""
+        if self._stream != "any" and label not in {Label(one.member.name, OWNER) for one in self._candidates}:
+            return False
+        return label.upstream == mine or self._sight.of(label.upstream)
+
+    def _asked_in_our_name(self) -> str:
+        """The upstream that sends, if it is asked so; empty if not."""
         current = self._flight.current
-        return current is not None and current.scope in {one.scope for one in self._candidates}
+        ours = current is not None and current.scope in {one.scope for one in self._candidates}
+        return current.member.name if current is not None and ours else ""
 
     async def close(self) -> None:
         """The flight goes on without us."""

@@ -1,7 +1,7 @@
 """One caller's wait for a flight: until its bytes are verified, or until there is a size and patience is over."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -19,13 +19,13 @@ from apprproxy.gateway.kept.shelf import Shelf
 from apprproxy.gateway.members.health import PROBED_BY
 from apprproxy.gateway.members.member import Member
 from apprproxy.gateway.transfer import HeldTransfer, Pieces, Transfer
-from apprproxy.gateway.visible import Visible
+from apprproxy.gateway.visible import NOTHING, Sight, Visible
 from apprproxy.gateway.waits import either
 
 
 class Waiting:
-    """``since`` is when it asked, by the loop's clock, and ``waited`` what it has waited for since; ``entitled`` says
-    whether it may be given what did not come in its own name."""
+    """``since`` is when it asked, by the loop's clock, and ``waited`` what it has waited for since; ``sight`` is what
+    it may be given of what did not come in its own name, and ``in_own_name`` fetches that."""
 
     def __init__(
         self,
@@ -35,9 +35,10 @@ class Waiting:
         *,
         since: float,
         waited: Sequence[Tried],
-        entitled: bool,
+        sight: Sight,
         shelf: Shelf,
         visible: Visible,
+        in_own_name: Callable[[Member, BlobWant], Awaitable[Held]],
         delivery: Delivery,
         passing: Passing,
     ) -> None:
@@ -46,9 +47,10 @@ class Waiting:
         self._candidates = candidates
         self._since = since
         self._waited = waited
-        self._entitled = entitled
+        self._sight = sight
         self._shelf = shelf
         self._visible = visible
+        self._in_own_name = in_own_name
         self._delivery = delivery
         self._passing = passing
         self._own = Diary()
@@ -113,7 +115,7 @@ class Waiting:
             size,
             waited=self._waited,
             stream=self._delivery.stream,
-            entitled=self._entitled,
+            sight=self._sight,
             may_see=self._may_see,
             done=self._done,
             instead=self._instead,
@@ -122,7 +124,7 @@ class Waiting:
     # --- the bytes
 
     async def _done(self) -> Held:
-        """The verified bytes, once it is known that these candidates may show them."""
+        """The verified bytes, once it is known that these candidates may show them, or have sent them themselves."""
         flight = self._flight
         try:
             held = await flight.wait(self._candidates)
@@ -130,18 +132,20 @@ class Waiting:
             await self._explain_move(failed)
             raise
         mine = flight.winner is not None and flight.winner.scope in {one.scope for one in self._candidates}
-        if not self._entitled and not mine:
+        if not (mine or self._sight.of(flight.brought_by)):
             with self._own.meanwhile("who has it"):
-                await self._visible.among(self._owners(), self._want)
+                member, sight = await self._visible.sight(self._owners(), self._want)
+                if not sight.of(flight.brought_by):
+                    held = await self._in_own_name(member, self._want)
         self._shelf.index.used(held.digest)
         return held
 
-    async def _may_see(self) -> bool:
+    async def _may_see(self) -> Sight:
         try:
-            await self._visible.among(self._owners(), self._want)
+            _, sight = await self._visible.sight(self._owners(), self._want)
         except Failure:
-            return False  # the end decides, and says why
-        return True
+            return NOTHING  # the end decides, and says why
+        return sight
 
     def _instead(self, at: int, stop: int, size: int, had: tuple[Readable, Label] | None) -> Pieces:
         candidates = self._flight.candidates.in_order(self._delivery.streamable(self._candidates))

@@ -80,7 +80,7 @@ class Fetch:
         if want.kind.document:  # first: who has it asks at once for what it names
             with flight.diary.meanwhile(THE_CACHE):
                 await self._note(candidate, sources, held)
-        flight.land(held, candidate if asked else None)
+        flight.land(held, candidate if asked else None, member.name)
         if not want.kind.document:
             await self._note(candidate, sources)
         await partial.commit()

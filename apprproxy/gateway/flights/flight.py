@@ -26,17 +26,25 @@ class Flight:
       the one among whose transfers, of all that there may be, it is for as long as it lasts.
     - ``behind`` says that it waits for somebody else's transfer, ``apart`` that the file that all share is another's.
     - ``growing`` is what has arrived and ``parts`` whose bytes these are; ``sizes`` is what each upstream's owner
-      announced.
+      announced; ``brought_by`` is the upstream that sent what landed, where that is known.
+    - ``alone`` says that it brings what is here already, since that is not for those who wait to see: nobody else's
+      transfer, and nothing that is held, is taken instead.
     - ``answered`` says that a source has begun to send, ``elsewhere`` that another process fills it, or another
       upstream's flight; ``kept`` that the disk takes it, as far as is known.
     - ``trail`` is what caches between the source and here said of themselves.
     """
 
     def __init__(
-        self, expected: Expected, upstreams: tuple[str, ...], share: Callable[["Flight"], None] = lambda _: None
+        self,
+        expected: Expected,
+        upstreams: tuple[str, ...],
+        share: Callable[["Flight"], None] = lambda _: None,
+        *,
+        alone: bool = False,
     ) -> None:
         """``share`` is told when it has landed."""
         self.expected = expected
+        self.alone = alone
         self._share = share
         self.upstreams = upstreams
         self.candidates = Candidates()
@@ -44,7 +52,8 @@ class Flight:
         self.diary = Diary()
 
         self.slot_at = self.queue = self.counted = ""
-        self.behind = self.apart = self.elsewhere = False
+        self.apart = alone
+        self.behind = self.elsewhere = False
         self.current: Candidate | None = None
         self.answered = False
         self.trail = ""
@@ -57,11 +66,17 @@ class Flight:
         self.kept = True
         self.held: Held | None = None
         self.winner: Candidate | None = None
+        self.brought_by = ""
         self.fault: Failure | None = None
         self._told: dict[Key, UpstreamFault] = {}
         self._changed = asyncio.Event()
         self.landed = asyncio.Event()
         self.ended = asyncio.Event()
+
+    @property
+    def key(self) -> str:
+        """Equal for those that may take what the others bring."""
+        return f"{self.expected.key} alone" if self.alone else self.expected.key
 
     @property
     def lead(self) -> str:
@@ -119,9 +134,9 @@ class Flight:
         there = self.growing.size if self.growing is not None else 0
         return there if self._known is None else min(there, self._known)
 
-    def land(self, held: Held, winner: Candidate | None) -> None:
+    def land(self, held: Held, winner: Candidate | None, brought_by: str = "") -> None:
         """Verified. ``winner`` None: nobody was asked for it here, but another process, another flight, or before."""
-        self.held, self.winner = held, winner
+        self.held, self.winner, self.brought_by = held, winner, brought_by
         self.diary.heard("sent it")
         self.landed.set()
         self.wake()

@@ -69,26 +69,28 @@ class Flights:
         """In the order in which they began: one for those who would ask the same upstreams in the same order."""
         return tuple(self._flights.get(expected.key, {}).values())
 
-    def join(self, expected: Expected, candidates: Sequence[Candidate]) -> tuple[Flight, bool]:
-        """The flight for these bytes, begun now if there is none; True where somebody else had begun one. Raises
-        Crowded where too many are waiting already."""
+    def join(self, expected: Expected, candidates: Sequence[Candidate], *, alone: bool = False) -> tuple[Flight, bool]:
+        """The flight for these bytes, begun now if there is none; True where somebody else had begun one. ``alone``: of
+        those that take nothing from others. Raises Crowded where too many are waiting already."""
         upstreams = tuple(dict.fromkeys(one.member.name for one in candidates))
-        flights = self._flights.get(expected.key, {})
-        joined = bool(flights)
-        if (flight := flights.get(upstreams)) is not None:
+        new = Flight(expected, upstreams, self._share, alone=alone)
+        flights = self._flights.get(new.key, {})
+        flight = flights.get(upstreams)
+        joined = flight is not None or bool(flights and not alone)
+        if flight is not None:
             flight.add(candidates)
         else:
-            flight = self._begin(Flight(expected, upstreams, self._share), candidates)
+            flight = self._begin(new, candidates)
         if joined:
             self._observer(Followed())
         return flight, joined
 
     def _begin(self, flight: Flight, candidates: Sequence[Candidate]) -> Flight:
-        key, flight.counted = flight.expected.key, self._room_for(flight)
-        self._flights.setdefault(key, {})[flight.upstreams] = flight
+        flight.counted = self._room_for(flight)
+        self._flights.setdefault(flight.key, {})[flight.upstreams] = flight
         flight.add(candidates)
         self._of[flight.counted] += 1
-        task = asyncio.create_task(self._fly(flight), name=f"flight {key}")
+        task = asyncio.create_task(self._fly(flight), name=f"flight {flight.key}")
         self._tasks[task] = flight
         task.add_done_callback(self._tasks.pop)
         return flight
@@ -153,12 +155,14 @@ class Flights:
             flight.diary.heard("did not bring it" if ended else "took too long")
 
     def _before(self, flight: Flight) -> Sequence[Flight]:
+        if flight.alone:
+            return ()
         flights = self.under_way(flight.expected)
         return flights[: flights.index(flight)]
 
     def _wanted(self, flight: Flight) -> bool:
         """By somebody who waits for it, or behind it."""
-        behind = (one for one in self.under_way(flight.expected) if one.behind)
+        behind = () if flight.alone else (one for one in self.under_way(flight.expected) if one.behind)
         return any(one.candidates.wanted for one in (flight, *behind))
 
     async def _filled(self, flight: Flight) -> None:
@@ -168,7 +172,7 @@ class Flights:
             try:
                 apart = flight.apart or flight.slot_at != flight.lead
                 with flight.diary.meanwhile(THE_CACHE):
-                    claim = await self._store.claim(flight.expected, flight.slot_at, apart=apart)
+                    claim = await self._store.claim(flight.expected, flight.slot_at, apart=apart, anew=flight.alone)
                 if claim.held is not None:
                     flight.land(claim.held, None)
                 elif claim.elsewhere is not None:
@@ -206,7 +210,7 @@ class Flights:
 
     def _is_asked_here(self, flight: Flight) -> bool:
         """Does another flight of this process ask the upstream at which this one has its slot?"""
-        others = (one for one in self.under_way(flight.expected) if one is not flight)
+        others = (one for one in self._flights[flight.key].values() if one is not flight)
         return any(one.slot_at == flight.slot_at and not (one.elsewhere or one.queue) for one in others)
 
     async def _into(self, flight: Flight, partial: Partial) -> None:
@@ -254,7 +258,7 @@ class Flights:
         for one in self.under_way(flight.expected):
             if one.held is None and flight.held is not None:
                 one.kept = flight.kept
-                one.land(flight.held, None)
+                one.land(flight.held, None, flight.brought_by)
 
     @staticmethod
     def _next_here(flight: Flight) -> Candidate | None:
@@ -272,10 +276,10 @@ class Flights:
 
     def _retire(self, flight: Flight) -> None:
         """Whoever comes from now on asks anew, rather than being told of failures of before."""
-        flights = self._flights[flight.expected.key]
+        flights = self._flights[flight.key]
         del flights[flight.upstreams]
         if not flights:
-            del self._flights[flight.expected.key]
+            del self._flights[flight.key]
 
     def _cannot(self, flight: Flight, fault: Failure, whose: str = "") -> None:
         """Told to everyone who waits; where the bytes have landed already, they are only not kept."""

@@ -108,7 +108,7 @@ async def wait_behind(flight: Flight, before: Callable[[], Sequence[Flight]]) ->
         if (landed := next((one for one in hosts if one.held is not None), None)) is not None:
             assert landed.held is not None
             flight.kept = landed.kept
-            flight.land(landed.held, None)
+            flight.land(landed.held, None, landed.brought_by)
             return True
         known = {host: known.get(host) or Stay(flight) for host in hosts}
         for host in hosts:

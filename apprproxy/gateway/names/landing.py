@@ -9,7 +9,7 @@ from apprproxy.core.digest import Digest
 from apprproxy.core.errors import Exhausted, NotOffered, NotThere, Outage, StoreFailed
 from apprproxy.core.events import Observer, Trouble
 from apprproxy.core.kind import Kind
-from apprproxy.core.label import OWNER
+from apprproxy.core.label import CLAIMED, OWNER
 from apprproxy.core.model import BlobWant, Descriptor, Expected, Found, NameWant, Place, Record, spoken
 from apprproxy.core.ports.store import Held
 from apprproxy.gateway.kept.shelf import Shelf
@@ -101,8 +101,9 @@ class Landing:
 
     async def _manifest(self, member: Member, want: NameWant, digest: Digest, titles: tuple[str, ...]) -> Brought:
         place = Place.of(member.name, want.place.protocol)
+        word = "" if _is_locked(member, want) else CLAIMED
         with suppress(StoreFailed):  # its owner has just said so; what cannot be written down is asked again
-            await self._shelf.index.shown(member.where(want.repository), str(digest))
+            await self._shelf.index.shown(member.where(want.repository), str(digest), word)
         try:
             return await self._fetch(BlobWant(place, want.repository, Expected(digest), Kind.MANIFEST, titles))
         except Exhausted as failed:
@@ -113,8 +114,13 @@ class Landing:
             raise failure from failed
 
 
+def _is_locked(member: Member, want: NameWant) -> bool:
+    """Is it the lock file that says so, and not the upstream?"""
+    return member.locked is not None and not want.kind.by_digest
+
+
 def _lacking(member: Member, want: NameWant, digest: Digest) -> str:
     """Whose word the digest is: a lock file's may be mistyped, or older than what its upstream still has."""
-    if member.locked is not None and not want.kind.by_digest:
+    if _is_locked(member, want):
         return f"has no manifest {digest}, which its lock file has for {want.name!r}"
     return f"names {digest} for {want.name!r} and has no such manifest"

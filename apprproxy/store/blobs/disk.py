@@ -76,8 +76,9 @@ class DiskStore:
     async def begun(self, expected: Expected) -> bool:
         return await asyncio.to_thread(has_some, self._root / "ingest" / part_name(expected))
 
-    async def claim(self, expected: Expected, whose: str = "", *, apart: bool = False) -> Claim:
-        match await self._run(self._claims, _drop_claim, claim, self._yard, expected, (whose, apart), self._open):
+    async def claim(self, expected: Expected, whose: str = "", *, apart: bool = False, anew: bool = False) -> Claim:
+        find = _nothing if anew else self._open
+        match await self._run(self._claims, _drop_claim, claim, self._yard, expected, (whose, apart), find):
             case FileHeld() as held:
                 return Claim(held=held)
             case Elsewhere() as elsewhere:
@@ -117,6 +118,10 @@ class DiskStore:
             return sum(_abandoned(path) for path in (self._root / "ingest").iterdir() if not _may_be_continued(path))
         except OSError as error:
             raise StoreFailed(f"the cache cannot be used: {error.strerror}: ingest") from error
+
+
+def _nothing(_: Expected) -> None:
+    return None
 
 
 def _drop_part(part: OpenPart) -> None:

@@ -45,8 +45,8 @@ class HotStore:
     async def begun(self, expected: Expected) -> bool:
         return await self._behind.begun(expected)
 
-    async def claim(self, expected: Expected, whose: str = "", *, apart: bool = False) -> Claim:
-        return await self._behind.claim(expected, whose, apart=apart)
+    async def claim(self, expected: Expected, whose: str = "", *, apart: bool = False, anew: bool = False) -> Claim:
+        return await self._behind.claim(expected, whose, apart=apart, anew=anew)
 
     def unkept(self, expected: Expected) -> Partial:
         return self._behind.unkept(expected)

@@ -11,9 +11,10 @@ from cachetools import LRUCache
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import Interrupted, StoreFailed
 from apprproxy.core.events import Observer, Trouble
+from apprproxy.core.label import CLAIMED
 from apprproxy.core.model import Expected, Where
 from apprproxy.store.index.ledger import Ledger
-from apprproxy.store.index.membership import Admits, upstream_of
+from apprproxy.store.index.membership import Open, upstream_of
 from apprproxy.store.rounds import Rounds, Steps
 
 REMEMBERED = 50_000
@@ -26,12 +27,12 @@ T = TypeVar("T")
 
 
 class DiskIndex:
-    """Implements Index over a ledger, which it does not close. ``admits`` says which repositories the rules on names
-    leave, for as long as this lives. ``close`` when done."""
+    """Implements Index over a ledger, which it does not close. ``open_`` stays as it is for as long as this lives.
+    ``close`` when done."""
 
-    def __init__(self, ledger: Ledger, observer: Observer, admits: Admits = lambda _: True) -> None:
+    def __init__(self, ledger: Ledger, observer: Observer, open_: Open) -> None:
         self._ledger = ledger
-        self._admits = admits
+        self._open = open_
         self._observer = observer
         self._readers = ThreadPoolExecutor(2, thread_name_prefix="index-reader")
         self._writers = Rounds(1, "index-writer")  # so that no question waits for one
@@ -45,18 +46,21 @@ class DiskIndex:
         if (where, key) in self._allowed:
             self._allowed[where, key] = None  # used last
             return True
-        allowed = await self._read(self._ledger.membership.shows, where, key, self._admits)
+        allowed = await self._read(self._ledger.membership.shows, where, key, self._open)
         if allowed and generation == self._current():
             self._allowed[where, key] = None
         return allowed
 
     async def shown(self, where: Where, key: str, source: str = "") -> None:
         generation = self._current()
-        if not source and (where, key) in self._allowed:
+        if source in ("", CLAIMED) and (where, key) in self._allowed:
             return
         await self._write(upstream_of(where.upstream), self._ledger.membership.shown, where, key, source)
-        if generation == self._current():
+        if source != CLAIMED and generation == self._current():
             self._allowed[where, key] = None
+
+    async def believed(self, where: Where, key: str) -> bool:
+        return await self._read(self._ledger.membership.believed, where, key, self._open)
 
     async def link(self, parent: Digest, children: Sequence[Expected], upstream: str = "") -> None:
         await self._done(lambda: self._writers.submit(upstream, self._link(parent, tuple(children))))

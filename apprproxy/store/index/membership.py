@@ -2,7 +2,8 @@
 
 A link alone opens nothing: anybody may publish a document that names a private digest. It counts only in a repository
 that may show the document itself, and only for bytes that came from that upstream, as that account sees it, through a
-repository that is served still.
+repository that is served still. Nor does an upstream's word that it has a digest: it counts for what that upstream has
+sent, or one that answers everybody.
 """
 
 import sqlite3
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from apprproxy.core.digest import Digest
+from apprproxy.core.label import CLAIMED
 from apprproxy.core.model import Clock, Expected, Where
 from apprproxy.store.index.below import WIDTH
 from apprproxy.store.index.database import Database
@@ -32,15 +34,34 @@ OF = f"substr(members.upstream, 1, length(members.upstream) - {_HASH})"
 _CONTRADICTION = -1
 _LARGEST = 2**63 - 1
 
-_HERE = "SELECT 1 FROM members WHERE key = ?3 AND upstream = ?1 AND repository = ?2"
+_HERE = "SELECT source FROM members WHERE key = ?3 AND upstream = ?1 AND repository = ?2"
+_SENT = f"SELECT upstream, repository FROM members WHERE key = ? AND source <> '{CLAIMED}'"
 _NAMED = """FROM links CROSS JOIN members ON members.key = links.parent AND upstream = ?1 AND repository = ?2
     WHERE links.child = ?3"""
-_CAME_BY = f"""SELECT repository FROM members WHERE key = ?3 AND upstream = ?1 AND source <> ''
+_CAME_BY = f"""SELECT repository FROM members WHERE key = ?3 AND upstream = ?1 AND source NOT IN ('', '{CLAIMED}')
     AND EXISTS (SELECT 1 {_NAMED})"""
 _SIZES = f"SELECT DISTINCT links.size {_NAMED} AND links.size IS NOT NULL LIMIT 2"
 
+_SHOWN = f"""
+INSERT INTO members VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET at = excluded.at, source = CASE
+    WHEN excluded.source = '{CLAIMED}' OR (excluded.source = '' AND source <> '{CLAIMED}') THEN source
+    ELSE excluded.source END
+"""
+_TOO_MANY = f"""
+DELETE FROM members WHERE (key, upstream, repository) IN (
+    SELECT key, upstream, repository FROM members WHERE key = ?
+    ORDER BY source = '{CLAIMED}', at DESC LIMIT -1 OFFSET ?)
+"""
 
-Admits = Callable[[Where], bool]
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """Of which repositories counts what came through them: it ``admits`` those that the rules on names leave, as what
+    came only through one that is denied by now stays where it is, and of these some are ``public``: everybody may have
+    what comes of them."""
+
+    admits: Callable[[Where], bool] = lambda _: True
+    public: Callable[[Where], bool] = lambda _: False
 
 
 def upstream_of(identity: str) -> str:
@@ -60,7 +81,7 @@ class Some:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a blob may be shown, and since when. ``sources`` sent its bytes; none: its owner only confirmed it."""
+    """Where a blob may be shown, and since when. ``sources`` sent its bytes; none: its owner only said so."""
 
     where: Where
     sources: tuple[str, ...]
@@ -74,14 +95,17 @@ class Membership:
         self._database = database
         self._now = now
 
-    def shows(self, where: Where, key: str, admits: Admits = lambda _: True) -> bool:
-        """``admits`` says of a repository whether what came through it counts: what came only through one that is
-        denied by now stays where it is."""
+    def shows(self, where: Where, key: str, open_: Open) -> bool:
         asked = where.upstream, where.repository, key
-        if self._database.read(_HERE, *asked):
-            return True
+        for (source,) in self._database.read(_HERE, *asked):
+            if source != CLAIMED or self.believed(where, key, open_):
+                return True
         came = self._database.read(_CAME_BY, *asked)
-        return any(admits(Where(where.upstream, repository)) for (repository,) in came)
+        return any(open_.admits(Where(where.upstream, repository)) for (repository,) in came)
+
+    def believed(self, where: Where, key: str, open_: Open) -> bool:
+        sent = self._database.read(_SENT, key)
+        return any(upstream == where.upstream or open_.public(Where(upstream, at)) for upstream, at in sent)
 
     def shown(self, where: Where, key: str, source: str) -> None:
         self.all_shown(where, (key,), source)
@@ -130,23 +154,16 @@ class Membership:
             " OR key = (SELECT unpacked FROM blobs WHERE key = ?1) ORDER BY at, upstream, repository",
             str(digest),
         )
-        return [
-            Origin(Where(upstream, repository), tuple(filter(None, sources.split(","))), at)
-            for upstream, repository, sources, at in found
-        ]
+        return [Origin(Where(upstream, repository), _sources(sent), at) for upstream, repository, sent, at in found]
+
+
+def _sources(sent: str) -> tuple[str, ...]:
+    return tuple(sent.split(",")) if sent not in ("", CLAIMED) else ()
 
 
 def _show(db: sqlite3.Connection, where: Where, key: str, source: str, now: float) -> None:
-    db.execute(
-        "INSERT INTO members VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET at = excluded.at,"
-        " source = CASE excluded.source WHEN '' THEN source ELSE excluded.source END",
-        (key, where.upstream, where.repository, source, now),
-    )
-    db.execute(
-        "DELETE FROM members WHERE (key, upstream, repository) IN (SELECT key, upstream, repository"
-        " FROM members WHERE key = ? ORDER BY at DESC LIMIT -1 OFFSET ?)",
-        (key, PLACES),
-    )
+    db.execute(_SHOWN, (key, where.upstream, where.repository, source, now))
+    db.execute(_TOO_MANY, (key, PLACES))
     _bound(db, key)
 
 

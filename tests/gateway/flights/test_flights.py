@@ -125,11 +125,11 @@ async def test_after_another_upstreams_transfer_another_process_is_told_of_too(
     host.current = wanted[0]  # as that of a view that asks both
     await until(lambda: flight.elsewhere)
 
-    async def behind_another(expected: Expected, whose: str = "", *, apart: bool = False) -> Claim:
+    async def behind_another(expected: Expected, whose: str = "", *, apart: bool = False, anew: bool = False) -> Claim:
         monkeypatch.setattr(store, "claim", claim)
         partial = (await beside.claim(expected)).partial
         assert partial is not None
-        elsewhere = await claim(expected, whose, apart=apart)
+        elsewhere = await claim(expected, whose, apart=apart, anew=anew)
         await partial.leave(keep=False)
         return elsewhere
 

@@ -13,7 +13,7 @@ from apprproxy.core.ports.store import Index
 from apprproxy.store.index import membership
 from apprproxy.store.index.below import STEPS, WIDTH
 from apprproxy.store.index.index import DiskIndex
-from apprproxy.store.index.membership import Origin
+from apprproxy.store.index.membership import Open, Origin
 from apprproxy.store.index.uses import EVERY, MANY
 from apprproxy.store.rounds import PIECE
 from tests.fakes.clock import START, until
@@ -33,7 +33,7 @@ async def cache(tmp_path: Path) -> AsyncIterator[Cache]:
 
 @pytest.fixture
 async def index(cache: Cache) -> AsyncIterator[DiskIndex]:
-    index = DiskIndex(cache.ledger, cache.told)
+    index = DiskIndex(cache.ledger, cache.told, Open())
     yield index
     await index.close()
 
@@ -42,7 +42,7 @@ async def index(cache: Cache) -> AsyncIterator[DiskIndex]:
 async def beside(index: DiskIndex, cache: Cache) -> AsyncIterator[DiskIndex]:
     """As another process has it."""
     other = Cache(cache.root, cache.clock)
-    beside = DiskIndex(other.ledger, other.told)
+    beside = DiskIndex(other.ledger, other.told, Open())
     yield beside
     await beside.close()
     other.close()
@@ -321,7 +321,7 @@ async def test_many_uses_are_written_at_once(index: DiskIndex, cache: Cache) -> 
 
 
 async def test_uses_are_written_at_the_end(cache: Cache) -> None:
-    index = DiskIndex(cache.ledger, cache.told)
+    index = DiskIndex(cache.ledger, cache.told, Open())
     cache.put("a", 10)
     cache.clock.advance(1)
     index.used(digest_of("a"))
@@ -350,7 +350,7 @@ async def test_documents_that_all_name_the_same_are_followed_so_far_and_no_furth
 
 async def test_an_index_that_fails_is_told_as_such(tmp_path: Path) -> None:
     cache = Cache(tmp_path)
-    index = DiskIndex(cache.ledger, cache.told)
+    index = DiskIndex(cache.ledger, cache.told, Open())
     cache.ledger.database.close()
     with pytest.raises(StoreFailed, match="index"):
         await index.shows(PUBLIC, KEY)

@@ -11,6 +11,7 @@ from apprproxy.core.model import Expected
 from apprproxy.store.index import links
 from apprproxy.store.index.index import DiskIndex
 from apprproxy.store.index.links import SHARE, Links
+from apprproxy.store.index.membership import Open
 from tests.fakes.clock import until
 from tests.store.ledgers import PUBLIC, Cache, digest_of, names
 
@@ -26,7 +27,7 @@ async def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
 
 @pytest.fixture
 async def index(cache: Cache) -> AsyncIterator[DiskIndex]:
-    index = DiskIndex(cache.ledger, cache.told)
+    index = DiskIndex(cache.ledger, cache.told, Open())
     yield index
     await index.close()
 

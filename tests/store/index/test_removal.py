@@ -7,6 +7,7 @@ import pytest
 from apprproxy.core.model import Where
 from apprproxy.store.index.evict import Totals
 from apprproxy.store.index.holdings import Asked, Holdings
+from apprproxy.store.index.membership import Open
 from apprproxy.store.index.removal import Removal, Removed
 from tests.store.contents import UNPACKED
 from tests.store.ledgers import Cache, digest_of, opened
@@ -53,7 +54,7 @@ def test_an_upstream_that_is_hidden_shows_nothing_and_its_namesake_does(tmp_path
         for where in (HUB, longer):
             cache.ledger.membership.shown(where, key, "owner")
         removal_of(cache).hide("hub")
-        shown = [cache.ledger.membership.shows(where, key) for where in (HUB, longer)]
+        shown = [cache.ledger.membership.shows(where, key, Open()) for where in (HUB, longer)]
 
     assert [False, True] == shown
 

@@ -1,0 +1,200 @@
+"""What came with one upstream's account is shown in no other's name before that has sent it itself: its word is not
+enough, for anybody may say that they have a digest."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from tests.fakes import lies
+from tests.fakes.clock import Gate, until
+from tests.fakes.content import digest, some_bytes
+from tests.fakes.gateway import Gateways, Running, oci
+from tests.fakes.lies import Honest
+from tests.fakes.ranged import by_range, stopping_at
+from tests.fakes.registry import Registry
+
+MIB = 1024 * 1024
+SECRET = some_bytes(300_000, seed="secret")
+LARGE = some_bytes(4 * MIB, seed="large secret")
+ACCOUNT = {"auth": {"username": "bot", "password": "s3cret", "share": True}}
+
+
+def blob(repository: str, content: bytes, upstream: str) -> str:
+    return f"/v2/{upstream}/{repository}/blobs/{digest(content)}"
+
+
+async def claims_all(request: web.BaseRequest, honest: Honest) -> web.StreamResponse:
+    """Says to HEAD that it has whatever is asked for."""
+    if request.method != "HEAD":
+        return await lies.honestly(request, honest)
+    wanted = request.path.rpartition("/")[2]
+    size = str(len(LARGE if wanted == digest(LARGE) else SECRET))
+    return web.Response(status=200, headers={"Docker-Content-Digest": wanted, "Content-Length": size})
+
+
+@pytest.fixture
+async def private(registry: Registry) -> Registry:
+    for content in (SECRET, LARGE):
+        registry.add_blob("private/app", content)
+    return registry
+
+
+@pytest.fixture
+async def liar(other: Registry) -> Registry:
+    other.on["blob"] = other.on["manifest"] = claims_all
+    return other
+
+
+async def both(gateways: Gateways, private: Registry, other: Registry, **sections: Any) -> Running:
+    return await gateways.start({"corp": oci(private, **ACCOUNT), "other": oci(other)}, **sections)
+
+
+# --- a lie
+
+
+async def test_a_claim_shows_nothing_that_an_account_brought(
+    private: Registry, liar: Registry, gateways: Gateways
+) -> None:
+    gateway = await both(gateways, private, liar)
+    mine = await gateway.get(blob("private/app", SECRET, "corp"))
+    strangers = [
+        await gateway.get(blob("evil/app", SECRET, "other"), **field) for field in ({}, {"Range": "bytes=0-9"})
+    ]
+
+    assert (200, SECRET) == (mine.status, mine.body)
+    assert [404, 404] == [one.status for one in strangers]
+
+
+async def test_nor_one_from_before_the_bytes_were_here(private: Registry, liar: Registry, gateways: Gateways) -> None:
+    gateway = await both(gateways, private, liar)
+    before = await gateway.get(blob("evil/app", SECRET, "other"))
+    await gateway.get(blob("private/app", SECRET, "corp"))
+    after = await gateway.get(blob("evil/app", SECRET, "other"))
+
+    assert (404, 404) == (before.status, after.status)
+
+
+async def test_nor_a_tag_that_points_there(private: Registry, liar: Registry, gateways: Gateways) -> None:
+    pushed = private.push("private/app", "1", SECRET)
+
+    async def points_there(request: web.BaseRequest, honest: Honest) -> web.StreamResponse:
+        if request.method == "HEAD" and request.path.endswith("/evil"):
+            headers = {**honest.headers, "Docker-Content-Digest": digest(pushed), "Content-Length": str(len(pushed))}
+            return web.Response(status=200, headers=headers)
+        return await claims_all(request, honest)
+
+    liar.on["manifest"] = points_there
+    gateway = await both(gateways, private, liar)
+    mine = await gateway.get("/v2/corp/private/app/manifests/1")
+    await gateway.get(blob("private/app", SECRET, "corp"))
+    by_tag = await gateway.get("/v2/other/evil/app/manifests/evil")
+    by_digest = await gateway.get(f"/v2/other/evil/app/manifests/{digest(pushed)}")
+    layer = await gateway.get(blob("evil/app", SECRET, "other"))
+
+    assert 200 == mine.status
+    assert [True] * 3 == [one.status in (404, 502) for one in (by_tag, by_digest, layer)]
+    assert not any(content in one.body for one in (by_tag, by_digest, layer) for content in (pushed, SECRET))
+
+
+async def test_nor_of_what_is_on_its_way(private: Registry, liar: Registry, gateways: Gateways) -> None:
+    gate = Gate()
+    private.on["GET blob"] = lies.in_turn(stopping_at((3 * MIB, gate)), by_range)
+    gateway = await both(gateways, private, liar)
+    leading = asyncio.create_task(gateway.get(blob("private/app", LARGE, "corp")))
+    await gate.reached()
+    stranger = asyncio.create_task(gateway.get(blob("evil/app", LARGE, "other")))
+    await until(lambda: gateway.metric("apprproxy_flight_followers_total") == 1)
+    gate.open()
+
+    assert (200, LARGE) == ((await leading).status, (await leading).body)
+    assert 404 == (await stranger).status
+
+
+# --- the truth
+
+
+async def test_who_has_it_sends_it_once(private: Registry, other: Registry, gateways: Gateways) -> None:
+    other.add_blob("library/app", SECRET)
+    gateway = await both(gateways, private, other)
+    await gateway.get(blob("private/app", SECRET, "corp"))
+    together = await asyncio.gather(*(gateway.get(blob("library/app", SECRET, "other")) for _ in range(5)))
+    await gateway.at_rest()
+    await other.stop()
+    await private.stop()
+    later = await gateway.get(blob("library/app", SECRET, "other"))
+    mine = await gateway.get(blob("private/app", SECRET, "corp"))
+
+    assert {(200, SECRET)} == {(one.status, one.body) for one in (*together, later, mine)}
+    assert (1, 1) == (private.count("GET blob"), other.count("GET blob"))
+    assert [digest(SECRET)] == gateway.blobs
+    assert [] == gateway.ingests
+
+
+async def test_it_is_streamed_as_what_is_not_held(private: Registry, other: Registry, gateways: Gateways) -> None:
+    other.add_blob("library/app", LARGE)
+    gateway = await both(gateways, private, other, delivery={"patience": "0s"})
+    await gateway.get(blob("private/app", LARGE, "corp"))
+    gate = Gate()
+    other.on["GET blob"] = stopping_at((3 * MIB, gate))
+    response = await gateway.session.get(gateway.url + blob("library/app", LARGE, "other"))
+    beginning = await response.content.readexactly(2 * MIB)
+    gate.open()
+    rest = await response.read()
+
+    assert beginning + rest == LARGE
+
+
+async def test_after_somebody_elses_transfer_it_is_asked_for(
+    private: Registry, other: Registry, gateways: Gateways
+) -> None:
+    """Both at once: whoever joins waits for a transfer whose bytes are not theirs to be shown."""
+    other.add_blob("library/app", LARGE)
+    gate = Gate()
+    private.on["GET blob"] = lies.in_turn(stopping_at((3 * MIB, gate)), by_range)
+    gateway = await both(gateways, private, other)
+    leading = asyncio.create_task(gateway.get(blob("private/app", LARGE, "corp")))
+    await gate.reached()
+    second = asyncio.create_task(gateway.get(blob("library/app", LARGE, "other")))
+    await until(lambda: gateway.metric("apprproxy_flight_followers_total") == 1)
+    gate.open()
+
+    assert {(200, LARGE)} == {(one.status, one.body) for one in await asyncio.gather(leading, second)}
+    assert 1 == other.count("GET blob")
+
+
+async def test_its_own_word_is_enough_where_it_sent_the_bytes(private: Registry, gateways: Gateways) -> None:
+    private.add_blob("private/other", SECRET)
+    gateway = await gateways.start({"corp": oci(private, **ACCOUNT)})
+    await gateway.get(blob("private/app", SECRET, "corp"))
+    answer = await gateway.get(blob("private/other", SECRET, "corp"))
+
+    assert (200, SECRET) == (answer.status, answer.body)
+    assert (1, 1) == (private.count("GET blob"), private.count("HEAD blob"))
+
+
+async def test_its_word_is_enough_for_what_everybody_may_have(
+    registry: Registry, other: Registry, gateways: Gateways
+) -> None:
+    """It came without an account: who knows the digest could have had it there."""
+    registry.add_blob("library/app", SECRET)
+    other.add_blob("library/app", SECRET)
+    gateway = await gateways.start({"hub": registry, "other": oci(other, **ACCOUNT)})
+    await gateway.get(blob("library/app", SECRET, "hub"))
+    answer = await gateway.get(blob("library/app", SECRET, "other"))
+
+    assert (200, SECRET) == (answer.status, answer.body)
+    assert 0 == other.count("GET blob")
+
+
+async def test_but_not_for_what_is_denied_by_now(registry: Registry, liar: Registry, gateways: Gateways) -> None:
+    registry.add_blob("internal/app", SECRET)
+    gateway = await gateways.start({"hub": registry, "other": liar})
+    before = await gateway.get(blob("internal/app", SECRET, "hub"))
+    await gateway.at_rest()
+    await gateway.close()
+    gateway = await gateways.start({"hub": oci(registry, deny=["internal/*"]), "other": liar})
+    after = await gateway.get(blob("evil/app", SECRET, "other"))
+
+    assert (200, 404) == (before.status, after.status)
