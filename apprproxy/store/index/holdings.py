@@ -19,7 +19,7 @@ _ELSEWHERE = f"""EXISTS (SELECT 1 FROM members WHERE members.key = blobs.key AND
     OR EXISTS (SELECT 1 FROM members WHERE members.key = blobs.unpacked AND {OF} <> ?1)"""
 _UNPINNED = "pinned = 0"  # by another upstream's name
 _ORDERS = {"digest": "blobs.key", "size": "blobs.size DESC, blobs.key", "used": "blobs.used DESC, blobs.key"}
-_BELOW = f"{BELOW} SELECT key FROM blobs WHERE key IN ({BLOBS_BELOW})".replace(":root", "?")
+_BELOW = f"{BELOW} SELECT key FROM blobs WHERE key IN ({BLOBS_BELOW})".replace(":root", "?1")
 _NAMED_BY = """SELECT links.parent, links.child <> ?1 FROM links JOIN blobs AS above ON above.key = links.parent
     WHERE links.child = ?1 OR links.child = (SELECT unpacked FROM blobs WHERE key = ?1)"""
 

@@ -1,7 +1,9 @@
 """Who may see what: names open nothing on their own, and what one account may see another may not."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ from apprproxy.core.errors import StoreFailed
 from apprproxy.core.model import Expected, Where
 from apprproxy.core.ports.store import Index
 from apprproxy.store.index import membership
-from apprproxy.store.index.below import STEPS, WIDTH
+from apprproxy.store.index.below import BELOW, STEPS, WIDTH
 from apprproxy.store.index.index import DiskIndex
 from apprproxy.store.index.membership import Open, Origin
 from apprproxy.store.index.uses import EVERY, MANY
@@ -332,20 +334,39 @@ async def test_uses_are_written_at_the_end(cache: Cache) -> None:
 
 async def test_documents_that_all_name_the_same_are_followed_so_far_and_no_further(cache: Cache) -> None:
     """By a million links they lead to few keys, and whoever writes a use waits until all of them have been followed."""
-    documents = [digest_of(f"document {number}") for number in range(STEPS // 500)]
-    shared = [names(f"shared {number}") for number in range(500)]
-    for document in documents:
-        cache.ledger.membership.link(document, shared)
-    cache.ledger.membership.link(shared[0].digest, [names("layer")])
+    documents = [digest_of(f"document {number}") for number in range(50)]
+    shared = [names(f"shared {number}") for number in range(STEPS // 40)]
+    for number, document in enumerate(documents):
+        cache.ledger.membership.link(document, [names(f"its own {number}"), *shared])
+        cache.put(f"its own {number}", 1)
+        cache.put(f"document {number}", 1)
     cache.ledger.membership.link(digest_of("index"), [Expected(document) for document in documents])
+    cache.put("shared 1", 1)
     written = cache.clock()
-    for name in ("layer", "shared 1"):
-        cache.put(name, 10)
     cache.clock.advance(60)
     cache.ledger.uses.add(digest_of("index"))
     cache.ledger.write_uses()
+    used = {blob.digest for blob in cache.ledger.blobs() if blob.used > written + 10}
 
-    assert {digest_of("shared 1")} == {blob.digest for blob in cache.ledger.blobs() if blob.used > written + 10}
+    assert used >= {digest_of("shared 1"), *documents}  # what it names itself is never passed over
+    assert len(used) < len(documents) * 2 + 1
+
+
+async def test_long_documents_to_which_many_ways_lead_are_not_read_once_for_each(cache: Cache) -> None:
+    """A thousand ways to documents that name ten thousand held the index, and everybody's cold pulls, for a minute."""
+    ways = [digest_of(f"way {number}") for number in range(100)]
+    long = [digest_of(f"long {number}") for number in range(10)]
+    for document in long:
+        cache.ledger.membership.link(document, [names(f"{document} {number}") for number in range(2000)])
+    for way in ways:
+        cache.ledger.membership.link(way, [Expected(document) for document in long])
+    cache.ledger.membership.link(digest_of("index"), [Expected(way) for way in ways])
+    thousands: list[None] = []
+    with closing(sqlite3.connect(cache.root / "index.db")) as db:
+        db.set_progress_handler(lambda: thousands.append(None), 1000)
+        db.execute(f"{BELOW} SELECT count(*) FROM below", {"root": str(digest_of("index"))}).fetchall()
+
+    assert len(thousands) < STEPS // 5  # two hundred steps of sqlite's for each that is followed
 
 
 async def test_an_index_that_fails_is_told_as_such(tmp_path: Path) -> None:
