@@ -46,18 +46,17 @@ def link_below(find: Find, membership: Membership, children: Children, root: Dig
 
 def linked(find: Find, membership: Membership, children: Children, root: Expected) -> Iterator[tuple[Expected, int]]:
     """What is held of it, with how far down it stands; what its documents name is written down on the way."""
-    waiting, seen = [(root, 0)], {root.key}
+    waiting, seen = [(root, 0)], set[str]()
     while waiting:
         expected, depth = waiting.pop()
-        held = find(expected)
-        if held is None:
+        if expected.key in seen or (held := find(expected)) is None:
             continue
+        seen.add(expected.key)  # not what is not held: documents may name ten thousand such each
         yield expected, depth
         if depth < DEPTH and expected.unpacked is None and (document := _document(held)):
             named = tuple(children(document))
             membership.link(held.digest, named)
             waiting += [(child, depth + 1) for child in named if child.key not in seen]
-            seen |= {child.key for child in named}
 
 
 def _document(held: Held) -> bytes:
