@@ -2,6 +2,7 @@
 
 - ``default`` is the highest version, prereleases included.
 - Otherwise the text is a range; prereleases count only where it contains a hyphen. The highest match wins.
+- Of builds of one version, of which none is higher, the first in the order of their texts is meant, as in a list.
 
 The genuine servers use the same library's older range class; the two agree but for ranges on which the old one crashes
 (``^0``, ``~1``), for wildcards (``1.*``) and for ``^`` or ``~`` before a prerelease.
@@ -29,7 +30,7 @@ class NotARange(ValueError):
 
 def resolve(text: str, releases: Iterable[str]) -> str | None:
     """The release that is meant, None where none matches; raises NotARange. What is no SemVer is never meant."""
-    versions = {version: release for release in releases if (version := _version(release)) is not None}
+    versions = {version: release for release in sorted(releases) if (version := _version(release)) is not None}
     if text == "default":
         chosen = max(versions, default=None)
     else:

@@ -1,5 +1,7 @@
 """What a text means among a package's releases: the table is what the genuine server's own library answered."""
 
+from itertools import permutations
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -55,6 +57,14 @@ def test_the_default_is_the_highest_with_prereleases_and_without_what_is_no_vers
 def test_a_prerelease_is_meant_only_by_a_text_with_a_hyphen() -> None:
     assert "0.2.0" == resolve(">=0.1.0", ["0.2.0", "1.0.0-rc.1"])
     assert "1.0.0-rc.1" == resolve(">=0.1.0-0", ["0.2.0", "1.0.0-rc.1"])
+
+
+@pytest.mark.parametrize("text", ["default", ">=1.0.0", "1"])
+def test_of_builds_of_one_version_the_same_is_meant_however_the_releases_come(text: str) -> None:
+    releases = ["1.2.0+b1", "1.2.0+b2", "1.2.0", "1.1.0"]
+    assert {"1.2.0"} == {resolve(text, order) for order in permutations(releases)}
+    assert {"1.2.0+b1"} == {resolve(text, order) for order in permutations(releases[:2])}
+    assert "1.2.0" == highest(releases) == highest_first(releases)[0]
 
 
 @given(st.text(max_size=30), st.lists(st.from_regex(r"\d{1,2}\.\d{1,2}\.\d{1,2}(-rc\.\d)?", fullmatch=True)))
