@@ -116,7 +116,8 @@ class AppRegistryDialect:
         return shapes.children(body)
 
     def with_digests(self, want: NameWant, body: bytes, digests: Mapping[str, Digest]) -> bytes:
-        return shapes.with_digests(body, digests)
+        changed: bytes = self._shaped(lambda document: shapes.with_digests(document, digests), body)
+        return changed
 
     # --- plans
 

@@ -1,6 +1,5 @@
 """The JSON that App Registry servers send: what is relied on is checked, the rest is passed on as it came. Pure."""
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -9,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, FailFast, Field, TypeAdapter, ValidationError, model_validator
 
 from apprproxy.core.digest import Digest
-from apprproxy.core.documents import NotADocument, elements, listed, parsed, spelt
+from apprproxy.core.documents import NotADocument, composed, elements, fields, listed, parsed, spelt
 from apprproxy.core.model import Expected
 
 _SHORT = re.compile(r"application/vnd\.[a-z]+\.package-manifest\.([0-9A-Za-z].*)\.v\d+\.json")
@@ -186,16 +185,26 @@ def _check_each(adapter: TypeAdapter[Any], body: bytes) -> None:
 
 
 def with_digests(body: bytes, digests: Mapping[str, Digest]) -> bytes:
-    """The document, one manifest or a list of them, with first-seen digests in place of those that moved."""
+    """The document, one manifest or a list of them, with first-seen digests in place of those that moved; all else is
+    as it came. Raises NotTheShape for what has more fields than are taken apart."""
     try:
         return listed([_held(manifest, raw, digests) for manifest, raw in elements(body)])
     except NotADocument:  # no list, then: that it is a document has been checked
-        return _held(parsed(body), body, digests)
+        return _held(_parsed(body), body, digests)
 
 
 def _held(manifest: Any, raw: bytes, digests: Mapping[str, Digest]) -> bytes:
     shape = PackageManifest.model_validate(manifest)
     if shape.title not in digests:
         return raw
-    manifest["content"]["digest"] = digests[shape.title].hex
-    return json.dumps(manifest).encode()
+    try:
+        whole = fields(raw)
+        content = _replaced(fields(whole["content"][1]), "digest", b'"%s"' % digests[shape.title].hex.encode())
+    except NotADocument as error:
+        raise NotTheShape(str(error)) from None
+    return _replaced(whole, "content", content)
+
+
+def _replaced(document: Mapping[str, tuple[Any, bytes]], field: str, value: bytes) -> bytes:
+    """An object by its fields. To write all of it anew would be one call, in which no thread has a turn."""
+    return composed({name: value if name == field else raw for name, (_, raw) in document.items()})

@@ -141,8 +141,8 @@ class Dialect(Speaks, Protocol):
         ...
 
     def with_digests(self, want: NameWant, body: bytes, digests: Mapping[str, Digest]) -> bytes:
-        """The document with these digests, by title, in place of those it claims. Not asked of what is fetched by its
-        digest (``Found.manifest``)."""
+        """The document with these digests, by title, in place of those it claims; raises UpstreamFault where it has too
+        many fields for that. Not asked of what is fetched by its digest (``Found.manifest``)."""
         ...
 
 
