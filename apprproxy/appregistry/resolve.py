@@ -9,7 +9,7 @@ The genuine servers use the same library's older range class; the two agree but 
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from semantic_version import SimpleSpec, Version
 
@@ -73,13 +73,14 @@ def highest_first(releases: Iterable[str]) -> list[str]:
     return sorted(versions, key=versions.__getitem__, reverse=True) + [one for one in ordered if one not in versions]
 
 
-def highest(releases: Iterable[str]) -> str:
-    """The first of those, empty for none, without ordering all of them: a list may have hundreds of thousands."""
-    ordered = sorted(releases)
-    top = max((core for one in ordered if (core := _core(one)) is not None), default=None)
+def highest(releases: Collection[str]) -> str:
+    """The first of those, empty for none, without ordering all of them: a list may have hundreds of thousands, and
+    nobody else has a turn in a call that goes through them by itself."""
+    top = max((core for one in releases if (core := _core(one)) is not None), default=None)
     if top is None:
-        return ordered[0] if ordered else ""
-    return max((one for one in ordered if _core(one) == top), key=Version)
+        return min((one for one in releases), default="")
+    best, _, _ = max((one for one in releases if _core(one) == top), key=Version).partition("+")
+    return min(one for one in releases if one.partition("+")[0] == best and _core(one) == top)
 
 
 def _core(release: str) -> tuple[int, int, int] | None:

@@ -1,6 +1,8 @@
 """What a text means among a package's releases: the table is what the genuine server's own library answered."""
 
+from collections.abc import Iterable
 from itertools import permutations
+from typing import NoReturn
 
 import pytest
 from hypothesis import example, given
@@ -123,6 +125,20 @@ def test_of_a_hundred_thousand_releases_few_are_compared(monkeypatch: pytest.Mon
 
     assert releases[-1] == highest(releases)
     assert [releases[-1]] == compared
+
+
+@pytest.mark.parametrize("release", ["{}", "1.0.{}", "1.0.0-{}", "1.0.0+{}"])
+def test_the_highest_is_found_without_putting_all_in_order(release: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That is one call, in which no other thread has a turn: half a second and more for the longest list."""
+
+    def ordered(texts: Iterable[str]) -> NoReturn:
+        raise AssertionError(f"all of {texts} are put in order")
+
+    releases = [release.format(number) for number in range(1000)]
+    expected = highest_first(releases)[0]
+    monkeypatch.setattr("apprproxy.appregistry.resolve.sorted", ordered, raising=False)
+
+    assert expected == highest(releases)
 
 
 def test_of_no_release_none_is_the_highest() -> None:
