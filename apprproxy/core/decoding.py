@@ -21,6 +21,8 @@ value by value. Were a piece tried for each list that is open there, 256 KiB wou
 
 T = TypeVar("T")
 
+_WITHIN_BOUNDS = 308
+"""Digits that a number may have, whichever they are."""
 _BLANK = re.compile(r"[ \t\n\r]*")
 _CLOSING = {"[": "]", "{": "}"}
 
@@ -144,4 +146,11 @@ def _finite(text: str) -> float:
     return value
 
 
-DECODER = json.JSONDecoder(parse_constant=_refused, parse_float=_finite, object_pairs_hook=once)
+def _whole(text: str) -> int:
+    """For Go and others it is a float: a list with one that is too large, anywhere in it, they do not read at all."""
+    if len(text) > _WITHIN_BOUNDS:
+        _finite(text)
+    return int(text)
+
+
+DECODER = json.JSONDecoder(parse_constant=_refused, parse_float=_finite, parse_int=_whole, object_pairs_hook=once)

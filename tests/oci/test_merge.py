@@ -85,9 +85,3 @@ def test_pages_lose_and_repeat_nothing_that_stays_while_members_change(
     assert len(set(seen)) == len(seen)
     assert sorted(seen) == seen
     assert stayed <= set(seen)
-
-
-def test_a_catalog_is_read_as_it_was_checked_whatever_else_stands_in_it() -> None:
-    document = f'{{"repositories": ["a"], "x": {"9" * 400}}}'.encode()
-
-    assert ("a",) == merged_catalogs([("one", document)], everything)
