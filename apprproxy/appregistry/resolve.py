@@ -10,6 +10,7 @@ The genuine servers use the same library's older range class; the two agree but 
 
 import re
 from collections.abc import Collection, Iterable
+from functools import lru_cache
 
 from semantic_version import SimpleSpec, Version
 
@@ -50,7 +51,9 @@ def may_mean(asked: str, release: str) -> bool:
     return not _VERSION.fullmatch(asked) and _is_range(asked)
 
 
+@lru_cache(256)
 def _is_range(text: str) -> bool:
+    """Asked for each release of a list, of one text."""
     try:
         SimpleSpec(text)
     except ValueError:
