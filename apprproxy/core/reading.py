@@ -10,7 +10,7 @@ from apprproxy.core.documents import values
 from apprproxy.core.errors import Outage, StoreFailed
 from apprproxy.core.model import KIB
 from apprproxy.core.ports.store import Held
-from apprproxy.core.ports.upstream import Incoming, Reply, Request
+from apprproxy.core.ports.upstream import Incoming, Reply, Request, Upstream
 
 LARGE = 64 * KIB
 """Bytes that take about a millisecond to parse. Documents are up to 8 MiB."""
@@ -30,6 +30,12 @@ _AT_LENGTH = ThreadPoolExecutor(2, "blobs")
 
 def _whatever(_: int) -> None:
     """However long it is."""
+
+
+async def answer_of(upstream: Upstream, request: Request) -> Reply:
+    """The whole of it; raises UpstreamFault."""
+    async with upstream.open(request) as incoming:
+        return await replied(upstream.name, incoming, request)
 
 
 async def replied(name: str, incoming: Incoming, request: Request, grown: Grown = _whatever) -> Reply:

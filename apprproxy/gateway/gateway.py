@@ -12,6 +12,7 @@ from apprproxy.core.events import Observer, Trouble
 from apprproxy.core.model import BlobWant, Clock, NameWant, Place, Write
 from apprproxy.core.ports.store import Held, Unpacks
 from apprproxy.core.ports.upstream import Reply
+from apprproxy.core.reading import answer_of
 from apprproxy.gateway.blobs import Blobs
 from apprproxy.gateway.delivery.delivery import Delivery, Span
 from apprproxy.gateway.gate import Gate
@@ -111,7 +112,7 @@ class Gateway:
         Denied, or an UpstreamFault.
         """
         member = self._members(self.taker(write.place, write.repository))
-        reply = await member.upstream.send(member.dialect.write(write))
+        reply = await answer_of(member.upstream, member.dialect.write(write))
         if write.repository and 200 <= reply.status < 300:
             await self._written(member, write)
         return member.name, reply

@@ -13,8 +13,7 @@ from apprproxy.core.events import Asked, CredentialRefused, Observer
 from apprproxy.core.label import Label
 from apprproxy.core.model import Clock
 from apprproxy.core.ports.store import Brief
-from apprproxy.core.ports.upstream import Incoming, Reply, Request, is_beyond
-from apprproxy.core.reading import replied
+from apprproxy.core.ports.upstream import Incoming, Request, is_beyond
 from apprproxy.upstream.accounts import Accounts
 from apprproxy.upstream.answer import HttpAnswer, translated
 from apprproxy.upstream.auth import Account, Obtain, Obtained, Try, dance, forget_scope
@@ -86,10 +85,6 @@ class HttpUpstream:
             )
             if asked:
                 self._observer(told)
-
-    async def send(self, request: Request) -> Reply:
-        async with self.open(request) as incoming:
-            return await replied(self.name, incoming, request)
 
     # --- authentication
 

@@ -3,6 +3,7 @@
 import pytest
 
 from apprproxy.core.ports.upstream import Request
+from apprproxy.core.reading import answer_of
 from apprproxy.gateway.members.health import FOR_OWNERS
 from tests.fakes import lies
 from tests.fakes.clock import Clock, until
@@ -47,7 +48,7 @@ async def test_a_redirect_within_the_upstream_is_followed(registry: Registry, ga
 async def test_a_write_that_is_redirected_is_sent_once(registry: Registry, clock: Clock) -> None:
     registry.on["other"] = lies.redirects("/elsewhere")
     async with watched(registry.url, FOR_OWNERS, clock) as upstream:
-        reply = await upstream.send(Request("POST", "/api", body=b"x", as_caller=True))
+        reply = await answer_of(upstream, Request("POST", "/api", body=b"x", as_caller=True))
 
     assert 307 == reply.status
     assert ["/api"] == [seen.target for seen in registry.seen]

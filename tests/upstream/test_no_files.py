@@ -14,6 +14,7 @@ import pytest
 from apprproxy.core.errors import NoFiles
 from apprproxy.core.events import Asked, Event, SourceShut
 from apprproxy.core.ports.upstream import Lane, Request
+from apprproxy.core.reading import answer_of
 from apprproxy.gateway.members.health import FOR_OWNERS
 from apprproxy.upstream.answer import translate
 from apprproxy.upstream.connector import Connector
@@ -48,10 +49,10 @@ async def test_who_cannot_be_asked_for_want_of_a_descriptor_is_not_away(
     async with watched(registry.url.replace("127.0.0.1", host), FOR_OWNERS, clock, told) as source:
         for _ in range(5):
             with no_file_left(), pytest.raises(NoFiles, match="ulimit -n"):
-                await source.send(ASK)
+                await answer_of(source, ASK)
         assert [] == [event for event in told if isinstance(event, (Asked, SourceShut))]
 
-        assert 404 == (await source.send(ASK)).status
+        assert 404 == (await answer_of(source, ASK)).status
 
 
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
@@ -74,7 +75,7 @@ async def test_a_token_that_is_not_asked_for_is_no_trouble_of_its_server(
 
         monkeypatch.setattr(Connector, "connect", connect)
         with pytest.raises(NoFiles, match="its token server"):
-            await source.send(ASK)
+            await answer_of(source, ASK)
 
     assert [] == [event for event in told if isinstance(event, Asked)]
 

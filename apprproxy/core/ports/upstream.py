@@ -94,10 +94,6 @@ class Upstream(Protocol):
         """Authenticated, redirects followed, body unread; the connection is given back on exit."""
         ...
 
-    async def send(self, request: Request) -> Reply:
-        """The same, with the body read up to ``request.limit``, unless ``request.headers_only``."""
-        ...
-
 
 T = TypeVar("T")
 Plan = Generator[Request, Reply, T]

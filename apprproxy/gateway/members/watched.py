@@ -6,8 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from apprproxy.core.errors import Busy, LedAway, NoConnection, NoFiles, Throttled, TooSlow, Unreachable, UpstreamFault
 from apprproxy.core.events import Observer, Trouble
-from apprproxy.core.ports.upstream import Incoming, Lane, Reply, Request, Upstream, beside, is_beyond
-from apprproxy.core.reading import replied
+from apprproxy.core.ports.upstream import Incoming, Lane, Request, Upstream, beside, is_beyond
 from apprproxy.gateway.members.health import Attempt, Health
 from apprproxy.gateway.turnstile import Turnstile
 
@@ -97,10 +96,6 @@ class Watched:
             raise
         finally:
             attempt.ended()
-
-    async def send(self, request: Request) -> Reply:
-        async with self.open(request) as incoming:
-            return await replied(self.name, incoming, request)
 
     def _judge(self, attempt: Attempt, fault: UpstreamFault) -> None:
         """A failure before or after the headers: the line's, or one by which the source shows that it lives; or ours,

@@ -9,6 +9,7 @@ import pytest
 from apprproxy.core.errors import Busy, Outage, Shut, Throttled, TooSlow, Unauthorized, Unreachable, UpstreamFault
 from apprproxy.core.events import Event, SourceOpened, SourceShut, Trouble
 from apprproxy.core.ports.upstream import Lane, Request
+from apprproxy.core.reading import answer_of
 from apprproxy.gateway.members.health import FOR_MIRRORS, FOR_OWNERS
 from apprproxy.gateway.members.watched import Watched
 from tests.fakes import lies
@@ -29,9 +30,9 @@ async def test_a_status_of_whoever_stands_before_it_is_trouble(registry: Registr
     registry.on["tags"] = lies.says(status)
     async with watched(registry.url, FOR_MIRRORS, clock) as source:
         with suppress(Throttled):
-            await source.send(ASK)
+            await answer_of(source, ASK)
         with pytest.raises(Shut, match=f"answered {status}"):
-            await source.send(ASK)
+            await answer_of(source, ASK)
 
     assert 1 == registry.count()
 
@@ -48,7 +49,7 @@ async def test_any_other_answer_shuts_nobody_out(registry: Registry, clock: Cloc
     async with watched(registry.url, FOR_OWNERS, clock, told) as source:
         for _ in range(5):
             try:
-                await source.send(ASK)
+                await answer_of(source, ASK)
             except Shut:
                 pytest.fail("it is shut")
             except UpstreamFault:
@@ -61,31 +62,31 @@ async def test_answers_that_are_no_http_shut_nobody_out(clock: Clock) -> None:
     async with answering(b"220 mail.corp ESMTP\r\n\r\n") as url, watched(url, FOR_MIRRORS, clock) as source:
         for _ in range(3):
             with pytest.raises(Outage, match="did not answer in HTTP"):
-                await source.send(ASK)
+                await answer_of(source, ASK)
 
 
 async def test_a_refused_connection_is_trouble(clock: Clock) -> None:
     async with dead_end() as nowhere, watched(nowhere, FOR_MIRRORS, clock) as source:
         with pytest.raises(Unreachable):
-            await source.send(ASK)
+            await answer_of(source, ASK)
         with pytest.raises(Shut, match="no connection"):
-            await source.send(ASK)
+            await answer_of(source, ASK)
 
 
 async def test_a_name_that_is_not_resolved_is_trouble(clock: Clock) -> None:
     async with watched("http://no-such-host.invalid", FOR_MIRRORS, clock) as source:
         with pytest.raises(Unreachable):
-            await source.send(ASK)
+            await answer_of(source, ASK)
         with pytest.raises(Shut, match="cannot be resolved"):
-            await source.send(ASK)
+            await answer_of(source, ASK)
 
 
 async def test_failing_tls_is_trouble(registry: Registry, clock: Clock) -> None:
     async with watched(registry.url.replace("http://", "https://"), FOR_MIRRORS, clock) as source:
         with pytest.raises(Unreachable):
-            await source.send(ASK)
+            await answer_of(source, ASK)
         with pytest.raises(Shut):
-            await source.send(ASK)
+            await answer_of(source, ASK)
 
 
 @pytest.mark.parametrize("behaviour", [lies.hangs_up, lies.waiting_for(Gate())], ids=["hangs up", "hangs"])
@@ -93,9 +94,9 @@ async def test_no_headers_are_trouble(registry: Registry, clock: Clock, behaviou
     registry.on["tags"] = behaviour
     async with watched(registry.url, FOR_MIRRORS, clock, line=QUICK) as source:
         with pytest.raises((Unreachable, TooSlow)):
-            await source.send(ASK)
+            await answer_of(source, ASK)
         with pytest.raises(Shut):
-            await source.send(ASK)
+            await answer_of(source, ASK)
 
 
 @pytest.mark.parametrize("behaviour", [lies.cut_off(3), lies.headers_then(Gate())], ids=["cut off", "stalled"])
@@ -104,9 +105,9 @@ async def test_a_body_that_does_not_come_is_trouble(registry: Registry, clock: C
     registry.on["tags"] = behaviour
     async with watched(registry.url, FOR_MIRRORS, clock, line=QUICK) as source:
         with pytest.raises((Unreachable, TooSlow)):
-            await source.send(ASK)
+            await answer_of(source, ASK)
         with pytest.raises(Shut):
-            await source.send(ASK)
+            await answer_of(source, ASK)
 
 
 async def test_bodies_that_keep_breaking_off_shut_an_owner_although_its_headers_come(
@@ -117,9 +118,9 @@ async def test_bodies_that_keep_breaking_off_shut_an_owner_although_its_headers_
     async with watched(registry.url, FOR_OWNERS, clock) as source:
         for _ in range(3):
             with pytest.raises(Unreachable):
-                await source.send(ASK)
+                await answer_of(source, ASK)
         with pytest.raises(Shut):
-            await source.send(ASK)
+            await answer_of(source, ASK)
 
     assert 3 == registry.count()
 
@@ -127,7 +128,7 @@ async def test_bodies_that_keep_breaking_off_shut_an_owner_although_its_headers_
 async def test_what_a_source_that_is_away_says_can_still_be_read(registry: Registry, clock: Clock) -> None:
     registry.on["tags"] = lies.page(502)
     async with watched(registry.url, FOR_MIRRORS, clock) as source:
-        reply = await source.send(ASK)
+        reply = await answer_of(source, ASK)
 
     assert b"Sorry" in reply.body
 
@@ -139,13 +140,13 @@ async def test_a_caller_that_gives_up_before_the_headers_is_trouble(registry: Re
     gate = Gate()
     registry.on["tags"] = lies.waiting_for(gate)
     async with watched(registry.url, FOR_MIRRORS, clock) as source:
-        task = asyncio.create_task(source.send(ASK))
+        task = asyncio.create_task(answer_of(source, ASK))
         await gate.reached()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
         with pytest.raises(Shut, match="no answer in time"):
-            await source.send(ASK)
+            await answer_of(source, ASK)
 
 
 async def gives_up_on_the_body(source: Watched) -> None:
@@ -172,7 +173,7 @@ async def test_a_caller_that_gives_up_after_the_headers_is_trouble_too(registry:
         for _ in range(3):
             await gives_up_on_the_body(source)
         with pytest.raises(Shut, match="no whole answer in time"):
-            await source.send(ASK)
+            await answer_of(source, ASK)
 
 
 async def test_a_caller_that_gives_up_early_is_nothing(registry: Registry, clock: Clock) -> None:
@@ -183,7 +184,7 @@ async def test_a_caller_that_gives_up_early_is_nothing(registry: Registry, clock
         await gives_up_on_the_body(source)
         registry.on.clear()
 
-        assert 200 == (await source.send(ASK)).status
+        assert 200 == (await answer_of(source, ASK)).status
 
 
 async def test_a_flight_that_gives_somebody_else_the_turn_is_nothing(registry: Registry, clock: Clock) -> None:
@@ -191,13 +192,13 @@ async def test_a_flight_that_gives_somebody_else_the_turn_is_nothing(registry: R
     registry.on["tags"] = lies.in_turn(lies.waiting_for(gate), lies.honestly)
     registry.push("library/app", "1.0", b"layer")
     async with watched(registry.url, FOR_MIRRORS, clock) as source:
-        task = asyncio.create_task(source.send(replace(ASK, in_turn=True)))
+        task = asyncio.create_task(answer_of(source, replace(ASK, in_turn=True)))
         await gate.reached()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
 
-        assert 200 == (await source.send(ASK)).status
+        assert 200 == (await answer_of(source, ASK)).status
 
 
 async def test_clients_that_break_off_their_writes_shut_nobody_out(registry: Registry, clock: Clock) -> None:
@@ -205,13 +206,13 @@ async def test_clients_that_break_off_their_writes_shut_nobody_out(registry: Reg
     registry.on["other"] = lies.waiting_for(gate)
     async with watched(registry.url, FOR_MIRRORS, clock) as source:
         for number in range(5):
-            task = asyncio.create_task(source.send(WRITE))
+            task = asyncio.create_task(answer_of(source, WRITE))
             await gate.reached(number + 1)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
 
-        assert 404 == (await source.send(ASK)).status
+        assert 404 == (await answer_of(source, ASK)).status
 
 
 async def test_a_cancelled_probe_does_not_leave_the_circuit_half_open(registry: Registry, clock: Clock) -> None:
@@ -219,18 +220,18 @@ async def test_a_cancelled_probe_does_not_leave_the_circuit_half_open(registry: 
     registry.on["other"], registry.on["tags"] = lies.waiting_for(gate), lies.hangs_up
     async with watched(registry.url, FOR_MIRRORS, clock) as source:
         with pytest.raises(Unreachable):
-            await source.send(ASK)
+            await answer_of(source, ASK)
         clock.advance(2)
-        probe = asyncio.create_task(source.send(WRITE))
+        probe = asyncio.create_task(answer_of(source, WRITE))
         await gate.reached()
         with pytest.raises(Shut, match="one request looks whether it is back"):
-            await source.send(ASK)
+            await answer_of(source, ASK)
         probe.cancel()
         with pytest.raises(asyncio.CancelledError):
             await probe
         registry.on.clear()
 
-        assert 404 == (await source.send(ASK)).status
+        assert 404 == (await answer_of(source, ASK)).status
 
 
 # --- the way back
@@ -242,17 +243,17 @@ async def test_one_probe_at_a_time_and_all_once_it_is_answered(registry: Registr
     told: list[Event] = []
     async with watched(registry.url, FOR_MIRRORS, clock, told) as source:
         with pytest.raises(Throttled):
-            await source.send(ASK)
+            await answer_of(source, ASK)
         gate = Gate()
         registry.on["tags"] = lies.waiting_for(gate)
         clock.advance(2)
-        probe = asyncio.create_task(source.send(ASK))
+        probe = asyncio.create_task(answer_of(source, ASK))
         await gate.reached()
-        refused = await asyncio.gather(*(source.send(ASK) for _ in range(20)), return_exceptions=True)
+        refused = await asyncio.gather(*(answer_of(source, ASK) for _ in range(20)), return_exceptions=True)
         gate.open()
         await probe
         registry.on.clear()
-        answers = await asyncio.gather(*(source.send(ASK) for _ in range(20)))
+        answers = await asyncio.gather(*(answer_of(source, ASK) for _ in range(20)))
 
     assert {Shut} == {type(one) for one in refused}
     assert {200} == {one.status for one in answers}
@@ -263,12 +264,12 @@ async def test_a_refused_credential_is_an_answer_and_ends_a_penalty(registry: Re
     registry.on["tags"] = lies.says(503)
     async with watched(registry.url, FOR_MIRRORS, clock) as source:
         with pytest.raises(Throttled):
-            await source.send(ASK)
+            await answer_of(source, ASK)
         clock.advance(2)
         registry.on["tags"] = lies.says(401)
         for _ in range(3):
             with pytest.raises(Unauthorized):
-                await source.send(ASK)
+                await answer_of(source, ASK)
 
 
 async def test_a_body_may_be_left_unread(registry: Registry, clock: Clock) -> None:
@@ -294,18 +295,18 @@ async def test_who_waits_for_one_of_our_own_connections_is_no_trouble_of_the_sou
     gate = Gate()
     registry.on["tags"] = lies.waiting_for(gate)
     async with watched(registry.url, FOR_MIRRORS, clock, connections=1, patience=0.2) as source:
-        first = asyncio.create_task(source.send(ASK))
+        first = asyncio.create_task(answer_of(source, ASK))
         await gate.reached()
         with pytest.raises(Busy, match="all connections"):
-            await source.send(ASK)
-        leaving = asyncio.create_task(source.send(ASK))
+            await answer_of(source, ASK)
+        leaving = asyncio.create_task(answer_of(source, ASK))
         await asyncio.sleep(0)
         leaving.cancel()
         await asyncio.gather(leaving, return_exceptions=True)
         gate.open()
 
         assert 404 == (await first).status
-        assert 404 == (await source.send(ASK)).status
+        assert 404 == (await answer_of(source, ASK)).status
 
 
 async def test_who_waited_long_for_one_of_our_own_connections_says_so(
@@ -315,12 +316,12 @@ async def test_who_waited_long_for_one_of_our_own_connections_says_so(
     told, gate = list[Event](), Gate()
     registry.on["tags"] = lies.in_turn(lies.waiting_for(gate), lies.honestly)
     async with watched(registry.url, FOR_MIRRORS, clock, connections=1, observer=recorder(told)) as source:
-        asking = [asyncio.create_task(source.send(ASK)) for _ in range(2)]
+        asking = [asyncio.create_task(answer_of(source, ASK)) for _ in range(2)]
         await gate.reached()
         await asyncio.sleep(0.2)
         gate.open()
         await asyncio.gather(*asking)
-        await source.send(ASK)
+        await answer_of(source, ASK)
 
     assert [("busy", "hub", ASK.about)] == [
         (one.what, one.upstream, one.name) for one in told if isinstance(one, Trouble)
