@@ -21,8 +21,9 @@ from apprproxy.core.model import KIB
 from apprproxy.core.ports.store import Readable
 from apprproxy.face.exchange import Exchange
 from apprproxy.face.headers import etag, matches
-from apprproxy.face.ranges import Slice, Unsatisfiable, parse_range
+from apprproxy.face.ranges import Unsatisfiable, parse_range
 from apprproxy.face.status import retry_after, status_of
+from apprproxy.gateway.delivery.delivery import Span
 from apprproxy.gateway.names.lookup import Named
 from apprproxy.gateway.transfer import HeldTransfer, Stretch, Transfer
 
@@ -111,7 +112,7 @@ async def _send(exchange: Exchange, transfer: Transfer, fields: dict[str, str], 
     if matches(exchange.field("If-None-Match"), tag):
         fields.pop("Content-Type", None)
         return await send_empty(exchange, 304, fields)
-    part, status = Slice(0, transfer.size), 200
+    part, status = Span(0, transfer.size), 200
     try:
         chosen = parse_range(asked_range(exchange, tag), transfer.size)
     except Unsatisfiable:
@@ -141,7 +142,7 @@ def asked_range(exchange: Exchange, tag: str) -> str | None:
     return asked.get("Range")
 
 
-async def _pour(exchange: Exchange, response: web.StreamResponse, transfer: Transfer, part: Slice) -> None:
+async def _pour(exchange: Exchange, response: web.StreamResponse, transfer: Transfer, part: Span) -> None:
     """The headers are out, so that a failure can only be told by breaking the connection."""
     pieces = transfer.pieces(part.start, part.stop)
     begun = exchange.sent

@@ -264,7 +264,7 @@ class Blobs:
         ours = {member.name for member in seeing}
         flights = (one for one in self._flights.under_way(want.expected) if one.lead in ours)
         arrived = max((one.arrived for one in flights), default=0)
-        if span.stop - span.start > self._delivery.side_range or span.start < arrived + AHEAD:
+        if span.length > self._delivery.side_range or span.start < arrived + AHEAD:
             return None
         if self._delivery.stream == "never":
             return None  # nobody can verify a part

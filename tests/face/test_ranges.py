@@ -6,22 +6,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apprproxy.face.ranges import Slice, Unsatisfiable, parse_range
+from apprproxy.face.ranges import Unsatisfiable, parse_range
+from apprproxy.gateway.delivery.delivery import Span
 
 
 @pytest.mark.parametrize(
     ("field", "part"),
     [
-        ("bytes=0-0", Slice(0, 1)),
-        ("bytes=2-4", Slice(2, 5)),
-        ("bytes=2-", Slice(2, 10)),
-        ("bytes=2-99999", Slice(2, 10)),
-        ("bytes=-3", Slice(7, 10)),
-        ("bytes=-30", Slice(0, 10)),
-        (" Bytes = 2 - 4 ", Slice(2, 5)),
+        ("bytes=0-0", Span(0, 1)),
+        ("bytes=2-4", Span(2, 5)),
+        ("bytes=2-", Span(2, 10)),
+        ("bytes=2-99999", Span(2, 10)),
+        ("bytes=-3", Span(7, 10)),
+        ("bytes=-30", Span(0, 10)),
+        (" Bytes = 2 - 4 ", Span(2, 5)),
     ],
 )
-def test_a_part_is_cut_to_the_content(field: str, part: Slice) -> None:
+def test_a_part_is_cut_to_the_content(field: str, part: Span) -> None:
     assert part == parse_range(field, 10)
 
 

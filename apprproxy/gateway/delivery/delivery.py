@@ -33,7 +33,11 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A closed range that a client asks for, before anybody knows the size: ``start`` up to ``stop``."""
+    """A part of a blob: the bytes from ``start`` up to, and not including, ``stop``."""
 
     start: int
     stop: int
+
+    @property
+    def length(self) -> int:
+        return self.stop - self.start
