@@ -49,7 +49,7 @@ class Guard:
             raise Refused(f"a redirect from https to {target.scheme}://{target.host} is not followed")
         if _origin(target) == _origin(self.base) or _named(target, self.redirects):
             return True
-        refuse_inner_literal(target.host or "", "a redirect", "redirects")
+        _refuse_inner_literal(target.host or "")
         return False
 
     def realm(self, text: str) -> URL:
@@ -142,14 +142,14 @@ def inner(address: str) -> bool:
     return not ip.is_global or ip.is_multicast or ip.is_reserved or any(ip in network for network in _NOT_PUBLIC)
 
 
-def refuse_inner_literal(host: str, what: str, key: str) -> None:
+def _refuse_inner_literal(host: str) -> None:
     """Connectors do not resolve what is an address already, so that is looked at here; raises Refused."""
     try:
         ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
         return
     if inner(host):
-        raise Refused(f"{what} to the inner address {host} is not followed; if it is right, add it to {key}")
+        raise Refused(f"a redirect to the inner address {host} is not followed; if it is right, add it to redirects")
 
 
 class PublicResolver(AbstractResolver):
