@@ -55,10 +55,9 @@ class HttpUpstream:
 
     @asynccontextmanager
     async def open(self, request: Request) -> AsyncIterator[Incoming]:
-        began = time.monotonic()
+        began, label = time.monotonic(), self._label
         answer: HttpAnswer | None = None
-        answered: float | None = None
-        status, whole, asked = "error", False, True
+        status, answered, received, whole, asked = "error", 0.0, 0, False, True
         try:
             try:
                 with translated(self.name):
@@ -66,7 +65,7 @@ class HttpUpstream:
             except UpstreamFault as fault:
                 status, asked = str(fault.status or status), not isinstance(fault, NoFiles)
                 raise
-            answered = time.monotonic() - began
+            status, answered = str(answer.status), time.monotonic() - began
             if answer.headers.get("content-encoding", "identity").lower() != "identity":
                 raise Outage(self.name, "sent a coded body where identity was asked for", answer.status)
             yield answer
@@ -74,17 +73,13 @@ class HttpUpstream:
         finally:
             if answer is not None:
                 answer.close()
-            status = str(answer.status) if answer is not None else status
-            received = answer.received if answer is not None else 0
+                received = answer.received
             spent = time.monotonic() - began
-            label = self._label
-            waited = spent if answered is None else answered
-            turned_away = answer is None
-            told = Asked(
-                label.upstream, label.source, request.kind, status, spent, received, waited, turned_away, whole
-            )
             if asked:
-                self._observer(told)
+                waited, away = spent if answer is None else answered, answer is None
+                self._observer(
+                    Asked(label.upstream, label.source, request.kind, status, spent, received, waited, away, whole)
+                )
 
     # --- authentication
 
