@@ -173,7 +173,7 @@ class Fetch:
                         raise HasLess(name, start, total)
                     yield Rest(incoming, start, start)
                 case _:
-                    raise await self.explain(candidate, request, incoming)
+                    raise await self._explain(candidate, request, incoming)
 
     def _limit(self, candidate: Candidate) -> int:
         if candidate.want.kind.document:
@@ -202,7 +202,7 @@ class Fetch:
         except StoreFailed as failure:
             self._observer(Trouble("index", candidate.member.name, key, str(failure)))
 
-    async def explain(self, candidate: Candidate, request: Request, incoming: Incoming) -> Failure:
+    async def _explain(self, candidate: Candidate, request: Request, incoming: Incoming) -> Failure:
         body = b""
         async for chunk in incoming.chunks():
             body += chunk
