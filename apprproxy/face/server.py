@@ -17,6 +17,7 @@ from apprproxy.core.model import KIB
 from apprproxy.face import left
 from apprproxy.face.parser import AHEAD, Parser
 from apprproxy.face.send import SERVER
+from apprproxy.face.timer import Timer
 
 GOODBYE = 1.0
 """Seconds for the end of TLS to be answered, where the system has all that was sent."""
@@ -47,7 +48,7 @@ class Connection(RequestHandler):
     """Drops a client that does not finish its header in time, and reads hardly ahead of what it answers. One that sends
     tiny chunks is left alone in between, whoever reads them."""
 
-    __slots__ = ("_cut", "_end_timer", "_full", "_header_timer", "_left", "_limits", "_look_timer", "_resting")
+    __slots__ = ("_end_timer", "_full", "_header_timer", "_left", "_limits", "_look_timer", "_rest_timer", "cut")
 
     _manager: "Server | None"
 
@@ -56,12 +57,11 @@ class Connection(RequestHandler):
         self._parser = Parser(self, self._loop, self._read_put_by)
         self._max_msg_queue_size, self._msg_queue_resume_size = AHEAD, AHEAD - 1
         self._limits = limits
-        self._header_timer: asyncio.TimerHandle | None = None
-        self._end_timer: asyncio.TimerHandle | None = None
-        self._look_timer: asyncio.TimerHandle | None = None
-        self._resting: asyncio.TimerHandle | None = None
-        self._cut = self._left = False
+        self._header_timer, self._end_timer, self._look_timer, self._rest_timer = Timer(), Timer(), Timer(), Timer()
+        self._left = False
         self._full = 0
+        self.cut = False
+        """Was it broken off because we stop, while its client waited?"""
 
     async def start(self) -> None:
         """Closes the connection in the end, for which the library waits until all that was sent has been taken."""
@@ -70,12 +70,7 @@ class Connection(RequestHandler):
             await super().start()
         finally:
             if transport is not None and self._manager is not None:  # it has not gone meanwhile
-                self._end_later(transport, self._limits.stall if self._full else GOODBYE)
-
-    def _end_later(self, transport: asyncio.WriteTransport, seconds: float) -> None:
-        if self._end_timer is not None:
-            self._end_timer.cancel()
-        self._end_timer = self._loop.call_later(seconds, transport.abort)
+                self._end_timer.start(self._limits.stall if self._full else GOODBYE, transport.abort)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -107,13 +102,13 @@ class Connection(RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         """With no data, to go on with what there was: whoever reads asks for it without a pause."""
-        if self._resting is not None and not data:
+        if self._rest_timer.runs and not data:
             return
         requests = self._request_count
         super().data_received(data)
         if self._request_count > requests:
-            self._stop_header_timer()
-        if self._header_timer is None and isinstance(self._parser, Parser) and self._parser.begun:
+            self._header_timer.stop()
+        if not self._header_timer.runs and isinstance(self._parser, Parser) and self._parser.begun:
             self._await_header()
         self._rest()
 
@@ -122,16 +117,15 @@ class Connection(RequestHandler):
             return
         taken, content = self._parser.taken()
         rest = self._manager.framing.rest(taken, content, self._loop.time())
-        if (rest or taken - content > IN_A_TURN) and self._resting is None:
-            self._resting = self._loop.call_later(rest, self._go_on)
+        if (rest or taken - content > IN_A_TURN) and not self._rest_timer.runs:
+            self._rest_timer.start(rest, self._go_on)
             self._pause_transport_reading()
 
     def _go_on(self) -> None:
         """Where more waits than this rest, whoever ends that asks for what there is."""
-        self._resting = None
         if not self._waits:
             self.data_received(b"")
-        if not self._waits and self._resting is None:
+        if not self._waits and not self._rest_timer.runs:
             self._resume_transport_reading()
 
     @property
@@ -146,17 +140,14 @@ class Connection(RequestHandler):
 
     def _pause_transport_reading(self) -> None:
         super()._pause_transport_reading()
-        if self._look_timer is None:
-            self._look_later()
+        if not self._look_timer.runs:
+            self._look_timer.start(left.LOOK, self._look)
 
     def _resume_transport_reading(self) -> None:
-        if self._resting is not None:
+        if self._rest_timer.runs:
             return
-        self._stop_looking()
+        self._look_timer.stop()
         super()._resume_transport_reading()
-
-    def _look_later(self) -> None:
-        self._look_timer = self._loop.call_later(left.LOOK, self._look)
 
     def _look(self) -> None:
         """Is somebody there, while nothing is read that would tell?"""
@@ -165,52 +156,36 @@ class Connection(RequestHandler):
         if left.has_left(self.transport.get_extra_info("socket")):
             self.transport.abort()
         else:
-            self._look_later()
-
-    def _stop_looking(self) -> None:
-        if self._look_timer is not None:
-            self._look_timer.cancel()
-            self._look_timer = None
+            self._look_timer.start(left.LOOK, self._look)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        self._stop_header_timer()
-        self._stop_looking()
-        if self._resting is not None:
-            self._resting.cancel()
-            self._resting = None
-        if self._end_timer is not None:
-            self._end_timer.cancel()
+        for timer in (self._header_timer, self._look_timer, self._rest_timer, self._end_timer):
+            timer.stop()
         self._left = self.transport is not None  # it is None where it was us who closed it
         super().connection_lost(exc)
 
     async def shutdown(self, timeout: float | None = 15.0) -> None:
         """The handler hears of its end after this has returned."""
         await super().shutdown(timeout)
-        self._cut = not self._left
-
-    @property
-    def cut(self) -> bool:
-        """Was it broken off because we stop, while its client waited?"""
-        return self._cut
+        self.cut = not self._left
 
     def _await_header(self) -> None:
-        self._header_timer = asyncio.get_running_loop().call_later(self._limits.header, self._give_up)
+        self._header_timer.start(self._limits.header, self._give_up)
 
     def _give_up(self) -> None:
         """Not while something is answered: then it could not be taken up."""
         if not self._idle:
             self._await_header()
             return
-        self._header_timer = None
         transport = self.transport
         self.force_close()
         if isinstance(transport, asyncio.WriteTransport):
-            self._end_later(transport, GOODBYE)
+            self._end_timer.start(GOODBYE, transport.abort)
 
     @property
     def unused(self) -> bool:
         """Was it answered, and asks for nothing more yet?"""
-        return self._idle and self._header_timer is None and not self._force_close and not self._messages
+        return self._idle and not self._header_timer.runs and not self._force_close and not self._messages
 
     def closes_at(self) -> float:
         """If it stays unused."""
@@ -222,11 +197,6 @@ class Connection(RequestHandler):
         self.force_close()
         if isinstance(transport, asyncio.WriteTransport):
             transport.abort()
-
-    def _stop_header_timer(self) -> None:
-        if self._header_timer is not None:
-            self._header_timer.cancel()
-            self._header_timer = None
 
     def handle_error(
         self,
@@ -240,7 +210,7 @@ class Connection(RequestHandler):
         if isinstance(exc, ConnectionError):
             raise ConnectionError from exc
         if isinstance(self.transport, asyncio.WriteTransport):
-            self._end_later(self.transport, self._limits.stall)
+            self._end_timer.start(self._limits.stall, self.transport.abort)
         if not isinstance(exc, HttpProcessingError):
             return super().handle_error(request, status, exc, message)
         exc.__traceback__ = None  # what was read stands in its frames, which are a cycle

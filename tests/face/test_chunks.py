@@ -91,10 +91,10 @@ async def test_a_connection_that_rests_is_not_read_from_and_is_again_afterwards(
     server.framing.rest(AT_ONCE + RATE // 10, 0, asyncio.get_running_loop().time())
     async with served(server) as url, wire(url) as client:
         connection = await begun(server, client, in_chunks(1, 2000))
-        await until(lambda: connection._resting is not None)
+        await until(lambda: connection._rest_timer.runs)
         assert not read_from(connection)
 
-        await until(lambda: connection._resting is None)
+        await until(lambda: not connection._rest_timer.runs)
         await until(lambda: read_from(connection))
 
 
@@ -118,10 +118,10 @@ async def test_a_client_that_leaves_while_its_connection_rests_is_noticed(monkey
     async with served(server) as url:
         async with wire(url) as client:
             connection = await begun(server, client, in_chunks(1, ONE_READ))
-            await until(lambda: connection._resting is not None)
+            await until(lambda: connection._rest_timer.runs)
 
         await until(lambda: not server.connections)
-        assert connection._resting is None
+        assert not connection._rest_timer.runs
 
 
 async def test_a_connection_that_rests_ends_with_the_server() -> None:
@@ -129,8 +129,8 @@ async def test_a_connection_that_rests_ends_with_the_server() -> None:
     server.framing.rest(RATE * 100, 0, asyncio.get_running_loop().time())
     async with served(server) as url, wire(url) as client:
         connection = await begun(server, client, in_chunks(1, ONE_READ))
-        await until(lambda: connection._resting is not None)
+        await until(lambda: connection._rest_timer.runs)
         await server.shutdown(0.05)
 
         assert b"" == await client.rest()
-        assert connection._resting is None
+        assert not connection._rest_timer.runs
