@@ -14,7 +14,7 @@ import pytest
 from apprproxy.core.errors import StoreFailed
 from apprproxy.core.events import SetAside
 from apprproxy.store.directory import sharing
-from apprproxy.store.index import database, schema
+from apprproxy.store.index import schema, sound
 from apprproxy.store.index.evict import Totals
 from apprproxy.store.index.ledger import Ledger
 from tests.fakes.clock import Clock
@@ -268,7 +268,7 @@ def test_bad_sectors_are_damage_and_a_disk_that_gives_nothing_ends_the_start(
         raise error
 
     with monkeypatch.context() as patched:
-        patched.setattr(database, "refuse_damaged", told)
+        patched.setattr(sound, "refuse_damaged", told)
         patched.setattr(os, "pread", read)
         with nullcontext() if anew else pytest.raises(StoreFailed, match="as if"):
             Cache(tmp_path).close()
@@ -286,7 +286,7 @@ def test_what_the_disk_did_not_give_is_looked_for_by_the_next_start_and_not_by_t
     made(tmp_path)
     error, looked = sqlite3.OperationalError("disk I/O error"), list[Path]()
     error.sqlite_errorcode = sqlite3.SQLITE_IOERR_READ
-    monkeypatch.setattr(database, "refuse_damaged", looked.append)
+    monkeypatch.setattr(sound, "refuse_damaged", looked.append)
     with opened(tmp_path) as cache, pytest.raises(StoreFailed), cache.ledger.database.transaction():
         raise error
     for _ in range(2):
@@ -302,7 +302,7 @@ def test_an_end_that_was_one_costs_no_look_at_every_page(tmp_path: Path, monkeyp
         raise AssertionError
 
     path = made(tmp_path)
-    monkeypatch.setattr(database, "refuse_damaged", looked)
+    monkeypatch.setattr(sound, "refuse_damaged", looked)
     for _ in range(2):
         with opened(tmp_path), opened(tmp_path):
             pass
@@ -360,7 +360,7 @@ def test_pins_outlive_a_start_that_is_broken_off(where: str, tmp_path: Path, mon
         cache.ledger.pinned.pin(NAME, digest_of("a"))
     without_totals(path)
     with monkeypatch.context() as patched:
-        patched.setattr(database, where, killed)
+        patched.setattr(sound, where, killed)
         with pytest.raises(KeyboardInterrupt):
             Cache(tmp_path)
     with opened(tmp_path) as cache:

@@ -3,50 +3,29 @@
 - One connection writes and one reads, each under a lock. Writes exclude one another in sqlite anyway; the second is
   there so that nobody who only asks waits for an eviction. More connections would be more caches of the same pages:
   there is another only while a whole table is read.
-- It is looked through when it is suspicious (``users.py``), and begun anew where a page is broken, or was met that is:
-  a look through finds no page that is right and older than the others. One that breaks while it is open goes on being
-  used as far as it can be, and ``damage`` says so.
-- Nothing of it is mapped: a bad sector, or a file that was cut short, would be a signal then, and no error.
-- Commits are not synced one by one: killing the process loses nothing, a power cut may lose the last of them, and after
-  it the blobs are counted again (``scan.py``).
+- It is sound when it is opened (``sound.py``). One that breaks while it is open goes on being used as far as it can be,
+  and ``damage`` says so.
 """
 
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from apprproxy.core.digest import Digest, MalformedDigest
 from apprproxy.core.errors import NoRoom, StoreFailed
-from apprproxy.core.events import Observer, SetAside
+from apprproxy.core.events import Observer
 from apprproxy.core.model import MIB
 from apprproxy.store.directory import sharing
 from apprproxy.store.directory.owner import trouble
 from apprproxy.store.directory.relief import FULL
-from apprproxy.store.directory.salvage import DAMAGED, broken, finish, is_damage, refuse_damaged, replace, salvaged
-from apprproxy.store.index.schema import EVICTABLE, bring_up_to_date
+from apprproxy.store.directory.salvage import DAMAGED
+from apprproxy.store.index.sound import connected, sound_index
 from apprproxy.store.index.users import Users
 
-_SETTINGS = (
-    "PRAGMA journal_mode = WAL",
-    "PRAGMA synchronous = NORMAL",
-    "PRAGMA trusted_schema = OFF",
-    "PRAGMA cache_size = -32768",  # of 1 KiB: what one eviction touches; less, and it is written twice
-    "PRAGMA wal_autocheckpoint = 8192",  # pages: one eviction touches thousands
-    "PRAGMA journal_size_limit = 67108864",
-)
 LONG = MIB
 """Bytes of the log that are worth giving back, where the disk is full: each time costs a sync."""
-
-_COUNTED = "SELECT blobs, held, pinned, reserved, held - pinned FROM totals"
-_THERE = f"""
-SELECT count(*), coalesce(sum(size), 0), coalesce(sum(size * pinned), 0),
-    (SELECT coalesce(sum(size), 0) FROM parts),
-    ({EVICTABLE})
-FROM blobs NOT INDEXED
-"""
 
 
 class IndexFull(NoRoom):
@@ -73,35 +52,12 @@ class Database:
         self.damage = ""
         with sharing.exclusively(self._path):
             self._users.enter()
-            if self._users.alone and (aside := finish(self._path)) is not None:
-                self._observer(SetAside("index", str(aside), "a start that took over its pins was broken off"))
-            pins = _pins(self._path)  # before anybody may write
-            try:
-                self._writer = self._sound()
-            except sqlite3.DatabaseError as error:
-                if not _is_unusable(error, self._path) or not self._users.alone:
-                    raise
-                aside = replace(self._path, _made(self._path, pins))
-                self._observer(SetAside("index", str(aside), f"{error}; {len(pins)} of its pins could still be read"))
-                self._writer = _opened(self._path)
+            self._writer = sound_index(self._path, self._users, self._observer)
             if self._users.suspicious:
                 self._users.clear()
-            self._reader = _connected(self._path)
+            self._reader = connected(self._path)
         if self._users.marked:
             self.damage = _damage("another process of this cache met a broken page")
-
-    def _sound(self) -> sqlite3.Connection:
-        """Raises sqlite3.DatabaseError of one that is to be begun anew."""
-        if not self._users.suspicious:
-            return _opened(self._path)
-        if self._users.marked:
-            raise broken("a broken page was met")
-        refuse_damaged(self._path)
-        with ExitStack() as opened:
-            db = opened.enter_context(closing(_opened(self._path)))
-            _refuse_miscounted(db)
-            opened.pop_all()
-        return db
 
     def mend(self) -> bool:
         """Begun anew, if it is damaged and nobody else uses it; says whether it is sound now. Nobody may use it here
@@ -170,7 +126,7 @@ class Database:
 
     def read_long(self, query: str, *values: Any) -> list[Any]:
         """The same of a whole table, which takes long: whoever asks for little does not wait for it."""
-        with self._watched(), closing(_connected(self._path)) as db:
+        with self._watched(), closing(connected(self._path)) as db:
             return db.execute(query, values).fetchall()
 
     def has_long_log(self) -> bool:
@@ -220,61 +176,5 @@ def translated() -> Iterator[None]:
         raise StoreFailed(f"{trouble(error)}{where}") from error
 
 
-def _connected(path: Path) -> sqlite3.Connection:
-    if not path.exists():
-        path.touch(mode=0o600)  # a web server that is let in to the blobs may not read it
-    db = sqlite3.connect(path, timeout=sharing.PATIENCE, isolation_level=None, check_same_thread=False)
-    try:
-        for setting in _SETTINGS:
-            db.execute(setting)
-    except sqlite3.Error:
-        db.close()
-        raise
-    return db
-
-
-def _opened(path: Path) -> sqlite3.Connection:
-    db = _connected(path)
-    try:
-        bring_up_to_date(db, path.name)
-        if db.execute("SELECT count(blobs + held + pinned + reserved) FROM totals").fetchone() != (1,):
-            raise broken("its totals are missing")
-    except (sqlite3.Error, StoreFailed):
-        db.close()
-        raise
-    return db
-
-
-def _is_unusable(error: sqlite3.DatabaseError, path: Path) -> bool:
-    """Damaged, or its tables are not those that its format has."""
-    return error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_ERROR or is_damage(error, path)
-
-
-def _refuse_miscounted(db: sqlite3.Connection) -> None:
-    """One page may be of before the others, each of them right: what is counted tells, and reads no more than was."""
-    if db.execute(_COUNTED).fetchall() != db.execute(_THERE).fetchall():
-        raise broken("its totals are not those of its tables")
-
-
 def _damage(why: str) -> str:
     return f"the cache's index is damaged ({why}), which starting all gateways of this cache anew mends"
-
-
-def _pins(path: Path) -> dict[str, str]:
-    """As far as they can be read: few, and the only thing in the file that nothing else tells."""
-    found = {}
-    for name, root in salvaged(path, "SELECT name, root FROM pins", "name"):
-        with suppress(MalformedDigest, AttributeError):
-            found[str(name)] = str(Digest.parse(root))
-    return found
-
-
-def _made(path: Path, pins: dict[str, str]) -> Path:
-    """A new one beside it, with these. What is below a root is covered once that is linked again."""
-    new = path.with_name(f"{path.name}.new")
-    for left in (new, new.with_name(f"{new.name}-wal"), new.with_name(f"{new.name}-shm")):
-        left.unlink(missing_ok=True)
-    with closing(_opened(new)) as db:
-        db.executemany("INSERT INTO pins (name, root) VALUES (?, ?)", pins.items())
-        db.executemany("INSERT INTO pinned (name, key) VALUES (?, ?)", pins.items())
-    return new
