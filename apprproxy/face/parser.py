@@ -19,18 +19,18 @@ AHEAD = 2
 """Requests that are taken apart while another of their connection is answered, which makes twenty times as much of
 them; the library's is 32. What else has come stays as it came."""
 BODY = 16 * KIB
-"""Of a body that nobody reads: twice as much is held, and what one read brought. Of chunks that a byte is in, a
-sixteenth is taken apart in one go."""
+"""Bytes of a body. Of one that nobody reads, twice as much is held, and what one read brought; of chunks of a single
+byte, a sixteenth as many are taken apart in one go."""
 AROUND = 5
 """Bytes around the content of the smallest chunk: its size, and two ends of lines."""
 SOME = 64
-"""Chunks, before which it is not asked how large they are: where a read ends, there may be the end of one alone."""
+"""Chunks that must have come before their size is judged: at the end of a read there may be the rest of one alone."""
 
 Read = tuple[list[tuple[RawRequestMessage, StreamReader]], bool, bytes]
 
 
 class Parser(HttpRequestParser):
-    """Also of what is neither header nor body: trailers, what is said beside the sizes of chunks."""
+    """The bound holds for what is neither header nor body as well: trailers, and the extensions of chunks."""
 
     def __init__(
         self, connection: BaseProtocol, loop: asyncio.AbstractEventLoop, go_on: Callable[[], None] = lambda: None

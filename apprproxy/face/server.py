@@ -24,13 +24,13 @@ GOODBYE = 1.0
 IN_A_TURN = 2 * KIB
 """Bytes of framing: some four hundred tiny chunks, behind which others have their turn."""
 MAX_REASONS = 20
-"""For which a request can be malformed, told apart. Some quote what the client sent, which may be something else each
-time."""
+"""Reasons why requests are malformed that are told apart: some quote what the client sent, so that there is no end of
+them."""
 
 LOOK_AGAIN = 0.1
 """Seconds after which it is looked again who may make way, where nobody was found: there may be thousands."""
 NEXT = 64
-"""Who make way next, of one look."""
+"""Unused connections that one look finds; they make way one after the other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ class Connection(RequestHandler):
             super().resume_writing()
 
     def _read_put_by(self) -> None:
-        """A request that was taken up: with what the parser has put by."""
+        """A request was taken up, so that there is room for what the parser has put by."""
         if self.transport is not None and not self._waits:
             self.data_received(b"")
 
@@ -122,7 +122,7 @@ class Connection(RequestHandler):
             self._pause_transport_reading()
 
     def _go_on(self) -> None:
-        """Where more waits than this rest, whoever ends that asks for what there is."""
+        """The rest is over. Where something else keeps this from reading, whoever ends that reads on."""
         if not self._waits:
             self.data_received(b"")
         if not self._waits and not self._rest_timer.runs:
@@ -165,7 +165,7 @@ class Connection(RequestHandler):
         super().connection_lost(exc)
 
     async def shutdown(self, timeout: float | None = 15.0) -> None:
-        """The handler hears of its end after this has returned."""
+        """``cut`` is told in time: the handler hears of its end after this has returned."""
         await super().shutdown(timeout)
         self.cut = not self._left
 
@@ -188,11 +188,11 @@ class Connection(RequestHandler):
         return self._idle and not self._header_timer.runs and not self._force_close and not self._messages
 
     def closes_at(self) -> float:
-        """If it stays unused."""
+        """When it is closed if it stays unused."""
         return self._next_keepalive_close_time
 
     def make_way(self) -> None:
-        """At once, for whoever comes is counted beside it: all that was sent has been taken."""
+        """It is closed at once, for the newcomer is counted beside it; its client has taken all that was sent."""
         transport = self.transport
         self.force_close()
         if isinstance(transport, asyncio.WriteTransport):
@@ -205,8 +205,8 @@ class Connection(RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """What is not HTTP is refused in one line and logged in one line; a client that left has been reported. The
-        library waits for whoever does not take such an answer."""
+        """What is not HTTP is refused in one line and logged in one line; a client that left has been reported. Whoever
+        does not take the answer is not waited for without end, as the library would."""
         if isinstance(exc, ConnectionError):
             raise ConnectionError from exc
         if isinstance(self.transport, asyncio.WriteTransport):
@@ -267,7 +267,7 @@ class Server(web.Server):
         return True
 
     def _longest_unused(self) -> Connection | None:
-        """Of those who have been used since the last look none was before the others that it found."""
+        """Those whom the last look found come first: whoever else is unused by now has been so for less time."""
         while self._next:
             closes_at, one = self._next.popleft()
             if one.unused and one.closes_at() == closes_at:
@@ -283,7 +283,7 @@ class Server(web.Server):
         return self._next.popleft()[1]
 
     def begins(self, one: Beginning) -> bool:
-        """A connection that has to do something first; False where there are too many already."""
+        """What will be a connection after its TLS handshake, and counts as one; False where there are too many."""
         if not self.has_room(len(self.connections) + len(self._beginning)):
             return False
         self._beginning.add(one)

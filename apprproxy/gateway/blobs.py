@@ -156,9 +156,10 @@ class Blobs:
         return HeldTransfer(Verdict(Cache.HIT), member.name, bounded(want, held, member.name), waited)
 
     async def _known(self, members: list[Member], want: BlobWant, diary: Diary) -> tuple[list[Member], Sight]:
-        """The members in whose name it may be had, and what may be given of it: they are asked first, the others of a
-        view after them, for who says that it has it may not bring it. None where nothing of it is here, or they are
-        being asked already: their own answers decide. Else one that has it, and if that is not known they are asked."""
+        """The members that are known to show it there, and what may be given of it: they are asked first, the others of
+        a view after them, for who says that it has the bytes may not bring them. Where none is known, and some of the
+        bytes are here, their owners are asked for one that says it does; else, or where a transfer asks these members
+        already, there is none, and their answers to the transfer decide."""
         flights = self._flights.under_way(want.expected)
         with diary.meanwhile(THE_CACHE):
             if not flights and not await self._shelf.blobs.begun(want.expected) and await self._found(want) is None:

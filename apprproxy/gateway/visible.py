@@ -73,8 +73,8 @@ class Visible:
         return size if size > 0 else None
 
     async def among(self, members: Sequence[Member], want: BlobWant) -> Member:
-        """The first of them that is known to have it, or says so; those last that let a turn pass in silence while
-        another could be asked. Raises Exhausted, NotHeld or Denied."""
+        """The first of them that is known to have it, or says so. Whoever has not answered within a turn is waited for
+        after the others. Raises Exhausted, NotHeld or Denied."""
         failures: list[UpstreamFault] = []
         silent: list[Member] = []
         for member in members:

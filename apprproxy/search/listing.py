@@ -32,7 +32,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """``document`` is the digest of the list, ``checked`` when its upstream last confirmed it; ``facts`` came since."""
+    """``document`` is the digest of the list, ``checked`` when its upstream last confirmed it."""
 
     corpus: Corpus = field(default_factory=lambda: Corpus(()))
     state: State = State.UNKNOWN

@@ -56,7 +56,8 @@ class Rounds:
         return done
 
     def _finish_one(self) -> None:
-        """Whichever it is: this is called once for each, so that there is always one that nobody else is at."""
+        """Takes steps, of whom it may be, until one call is finished: there are as many of these as calls, so that one
+        always waits to be taken."""
         goes_on = True
         while goes_on:
             with self._lock:

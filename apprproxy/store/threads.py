@@ -12,7 +12,7 @@ from apprproxy.core.errors import StoreFailed
 
 
 def begin_threads(count: int, name: str) -> ThreadPoolExecutor:
-    """``shutdown`` when done. Raises StoreFailed where there are no so many."""
+    """``shutdown`` when done. Raises StoreFailed where the system does not give as many."""
     threads, all_there = ThreadPoolExecutor(count, thread_name_prefix=name), threading.Barrier(count)
     try:
         for _ in range(count):

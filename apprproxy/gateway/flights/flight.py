@@ -22,9 +22,10 @@ class Flight:
     """One transfer.
 
     - ``upstreams`` are those that everybody who joins would ask, in this order, and ``lead`` the first; ``slot_at`` is
-      the one of whose transfers this is one now, and ``queue`` the one at whom it waits for that; ``counted`` is
-      the one among whose transfers, of all that there may be, it is for as long as it lasts.
-    - ``behind`` says that it waits for somebody else's transfer, ``apart`` that the file that all share is another's.
+      the one whose slot it has now, ``queue`` the one for whose slot it waits, and ``counted`` the one of whose share
+      of all transfers it takes one, for as long as it lasts.
+    - ``behind`` says that it waits for somebody else's transfer, ``apart`` that it has a file of its own, for the one
+      that all share is another's.
     - ``growing`` is what has arrived and ``parts`` whose bytes these are; ``sizes`` is what each upstream's owner
       announced; ``brought_by`` is the upstream that sent what landed, where that is known.
     - ``alone`` says that it brings what is here already, since that is not for those who wait to see: nobody else's
@@ -100,7 +101,7 @@ class Flight:
 
     @property
     def due(self) -> int | None:
-        """The size of the whole, where the lead or a descriptor of its has told it; the largest where several have."""
+        """The size of the whole, as the lead's owner or its descriptors tell it; the largest where they differ."""
         stated = (one.due for one in self.candidates if one.member.name == self.lead)
         return max((size for size in (*stated, self.sizes.get(self.lead)) if size is not None), default=None)
 
@@ -108,7 +109,8 @@ class Flight:
         self.grows(partial.growing, partial.parts)
 
     def grows(self, growing: Readable | None, parts: tuple[Contribution, ...], known: int | None = None) -> None:
-        """Where the bytes are growing, and whose they are; of so many of them, where somebody else fills the file."""
+        """Where the bytes are growing, and whose they are: all, or the first ``known``, where somebody else fills the
+        file."""
         self.growing, self.parts, self._known = growing, parts, known
         if growing is not None:  # a file that nobody reads any more gives its identity to the next
             self._thrown.discard(growing.identity)
@@ -135,7 +137,8 @@ class Flight:
         return there if self._known is None else min(there, self._known)
 
     def land(self, held: Held, winner: Candidate | None, brought_by: str = "") -> None:
-        """Verified. ``winner`` None: nobody was asked for it here, but another process, another flight, or before."""
+        """It is verified. ``winner`` is None where no source was asked here: another process or another flight brought
+        it, or it had lain there."""
         self.held, self.winner, self.brought_by = held, winner, brought_by
         self.diary.heard("sent it")
         self.landed.set()
@@ -148,7 +151,7 @@ class Flight:
         self._changed = asyncio.Event()
 
     def tell(self) -> None:
-        """The failures so far, to those whom they concern: nobody hears of one before what came of it is gone."""
+        """Whoever waits may see the failures so far: not before what the failed attempt left has been dealt with."""
         self._told = dict(self.candidates.failures)
         self.wake()
 

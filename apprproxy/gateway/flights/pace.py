@@ -115,7 +115,7 @@ async def _look(flight: Flight, candidate: Candidate, partial: Partial, pace: Pa
         too_long = now() - began >= LONGEST * longer(flight.candidates.rounds)
         if flight.candidates.others(member):
             over = too_long or partial.size - before < LEAST * (now() - since)
-        else:  # what there is no room for can be passed on, and who is quick may bring what there is room for
+        else:  # nobody else is asked, but what had no room can be passed on: who is slow is not waited for without end
             over = too_long and bool(flight.candidates.no_room) and partial.size - first < LEAST * (now() - began)
         if pace.is_theirs() and over:
             flight.candidates.yields(member)

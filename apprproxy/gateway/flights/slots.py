@@ -13,10 +13,11 @@ from apprproxy.gateway.turnstile import Turnstile, Wanted
 from apprproxy.gateway.waits import either
 
 IN_MEMORY = 2
-"""Of each upstream, where the disk takes nothing: whoever sends slowly keeps its slots for as long as it likes."""
+"""Transfers of each upstream that are held in memory at once, where the disk takes nothing: whoever sends slowly keeps
+its place for as long as it likes."""
 
 ROOM_AGAIN = 0.5
-"""Seconds between two looks whether another upstream of those that have it has room."""
+"""Seconds between two looks whether another upstream that has the bytes has room."""
 
 
 class Slots:
@@ -77,7 +78,8 @@ class Slots:
 
     @asynccontextmanager
     async def in_memory(self, flight: Flight) -> AsyncIterator[None]:
-        """Of the upstream that is asked. Raises Overtaken where another could be, and a turn is over."""
+        """One of the places in memory that the asked upstream has. Raises Overtaken where none is free within a turn,
+        and another upstream could be asked."""
         slots = self._in_memory[flight.slot_at]
         alone = all(one.member.name == flight.slot_at for one in flight.candidates.left)
         try:

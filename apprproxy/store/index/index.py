@@ -69,7 +69,7 @@ class DiskIndex:
         """Goes on when its caller has left: what is held is linked once, as it comes."""
         for some in self._ledger.membership.unlinked(parent, children):
             self._ledger.membership.link_some(some)
-            if self._ledger.links.too_many:  # or several who do so would outrun what has one part of the time
+            if self._ledger.links.too_many:  # what is done beside has one share of the time, which several would outrun
                 self._ledger.links.forget_some()
             elif self._ledger.links.came(len(some.links)):
                 self._beside(self._ledger.links.forget_some, "what documents name")

@@ -188,7 +188,7 @@ class Ledger:
         self._room.raise_cap(totals.held + totals.reserved)
 
     def free(self, size: int, because: Because = "cap") -> int:
-        """Evict so many bytes, as far as pins allow, whatever the cap says; returns how many it were."""
+        """Evict so many bytes, as far as pins allow, whatever the cap says; returns how many they were."""
         freed, enough = 0, False
         while not enough:
             with self.database.transaction() as db:
