@@ -5,3 +5,4 @@ from tests.fakes.fixtures import gateways as gateways
 from tests.fakes.fixtures import logged as logged
 from tests.fakes.fixtures import other as other
 from tests.fakes.fixtures import registry as registry
+from tests.fakes.fixtures import uncollected as uncollected

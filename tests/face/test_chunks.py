@@ -11,7 +11,7 @@ from apprproxy.core.model import KIB
 from apprproxy.face import left
 from apprproxy.face.server import Connection, Limits, Server
 from tests.fakes.clock import PATIENCE, until
-from tests.fakes.listening import served
+from tests.fakes.listening import counts, served
 from tests.fakes.raw import Wire, wire
 
 CHUNKED = "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -21,14 +21,6 @@ ONE_READ = 43_000
 
 def in_chunks(size: int, times: int) -> str:
     return f"{size:x}\r\n{'x' * size}\r\n" * times
-
-
-async def counts(request: web.BaseRequest) -> web.StreamResponse:
-    """As a push is read."""
-    size = 0
-    while chunk := await request.content.readany():
-        size += len(chunk)
-    return web.Response(text=f"{size:>9}")
 
 
 async def counted(client: Wire) -> int:

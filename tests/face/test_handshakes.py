@@ -26,7 +26,7 @@ from apprproxy.settings.model import ServerTls
 from tests.fakes.clock import PATIENCE, until
 from tests.fakes.content import some_bytes
 from tests.fakes.gateway import Gateways
-from tests.fakes.listening import Handler, served
+from tests.fakes.listening import Handler, counts, served
 from tests.fakes.raw import Wire, wire
 from tests.fakes.registry import Registry
 from tests.fakes.sources import recorder
@@ -176,13 +176,6 @@ async def test_many_answers_by_tls_that_are_asked_for_at_once_come_in_turn(tmp_p
 @pytest.mark.parametrize("size", [1, 7, 100, 5000])
 async def test_a_body_in_chunks_comes_whole_by_tls(size: int, tmp_path: Path) -> None:
     """Also where its connection rests meanwhile."""
-
-    async def counts(request: web.BaseRequest) -> web.StreamResponse:
-        size = 0
-        while chunk := await request.content.readany():
-            size += len(chunk)
-        return web.Response(text=f"{size:>9}")
-
     encrypted = Encrypted(b"", tmp_path, Limits(), counts)
     piece = b"%x\r\n%s\r\n" % (size, bytes(size))
     async with encrypted.client() as client:

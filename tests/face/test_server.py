@@ -1,12 +1,10 @@
 """A client that is slow, silent, greedy or speaks no HTTP holds neither memory nor a place for long."""
 
 import asyncio
-import gc
 import io
 import json
 import os
 import ssl
-from collections.abc import Iterator
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import cast
@@ -315,15 +313,6 @@ async def test_a_client_that_left_is_noticed_whatever_it_sent_that_nobody_reads(
             assert server.connections
 
         await until(lambda: not server.connections)
-
-
-@pytest.fixture
-def uncollected() -> Iterator[None]:
-    """Without the cyclic collector: what is in a cycle stays."""
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
 
 
 def open_below(directory: Path) -> list[str]:

@@ -1,5 +1,6 @@
 """The fixtures that every test of the running gateway uses; a conftest imports them by name."""
 
+import gc
 import io
 import logging
 from collections.abc import AsyncIterator, Iterator
@@ -59,3 +60,12 @@ def logged() -> Iterator[Logged]:
         stream = io.StringIO()
         cast("logging.StreamHandler[io.StringIO]", logging.getLogger().handlers[0]).setStream(stream)
         yield Logged(stream)
+
+
+@pytest.fixture
+def uncollected() -> Iterator[None]:
+    """Without the cyclic collector: what is in a cycle stays."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()

@@ -47,6 +47,14 @@ async def break_off(server: web.Server) -> None:
     await asyncio.sleep(0)
 
 
+async def counts(request: web.BaseRequest) -> web.StreamResponse:
+    """A handler that reads a body as a push is read, and answers with its length in nine characters."""
+    size = 0
+    while chunk := await request.content.readany():
+        size += len(chunk)
+    return web.Response(text=f"{size:>9}")
+
+
 @asynccontextmanager
 async def dead_end() -> AsyncIterator[str]:
     """A URL where nobody listens, and nobody else will meanwhile: the port is bound."""

@@ -2,10 +2,8 @@
 
 import asyncio
 import errno
-import gc
 import os
 import shutil
-from collections.abc import Iterator
 from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -447,15 +445,6 @@ async def test_no_upstream_keeps_the_places_in_memory_from_another(
     await asyncio.gather(*own, return_exceptions=True)
 
     assert (200, wanted) == (got.status, got.body)
-
-
-@pytest.fixture
-def uncollected() -> Iterator[None]:
-    """Without the cyclic collector: what is in a cycle stays."""
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
 
 
 @pytest.mark.usefixtures("uncollected")
