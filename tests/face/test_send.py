@@ -102,17 +102,6 @@ async def test_what_the_client_has_is_not_sent(registry: Registry, gateways: Gat
     assert (200, SMALL) == (has_not.status, has_not.body)
 
 
-async def test_a_manifest_that_the_client_has_is_not_sent(registry: Registry, gateways: Gateways) -> None:
-    content = registry.push("library/app", "1.0", b"layer")
-    gateway = await gateways.start({"hub": registry})
-    for reference in ("1.0", digest(content)):
-        path = f"/v2/hub/library/app/manifests/{reference}"
-        has = await gateway.get(path, If_None_Match=f'"{digest(content)}"')
-
-        assert (304, b"") == (has.status, has.body)
-        assert digest(content) == has.headers["Docker-Content-Digest"]
-
-
 @SIZES
 async def test_head_of_a_held_blob_ignores_ranges(registry: Registry, gateways: Gateways, content: bytes) -> None:
     gateway, path = await holding(registry, gateways, content)

@@ -164,38 +164,6 @@ async def test_a_catalog_that_cannot_be_had_is_told_as_what_it_is(
     assert said in failed.message
 
 
-@pytest.mark.parametrize(
-    "link",
-    ["/v2/library/app/tags/list?n=1", "/latest/meta-data", "?a b", "//x/y", "\\", "../x?n=1", "http://[", "//℀/"],
-)
-async def test_a_link_elsewhere_is_not_followed(registry: Registry, gateways: Gateways, link: str) -> None:
-    registry.on["catalog"] = lies.says(200, b'{"repositories": ["a"]}', Link=f'<{link}>; rel="next"')
-    gateway = await gateways.start({"hub": registry})
-    failed = await gateway.get(CATALOG)
-
-    assert (502, "UNAVAILABLE") == (failed.status, failed.code)
-    assert 1 == registry.count()
-
-
-async def test_a_link_to_a_foreign_host_leads_to_no_foreign_host(
-    registry: Registry, other: Registry, gateways: Gateways
-) -> None:
-    link = f'<{other.url}/v2/_catalog?last=a>; rel="next"'
-    registry.on["catalog"] = lies.in_turn(lies.says(200, b'{"repositories": ["a"]}', Link=link), lies.says(500))
-    gateway = await gateways.start({"hub": registry})
-
-    assert 502 == (await gateway.get(CATALOG)).status
-    assert (2, 0) == (registry.count("catalog"), other.count())
-
-
-async def test_pages_without_end_end(registry: Registry, gateways: Gateways) -> None:
-    registry.on["catalog"] = lies.says(200, b'{"repositories": ["a"]}', Link='<?last=a>; rel="next"')
-    gateway = await gateways.start({"hub": registry})
-
-    assert 502 == (await gateway.get(CATALOG)).status
-    assert 200 >= registry.count()
-
-
 @pytest.mark.parametrize("path", [CATALOG, "/v2/hub/library/app/tags/list"])
 async def test_pages_together_have_no_more_values_than_one_may_have(
     registry: Registry, gateways: Gateways, path: str, monkeypatch: pytest.MonkeyPatch

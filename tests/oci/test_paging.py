@@ -11,11 +11,18 @@ from apprproxy.face.target import parse_target
 from apprproxy.oci.paging import MOST, Page, asked_page, paged
 from tests.fakes import lies
 from tests.fakes.clock import Clock
+from tests.fakes.content import digest
 from tests.fakes.gateway import Gateways, oci
 from tests.fakes.registry import Registry
 
 LIST = "/v2/hub/library/app/tags/list"
 TAGS = [f"1.{number:02d}" for number in range(7)]
+LISTS = {
+    "tags": ("library/app/tags/list", {"name": "library/app", "tags": ["a"]}),
+    "catalog": ("_catalog", {"repositories": ["a"]}),
+    "referrers": (f"library/app/referrers/{digest(b'subject')}", {"schemaVersion": 2, "manifests": []}),
+}
+"""Their paths, and a page of each."""
 
 
 def with_tags(registry: Registry) -> None:
@@ -23,9 +30,8 @@ def with_tags(registry: Registry) -> None:
         registry.push("library/app", tag, b"layer")
 
 
-def linking(to: str) -> lies.Behaviour:
-    body = json.dumps({"name": "library/app", "tags": ["a"]}).encode()
-    return lies.says(200, body, Content_Type="application/json", Link=f'<{to}>; rel="next"')
+def linking(kind: str, to: str) -> lies.Behaviour:
+    return lies.says(200, json.dumps(LISTS[kind][1]).encode(), Link=f'<{to}>; rel="next"')
 
 
 @pytest.mark.parametrize("page_size", [0, 1, 3, 7])
@@ -53,34 +59,51 @@ async def test_clients_page_through_what_is_held(registry: Registry, gateways: G
     assert 1 == registry.count()
 
 
-async def test_a_link_elsewhere_is_not_followed(registry: Registry, other: Registry, gateways: Gateways) -> None:
-    for path in ("/v2/library/other/tags/list?n=1", "/latest/meta-data", "../../../_catalog", "?a b", "//x/y", "\\"):
-        registry.on["tags"] = linking(path)
-        gateway = await gateways.start({"hub": oci(registry)}, cache=f"cache-{registry.count()}")
-        failed = await gateway.get(LIST)
-
-        assert (502, "UNAVAILABLE") == (failed.status, failed.code)
-        assert "/v2/library/app/tags/list" == registry.seen[-1].target
-
-
-async def test_a_link_to_a_foreign_host_leads_to_no_foreign_host(
-    registry: Registry, other: Registry, gateways: Gateways
-) -> None:
-    registry.on["tags"] = lies.in_turn(linking(f"{other.url}/v2/library/app/tags/list?last=a"), lies.says(500))
+@pytest.mark.parametrize("kind", LISTS)
+@pytest.mark.parametrize(
+    "link",
+    [
+        "/v2/library/other/tags/list?n=1",
+        "/latest/meta-data",
+        "../../../_catalog",
+        "../x?n=1",
+        "?a b",
+        "//x/y",
+        "\\",
+        "http://[",
+        "//℀/",
+    ],
+)
+async def test_a_link_elsewhere_is_not_followed(registry: Registry, gateways: Gateways, kind: str, link: str) -> None:
+    registry.on[kind] = linking(kind, link)
     gateway = await gateways.start({"hub": registry})
-
-    assert 502 == (await gateway.get(LIST)).status
-    assert 0 == other.count()
-    assert all(seen.target.startswith("/v2/library/app/tags/list") for seen in registry.seen)
-
-
-async def test_pages_without_end_end(registry: Registry, gateways: Gateways) -> None:
-    registry.on["tags"] = linking("?last=a")
-    gateway = await gateways.start({"hub": registry})
-    failed = await gateway.get(LIST)
+    failed = await gateway.get(f"/v2/hub/{LISTS[kind][0]}")
 
     assert (502, "UNAVAILABLE") == (failed.status, failed.code)
-    assert 200 >= registry.count("tags")
+    assert 1 == registry.count()
+
+
+@pytest.mark.parametrize("kind", LISTS)
+async def test_a_link_to_a_foreign_host_leads_to_no_foreign_host(
+    registry: Registry, other: Registry, gateways: Gateways, kind: str
+) -> None:
+    below, _ = LISTS[kind]
+    registry.on[kind] = lies.in_turn(linking(kind, f"{other.url}/v2/{below}?last=a"), lies.says(500))
+    gateway = await gateways.start({"hub": registry})
+
+    assert 502 == (await gateway.get(f"/v2/hub/{below}")).status
+    assert (2, 0) == (registry.count(kind), other.count())
+    assert all(seen.target.startswith(f"/v2/{below}") for seen in registry.seen)
+
+
+@pytest.mark.parametrize("kind", LISTS)
+async def test_pages_without_end_end(registry: Registry, gateways: Gateways, kind: str) -> None:
+    registry.on[kind] = linking(kind, "?last=a")
+    gateway = await gateways.start({"hub": registry})
+    failed = await gateway.get(f"/v2/hub/{LISTS[kind][0]}")
+
+    assert (502, "UNAVAILABLE") == (failed.status, failed.code)
+    assert 200 >= registry.count(kind)
 
 
 async def test_large_pages_without_end_end_early(registry: Registry, gateways: Gateways) -> None:

@@ -89,27 +89,6 @@ async def test_all_pages_are_gathered(registry: Registry, gateways: Gateways) ->
     assert "Link" not in got.headers
 
 
-@pytest.mark.parametrize("link", ["/v2/library/other/referrers/x?n=1", "//x/y", "?a b", "{other}/v2/_catalog?n=1"])
-async def test_a_link_elsewhere_is_not_followed(
-    registry: Registry, other: Registry, gateways: Gateways, link: str
-) -> None:
-    body = json.dumps(EMPTY).encode()
-    registry.on["referrers"] = lies.says(200, body, Link=f'<{link.format(other=other.url)}>; rel="next"')
-    gateway = await gateways.start({"hub": registry})
-    failed = await gateway.get(path())
-
-    assert (502, "UNAVAILABLE") == (failed.status, failed.code)
-    assert (1, 0) == (registry.count(), other.count())
-
-
-async def test_pages_without_end_end(registry: Registry, gateways: Gateways) -> None:
-    registry.on["referrers"] = lies.says(200, json.dumps(EMPTY).encode(), Link='<?last=a>; rel="next"')
-    gateway = await gateways.start({"hub": registry})
-
-    assert 502 == (await gateway.get(path())).status
-    assert 200 >= registry.count()
-
-
 async def test_a_page_that_fails_makes_no_short_list(registry: Registry, gateways: Gateways) -> None:
     attached(registry, *(referrer(SIGNATURE, str(number)) for number in range(3)))
     registry.page_size = 1
