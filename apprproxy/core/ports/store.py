@@ -87,20 +87,15 @@ class Partial(Ingest, Protocol):
         ...
 
 
-class Elsewhere(Protocol):
-    """Bytes that another process is filling in. ``parts`` says of the first ``size`` of them where they come from."""
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """Bytes that another process is filling in. ``parts`` and ``due`` are what it has said of where the first ``size``
+    of them come from: more may be there by now, from elsewhere."""
 
-    @property
-    def growing(self) -> Readable: ...
-
-    @property
-    def size(self) -> int: ...
-
-    @property
-    def parts(self) -> tuple[Contribution, ...]: ...
-
-    @property
-    def due(self) -> int | None: ...
+    growing: Readable
+    size: int
+    parts: tuple[Contribution, ...]
+    due: int | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,14 +12,14 @@ from typing import TypeVar
 from apprproxy.core.errors import StoreFailed
 from apprproxy.core.events import Observer
 from apprproxy.core.model import Expected
-from apprproxy.core.ports.store import Claim, Held, Ingest
+from apprproxy.core.ports.store import Claim, Elsewhere, Held, Ingest
 from apprproxy.core.ports.store import Partial as AnyPartial
 from apprproxy.store.blobs.cap import Cap
 from apprproxy.store.blobs.held import FileHeld
 from apprproxy.store.blobs.ingest import DiskIngest, Yard, disk_failed
 from apprproxy.store.blobs.opened import Opening
 from apprproxy.store.blobs.part import OpenPart, linked_content, new_part
-from apprproxy.store.blobs.partial import Elsewhere, Partial, claim, has_some, part_name
+from apprproxy.store.blobs.partial import Partial, claim, has_some, part_name
 from apprproxy.store.blobs.unkept import Unkept
 from apprproxy.store.directory.locked import removed
 from apprproxy.store.threads import begin_threads

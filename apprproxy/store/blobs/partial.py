@@ -9,29 +9,18 @@ import json
 import os
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from apprproxy.core.digest import Check, Digest
 from apprproxy.core.label import Label
 from apprproxy.core.model import Contribution, Expected
+from apprproxy.core.ports.store import Elsewhere
 from apprproxy.store.blobs.held import FileHeld, GrowingFile
 from apprproxy.store.blobs.ingest import DiskIngest, Yard
 from apprproxy.store.blobs.part import OpenPart, open_part
 from apprproxy.store.directory.locked import is_at
 
 _MAX_SIDECAR = 64 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Elsewhere:
-    """Another process is at it. ``parts`` and ``due`` are what it has said of where its first ``size`` bytes come from:
-    more may be there by now, from elsewhere."""
-
-    growing: GrowingFile
-    size: int
-    parts: tuple[Contribution, ...]
-    due: int | None
 
 
 class Partial:
