@@ -27,7 +27,7 @@ WAITING = 200
 ASKED = 20_000
 
 
-class Budget:
+class Allowance:
     """So many questions in ``SPAN``, saved up to ``BURST``. Pure but for the clock."""
 
     def __init__(self, now: Clock) -> None:
@@ -50,7 +50,7 @@ class Learning:
     def __init__(self, gateway: Gateway, now: Clock) -> None:
         self._gateway = gateway
         self._now = now
-        self._budget = Budget(now)
+        self._allowance = Allowance(now)
         self._waiting: deque[tuple[Keeper, str]] = deque(maxlen=WAITING)
         self._asked: LRUCache[tuple[str, str], float] = LRUCache(ASKED)
         self._task: asyncio.Task[None] | None = None
@@ -86,7 +86,7 @@ class Learning:
         want = NameWant(keeper.place, kind, name)
         try:
             if (held := await self._gateway.recall(want, fresh=True)) is None:
-                if not self._budget.take():
+                if not self._allowance.take():
                     return False
                 held = await self._gateway.lookup(want)
             facts = await unhurried(_facts, keeper, kind, held.document)
