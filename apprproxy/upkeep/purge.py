@@ -33,7 +33,7 @@ class Purged:
 def purge_digest(folder: Folder, digest: Digest, *, force: bool) -> Purged:
     """A blob by its digest, or by that of the tar inside."""
     key = str(digest)
-    if folder.holdings.size(key) is None:
+    if folder.ledger.counted(digest) is None:
         key = folder.holdings.content_of(digest) or key
     if folder.holdings.pinned(key) and not force:
         return Purged(str(digest), refused="it is pinned; --force purges it all the same")
@@ -49,7 +49,7 @@ def purge_name(folder: Folder, title: Title, *, force: bool, name_only: bool) ->
     roots = {str(record.target.digest) for record in records.values()} | (
         {str(title.digest)} if title.digest else set()
     )
-    if not records and not any(folder.holdings.size(root) is not None for root in roots):
+    if not records and not any(folder.ledger.counted(Digest.parse(root)) is not None for root in roots):
         return Purged(title.text, refused="nothing is known of it")
     if title.text in folder.ledger.pinned.pins():
         if not force:

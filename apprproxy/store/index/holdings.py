@@ -82,10 +82,6 @@ class Holdings:
         """Is it known as something that names others?"""
         return bool(self._database.read("SELECT 1 FROM links WHERE parent = ? LIMIT 1", key))
 
-    def size(self, key: str) -> int | None:
-        rows = self._database.read("SELECT size FROM blobs WHERE key = ?", key)
-        return int(rows[0][0]) if rows else None
-
     def pinned(self, key: str) -> bool:
         return self._database.read("SELECT pinned FROM blobs WHERE key = ?", key) == [(1,)]
 

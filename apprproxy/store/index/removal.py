@@ -38,9 +38,6 @@ Note = Callable[[], None]
 """Called once it is sure that something goes, and before it does: what is known of it is forgotten with it."""
 
 
-def _nothing() -> None: ...
-
-
 class Removal:
     """Blocking. Raises StoreFailed."""
 
@@ -76,7 +73,7 @@ class Removal:
             db.execute(f"DELETE FROM members WHERE {OF} = ?", (upstream,))
         self._generation.bump()
 
-    def set_aside(self, digest: Digest, fd: int, note: Note = _nothing) -> Path | None:
+    def set_aside(self, digest: Digest, fd: int, note: Note) -> Path | None:
         """Move a wrong file away, and count it no more; None where another has come into its place meanwhile."""
         key, path = str(digest), blob_path(self._root, digest)
         with self._database.transaction() as db:
@@ -99,7 +96,7 @@ class Removal:
         except OSError as error:
             raise StoreFailed(trouble(error)) from error
 
-    def set_link_aside(self, tar: Digest, content: Digest, note: Note = _nothing) -> Path | None:
+    def set_link_aside(self, tar: Digest, content: Digest, note: Note) -> Path | None:
         """A link from a tar to a package that holds another."""
         link = link_path(self._root, tar)
         with self._database.transaction() as db:
@@ -107,7 +104,8 @@ class Removal:
                 return None
             note()
             aside = quarantined(self._root, link, f"unpacked-{tar.algorithm}-{tar.hex}")
-            db.execute("UPDATE blobs SET unpacked = NULL WHERE key = ? AND unpacked = ?", (str(content), _key(tar)))
+            known = (str(content), Expected(unpacked=tar).key)
+            db.execute("UPDATE blobs SET unpacked = NULL WHERE key = ? AND unpacked = ?", known)
         self._generation.bump()
         return aside
 
@@ -139,7 +137,7 @@ class Removal:
             db.execute("UPDATE totals SET recovered = 0")
         return -1
 
-    def uncount(self, digest: Digest, note: Note = _nothing) -> bool:
+    def uncount(self, digest: Digest, note: Note) -> bool:
         """A blob whose file has gone; says whether it had."""
         key = str(digest)
         with self._database.transaction() as db:
@@ -151,7 +149,3 @@ class Removal:
         if gone:
             self._generation.bump()
         return gone
-
-
-def _key(tar: Digest) -> str:
-    return Expected(unpacked=tar).key
