@@ -34,8 +34,8 @@ def explain(
     error: ValidationError,
     model: type[BaseModel],
     variables: Mapping[str, str],
-    upstreams: Collection[str] = (),
-    told: Collection[str] = (),
+    upstreams: Collection[str],
+    told: Collection[str],
 ) -> list[str]:
     """``model`` is what was wanted. ``variables`` are those of the environment by the path of their key, to say which
     of them to look at; ``upstreams`` are those of the file; of the paths that were ``told`` nothing more is said."""

@@ -82,7 +82,7 @@ class Partials:
                 if found is not None:
                     self._drop(db, part)
 
-    def orphaned(self, db: sqlite3.Connection, wanted: str = "") -> int:
+    def orphaned(self, db: sqlite3.Connection, wanted: str) -> int:
         """Bytes of all of them."""
         return sum(size for _, _, size in self._orphans(db, wanted))
 
