@@ -12,7 +12,7 @@ class Budget:
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
     def grow(self, size: int) -> bool:
-        """By so many, if they are there and nobody waits."""
+        """Takes so many more at once, if there are as many and nobody waits for some; says whether it did."""
         if self._waiting or size > self._left:
             return False
         self._left -= size

@@ -94,7 +94,7 @@ class OneByOne:
         return await with_turn(self._turn, self._threads, work)
 
     def _left(self, key: Hashable, one: Shared[Any], making: "asyncio.Task[Any]") -> None:
-        """By all."""
+        """Nobody uses it any more."""
         if making.done() or not one.begun.is_set():
             making.cancel()
             del self._shared[key]

@@ -47,8 +47,8 @@ class Repeats(Generic[K]):
         apart: Hashable = None,
         few: int = 1,
     ) -> Untold | None:
-        """All of it since the last line, if it is worth another; None if not. What stands ``apart`` from what has had
-        one need not wait for it, until that are a ``few``."""
+        """All of it since the last line, if it is worth another; None if not. What stands ``apart`` from all that had
+        a line lately has one at once, as long as those are fewer than ``few``."""
         one = self._known.setdefault(what, Untold(told=-inf, every=every, since=now))
         if not one.times:
             one.since = now

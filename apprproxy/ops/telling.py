@@ -24,7 +24,7 @@ Fields = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """What is told once in a while: of the same thing, a line has the same of all this."""
+    """What is told once in a while. Lines of the same thing have all of this in common."""
 
     level: str
     event: str
@@ -65,8 +65,8 @@ class Telling:
             self._tell(line, untold, counted=untold.times > 1)
 
     def stands(self, level: str, event: str, of: Mapping[str, str], facts: Mapping[str, Any]) -> None:
-        """How it stands with ``of`` from now on. What flaps is told with that, once a minute, and how often it has
-        changed: what is told last is so."""
+        """How it stands with ``of`` from now on. What flaps has a line a minute, with how often it has changed, and the
+        last line says how it is."""
         thing = tuple(of.items())
         line = self._standing[thing] = Line(level, event, thing)
         untold = self._changes.again(thing, self._now(), MINUTE, facts, apart=event, few=FEW)

@@ -90,8 +90,8 @@ class Landing:
         await self._follow(member, found, held.digest)
 
     async def _follow(self, member: Member, found: Found, root: Digest) -> None:
-        """An answer that names one release is that release, and what its alias means; a list of many is none of
-        them."""
+        """Pins go along. An answer that names one release is that release, and what its alias means; a list of many is
+        none of them."""
         titles = [*found.titles] if len(found.titles) == 1 else []
         for title in [*titles, found.alias] if found.alias else titles:
             try:

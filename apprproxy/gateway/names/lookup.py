@@ -103,8 +103,8 @@ class Lookups:
 
     @staticmethod
     async def _answered(member: Member, question: asyncio.Task[Named]) -> Named:
-        """It goes on if the caller leaves; and behind one who is told to come back, since its upstream was shut a
-        moment ago and may still be away."""
+        """The question goes on if its caller leaves; and behind a caller who is told to come back, since the upstream
+        was shut a moment ago and may still be away."""
         if not member.health.doubtful:
             return await asyncio.shield(question)
         done, _ = await asyncio.wait([question], timeout=PROBED_BY)

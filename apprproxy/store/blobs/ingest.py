@@ -107,7 +107,7 @@ class DiskIngest:
             self._work = None
 
     async def look(self) -> None:
-        """At what lay there before, once: it is hashed anew, when a source that wants to go on with it has its turn."""
+        """Hash anew what lay there before, once: when a source that wants to go on with it has its turn."""
         if not self._known:
             await self._settled()
             self._work = await hashing.begun(self.source, self._told, self._part.rehash)

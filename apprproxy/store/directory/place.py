@@ -155,8 +155,8 @@ def _keep_spare(directory: Path, least: int = 2 * SPARE) -> None:
 
 @contextmanager
 def spare_given(directory: Path) -> Iterator[None]:
-    """For as long, to whoever makes room. Blocking. Kept again as soon as there is so much: the log of the index would
-    take it, which needs some to be begun anew."""
+    """In the block the spare room is free, for whoever makes room. Blocking. It is kept again as soon as there is so
+    much: the log of the index would take it, which needs some to be begun anew."""
     with suppress(OSError):
         (directory / "spare").unlink(missing_ok=True)
     try:

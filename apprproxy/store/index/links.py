@@ -32,7 +32,7 @@ class Links:
         self._forgetting: Iterator[None] | None = None
 
     def came(self, count: int) -> bool:
-        """So many were added; counted is only when there may be too many. Says whether there are: then
+        """So many were added. Says whether there are too many, for which they are counted only where there may be: then
         ``forget_some`` is to be called until that is all."""
         if self._forgetting is not None:
             return False

@@ -172,7 +172,7 @@ class DiskNames:
                 self._records.set(f"first {upstream} {title}", write_first(first))
 
     def still_away(self) -> str:
-        """``away``, once it has been looked whether it is: who is sent no clients any more meets nothing. Blocking."""
+        """``away``, after another look: who is sent no clients any more would not learn that it is over. Blocking."""
         if self.away:
             with suppress(Exception):
                 self._where_it_is(self._records.get, "owner")
