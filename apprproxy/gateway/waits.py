@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 
-async def either(task: asyncio.Future[Any], other: Coroutine[None, None, None], seconds: float | None = None) -> None:
+async def either(task: asyncio.Future[Any], other: Coroutine[Any, Any, object], seconds: float | None = None) -> None:
     """Until one of the two is done, or so long; the task goes on."""
     race: asyncio.Future[Any] = asyncio.ensure_future(other)
     try:

@@ -9,6 +9,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
 
 from apprproxy.core.errors import Exhausted, Failure, UpstreamFault
 from apprproxy.core.model import Contribution, Expected
@@ -157,12 +158,9 @@ class Flight:
 
     # --- for who waits
 
-    async def _next_change(self, change: asyncio.Event) -> None:
-        await change.wait()
-
-    def changed(self) -> Coroutine[None, None, None]:
+    def changed(self) -> Coroutine[Any, Any, object]:
         """To be awaited: the first change after this call, also where it is awaited later."""
-        return self._next_change(self._changed)
+        return self._changed.wait()
 
     def settled(self, candidates: Sequence[Candidate]) -> Held | None:
         """The verified bytes, None while there is hope; raises Exhausted once all of ``candidates`` have failed, or
