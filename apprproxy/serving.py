@@ -30,8 +30,8 @@ OPERATORS = 64
 """Connections to their own address, so that it has some whoever else comes."""
 
 TURN = 0.0005
-"""Seconds that a thread which computes keeps another waiting. With the library's 5 ms each call to the disk takes as
-long, and a cold name makes some dozen: beside a few long documents of one upstream, all others' took ten seconds."""
+"""Seconds that a thread which computes keeps another waiting. With the 5 ms of the interpreter each call to the disk
+takes as long, and a cold name makes some dozen: beside a few long documents of one upstream, all others' took 10 s."""
 
 Listening = Callable[[list[str]], None]
 Ports = list[tuple[asyncio.Server, Server]]
