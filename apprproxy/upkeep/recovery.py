@@ -58,6 +58,7 @@ async def recover(app: App) -> Count | None:
         await asyncio.wait([work])
         raise
     await asyncio.to_thread(app.ledger.set_recovered)
+    app.index.linked_beside()
     if count.names:
         logger("apprproxy").info("who may see what is held was recovered", names=count.names, shown=count.shown)
     return count

@@ -72,8 +72,20 @@ class DiskIndex:
             if self._ledger.links.too_many:  # what is done beside has one share of the time, which several would outrun
                 self._ledger.links.forget_some()
             elif self._ledger.links.came(len(some.links)):
-                self._beside(self._ledger.links.forget_some, "what documents name")
+                self._forget_links()
             yield
+
+    def _forget_links(self) -> None:
+        self._beside(self._ledger.links.forget_some, "what documents name")
+
+    def linked_beside(self) -> None:
+        """Somebody else has linked documents, in a thread of their own: there may be too many now."""
+        self._beside(self._recount_links, "how much documents name")
+
+    def _recount_links(self) -> bool:
+        if self._ledger.links.recount():
+            self._forget_links()
+        return True
 
     async def stated_size(self, where: Where, key: str) -> int | None:
         return await self._read(self._ledger.membership.stated_size, where, key)

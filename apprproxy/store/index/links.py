@@ -45,6 +45,11 @@ class Links:
         self._forgetting = self._forget(self._at_most - self.most * 7 // 8)
         return True
 
+    def recount(self) -> bool:
+        """Others have added some; says what ``came`` says."""
+        self._at_most = None
+        return self.came(0)
+
     @property
     def too_many(self) -> bool:
         """Are there some to be forgotten?"""

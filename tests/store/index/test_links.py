@@ -77,6 +77,17 @@ async def test_several_who_link_without_a_pause_do_not_outrun_what_forgets(
     assert max(await asyncio.gather(*map(goes_on, range(8)))) <= 3 * cache.ledger.links.most
 
 
+async def test_what_others_have_linked_is_counted_when_it_is_told(index: DiskIndex, cache: Cache) -> None:
+    """As who tells anew, in a thread of its own, what all that is held names."""
+    await index.link(digest_of("image"), made_up(0, 5))
+    for document in range(1, 10):
+        cache.ledger.membership.link(digest_of(f"evil {document}"), made_up(document, 30))
+    index.linked_beside()
+    await until(lambda: sum(remembered(cache).values()) <= 100)
+
+    assert 5 == remembered(cache)[str(digest_of("image"))]
+
+
 async def test_what_a_pin_covers_is_not_forgotten(index: DiskIndex, cache: Cache) -> None:
     cache.ledger.pinned.pin("hub/library/app:1.0", digest_of("pinned"))
     await index.link(digest_of("pinned"), made_up(0, 60))
