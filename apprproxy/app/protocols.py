@@ -21,6 +21,7 @@ from apprproxy.face.door import Face
 from apprproxy.face.large import Large
 from apprproxy.face.places import Places
 from apprproxy.gateway.gateway import Gateway
+from apprproxy.gateway.members.sibling import Sibling
 from apprproxy.oci import manifest
 from apprproxy.oci.dialect import OciDialect
 from apprproxy.oci.list_reader import OciListReader
@@ -81,7 +82,8 @@ def speaks(name: str, mirror: Mirror) -> Speaks:
     if mirror.kind == "static":
         return StaticTree(name)
     assert mirror.kind is not None
-    return PROTOCOLS[mirror.kind].mirror(name, mirror)
+    asked = PROTOCOLS[mirror.kind].mirror(name, mirror)
+    return Sibling(asked) if mirror.sibling else asked
 
 
 def kinds_of(settings: Settings, name: str) -> set[ProtocolName]:

@@ -197,7 +197,7 @@ class AppRegistryFace:
     async def _blob(self, exchange: Exchange, path: Blob) -> web.StreamResponse:
         exchange.kind, exchange.name = Kind.BLOB, f"{path.package}@{path.digest}"
         want = BlobWant(path.place, path.package, Expected(unpacked=path.digest))
-        transfer = await self._gateway.blob(want, whole=True)
+        transfer = await self._gateway.blob(want, whole=True, only_held=exchange.only_held)
         stem = f"{path.package.replace('/', '_')}_{path.digest.hex[:8]}"
         if not path.json:
             return await send_transfer(exchange, transfer, DIGESTS, _archive(stem))

@@ -8,7 +8,7 @@ from aiohttp import web
 from apprproxy.core.host import Host
 from apprproxy.core.kind import Kind
 from apprproxy.core.model import Verdict
-from apprproxy.face.headers import about, again
+from apprproxy.face.headers import about, again, only_held
 from apprproxy.face.host import asked_host
 from apprproxy.face.target import Target
 from apprproxy.gateway.diary import Tried
@@ -52,6 +52,10 @@ class Exchange:
     @property
     def again(self) -> bool:
         return again(self.field("Cache-Control"), self.field("Pragma"))
+
+    @property
+    def only_held(self) -> bool:
+        return only_held(self.field("Cache-Control"))
 
     def field(self, name: str) -> str | None:
         """All of that name, as one list (RFC 9110, section 5.3)."""

@@ -70,8 +70,16 @@ def again(control: str | None, pragma: str | None) -> bool:
     """Does the client want names revalidated (RFC 9111, section 5.2.1.4)?"""
     if control is None:
         return pragma is not None and "no-cache" in pragma.lower()
-    directives = {directive.strip().lower() for directive in control.split(",", _MOST)}
-    return bool(directives & {"no-cache", "max-age=0"})
+    return bool(_directives(control) & {"no-cache", "max-age=0"})
+
+
+def only_held(control: str | None) -> bool:
+    """Does the client want what is held, and nothing fetched for it (RFC 9111, section 5.2.1.7)?"""
+    return control is not None and "only-if-cached" in _directives(control)
+
+
+def _directives(control: str) -> set[str]:
+    return {directive.strip().lower() for directive in control.split(",", _MOST)}
 
 
 def passed_by(via: str, hop: str) -> bool:

@@ -68,7 +68,9 @@ class Blobs:
         self._asides = Turns(half_of_those_beside)
         self._beginning: set[asyncio.Task[Joined]] = set()
 
-    async def get(self, want: BlobWant, *, whole: bool = False, span: Span | None = None) -> Transfer:
+    async def get(
+        self, want: BlobWant, *, whole: bool = False, span: Span | None = None, only_held: bool = False
+    ) -> Transfer:
         """``whole`` waits for the bytes, however long that takes; otherwise after ``patience`` a transfer whose size is
         known is returned, and one that is not known is waited for. Raises what ``Gateway.blob`` raises."""
         since = asyncio.get_running_loop().time()
@@ -79,6 +81,8 @@ class Blobs:
         if shown is not None:
             shown.tried = _told(diary)
             return shown
+        if only_held:
+            raise NotHeld(f"{want.expected.digest} is not held, and no more was asked for (only-if-cached)")
         diary.asks("who has it")
         known, sight = await self._known(members, want, diary)
         seeing = [*known, *(one for one in members if one not in known)]

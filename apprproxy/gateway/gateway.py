@@ -56,14 +56,17 @@ class Gateway:
         """Transfers that wait their turn."""
         return self._blobs.waiting
 
-    async def blob(self, want: BlobWant, *, whole: bool = False, span: Span | None = None) -> Transfer:
+    async def blob(
+        self, want: BlobWant, *, whole: bool = False, span: Span | None = None, only_held: bool = False
+    ) -> Transfer:
         """Verified bytes, or after ``patience`` a transfer whose size is known; the caller closes it.
 
         ``whole`` waits for the bytes however long that takes. ``span`` is the closed range that the caller is after: it
-        may be given just that. Raises Denied, Exhausted, Moved, NotHeld, or another OurFault where this gateway itself
-        cannot (Crowded, StoreFailed, Interrupted).
+        may be given just that. ``only_held``: nobody is asked, and what is not held is NotHeld. Raises Denied,
+        Exhausted, Moved, NotHeld, or another OurFault where this gateway itself cannot (Crowded, StoreFailed,
+        Interrupted).
         """
-        return await self._blobs.get(self._gate.for_bytes(want), whole=whole, span=span)
+        return await self._blobs.get(self._gate.for_bytes(want), whole=whole, span=span, only_held=only_held)
 
     async def keep(self, want: BlobWant) -> Held:
         """As ``blob`` with ``whole``; the bytes are durable when it returns, or cannot be kept."""

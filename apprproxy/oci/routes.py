@@ -83,7 +83,7 @@ class OciFace:
         if isinstance(path.reference, Digest):
             exchange.kind, exchange.name = Kind.MANIFEST, f"{path.repository}@{path.reference}"
             want = BlobWant(path.place, path.repository, Expected(path.reference), Kind.MANIFEST)
-            transfer = await self._gateway.blob(want, whole=True)
+            transfer = await self._gateway.blob(want, whole=True, only_held=exchange.only_held)
             headers = await self._manifest_headers(transfer.origin, await transfer.held())
             return await send_transfer(exchange, transfer, DIGESTS, headers)
         exchange.kind, exchange.name = Kind.TAG, f"{path.repository}:{path.reference}"
@@ -103,10 +103,11 @@ class OciFace:
         exchange.kind, exchange.name = Kind.BLOB, f"{path.repository}@{path.digest}"
         want = BlobWant(path.place, path.repository, Expected(path.digest))
         headers = {**API, "Content-Type": "application/octet-stream", "Docker-Content-Digest": str(path.digest)}
-        if exchange.method == "HEAD" and not await self._gateway.holds(want):
+        if exchange.method == "HEAD" and not (exchange.only_held or await self._gateway.holds(want)):
             return await self._blob_head(exchange, want, headers)
         span = closed_range(asked_range(exchange, etag(path.digest)))
-        transfer = await self._gateway.blob(want, whole=exchange.old_http, span=span)
+        only_held = exchange.only_held
+        transfer = await self._gateway.blob(want, whole=exchange.old_http, span=span, only_held=only_held)
         return await send_transfer(exchange, transfer, DIGESTS, headers, tag=etag(path.digest))
 
     async def _blob_head(self, exchange: Exchange, want: BlobWant, headers: dict[str, str]) -> web.StreamResponse:

@@ -24,7 +24,8 @@ class MirrorTimeouts(Section):
 
 
 class Mirror(Section):
-    """``kind`` is that of the upstream where it is not given: ``Upstream.full_mirrors`` has it all filled in."""
+    """``kind`` is that of the upstream where it is not given: ``Upstream.full_mirrors`` has it all filled in. A
+    ``sibling`` is another cache, which is to give what it holds and to fetch nothing."""
 
     url: MirrorUrl
     kind: Kind | None = None
@@ -33,6 +34,7 @@ class Mirror(Section):
     connections: Connections = 32
     proxy: Proxy | None = None
     tls: ClientTls = ClientTls()
+    sibling: bool = False
 
     @property
     def repositories(self) -> str:
@@ -55,6 +57,8 @@ def _fault(mirror: Mirror, above: ProtocolName) -> str | None:
     kind = mirror.kind or above
     if kind not in (above, "static"):
         return f"an upstream of kind: {above} has mirrors of kind {above} or static"
+    if mirror.sibling and kind == "static":
+        return "sibling is for another gateway, and kind: static is none"
     if mirror.prefix is not None and (kind == "static" or not KEYS[kind].prefix):
         return f"prefix is for {only_for('prefix')} only"
     if kind == "static" or KEYS[kind].based or not mirror.repositories:

@@ -7,14 +7,17 @@ from contextlib import suppress
 
 
 class Line:
-    """``target`` is the server's URL. ``open`` first; ``close`` when done."""
+    """``target`` is the server's URL; it may be known later. ``open`` first; ``close`` when done."""
 
-    def __init__(self, target: str) -> None:
-        self._target = int(target.rpartition(":")[2])
+    def __init__(self, target: str = ":0") -> None:
+        self.leads_to(target)
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
         self._sockets: list[socket.socket] = []
         self.port = 0
+
+    def leads_to(self, target: str) -> None:
+        self._target = int(target.rpartition(":")[2])
 
     async def open(self, tls: ssl.SSLContext | None = None) -> None:
         """Lead to the server, with TLS ended here where it is given. A port that has been bound is taken again."""

@@ -54,6 +54,10 @@ def test_a_mirror_of_an_app_registry_has_a_prefix(given: str, prefix: str) -> No
 @pytest.mark.parametrize(
     ("keys", "said"),
     [
+        (
+            "{url: 'http://a', kind: static, sibling: true}",
+            "mirror-1: sibling is for another gateway, and kind: static is none",
+        ),
         ("{url: 'http://a', kind: appr}", "mirror-1: an upstream of kind: oci has mirrors of kind oci or static"),
         ("{url: 'http://a/Up'}", "mirror-1: the path of an OCI mirror stands before its repositories, and is none"),
         ("{url: 'http://a/x//y'}", "mirror-1: the path of an OCI mirror stands before its repositories, and is none"),
@@ -82,7 +86,7 @@ def test_a_mirror_of_an_app_registry_is_another_or_a_static_tree(kind: str) -> N
         (
             "{url: 'http://a', fresh_for: 1s}",
             "upstreams.quay.io.mirrors.0.fresh_for: there is no such key; there are url, kind,"
-            " prefix, timeouts, connections, proxy, tls",
+            " prefix, timeouts, connections, proxy, tls, sibling",
         ),
         (
             "{url: 'http://a', timeouts: {name: 1s}}",
