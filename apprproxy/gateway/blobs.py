@@ -93,7 +93,7 @@ class Blobs:
             return self._hit(known[0], want, held, _told(diary))
         alone = held is not None
         if self._offline:
-            raise NotHeld(f"{want.place.name}: offline, and {want.expected.digest} is not held")
+            raise _not_held(want)
         if span is not None:
             aside = await self._aside(known or members[:1], seeing, want, span, diary, alone=alone)
             if aside is not None:
@@ -174,7 +174,7 @@ class Blobs:
         if any(each.candidates.tries((one.name, want.repository), want.kind) for one in members for each in flights):
             return [], NOTHING
         if self._offline:
-            raise NotHeld(f"{want.place.name}: offline, and it is not known whether {want.repository} has it")
+            raise _not_held(want)
         try:
             member, sight = await self._visible.sight(members, want)
         except Exhausted as unseen:
@@ -307,6 +307,12 @@ class Blobs:
             task.cancel()
         await asyncio.gather(*self._beginning, return_exceptions=True)
         await self._flights.close()
+
+
+def _not_held(want: BlobWant) -> NotHeld:
+    """Offline. Likewise of what is held and may not be shown there: nobody is told what others have here."""
+    which = want.expected.digest
+    return NotHeld(f"{want.place.name}: offline, and {which} is not held, or not known to be in {want.repository}")
 
 
 def _may_stand_in(members: Sequence[Member], unseen: Exhausted) -> bool:

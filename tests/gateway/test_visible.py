@@ -155,6 +155,20 @@ async def test_offline_what_is_not_known_is_not_shown(registry: Registry, gatewa
     assert asked == registry.count()
 
 
+async def test_offline_what_is_not_known_is_told_as_what_is_not_held(registry: Registry, gateways: Gateways) -> None:
+    """Who asks for it learns nothing of what others have here."""
+    registry.add_blob("private/app", SECRET)
+    gateway = await gateways.start({"hub": registry})
+    await gateway.get(blob("private/app"))
+    await gateway.at_rest()
+    await gateway.close()
+    offline = await gateways.start({"hub": registry}, offline=True)
+    private = await offline.get(blob("evil/app"))
+    nobodys = await offline.get(blob("evil/app", b"held by nobody"))
+
+    assert private.message.replace(WANTED, "") == nobodys.message.replace(digest(b"held by nobody"), "")
+
+
 async def test_a_view_asks_its_members_in_order(registry: Registry, other: Registry, gateways: Gateways) -> None:
     other.add_blob("library/app", SECRET)
     upstreams = {"one": registry, "two": other}
