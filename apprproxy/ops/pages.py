@@ -9,6 +9,7 @@ from aiohttp import web
 
 from apprproxy import __version__
 from apprproxy.core.errors import Failure, NotAllowed, UnknownPlace
+from apprproxy.core.one_by_one import OneByOne, Shared
 from apprproxy.face.exchange import Exchange
 from apprproxy.face.send import send_body
 from apprproxy.face.status import status_of
@@ -19,6 +20,8 @@ _JSON = {"Content-Type": "application/json", "Cache-Control": "no-store"}
 
 _READY, _COUNTED = ThreadPoolExecutor(1, "ready"), ThreadPoolExecutor(1, "metrics")
 """A gateway that has much to do is not dead."""
+_PATIENCE = 10.0
+"""Seconds that somebody waits for others' metrics to be made, before it is told to come back."""
 
 _TITLE = f"apprproxy {__version__}: a verifying cache in front of App Registry and OCI registries\n"
 
@@ -55,6 +58,7 @@ class OpsPages:
         self._ready = ready
         self._ails = ails
         self._metrics = metrics
+        self._turns = OneByOne(_PATIENCE, "too many ask for the metrics at once; ask again", _COUNTED)
 
     def claims(self, path: str) -> bool:
         """The last face: whatever nobody else claims."""
@@ -70,12 +74,22 @@ class OpsPages:
             raise NotAllowed("this page can only be read")
         loop = asyncio.get_running_loop()
         if page == "/metrics" and self._metrics is not None:
-            return await send_body(exchange, 200, await loop.run_in_executor(_COUNTED, self._metrics), _METRICS)
+            return await self._count(exchange, self._metrics)
         if page == "/readyz" and (wrong := await loop.run_in_executor(_READY, self._ready)) is not None:
             return await send_body(exchange, 503, f"not ready: {wrong}\n".encode(), _TEXT)
         ailing = await loop.run_in_executor(_READY, self._ails) if page == "/readyz" else ""
         text = self._about if page == "/" else f"ok, but {ailing}\n" if ailing else "ok\n"
         return await send_body(exchange, 200, text.encode(), _TEXT)
+
+    async def _count(self, exchange: Exchange, metrics: Callable[[], bytes]) -> web.StreamResponse:
+        """Made once for those who ask within a second while it is still being sent: some take it slowly, or never."""
+
+        async def made(one: Shared[bytes]) -> bytes:
+            return await self._turns.done(one, metrics)
+
+        second = int(asyncio.get_running_loop().time())
+        async with self._turns.sharing(second, made) as text:
+            return await send_body(exchange, 200, text, _METRICS)
 
     async def refuse(self, exchange: Exchange, failure: Failure) -> web.StreamResponse:
         body = orjson.dumps({"error": str(failure)})

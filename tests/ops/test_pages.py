@@ -1,0 +1,37 @@
+"""The gateway's own pages, as anybody may ask for them who reaches its address."""
+
+import asyncio
+import time
+
+import aiohttp
+
+from apprproxy.face.door import Door
+from apprproxy.ops.pages import OpsPages
+from tests.fakes.listening import listening
+
+CLIENTS = 20
+
+
+async def test_who_asks_at_the_same_time_is_told_the_same_metrics() -> None:
+    """Of each that takes nothing its own text would be held: two thousand of them would have a quarter of a GiB."""
+    made = 0
+
+    def metrics() -> bytes:
+        nonlocal made
+        made += 1
+        time.sleep(0.05)  # they all come meanwhile
+        return b"metric %d\n" % made
+
+    pages = OpsPages(lambda: None, lambda: "", metrics, "")
+    door = Door((pages,), "1", 5, lambda _: None, lambda _: None)
+    async with listening(door) as url, aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as client:
+
+        async def ask() -> bytes:
+            async with client.get(f"{url}/metrics") as answer:
+                return await answer.read()
+
+        alone = [await ask() for _ in range(3)]
+        together = await asyncio.gather(*[ask() for _ in range(CLIENTS)])
+
+    assert len(set(alone)) == 3, "who asks alone is told what has been counted by now"
+    assert len(set(together)) <= 2, "one, or two where the second changed amid them"
