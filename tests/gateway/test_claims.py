@@ -76,6 +76,27 @@ async def test_nor_one_from_before_the_bytes_were_here(private: Registry, liar: 
     assert (404, 404) == (before.status, after.status)
 
 
+@pytest.mark.parametrize("sent", [b"", b"wrong", some_bytes(len(SECRET), seed="wrong")], ids=len)
+async def test_nor_the_beginning_of_an_answer(
+    sent: bytes, private: Registry, liar: Registry, gateways: Gateways
+) -> None:
+    """To GET: there are none in it, or others, as many or fewer."""
+
+    async def begins(request: web.BaseRequest, honest: Honest) -> web.StreamResponse:
+        if request.method == "HEAD":
+            return await claims_all(request, honest)
+        return await lies.honestly(request, Honest(200, sent))
+
+    liar.on["blob"] = begins
+    gateway = await both(gateways, private, liar)
+    before = await gateway.get(blob("early/app", SECRET, "other"))
+    mine = await gateway.get(blob("private/app", SECRET, "corp"))
+    after = [await gateway.get(blob(name, SECRET, "other")) for name in ("early/app", "late/app", "late/app")]
+
+    assert (200, SECRET) == (mine.status, mine.body)
+    assert [502] * 4 == [one.status for one in (before, *after)]
+
+
 async def test_nor_a_tag_that_points_there(private: Registry, liar: Registry, gateways: Gateways) -> None:
     pushed = private.push("private/app", "1", SECRET)
 

@@ -20,6 +20,7 @@ from apprproxy.core.errors import (
     UpstreamFault,
 )
 from apprproxy.core.events import Observer, Trouble
+from apprproxy.core.label import CLAIMED
 from apprproxy.core.model import MAX_DOCUMENT, MAX_PACKED, decimal_size
 from apprproxy.core.ports.store import Held, Partial
 from apprproxy.core.ports.upstream import Incoming, Lane, Reply, Request
@@ -111,7 +112,7 @@ class Fetch:
             with ours():
                 await partial.begins(candidate.member.name, source.label, believed)
                 if source.owner:
-                    await self._note(candidate, "")
+                    await self._note(candidate, CLAIMED)
             flight.reads(partial)
             there = partial.size
             if rest.total == there:
