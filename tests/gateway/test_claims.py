@@ -185,6 +185,23 @@ async def test_after_somebody_elses_transfer_it_is_asked_for(
     assert 1 == other.count("GET blob")
 
 
+async def test_what_its_own_upstream_is_sending_is_not_broken_off_for_what_it_may_not_see(
+    private: Registry, other: Registry, gateways: Gateways
+) -> None:
+    """Another account's transfer, which did not wait for a slow one, is done before."""
+    other.add_blob("library/app", LARGE)
+    gate = Gate()
+    private.on["GET blob"] = stopping_at((3 * MIB, gate))
+    gateway = await gateways.start({"corp": oci(private, **ACCOUNT), "other": oci(other, **ACCOUNT)})
+    slow = asyncio.create_task(gateway.get(blob("private/app", LARGE, "corp")))
+    await gate.reached()
+    quick = await gateway.get(blob("library/app", LARGE, "other"))
+    gate.open()
+
+    assert {(200, LARGE)} == {(one.status, one.body) for one in (quick, await slow)}
+    assert (1, 1) == (private.count("GET blob"), other.count("GET blob"))
+
+
 async def test_its_own_word_is_enough_where_it_sent_the_bytes(private: Registry, gateways: Gateways) -> None:
     private.add_blob("private/other", SECRET)
     gateway = await gateways.start({"corp": oci(private, **ACCOUNT)})

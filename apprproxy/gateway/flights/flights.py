@@ -254,9 +254,12 @@ class Flights:
             self._observer(trouble_of(failure, "bytes", candidate.member.name, name, want.kind))
 
     def _share(self, flight: Flight) -> None:
-        """Whoever fetches the same has it now, too."""
+        """Whoever fetches the same has it now, too. What an account brought, another upstream would have to send all
+        the same: what that is sending already is not broken off for it."""
+        private = any(one.member.private for one in flight.candidates if one.member.name == flight.brought_by)
         for one in self.under_way(flight.expected):
-            if one.held is None and flight.held is not None:
+            sending = one.current is not None and flight.brought_by not in one.upstreams
+            if one.held is None and flight.held is not None and not (private and sending):
                 one.kept = flight.kept
                 one.land(flight.held, None, flight.brought_by)
 
