@@ -55,9 +55,11 @@ class DiskIndex:
         generation = self._current()
         if source in ("", CLAIMED) and (where, key) in self._allowed:
             return
-        await self._write(upstream_of(where.upstream), self._ledger.membership.shown, where, key, source)
-        if source != CLAIMED and generation == self._current():
-            self._allowed[where, key] = None
+        try:
+            await self._write(upstream_of(where.upstream), self._ledger.membership.shown, where, key, source)
+        finally:  # so it is also where that cannot be written down
+            if source != CLAIMED and generation == self._current():
+                self._allowed[where, key] = None
 
     async def believed(self, where: Where, key: str) -> bool:
         return await self._read(self._ledger.membership.believed, where, key, self._open)

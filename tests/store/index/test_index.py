@@ -10,6 +10,7 @@ import pytest
 
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import StoreFailed
+from apprproxy.core.label import CLAIMED
 from apprproxy.core.model import Expected, Where
 from apprproxy.core.ports.store import Index
 from apprproxy.store.index import membership
@@ -134,6 +135,22 @@ async def test_what_was_evicted_has_to_be_asked_for_again(index: DiskIndex, cach
     cache.ledger.reserve("new.part", 900)
 
     assert not await beside.shows(PRIVATE, KEY)
+
+
+async def test_what_was_sent_may_be_shown_though_it_cannot_be_written_down(
+    index: DiskIndex, cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or it would be sent again for everybody who asks, for as long as the disk is full."""
+
+    def full(*_: object) -> None:
+        raise StoreFailed("no space left")
+
+    monkeypatch.setattr(cache.ledger.membership, "shown", full)
+    for where, source in ((PRIVATE, "owner"), (STRANGER, CLAIMED)):
+        with pytest.raises(StoreFailed):
+            await index.shown(where, KEY, source)
+
+    assert (True, False) == (await index.shows(PRIVATE, KEY), await index.shows(STRANGER, KEY))
 
 
 async def test_a_memory_of_what_may_be_shown_ends_with_the_generation(index: DiskIndex, cache: Cache) -> None:
