@@ -1,7 +1,9 @@
 """Upstreams and their mirrors, as settings describe them."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from yarl import URL
 
@@ -86,7 +88,8 @@ def member(name: str, settings: UpstreamSettings, world: World) -> Member:
     world.opened.append(owner)
     health = Health(Label(name), FOR_OWNERS, world.now, world.observer)
     mirrors = tuple(_mirror(mirror(name, number), keys, world) for number, keys in enumerate(settings.full_mirrors, 1))
-    rules, private = _rules(name, settings, world.owned), _is_private(settings)
+    rules = _rules(name, settings, world.owned)
+    private = settings.account is not None or settings.tls.cert is not None
     locked = _locked(name, settings, world.observer)
     late = settings.timeouts.name / 2
     asked = Watched(owner, health, connections=settings.connections, late=late, observer=world.observer)
@@ -100,20 +103,19 @@ def _rules(name: str, settings: UpstreamSettings, owned: tuple[Owned, ...]) -> R
     return Rules(name, settings.kind, tuple(settings.allow), tuple(settings.deny), owned)
 
 
-def _is_private(settings: UpstreamSettings) -> bool:
-    return settings.account is not None or settings.tls.cert is not None
-
-
 def open_in(settings: Settings) -> Open:
-    """Which repositories their upstreams, with the accounts that they have now, are asked for; which without one."""
-    owned = owned_in(settings)
-    rules = {identity_of(name, one): _rules(name, one, owned) for name, one in settings.upstreams.items()}
-    private = {identity_of(name, one) for name, one in settings.upstreams.items() if _is_private(one)}
+    """Which repositories their upstreams, with the accounts that they have now, are asked for; which of them everybody
+    may have: those of upstreams without an account, or as they were before they were given one."""
+    owned, rules, public = owned_in(settings), dict[str, Rules](), dict[str, Rules]()
+    for name, one in settings.upstreams.items():
+        rules[identity_of(name, one)] = _rules(name, one, owned)
+        if one.tls.cert is None:  # of which its identity does not tell
+            public[identity_of(name, one.model_copy(update={"auth": None}))] = _rules(name, one, owned)
+    return Open(partial(_admits, rules), partial(_admits, public))
 
-    def admits(where: Where) -> bool:
-        return where.upstream in rules and rules[where.upstream].refusal(where.repository) is None
 
-    return Open(admits, public=lambda where: where.upstream not in private and admits(where))
+def _admits(rules: Mapping[str, Rules], where: Where) -> bool:
+    return where.upstream in rules and rules[where.upstream].refusal(where.repository) is None
 
 
 def _locked(name: str, settings: UpstreamSettings, observer: Observer) -> Locked | None:

@@ -226,6 +226,24 @@ async def test_its_word_is_enough_for_what_everybody_may_have(
     assert 0 == other.count("GET blob")
 
 
+@pytest.mark.parametrize(("denied", "asked"), [([], 0), (["library/*"], 1)])
+async def test_so_it_is_for_what_came_before_its_upstream_was_given_an_account(
+    denied: list[str], asked: int, registry: Registry, other: Registry, gateways: Gateways
+) -> None:
+    """Whoever logs in to a registry for its limits does not transfer all that is held once more."""
+    for one, repository in ((registry, "library/app"), (registry, "team/app"), (other, "library/app")):
+        one.add_blob(repository, SECRET)
+    gateway = await gateways.start({"hub": registry, "other": other})
+    await gateway.get(blob("library/app", SECRET, "hub"))
+    await gateway.at_rest()
+    await gateway.close()
+    gateway = await gateways.start({"hub": oci(registry, **ACCOUNT, deny=denied), "other": other})
+    seen = [await gateway.get(blob(*each)) for each in (("team/app", SECRET, "hub"), ("library/app", SECRET, "other"))]
+
+    assert {(200, SECRET)} == {(one.status, one.body) for one in seen}
+    assert asked == registry.count("GET blob") - 1
+
+
 async def test_but_not_for_what_is_denied_by_now(registry: Registry, liar: Registry, gateways: Gateways) -> None:
     registry.add_blob("internal/app", SECRET)
     gateway = await gateways.start({"hub": registry, "other": liar})
