@@ -187,6 +187,30 @@ async def test_what_a_held_blob_was_kept_back_for_is_told_too(
     assert ("hit", "who has it") == (line["cache"], line["tried"].partition(" 0.")[0])
 
 
+async def test_what_it_had_to_send_itself_is_not_told_as_a_question(
+    logged: Logged, registry: Registry, other: Registry, gateways: Gateways
+) -> None:
+    """Behind another account's transfer: whether it has it is known soon, and then it sends it."""
+    gate = Gate()
+    for one in (registry, other):
+        one.add_blob("library/app", BLOB)
+    registry.on["GET blob"] = lies.waiting_for(gate)
+    other.on["GET blob"] = lies.late(0.3)
+    account = oci(registry, auth={"username": "bot", "password": "s3cret"})
+    gateway = await gateways.start({"hub": account, "other": other})
+    first = asyncio.create_task(gateway.get(PATH))
+    await until(lambda: registry.count("GET blob") == 1)
+    behind = asyncio.create_task(gateway.get(PATH.replace("hub", "other")))
+    await until(lambda: gateway.metric("apprproxy_flight_followers_total") == 1)
+    gate.open()
+    await asyncio.gather(first, behind)
+    await until(lambda: len(lines(logged, "request")) == 2)
+    (line,) = (line for line in lines(logged, "request") if line["upstream"] == "other")
+    told = dict(re.findall(r"(?:^|; )([^;]+?) ([\d.]+) s: ", line["tried"]))
+
+    assert 0.3 <= float(told["other"])
+
+
 async def waited_for_the_cache_and_not_for_hub(logged: Logged) -> None:
     """Its only request waited for the cache, and is told so."""
     await until(lambda: len(lines(logged, "request")) == 1)

@@ -135,7 +135,8 @@ class Waiting:
         if not (mine or self._sight.of(flight.brought_by)):
             with self._own.meanwhile("who has it"):
                 member, sight = await self._visible.sight(self._owners(), self._want)
-                if not sight.of(flight.brought_by):
+            if not sight.of(flight.brought_by):
+                with self._own.meanwhile(member.name):
                     held = await self._in_own_name(member, self._want)
         self._shelf.index.used(held.digest)
         return held
