@@ -137,6 +137,22 @@ async def test_what_was_evicted_has_to_be_asked_for_again(index: DiskIndex, cach
     assert not await beside.shows(PRIVATE, KEY)
 
 
+async def test_a_claim_takes_nothing_back(index: DiskIndex, beside: DiskIndex) -> None:
+    """As another process hears it, which does not know yet that the bytes have come."""
+    await index.shown(PRIVATE, KEY, "owner")
+    await beside.shown(PRIVATE, KEY, CLAIMED)
+
+    assert await beside.shows(PRIVATE, KEY)
+
+
+async def test_a_lock_file_s_word_is_more_than_a_claim(index: DiskIndex, beside: DiskIndex) -> None:
+    await index.shown(PRIVATE, KEY, CLAIMED)
+    claimed = await index.shows(PRIVATE, KEY)
+    await index.shown(PRIVATE, KEY)
+
+    assert (False, True) == (claimed, await beside.shows(PRIVATE, KEY))
+
+
 async def test_what_was_sent_may_be_shown_though_it_cannot_be_written_down(
     index: DiskIndex, cache: Cache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -169,8 +185,12 @@ async def test_a_confirmation_does_not_hide_where_the_bytes_came_from(index: Dis
     cache.clock.advance(5)
     cache.ledger.generation.bump()
     await index.shown(PRIVATE, KEY)
+    await index.shown(STRANGER, KEY, CLAIMED)
 
-    assert [Origin(PRIVATE, ("mirror-1",), START + 5)] == cache.ledger.membership.provenance(SECRET)
+    assert [
+        Origin(PRIVATE, ("mirror-1",), START + 5),
+        Origin(STRANGER, (), START + 5),
+    ] == cache.ledger.membership.provenance(SECRET)
 
 
 async def test_a_package_tells_where_it_came_from_by_either_digest(index: DiskIndex, cache: Cache) -> None:
@@ -246,6 +266,20 @@ async def test_a_digest_is_remembered_in_so_many_repositories(
     assert ["mallory/3", "mallory/4", "mallory/5"] == [
         origin.where.repository for origin in cache.ledger.membership.provenance(SECRET)
     ]
+
+
+async def test_claims_leave_where_it_came_from_in_its_place(
+    index: DiskIndex, cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or whoever says that it has all could have others transfer everything again."""
+    monkeypatch.setattr(membership, "PLACES", 3)
+    await index.shown(PRIVATE, KEY, "owner")
+    for number in range(6):
+        cache.clock.advance(1)
+        await index.shown(Where("hub", f"mallory/{number}"), KEY, CLAIMED)
+    cache.ledger.generation.bump()
+
+    assert await index.shows(PRIVATE, KEY)
 
 
 async def test_a_document_that_names_everything_is_remembered_in_part(index: DiskIndex, cache: Cache) -> None:
