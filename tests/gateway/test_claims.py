@@ -212,6 +212,26 @@ async def test_its_own_word_is_enough_where_it_sent_the_bytes(private: Registry,
     assert (1, 1) == (private.count("GET blob"), private.count("HEAD blob"))
 
 
+async def test_its_own_word_is_enough_for_what_it_sends_to_a_view(
+    private: Registry, other: Registry, gateways: Gateways
+) -> None:
+    """For another repository, by a flight of others: as it comes, and without being asked for it again."""
+    private.add_blob("private/other", LARGE)
+    gate = Gate()
+    private.on["GET blob"] = stopping_at((3 * MIB, gate))
+    views = {"view": {"members": ["corp", "other"]}}
+    gateway = await both(gateways, private, other, views=views, delivery={"patience": "0s"})
+    leading = asyncio.create_task(gateway.get(blob("private/app", LARGE, "view")))
+    await gate.reached()
+    response = await gateway.session.get(gateway.url + blob("private/other", LARGE, "corp"))
+    beginning = await response.content.readexactly(2 * MIB)
+    gate.open()
+    rest = await response.read()
+
+    assert LARGE == beginning + rest == (await leading).body
+    assert 1 == private.count("GET blob")
+
+
 async def test_its_word_is_enough_for_what_everybody_may_have(
     registry: Registry, other: Registry, gateways: Gateways
 ) -> None:
