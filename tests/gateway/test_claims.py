@@ -9,7 +9,7 @@ from aiohttp import web
 
 from tests.fakes import lies
 from tests.fakes.clock import Gate, until
-from tests.fakes.content import digest, some_bytes
+from tests.fakes.content import IMAGE, digest, some_bytes
 from tests.fakes.gateway import Gateways, Running, oci
 from tests.fakes.lies import Honest
 from tests.fakes.ranged import by_range, stopping_at
@@ -102,11 +102,15 @@ async def test_nor_a_tag_that_points_there(private: Registry, liar: Registry, ga
 
     async def points_there(request: web.BaseRequest, honest: Honest) -> web.StreamResponse:
         if request.method == "HEAD" and request.path.endswith("/evil"):
-            headers = {**honest.headers, "Docker-Content-Digest": digest(pushed), "Content-Length": str(len(pushed))}
+            headers = {
+                "Content-Type": IMAGE,
+                "Docker-Content-Digest": digest(pushed),
+                "Content-Length": str(len(pushed)),
+            }
             return web.Response(status=200, headers=headers)
         return await claims_all(request, honest)
 
-    liar.on["manifest"] = points_there
+    liar.on["tag"] = points_there
     gateway = await both(gateways, private, liar)
     mine = await gateway.get("/v2/corp/private/app/manifests/1")
     await gateway.get(blob("private/app", SECRET, "corp"))
