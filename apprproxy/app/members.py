@@ -21,6 +21,7 @@ from apprproxy.gateway.members.watched import Watched
 from apprproxy.settings import Settings
 from apprproxy.settings.mirror import Mirror as MirrorSettings
 from apprproxy.settings.protocols import KEYS
+from apprproxy.settings.reach import ClientTls
 from apprproxy.settings.upstream import Upstream as UpstreamSettings
 from apprproxy.store.index.membership import Open
 from apprproxy.upstream.accounts import fixed
@@ -109,8 +110,8 @@ def open_in(settings: Settings) -> Open:
     owned, rules, public = owned_in(settings), dict[str, Rules](), dict[str, Rules]()
     for name, one in settings.upstreams.items():
         rules[identity_of(name, one)] = _rules(name, one, owned)
-        if one.tls.cert is None:  # of which its identity does not tell
-            public[identity_of(name, one.model_copy(update={"auth": None}))] = _rules(name, one, owned)
+        without = one.model_copy(update={"auth": None, "tls": ClientTls()})
+        public[identity_of(name, without)] = _rules(name, one, owned)
     return Open(partial(_admits, rules), partial(_admits, public))
 
 
@@ -133,10 +134,12 @@ def _locked(name: str, settings: UpstreamSettings, observer: Observer) -> Locked
 
 
 def identity_of(name: str, settings: UpstreamSettings) -> str:
-    """A Member's: another for another place or account under the same name. A hash of names, not of secrets."""
+    """A Member's: another for another place, account or client certificate under the same name. A hash of names, not of
+    secrets."""
     auth = settings.account
     account = (auth.username, str(auth.docker_config or "")) if auth is not None else ()
-    facts = "\0".join((settings.kind, settings.url, settings.full_prefix, *account))
+    certificate = (f"certificate {settings.tls.cert}",) if settings.tls.cert is not None else ()
+    facts = "\0".join((settings.kind, settings.url, settings.full_prefix, *account, *certificate))
     return f"{name}-{hashlib.sha256(facts.encode()).hexdigest()[:12]}"
 
 

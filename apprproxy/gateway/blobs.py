@@ -91,7 +91,7 @@ class Blobs:
             held = await self._found(want) if known else None
         if held is not None and sight.all:
             return self._hit(known[0], want, held, _told(diary))
-        alone = held is not None
+        alone = bool(known) and (held is not None or self._comes_of_others(want, sight))
         if self._offline:
             raise _not_held(want)
         if span is not None:
@@ -185,6 +185,11 @@ class Blobs:
 
     # --- on its way
 
+    def _comes_of_others(self, want: BlobWant, sight: Sight) -> bool:
+        """Is what arrives what other upstreams' accounts bring, and nobody else?"""
+        senders = [one.member for flight in self._flights.under_way(want.expected) for one in flight.candidates]
+        return bool(senders) and all(one.private and not sight.of(one.name) for one in senders)
+
     async def _in_own_name(self, member: Member, want: BlobWant) -> Held:
         """What is here and came in somebody else's name. Raises Exhausted, or StoreFailed."""
         joined = await self._joined([member], want, [], Diary(), alone=True)
@@ -267,7 +272,7 @@ class Blobs:
         """Only that part, at once: the transfer of the whole begins behind it. Nobody can verify a part, so that it is
         taken of those alone whose word counts for the whole."""
         ours = {member.name for member in seeing}
-        flights = (one for one in self._flights.under_way(want.expected) if one.lead in ours)
+        flights = (one for one in self._flights.under_way(want.expected, alone=alone) if one.lead in ours)
         arrived = max((one.arrived for one in flights), default=0)
         if span.length > self._delivery.side_range or span.start < arrived + AHEAD:
             return None

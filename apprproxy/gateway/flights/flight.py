@@ -77,8 +77,7 @@ class Flight:
 
     @property
     def key(self) -> str:
-        """Equal for those that may take what the others bring."""
-        return f"{self.expected.key} alone" if self.alone else self.expected.key
+        return key_of(self.expected, alone=self.alone)
 
     @property
     def lead(self) -> str:
@@ -179,6 +178,11 @@ class Flight:
         while (held := self.settled(candidates)) is None:
             await self.changed()
         return held
+
+
+def key_of(expected: Expected, *, alone: bool) -> str:
+    """Equal for flights that may take what the others bring, and for those ``alone``."""
+    return f"{expected.key} alone" if alone else expected.key
 
 
 def _of_owners(candidates: Sequence[Candidate], failures: dict[Key, UpstreamFault]) -> Exhausted:

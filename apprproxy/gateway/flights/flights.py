@@ -25,7 +25,7 @@ from apprproxy.gateway.diary import THE_CACHE
 from apprproxy.gateway.flights.blame import Blame
 from apprproxy.gateway.flights.candidates import Candidate
 from apprproxy.gateway.flights.contributors import upstreams_of
-from apprproxy.gateway.flights.flight import Flight
+from apprproxy.gateway.flights.flight import Flight, key_of
 from apprproxy.gateway.flights.guest import LOOK_AGAIN, FilledElsewhere, wait_behind
 from apprproxy.gateway.flights.pace import Overtaken
 from apprproxy.gateway.flights.slots import Slots
@@ -65,9 +65,10 @@ class Flights:
         """How many wait their turn."""
         return self._slots.waiting
 
-    def under_way(self, expected: Expected) -> Sequence[Flight]:
-        """In the order in which they began: one for those who would ask the same upstreams in the same order."""
-        return tuple(self._flights.get(expected.key, {}).values())
+    def under_way(self, expected: Expected, *, alone: bool = False) -> Sequence[Flight]:
+        """In the order in which they began: one for those who would ask the same upstreams in the same order. Of those
+        that share what they bring, or of those ``alone``."""
+        return tuple(self._flights.get(key_of(expected, alone=alone), {}).values())
 
     def join(self, expected: Expected, candidates: Sequence[Candidate], *, alone: bool = False) -> tuple[Flight, bool]:
         """The flight for these bytes, begun now if there is none; True where somebody else had begun one. ``alone``: of
