@@ -29,16 +29,23 @@ async def repair(app: App, findings: Sequence[Finding]) -> AsyncIterator[tuple[F
 
 
 async def _again(app: App, finding: Finding) -> str:
+    """Through each upstream that showed it: what one sends is not for another to show, which may be away later."""
     expected, reasons = Expected.of_key(finding.key), []
+    brought: set[str] = set()
     for want in _blob_wants(app, finding, expected):
+        if want.place.name in brought:
+            continue
         try:
             await app.gateway.keep(want)
         except Failure as failure:
             reasons.append(str(failure))
         else:
             if await app.disk.find(expected) is not None:
-                return ""
-            reasons.append("it came, and there is no room to keep it")
+                brought.add(want.place.name)
+            else:
+                reasons.append("it came, and there is no room to keep it")
+    if brought:
+        return ""
     for name in _name_wants(app.settings, finding):
         try:
             await app.gateway.lookup(name, again=True)

@@ -95,6 +95,31 @@ async def test_repair_brings_it_back_and_a_client_gets_it_right(
     assert 2 == ran.stdout.count("  repaired")
 
 
+async def test_every_upstream_that_had_shown_it_shows_it_again(
+    registry: Registry, other: Registry, gateways: Gateways, operator: Operator
+) -> None:
+    """Each brings it for itself: afterwards all of them may be away."""
+    (password := operator.path.with_name("password")).write_text("s3cret")
+    account = {"auth": {"username": "bot", "password_file": str(password), "share": True}}
+    upstreams = {"hub": oci(registry, **account), "other": oci(other)}
+    for each in (registry, other):
+        each.push(APP, "1.0", LAYER)
+    running = await gateways.start(upstreams)
+    paths = [LAYER_PATH, LAYER_PATH.replace("hub", "other")]
+    for path in paths:
+        await running.get(path)
+    await running.at_rest()
+    operator.configures(upstreams)
+    operator.spoils(digest(LAYER))
+    ran = await operator.runs("verify", "--repair")
+    for each in (registry, other):
+        await each.stop()
+    got = [await running.get(path) for path in paths]
+
+    assert 0 == ran.returncode, ran.stdout + ran.stderr
+    assert [(200, LAYER)] * 2 == [(one.status, one.body) for one in got]
+
+
 async def test_what_was_set_aside_or_lost_before_is_fetched_by_a_later_repair(
     registry: Registry, gateways: Gateways, operator: Operator
 ) -> None:
