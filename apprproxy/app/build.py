@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from math import nan
 
@@ -12,7 +13,7 @@ from apprproxy.api.routes import ApiFace
 from apprproxy.app.doors import doors
 from apprproxy.app.finding import provenances, search
 from apprproxy.app.linked import cover_pins
-from apprproxy.app.members import World, credentials_in, member, mirrors_of, open_in, owned_in
+from apprproxy.app.members import World, credentials_in, member, mirrors_of, open_in, owned_in, public_in
 from apprproxy.app.protocols import LISTS
 from apprproxy.core.errors import StoreFailed
 from apprproxy.core.events import Event, Observer
@@ -102,6 +103,8 @@ def _built(settings: Settings, now: Clock, max_size: int, begin: Callable[[Ledge
     disk = DiskStore(directory, observer, ledger, settings.delivery.max_blob)
     disk.sweep()
     begin(ledger, lambda: cover_pins(ledger, disk.find_here))
+    with suppress(StoreFailed):  # what is not known to be everybody's is transferred once more
+        ledger.membership.set_public(public_in(settings))
     metrics.read_held(lambda: _totals(ledger)[0], lambda: _totals(ledger)[1])
     names = DiskNames(directory / "names", observer)
     agent = {"User-Agent": f"apprproxy/{__version__}", "Via": f"1.1 apprproxy-{ours}"}

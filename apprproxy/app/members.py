@@ -1,9 +1,7 @@
 """Upstreams and their mirrors, as settings describe them."""
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
 
 from yarl import URL
 
@@ -21,9 +19,8 @@ from apprproxy.gateway.members.watched import Watched
 from apprproxy.settings import Settings
 from apprproxy.settings.mirror import Mirror as MirrorSettings
 from apprproxy.settings.protocols import KEYS
-from apprproxy.settings.reach import ClientTls
 from apprproxy.settings.upstream import Upstream as UpstreamSettings
-from apprproxy.store.index.membership import Open
+from apprproxy.store.index.membership import Open, upstream_of
 from apprproxy.upstream.accounts import fixed
 from apprproxy.upstream.guard import Guard, MirrorGuard
 from apprproxy.upstream.http import HttpUpstream
@@ -89,8 +86,7 @@ def member(name: str, settings: UpstreamSettings, world: World) -> Member:
     world.opened.append(owner)
     health = Health(Label(name), FOR_OWNERS, world.now, world.observer)
     mirrors = tuple(_mirror(mirror(name, number), keys, world) for number, keys in enumerate(settings.full_mirrors, 1))
-    rules = _rules(name, settings, world.owned)
-    private = settings.account is not None or settings.tls.cert is not None
+    rules, private = _rules(name, settings, world.owned), _is_private(settings)
     locked = _locked(name, settings, world.observer)
     late = settings.timeouts.name / 2
     asked = Watched(owner, health, connections=settings.connections, late=late, observer=world.observer)
@@ -105,18 +101,28 @@ def _rules(name: str, settings: UpstreamSettings, owned: tuple[Owned, ...]) -> R
 
 
 def open_in(settings: Settings) -> Open:
-    """Which repositories their upstreams, with the accounts that they have now, are asked for; which of them everybody
-    may have: those of upstreams without an account, or as they were before they were given one."""
-    owned, rules, public = owned_in(settings), dict[str, Rules](), dict[str, Rules]()
-    for name, one in settings.upstreams.items():
-        rules[identity_of(name, one)] = _rules(name, one, owned)
-        without = one.model_copy(update={"auth": None, "tls": ClientTls()})
-        public[identity_of(name, without)] = _rules(name, one, owned)
-    return Open(partial(_admits, rules), partial(_admits, public))
+    """Which repositories the configuration leaves: to each upstream as it is there, and to those of its name."""
+    owned = owned_in(settings)
+    rules = {name: _rules(name, one, owned) for name, one in settings.upstreams.items()}
+    identities = {identity_of(name, one): rules[name] for name, one in settings.upstreams.items()}
+
+    def serves(where: Where) -> bool:
+        return _admits(rules.get(upstream_of(where.upstream)), where)
+
+    return Open(lambda where: _admits(identities.get(where.upstream), where), serves)
 
 
-def _admits(rules: Mapping[str, Rules], where: Where) -> bool:
-    return where.upstream in rules and rules[where.upstream].refusal(where.repository) is None
+def _admits(rules: Rules | None, where: Where) -> bool:
+    return rules is not None and rules.refusal(where.repository) is None
+
+
+def public_in(settings: Settings) -> list[str]:
+    """The identities of the upstreams that are asked without an account."""
+    return [identity_of(name, one) for name, one in settings.upstreams.items() if not _is_private(one)]
+
+
+def _is_private(settings: UpstreamSettings) -> bool:
+    return settings.account is not None or settings.tls.cert is not None
 
 
 def _locked(name: str, settings: UpstreamSettings, observer: Observer) -> Locked | None:

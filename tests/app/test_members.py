@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from apprproxy.app.members import open_in
+from apprproxy.app.members import public_in
 from apprproxy.settings import Settings
 from tests.fakes.members import member_of
 from tests.peers.certificate import certify
@@ -20,12 +20,13 @@ def test_a_client_certificate_is_an_account_as_a_password_is(tmp_path: Path) -> 
     assert plain.identity == authority_alone.identity != member_of("hub", tls=client).identity
 
 
-def test_what_came_with_a_client_certificate_is_nobody_elses_once_it_is_taken_away(tmp_path: Path) -> None:
+def test_without_an_account_an_upstream_is_everybodys_and_with_one_or_a_certificate_it_is_not(tmp_path: Path) -> None:
     certificate = certify("hub.example", tmp_path)
-    client = {"cert": str(certificate.path), "key": str(certificate.key)}
-    before = member_of("hub", tls=client).where("library/app")
-    plain = member_of("hub").where("library/app")
-    for keys in ({}, {"auth": {"username": "bot", "password": "s3cret", "share": True}}, {"tls": client}):
-        section = {"kind": "oci", "url": "http://127.0.0.1:9", **keys}
-        public = open_in(Settings.model_validate({"upstreams": {"hub": section}})).public
-        assert (False, True) == (public(before), public(plain))
+    sections: dict[str, dict[str, object]] = {
+        "plain": {},
+        "account": {"auth": {"username": "bot", "password": "s3cret", "share": True}},
+        "certificate": {"tls": {"cert": str(certificate.path), "key": str(certificate.key)}},
+    }
+    upstreams = {name: {"kind": "oci", "url": "http://127.0.0.1:9", **keys} for name, keys in sections.items()}
+
+    assert [member_of("plain").identity] == public_in(Settings.model_validate({"upstreams": upstreams}))

@@ -287,6 +287,23 @@ async def test_so_it_is_for_what_came_before_its_upstream_was_given_an_account(
     assert asked == registry.count("GET blob") - 1
 
 
+async def test_so_it_is_for_what_came_from_where_its_upstream_was_before(
+    registry: Registry, other: Registry, gateways: Gateways
+) -> None:
+    """A public one that has moved to another URL."""
+    for one in (registry, other):
+        one.add_blob("library/app", SECRET)
+    gateway = await gateways.start({"hub": registry})
+    await gateway.get(blob("library/app", SECRET, "hub"))
+    await gateway.at_rest()
+    await gateway.close()
+    gateway = await gateways.start({"hub": other})
+    answer = await gateway.get(blob("library/app", SECRET, "hub"))
+
+    assert (200, SECRET) == (answer.status, answer.body)
+    assert (1, 0) == (other.count("HEAD blob"), other.count("GET blob"))
+
+
 async def test_but_not_for_what_is_denied_by_now(registry: Registry, liar: Registry, gateways: Gateways) -> None:
     registry.add_blob("internal/app", SECRET)
     gateway = await gateways.start({"hub": registry, "other": liar})

@@ -35,7 +35,8 @@ _CONTRADICTION = -1
 _LARGEST = 2**63 - 1
 
 _HERE = "SELECT source FROM members WHERE key = ?3 AND upstream = ?1 AND repository = ?2"
-_SENT = f"SELECT upstream, repository FROM members WHERE key = ? AND source <> '{CLAIMED}'"
+_SENT = f"""SELECT upstream, repository, EXISTS (SELECT 1 FROM public WHERE public.upstream = members.upstream)
+    FROM members WHERE key = ? AND source <> '{CLAIMED}'"""
 _NAMED = """FROM links CROSS JOIN members ON members.key = links.parent AND upstream = ?1 AND repository = ?2
     WHERE links.child = ?3"""
 _CAME_BY = f"""SELECT repository FROM members WHERE key = ?3 AND upstream = ?1 AND source NOT IN ('', '{CLAIMED}')
@@ -56,12 +57,12 @@ DELETE FROM members WHERE (key, upstream, repository) IN (
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """Of which repositories counts what came through them: it ``admits`` those that the rules on names leave, as what
-    came only through one that is denied by now stays where it is, and of these some are ``public``: everybody may have
-    what comes of them."""
+    """Of which repositories counts what came through them: what came only through one that is denied by now stays where
+    it is. It ``admits`` those of an upstream as it is now; ``serves`` says the same of one that had another URL or
+    account, whose name is left."""
 
     admits: Callable[[Where], bool] = lambda _: True
-    public: Callable[[Where], bool] = lambda _: False
+    serves: Callable[[Where], bool] = lambda _: True
 
 
 def upstream_of(identity: str) -> str:
@@ -104,8 +105,17 @@ class Membership:
         return any(open_.admits(Where(where.upstream, repository)) for (repository,) in came)
 
     def believed(self, where: Where, key: str, open_: Open) -> bool:
-        sent = self._database.read(_SENT, key)
-        return any(upstream == where.upstream or open_.public(Where(upstream, at)) for upstream, at in sent)
+        return any(
+            upstream == where.upstream or (public and open_.serves(Where(upstream, repository)))
+            for upstream, repository, public in self._database.read(_SENT, key)
+        )
+
+    def set_public(self, upstreams: Iterable[str]) -> None:
+        """Those without an account: what comes of them everybody may have, whatever becomes of them."""
+        known = {upstream for (upstream,) in self._database.read("SELECT upstream FROM public")}
+        if new := set(upstreams) - known:
+            with self._database.transaction() as db:
+                db.executemany("INSERT OR IGNORE INTO public VALUES (?)", [(upstream,) for upstream in new])
 
     def shown(self, where: Where, key: str, source: str) -> None:
         self.all_shown(where, (key,), source)

@@ -69,7 +69,11 @@ _SECOND = """
 ALTER TABLE totals ADD COLUMN recovered INTEGER NOT NULL DEFAULT 0;
 """
 
-STEPS = (_FIRST, _SECOND)
+_THIRD = """
+CREATE TABLE public (upstream TEXT PRIMARY KEY) WITHOUT ROWID;
+"""
+
+STEPS = (_FIRST, _SECOND, _THIRD)
 """Step n leads from format n to n + 1. Format 0 is an empty file."""
 
 FORMAT = len(STEPS)
