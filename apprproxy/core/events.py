@@ -14,7 +14,8 @@ from apprproxy.core.errors import Busy, Crowded, Failure, NoFiles, StoreFailed, 
 class Asked:
     """An upstream request ended. ``status`` is the HTTP status, or ``error`` where there was none; ``answered`` is the
     part of its ``seconds`` until the headers of the answer, its redirects and tokens included. ``turned_away``: it
-    gave no answer, did not let us in, or told us to come back later. ``whole``: whoever read it read to its end."""
+    gave no answer, did not let us in, or told us to come back later. ``whole``: whoever read it read to its end.
+    ``not_held``: it does not hold what it was to give only if it does."""
 
     upstream: str
     source: str
@@ -25,6 +26,7 @@ class Asked:
     answered: float = 0.0
     turned_away: bool = False
     whole: bool = True
+    not_held: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -184,12 +184,13 @@ class Metrics:
 
     def __call__(self, event: Event) -> None:
         match event:
-            case Asked(upstream, source, kind, status, seconds, received, answered, away):
+            case Asked(upstream, source, kind, status, seconds, received, answered, away, not_held=not_held):
                 self._asked.labels(upstream, source, kind, status if status in _STATUSES else "other").inc()
                 self._asked_seconds.labels(upstream, source, kind).observe(seconds)
                 self._asked_wait.labels(upstream, source, kind).observe(answered)
                 self._received.labels(upstream, source).inc(received)
-                failed = away or status == "error" or status >= "500" or (upstream, source) in self._shut
+                no_answer = away or status == "error" or (status >= "500" and not not_held)
+                failed = no_answer or (upstream, source) in self._shut
                 self._answers.asked(label := Label(upstream, source), answered=not failed)
                 self._available.labels(upstream, source).set(0 if failed or self._answers.are_none(label) else 1)
             case LieCaught(upstream, source, got=Digest()):

@@ -13,7 +13,7 @@ from apprproxy.core.events import Asked, CredentialRefused, Observer
 from apprproxy.core.label import Label
 from apprproxy.core.model import Clock
 from apprproxy.core.ports.store import Brief
-from apprproxy.core.ports.upstream import Incoming, Request, is_beyond
+from apprproxy.core.ports.upstream import Incoming, Request, is_beyond, is_not_held
 from apprproxy.upstream.accounts import Accounts
 from apprproxy.upstream.answer import HttpAnswer, translated
 from apprproxy.upstream.auth import Account, Obtain, Obtained, Try, dance, forget_scope
@@ -77,8 +77,11 @@ class HttpUpstream:
             spent = time.monotonic() - began
             if asked:
                 waited, away = spent if answer is None else answered, answer is None
+                lacks = request.only_held and answer is not None and is_not_held(answer.status, answer.headers)
                 self._observer(
-                    Asked(label.upstream, label.source, request.kind, status, spent, received, waited, away, whole)
+                    Asked(
+                        label.upstream, label.source, request.kind, status, spent, received, waited, away, whole, lacks
+                    )
                 )
 
     # --- authentication

@@ -6,6 +6,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from apprproxy.core.ports.upstream import Reply
+from apprproxy.gateway.members.sibling import Sibling
+from apprproxy.oci.mirror import OciMirror
 from tests.appregistry.archives import chart, digest_of, packed
 from tests.appregistry.upstream import running
 from tests.fakes import lies
@@ -68,12 +71,40 @@ async def test_what_neither_holds_is_asked_of_the_owner_by_both(
 async def test_one_that_does_not_hold_it_is_as_well_as_before(
     pair: tuple[Running, Running], registry: Registry
 ) -> None:
-    registry.on["GET blob"] = lies.says(404, b'{"errors":[{"code":"BLOB_UNKNOWN"}]}')
     for number in range(5):
-        got = await pair[0].get(f"/v2/hub/library/app/blobs/{digest(str(number).encode())}")
-        assert 404 == got.status
+        layer = some_bytes(1000 + number)
+        registry.add_blob("library/app", layer)
+        assert 200 == (await pair[0].get(f"/v2/hub/library/app/blobs/{digest(layer)}")).status
+        assert [1, 1] == [available(gateway) for gateway in pair]
 
-    assert [1, 1] == [available(gateway) for gateway in pair]
+    assert 5 == pair[0].metric("apprproxy_upstream_requests_total", source="mirror-1", status="504")
+
+
+BEYOND = {"proxy-status": "apprproxy"}
+
+
+@pytest.mark.parametrize(
+    ("status", "fields", "said"),
+    [(504, BEYOND, "does not hold it"), (504, {}, "answered 504"), (502, BEYOND, "answered 502")],
+)
+def test_what_does_not_hold_it_is_told_as_that(status: int, fields: dict[str, str], said: str) -> None:
+    fault = Sibling(OciMirror("mirror-1")).judge(Reply(status, fields, b"{}"))
+
+    assert fault is not None
+    assert fault.sentence.startswith(said)
+
+
+@pytest.mark.parametrize(("status", "is_sibling", "well"), [(504, True, 1), (502, True, 0), (504, False, 0)])
+async def test_one_that_fails_is_told_from_one_that_does_not_hold_it(
+    status: int, is_sibling: bool, well: int, registry: Registry, other: Registry, gateways: Gateways
+) -> None:
+    registry.add_blob("library/app", LAYER)
+    other.on["blob"] = lies.says(status, b"", Proxy_Status="apprproxy")
+    mirror = {"url": other.url, "sibling": is_sibling}
+    gateway = await gateways.start({"hub": oci(registry, mirrors=[mirror])})
+
+    assert 200 == (await gateway.get(PATH)).status
+    assert well == available(gateway)
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])

@@ -36,7 +36,8 @@ class Request:
     body where it is read whole; ``headers_only`` leaves that of a success unread. ``in_turn``: a flight asks, and ends
     it when it is somebody else's turn, which is no trouble. ``as_caller`` sends the caller's own
     ``authorization`` instead of ours, and takes whatever is answered as the answer. ``patience`` is for how many
-    seconds its caller waits for a connection, where that is less than others do.
+    seconds its caller waits for a connection, where that is less than others do. ``only_held``: another gateway is to
+    fetch nothing for us.
     """
 
     method: str
@@ -54,6 +55,7 @@ class Request:
     as_caller: bool = False
     authorization: str | None = None
     patience: float | None = None
+    only_held: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,11 @@ class Reply:
 def is_beyond(status: int, headers: Mapping[str, str]) -> bool:
     """Is it a living gateway that says that it could not ask further (Proxy-Status, RFC 9209)?"""
     return status in (502, 503, 504) and "proxy-status" in headers
+
+
+def is_not_held(status: int, headers: Mapping[str, str]) -> bool:
+    """Is it what a gateway says that was asked for what it holds alone, and does not hold that?"""
+    return status == 504 and is_beyond(status, headers)
 
 
 class Incoming(Protocol):
