@@ -15,7 +15,7 @@ from typing import Protocol
 
 from aiohttp import web
 
-from apprproxy.core.errors import Failure, Interrupted, Loop, UpstreamFault, faults_in
+from apprproxy.core.errors import Failure, Interrupted, Loop, NotHeld, UpstreamFault, faults_in
 from apprproxy.core.host import Host
 from apprproxy.core.label import whose
 from apprproxy.core.model import Cache, Verdict
@@ -51,8 +51,9 @@ class Face(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """How a request ended. ``outcome`` is ``done``, ``client-left``, ``broken-off`` or ``crashed``. ``waited`` is the
-    part of its ``seconds`` until the headers of the answer, or all of them where there was none."""
+    """How a request ended. ``outcome`` is ``done``, ``not-held`` (its client wants no more done), ``client-left``,
+    ``broken-off`` or ``crashed``. ``waited`` is the part of its ``seconds`` until the headers of the answer, or all of
+    them where there was none."""
 
     exchange: Exchange
     seconds: float
@@ -91,8 +92,7 @@ class Door:
         self._opened(exchange.id)
         outcome, reason = "crashed", ""
         try:
-            response, reason = await self._answer(exchange)
-            outcome = "done"
+            response, outcome, reason = await self._answer(exchange)
         except BrokenOff as broken:
             outcome, reason = "broken-off", str(broken)
             _let_go(broken)
@@ -111,7 +111,8 @@ class Door:
         finally:
             self._report(_report(exchange, outcome, reason))
 
-    async def _answer(self, exchange: Exchange) -> tuple[web.StreamResponse, str]:
+    async def _answer(self, exchange: Exchange) -> tuple[web.StreamResponse, str, str]:
+        """With the outcome, and why."""
         raw = exchange.request.raw_path
         path = origin_form(raw).partition("?")[0]
         face = next(face for face in self._faces if face.claims(path))
@@ -121,19 +122,20 @@ class Door:
             if self._hosts is not None:
                 refuse_foreign(raw, exchange.request.headers.getall("Host", []), self._hosts)
             exchange.target = parse_target(raw)
-            return await face.serve(exchange), ""
+            return await face.serve(exchange), "done", ""
         except Failure as failure:
             exchange.upstream = exchange.upstream or _whose(failure)
             if is_remembered(failure) and exchange.verdict is None:
                 exchange.verdict = Verdict(Cache.HIT, detail="negative")
             exchange.tried = handed_on(failure)
-            return await self._tell(face, exchange, failure), str(failure)
+            outcome = "not-held" if isinstance(failure, NotHeld) and exchange.only_held else "done"
+            return await self._tell(face, exchange, failure), outcome, str(failure)
         except ConnectionError:
             raise
         except Exception:
             log.exception("a request crashed", extra={"path": path[:200]})
             sorry = Interrupted("this gateway has a defect; its log has the traceback under this request's id")
-            return await self._tell(face, exchange, sorry), str(sorry)
+            return await self._tell(face, exchange, sorry), "done", str(sorry)
 
     async def _tell(self, face: Face, exchange: Exchange, failure: Failure) -> web.StreamResponse:
         if exchange.status:  # headers are out: breaking off is all that is left to say

@@ -38,7 +38,8 @@ def log_request(report: Report) -> None:
         fields["outcome"] = report.outcome
     if report.failure:
         fields["reason"] = report.failure
-    serious = report.outcome in ("broken-off", "crashed") or exchange.status >= 500
+    failed = exchange.status >= 500 and report.outcome != "not-held"
+    serious = failed or report.outcome in ("broken-off", "crashed")
     log = logger("apprproxy")
     (log.warning if serious else log.info)("request", **fields)
 

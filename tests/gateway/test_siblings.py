@@ -2,6 +2,7 @@
 the other to ask it."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 
 import pytest
@@ -12,8 +13,9 @@ from apprproxy.oci.mirror import OciMirror
 from tests.appregistry.archives import chart, digest_of, packed
 from tests.appregistry.upstream import running
 from tests.fakes import lies
-from tests.fakes.clock import Gate
+from tests.fakes.clock import Gate, until
 from tests.fakes.content import digest, some_bytes
+from tests.fakes.fixtures import Logged
 from tests.fakes.gateway import Gateways, Running, oci
 from tests.fakes.ranged import stopping_at
 from tests.fakes.registry import Registry
@@ -123,6 +125,27 @@ async def test_whoever_asks_for_what_is_held_alone_has_nobody_asked(
     after = [(await gateway.ask(method, path, **ONLY_HELD)).status for path in paths]
 
     assert ([504, 504], 0, [200, 200]) == (before, asked, after)
+
+
+async def test_what_is_not_held_is_no_failure_of_ours(logged: Logged, registry: Registry, gateways: Gateways) -> None:
+    """Each cold pull of its sibling is answered so: an alert on 5xx would stand for ever."""
+    gateway = await gateways.start({"hub": registry})
+    assert 504 == (await gateway.get(PATH, **ONLY_HELD)).status
+    await until(lambda: "only-if-cached" in logged.text)
+    [line] = [line for line in map(json.loads, logged.text.splitlines()) if line["event"] == "request"]
+
+    assert ("info", 504, "not-held") == (line["level"], line["status"], line["outcome"])
+    assert [0, 1] == [gateway.metric("apprproxy_requests_total", status=status) for status in ("504", "not-held")]
+
+
+async def test_any_other_failure_is_told_as_such(registry: Registry, gateways: Gateways) -> None:
+    online = await gateways.start({"hub": registry}, "online")
+    offline = await gateways.start({"hub": registry}, "offline", offline=True)
+    assert 404 == (await online.get("/v2/hub/library/app/manifests/none", **ONLY_HELD)).status
+    assert 504 == (await offline.get(PATH)).status
+
+    await until(lambda: online.metric("apprproxy_requests_total", status="404") == 1)
+    await until(lambda: offline.metric("apprproxy_requests_total", status="504") == 1)
 
 
 async def test_so_it_is_with_packages(gateways: Gateways) -> None:
