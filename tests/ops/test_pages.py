@@ -7,6 +7,7 @@ import aiohttp
 
 from apprproxy.face.door import Door
 from apprproxy.ops.pages import OpsPages
+from tests.fakes.clock import until
 from tests.fakes.listening import listening
 
 CLIENTS = 20
@@ -35,3 +36,23 @@ async def test_who_asks_at_the_same_time_is_told_the_same_metrics() -> None:
 
     assert len(set(alone)) == 3, "who asks alone is told what has been counted by now"
     assert len(set(together)) <= 2, "one, or two where the second changed amid them"
+
+
+async def test_who_does_not_take_them_keeps_nobody_from_newer_ones() -> None:
+    made = 0
+
+    def metrics() -> bytes:
+        nonlocal made
+        made += 1
+        return b"metric %d\n" % made + b"#" * 20_000_000  # more than the system takes for a client that reads nothing
+
+    pages = OpsPages(lambda: None, lambda: "", metrics, "")
+    door = Door((pages,), "1", 5, lambda _: None, lambda _: None)
+    now = asyncio.get_running_loop().time
+    async with listening(door) as url, aiohttp.ClientSession() as client, client.get(f"{url}/metrics"):
+        second = int(now())
+        await until(lambda: int(now()) > second)
+        async with client.get(f"{url}/metrics") as answer:
+            newer = await answer.content.readline()
+
+    assert b"metric 2\n" == newer

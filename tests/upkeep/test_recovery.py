@@ -270,6 +270,19 @@ async def test_another_repository_is_shown_nothing(registry: Registry, gateways:
     assert [200, 504] == [got.status for got in seen]
 
 
+async def test_what_was_linked_is_counted_at_the_end(registry: Registry, gateways: Gateways) -> None:
+    """Beyond its share it is forgotten again."""
+    registry.push(APP, "1.0", LAYER)
+    running = await gateways.start({"hub": registry})
+    await running.get(f"/v2/hub/{APP}/manifests/1.0")
+    await running.at_rest()
+    ledger = running.app.ledger
+    ledger.links.most = 0
+    await recover(running.app)
+
+    await until(lambda: ledger.database.read("SELECT count(*) FROM links") == [(0,)])
+
+
 async def test_what_was_broken_off_begins_again(registry: Registry, gateways: Gateways) -> None:
     registry.push(APP, "1.0", LAYER)
     running = await gateways.start({"hub": registry})
