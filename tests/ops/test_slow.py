@@ -190,20 +190,23 @@ async def test_what_a_held_blob_was_kept_back_for_is_told_too(
 async def test_what_it_had_to_send_itself_is_not_told_as_a_question(
     logged: Logged, registry: Registry, other: Registry, gateways: Gateways
 ) -> None:
-    """Behind another account's transfer: whether it has it is known soon, and then it sends it."""
+    """Behind a transfer that might have been everybody's, and came by another account: whether it has it is known soon,
+    and then it sends it."""
     gate = Gate()
     for one in (registry, other):
         one.add_blob("library/app", BLOB)
     registry.on["GET blob"] = lies.waiting_for(gate)
     other.on["GET blob"] = lies.late(0.3)
     account = oci(registry, auth={"username": "bot", "password": "s3cret"})
-    gateway = await gateways.start({"hub": account, "other": other})
-    first = asyncio.create_task(gateway.get(PATH))
-    await until(lambda: registry.count("GET blob") == 1)
-    behind = asyncio.create_task(gateway.get(PATH.replace("hub", "other")))
-    await until(lambda: gateway.metric("apprproxy_flight_followers_total") == 1)
-    gate.open()
-    await asyncio.gather(first, behind)
+    async with Registry() as public:
+        upstreams = {"public": oci(public), "hub": account, "other": oci(other)}
+        gateway = await gateways.start(upstreams, views={"default": ["public", "hub"]})
+        first = asyncio.create_task(gateway.get(PATH.replace("hub/", "")))
+        await until(lambda: registry.count("GET blob") == 1)
+        behind = asyncio.create_task(gateway.get(PATH.replace("hub", "other")))
+        await until(lambda: gateway.metric("apprproxy_flight_followers_total") == 1)
+        gate.open()
+        await asyncio.gather(first, behind)
     await until(lambda: len(lines(logged, "request")) == 2)
     (line,) = (line for line in lines(logged, "request") if line["upstream"] == "other")
     told = dict(re.findall(r"(?:^|; )([^;]+?) ([\d.]+) s: ", line["tried"]))
