@@ -13,7 +13,16 @@ from apprproxy.api.routes import ApiFace
 from apprproxy.app.doors import doors
 from apprproxy.app.finding import provenances, search
 from apprproxy.app.linked import cover_pins
-from apprproxy.app.members import World, credentials_in, member, mirrors_of, open_in, owned_in, public_in
+from apprproxy.app.members import (
+    World,
+    credentials_in,
+    identities_in,
+    member,
+    mirrors_of,
+    open_in,
+    owned_in,
+    public_in,
+)
 from apprproxy.app.protocols import LISTS
 from apprproxy.core.errors import StoreFailed
 from apprproxy.core.events import Event, Observer
@@ -100,7 +109,7 @@ def _built(settings: Settings, now: Clock, max_size: int, begin: Callable[[Ledge
     observer = _all(metrics, journal, refusals)
     brief = BriefMemory(now)
     ledger = Ledger(directory, max_size, now, observer)
-    disk = DiskStore(directory, observer, ledger, settings.delivery.max_blob)
+    disk = DiskStore(directory, observer, ledger, settings.delivery.max_blob, identities_in(settings))
     disk.sweep()
     begin(ledger, lambda: cover_pins(ledger, disk.find_here))
     with suppress(StoreFailed):  # what is not known to be everybody's is transferred once more

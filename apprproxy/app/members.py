@@ -149,6 +149,11 @@ def identity_of(name: str, settings: UpstreamSettings) -> str:
     return f"{name}-{hashlib.sha256(facts.encode()).hexdigest()[:12]}"
 
 
+def identities_in(settings: Settings) -> dict[str, str]:
+    """By name."""
+    return {name: identity_of(name, upstream) for name, upstream in settings.upstreams.items()}
+
+
 def _upstream(name: str, settings: UpstreamSettings, world: World) -> HttpUpstream:
     auth = settings.account
     realms = frozenset(settings.auth.realms) if settings.auth is not None else frozenset[str]()

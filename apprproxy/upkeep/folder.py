@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from apprproxy.app.linked import cover_pins
-from apprproxy.app.members import identity_of, open_in
+from apprproxy.app.members import identities_in, open_in
 from apprproxy.core.model import Clock
 from apprproxy.ops.journal import Journal
 from apprproxy.settings import Settings
@@ -50,7 +50,7 @@ def opened(settings: Settings, *, now: Clock = time.time) -> Iterator[Folder]:
             cover_pins(ledger, disk.find_here)  # before anything is removed that they keep
         names = DiskNames(root / "names", journal)
         try:
-            identities = {name: identity_of(name, upstream) for name, upstream in settings.upstreams.items()}
+            identities = identities_in(settings)
             locked = frozenset(name for name, upstream in settings.upstreams.items() if upstream.names == "locked")
             removal = Removal(root, ledger.database, ledger.generation)
             holdings, relinking = Holdings(ledger.database), Relinking(root, ledger.database)

@@ -97,7 +97,7 @@ def _record(data: bytes) -> None:
 
 
 def _sidecar(path: Path) -> None:
-    parts, size = read_sidecar(path, _HELD)
+    parts, size = read_sidecar(path, _HELD, {"hub": "hub-1"})
     assert size is None or isinstance(size, int)
     assert all(isinstance(part.start, int) for part in parts)
 

@@ -136,6 +136,34 @@ async def test_nor_of_what_is_on_its_way(private: Registry, liar: Registry, gate
     assert 404 == stranger.status
 
 
+@pytest.mark.parametrize(("changed", "status"), [(False, 200), (True, 404)])
+async def test_nor_what_another_place_of_its_name_has_left(
+    changed: bool, status: int, private: Registry, other: Registry, gateways: Gateways
+) -> None:
+    """All but the end of it, which may be known: a tar's are zeros."""
+    private.on["GET blob"] = stopping_at((3 * MIB, None))
+    gateway = await gateways.start({"corp": oci(private, **ACCOUNT)})
+    broken = await gateway.get(blob("private/app", LARGE, "corp"))
+    await gateway.at_rest()
+    left = gateway.arrived()
+    await gateway.close()
+
+    async def sends_the_end(request: web.BaseRequest, honest: Honest) -> web.StreamResponse:
+        if request.method == "HEAD":
+            return await claims_all(request, honest)
+        return await (
+            by_range(request, Honest(200, LARGE)) if "Range" in request.headers else lies.honestly(request, honest)
+        )
+
+    other.on["blob"] = private.on["GET blob"] = sends_the_end
+    gateway = await gateways.start({"corp": oci(other if changed else private, **ACCOUNT)})
+    answer = await gateway.get(blob("private/app", LARGE, "corp"))
+
+    assert 502 == broken.status
+    assert 0 < left < len(LARGE)
+    assert (status, status == 200) == (answer.status, answer.body == LARGE)
+
+
 # --- the truth
 
 

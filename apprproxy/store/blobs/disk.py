@@ -3,10 +3,11 @@
 import asyncio
 import errno
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import Executor
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import TypeVar
 
 from apprproxy.core.errors import StoreFailed
@@ -40,12 +41,19 @@ class DiskStore:
     """The file system is the truth: ``find`` opens the file, and one that is not there, or not as it was kept, is a
     miss. ``close`` it."""
 
-    def __init__(self, root: Path, observer: Observer, cap: Cap, max_blob: int) -> None:
+    def __init__(
+        self,
+        root: Path,
+        observer: Observer,
+        cap: Cap,
+        max_blob: int,
+        identities: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self._root = root
         self._threads = begin_threads(WRITERS, "ingest")
         self._claims = begin_threads(CLAIMS, "claim")
         self._opening = Opening(root, cap, observer)
-        self._yard = Yard(root, self._threads, cap, max_blob)
+        self._yard = Yard(root, self._threads, cap, max_blob, identities)
 
     async def find(self, expected: Expected) -> Held | None:
         return await asyncio.to_thread(self.find_here, expected)

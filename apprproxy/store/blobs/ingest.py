@@ -10,7 +10,7 @@
 import asyncio
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, Future
 from contextlib import suppress
 from dataclasses import dataclass
@@ -41,12 +41,14 @@ FIRST_STEP = MIB
 
 @dataclass(frozen=True, slots=True)
 class Yard:
-    """Where ingests work: the cache's directory, threads for what blocks, and the cap. ``max_blob`` in bytes."""
+    """Where ingests work: the cache's directory, threads for what blocks, and the cap. ``max_blob`` in bytes.
+    ``identities`` of upstreams, by name: what another one has left under the same name is nobody's."""
 
     root: Path
     threads: Executor
     cap: Cap
     max_blob: int
+    identities: Mapping[str, str]
 
 
 class DiskIngest:

@@ -8,7 +8,7 @@
 import json
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from apprproxy.core.digest import Check, Digest
@@ -52,7 +52,8 @@ class Partial:
         contribution = Contribution(upstream, source, self.size)
         if not self.parts or self.parts[-1] != contribution:
             self.parts = (*begun(self.parts, self.size), contribution)
-            await self._ingest.run(_write_sidecar, self._part.sidecar, self._expected, self.parts, due)
+            whose = {one.upstream: self._yard.identities.get(one.upstream, "") for one in self.parts}
+            await self._ingest.run(_write_sidecar, self._part.sidecar, self._expected, self.parts, whose, due)
 
     async def leave(self, *, keep: bool) -> None:
         """Without ``keep`` what is there is thrown away."""
@@ -92,7 +93,7 @@ def claim(
         fd, locked = open_part(path)
         if not locked:
             size = os.fstat(fd).st_size  # first: what is written from now on may be somebody else's
-            parts, due = read_sidecar(path.with_suffix(".json"), expected)
+            parts, due = read_sidecar(path.with_suffix(".json"), expected, yard.identities)
             if is_at(fd, path):
                 return Elsewhere(GrowingFile(fd), size, parts, due)
             os.close(fd)  # it was thrown away, and what was read may be of the next one
@@ -135,7 +136,7 @@ def _taken(
     there = os.fstat(part.fd).st_size
     if there == 0:
         return Partial(part, yard, expected, ())
-    parts, due = read_sidecar(part.sidecar, expected)
+    parts, due = read_sidecar(part.sidecar, expected, yard.identities)
     if parts and expected.content is not None and (due is None or there <= due):
         return Partial(part, yard, expected, parts)
     part.remove()
@@ -144,21 +145,29 @@ def _taken(
     return None
 
 
-def read_sidecar(path: Path, expected: Expected) -> tuple[tuple[Contribution, ...], int | None]:
-    """Who contributed, and the announced size; nothing where it is not to be read."""
+def read_sidecar(
+    path: Path, expected: Expected, identities: Mapping[str, str]
+) -> tuple[tuple[Contribution, ...], int | None]:
+    """Who contributed, and the announced size; nothing where it is not to be read, or of who has another identity."""
     try:
         with path.open("rb") as file:
             said = json.loads(file.read(_MAX_SIDECAR))
         if said["expected"] != expected.key:
             return (), None
         parts = tuple(Contribution(str(up), str(source), int(start)) for up, source, start in said["parts"])
+        whose = said.get("whose", {})  # which those of an earlier version lack
+        if any(whose.get(one.upstream, "") not in ("", identities.get(one.upstream)) for one in parts):
+            return (), None
         return parts, said["size"] if isinstance(said["size"], int) else None
-    except (OSError, ValueError, LookupError, TypeError, OverflowError, RecursionError):
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError):
         return (), None
 
 
-def _write_sidecar(path: Path, expected: Expected, parts: tuple[Contribution, ...], size: int | None) -> None:
-    said = {"expected": expected.key, "size": size, "parts": [[one.upstream, one.source, one.start] for one in parts]}
+def _write_sidecar(
+    path: Path, expected: Expected, parts: tuple[Contribution, ...], whose: Mapping[str, str], size: int | None
+) -> None:
+    named = [[one.upstream, one.source, one.start] for one in parts]
+    said = {"expected": expected.key, "size": size, "parts": named, "whose": whose}
     new = path.with_name(f"{secrets.token_hex(16)}.new")
     try:
         new.write_text(json.dumps(said))

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -719,10 +720,10 @@ async def test_whose_the_bytes_are_is_not_told_by_what_is_said_of_the_next_file(
         begun.append(await claimed(one))
         await begun[0].begins("hub", "owner", len(BLOB))
 
-    def late(path: Path, expected: Expected) -> tuple[tuple[Contribution, ...], int | None]:
+    def late(path: Path, expected: Expected, of: Mapping[str, str]) -> tuple[tuple[Contribution, ...], int | None]:
         if not begun:
             asyncio.run_coroutine_threadsafe(anew(), loop).result(5)
-        return read(path, expected)
+        return read(path, expected, of)
 
     monkeypatch.setattr(partial_module, "read_sidecar", late)
     elsewhere = (await two.claim(WANT)).elsewhere
