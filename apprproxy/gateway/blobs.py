@@ -150,9 +150,8 @@ class Blobs:
         return None
 
     async def _found(self, want: BlobWant) -> Held | None:
-        for flight in self._flights.under_way(want.expected):
-            if flight.held is not None:
-                return flight.held
+        for flight in self._flights.landed(want.expected):
+            return flight.held
         return await self._shelf.blobs.find(want.expected)
 
     def _hit(self, member: Member, want: BlobWant, held: Held, waited: Sequence[Tried] = ()) -> HeldTransfer:

@@ -2,6 +2,8 @@
 enough, for anybody may say that they have a digest."""
 
 import asyncio
+import os
+import threading
 from typing import Any
 
 import pytest
@@ -213,6 +215,37 @@ async def test_somebody_elses_transfer_is_not_waited_for(
 
     assert {(200, LARGE)} == {(one.status, one.body) for one in (await leading, second)}
     assert (1, 1) == (private.count("GET blob"), other.count("GET blob"))
+
+
+@pytest.mark.parametrize("name", ["the digest", "1.0"])
+async def test_what_it_sent_meanwhile_is_shown_before_the_disk_has_it_and_named_after(
+    name: str, private: Registry, other: Registry, gateways: Gateways, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = private.push("private/app", "1.0", b"layer")
+    other.push("library/app", "1.0", b"layer")
+    leading_gate, may_sync, sync = Gate(), threading.Event(), os.fsync
+    private.on["GET manifest"] = lies.waiting_for(leading_gate)
+    gateway = await both(gateways, private, other)
+    leading = asyncio.create_task(gateway.get(f"/v2/corp/private/app/manifests/{digest(manifest)}"))
+    await leading_gate.reached()
+
+    def slow_sync(fd: int) -> None:
+        may_sync.wait(5)
+        sync(fd)
+
+    monkeypatch.setattr(os, "fsync", slow_sync)
+    path = f"/v2/other/library/app/manifests/{digest(manifest) if name == 'the digest' else name}"
+    asking = [asyncio.create_task(gateway.get(path))]
+    await asyncio.wait(asking, timeout=0.2)
+    asking.append(asyncio.create_task(gateway.get(path)))
+    await asyncio.wait(asking, timeout=0.2)
+    early = [one.done() for one in asking], await gateway.app.names.get("other", "tag library/app 1.0")
+    may_sync.set()
+    leading_gate.open()
+
+    assert ([name == "the digest"] * 2, None) == early
+    assert {(200, manifest)} == {(one.status, one.body) for one in await asyncio.gather(leading, *asking)}
+    assert 1 == other.count("GET manifest")
 
 
 async def test_after_a_transfer_that_might_have_been_everybodys_it_is_asked_for(

@@ -70,6 +70,11 @@ class Flights:
         that share what they bring, or of those ``alone``."""
         return tuple(self._flights.get(key_of(expected, alone=alone), {}).values())
 
+    def landed(self, expected: Expected) -> Sequence[Flight]:
+        """Those whose bytes, of either sort, are verified, and not kept yet."""
+        both = (*self.under_way(expected), *self.under_way(expected, alone=True))
+        return tuple(flight for flight in both if flight.held is not None)
+
     def join(self, expected: Expected, candidates: Sequence[Candidate], *, alone: bool = False) -> tuple[Flight, bool]:
         """The flight for these bytes, begun now if there is none; True where somebody else had begun one. ``alone``: of
         those that take nothing from others. Raises Crowded where too many are waiting already."""
@@ -107,9 +112,8 @@ class Flights:
 
     async def kept(self, expected: Expected) -> None:
         """Until these bytes, verified a moment ago, are durable and visible, or cannot be kept."""
-        for flight in self.under_way(expected):
-            if flight.held is not None:
-                await flight.ended.wait()
+        for flight in self.landed(expected):
+            await flight.ended.wait()
 
     async def _fly(self, flight: Flight) -> None:
         self._observer(FlightBegan())
