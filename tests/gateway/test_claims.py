@@ -296,24 +296,50 @@ async def test_its_own_word_is_enough_where_it_sent_the_bytes(private: Registry,
     assert (1, 1) == (private.count("GET blob"), private.count("HEAD blob"))
 
 
-async def test_its_own_word_is_enough_for_what_it_sends_to_a_view(
-    private: Registry, other: Registry, gateways: Gateways
+@pytest.mark.parametrize("repository", ["private/other", "private/app"])
+@pytest.mark.parametrize("leader", ["view", "corp"])
+async def test_its_own_word_is_enough_for_what_it_is_sending(
+    leader: str, repository: str, private: Registry, other: Registry, gateways: Gateways
 ) -> None:
-    """For another repository, by a flight of others: as it comes, and without being asked for it again."""
+    """To a view, or for another repository: as it comes, and without being asked for it again."""
     private.add_blob("private/other", LARGE)
     gate = Gate()
     private.on["GET blob"] = stopping_at((3 * MIB, gate))
     views = {"view": {"members": ["corp", "other"]}}
     gateway = await both(gateways, private, other, views=views, delivery={"patience": "0s"})
-    leading = asyncio.create_task(gateway.get(blob("private/app", LARGE, "view")))
+    leading = asyncio.create_task(gateway.get(blob("private/app", LARGE, leader)))
     await gate.reached()
-    response = await gateway.session.get(gateway.url + blob("private/other", LARGE, "corp"))
+    response = await gateway.session.get(gateway.url + blob(repository, LARGE, "corp"))
     beginning = await response.content.readexactly(2 * MIB)
     gate.open()
     rest = await response.read()
 
     assert LARGE == beginning + rest == (await leading).body
     assert 1 == private.count("GET blob")
+
+
+async def test_a_part_of_what_it_is_sending_again_is_not_asked_for_beside_that(
+    private: Registry, other: Registry, gateways: Gateways
+) -> None:
+    """What has arrived of a transfer that takes nothing from others counts as well."""
+    content = some_bytes(18 * MIB, seed="far ahead")
+    for one, repository in ((private, "private/app"), (other, "library/app")):
+        one.add_blob(repository, content)
+    gateway = await both(gateways, private, other)
+    await gateway.get(blob("private/app", content, "corp"))
+    gate = Gate()
+    other.on["GET blob"] = lies.in_turn(stopping_at((17 * MIB, gate)), by_range)
+    path = blob("library/app", content, "other")
+    leading = asyncio.create_task(gateway.get(path))
+    await gate.reached()
+    await until(lambda: gateway.arrived() >= 16 * MIB)
+    part = asyncio.create_task(gateway.get(path, Range=f"bytes={17 * MIB}-{len(content) - 1}"))
+    await until(lambda: gateway.metric("apprproxy_flight_followers_total") == 1 or part.done())
+    gate.open()
+
+    assert (206, content[17 * MIB :]) == ((await part).status, (await part).body)
+    assert content == (await leading).body
+    assert 1 == other.count("GET blob")
 
 
 async def test_its_word_is_enough_for_what_everybody_may_have(
