@@ -4,8 +4,10 @@ enough, for anybody may say that they have a digest."""
 import asyncio
 import os
 import threading
+from contextlib import suppress
 from typing import Any
 
+import aiohttp
 import pytest
 from aiohttp import web
 
@@ -164,6 +166,28 @@ async def test_nor_what_another_place_of_its_name_has_left(
     assert 502 == broken.status
     assert 0 < left < len(LARGE)
     assert (status, status == 200) == (answer.status, answer.body == LARGE)
+
+
+async def test_nor_what_another_place_of_its_name_is_being_sent(
+    private: Registry, liar: Registry, gateways: Gateways, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By another gateway of the cache, whose configuration is not ours."""
+    monkeypatch.setattr("apprproxy.gateway.flights.guest.LOOK", 0.2)
+    gate = Gate()
+    private.on["GET blob"] = stopping_at((3 * MIB, gate))
+    before = await gateways.start({"corp": oci(private, **ACCOUNT)})
+    after = await gateways.start({"corp": oci(liar, **ACCOUNT)}, delivery={"patience": "0s"})
+    leading = asyncio.create_task(before.get(blob("private/app", LARGE, "corp")))
+    await gate.reached()
+    response = await after.session.get(after.url + blob("private/app", LARGE, "corp"))
+    shown = b""
+    with suppress(aiohttp.ClientPayloadError):
+        async for piece in response.content.iter_any():
+            shown += piece
+    gate.open()
+
+    assert shown[:64] != LARGE[:64]
+    assert (200, LARGE) == ((await leading).status, (await leading).body)
 
 
 # --- the truth
@@ -391,13 +415,17 @@ async def test_so_it_is_for_what_came_from_where_its_upstream_was_before(
     assert (1, 0) == (other.count("HEAD blob"), other.count("GET blob"))
 
 
-async def test_but_not_for_what_is_denied_by_now(registry: Registry, liar: Registry, gateways: Gateways) -> None:
+@pytest.mark.parametrize("removed", [False, True])
+async def test_but_not_for_what_is_denied_by_now_or_of_an_upstream_that_was_removed(
+    removed: bool, registry: Registry, liar: Registry, gateways: Gateways
+) -> None:
     registry.add_blob("internal/app", SECRET)
     gateway = await gateways.start({"hub": registry, "other": liar})
     before = await gateway.get(blob("internal/app", SECRET, "hub"))
     await gateway.at_rest()
     await gateway.close()
-    gateway = await gateways.start({"hub": oci(registry, deny=["internal/*"]), "other": liar})
+    hub = {} if removed else {"hub": oci(registry, deny=["internal/*"])}
+    gateway = await gateways.start({**hub, "other": liar})
     after = await gateway.get(blob("evil/app", SECRET, "other"))
 
     assert (200, 404) == (before.status, after.status)
