@@ -435,6 +435,9 @@ SIDECARS = {
     "parts from nowhere": json.dumps(
         {"expected": WANT.key, "size": None, "parts": [["hub", "owner", float("inf")]]}
     ).encode(),
+    "accounts of another shape": json.dumps(
+        {"expected": WANT.key, "size": len(BLOB), "parts": [["hub", "owner", 0]], "whose": ["hub"]}
+    ).encode(),
     "no text": b"\xff\xfe\x00",
     "of less than is there": json.dumps({"expected": WANT.key, "size": 1000, "parts": [["hub", "owner", 0]]}).encode(),
     "deep": b"[" * 60_000,
