@@ -151,8 +151,12 @@ class Blobs:
 
     async def _found(self, want: BlobWant) -> Held | None:
         for flight in self._flights.landed(want.expected):
-            return flight.held
-        return await self._shelf.blobs.find(want.expected)
+            if not flight.alone:
+                return flight.held
+        held = await self._shelf.blobs.find(want.expected)
+        if held is not None:  # of a package the gzip that came first, whatever is brought once more
+            return held
+        return next((flight.held for flight in self._flights.landed(want.expected)), None)
 
     def _hit(self, member: Member, want: BlobWant, held: Held, waited: Sequence[Tried] = ()) -> HeldTransfer:
         self._shelf.index.used(held.digest)
