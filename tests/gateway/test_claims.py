@@ -179,11 +179,11 @@ async def test_nor_what_another_place_of_its_name_is_being_sent(
     after = await gateways.start({"corp": oci(liar, **ACCOUNT)}, delivery={"patience": "0s"})
     leading = asyncio.create_task(before.get(blob("private/app", LARGE, "corp")))
     await gate.reached()
-    response = await after.session.get(after.url + blob("private/app", LARGE, "corp"))
     shown = b""
-    with suppress(aiohttp.ClientPayloadError):
-        async for piece in response.content.iter_any():
-            shown += piece
+    async with after.session.get(after.url + blob("private/app", LARGE, "corp")) as response:
+        with suppress(aiohttp.ClientPayloadError):
+            async for piece in response.content.iter_any():
+                shown += piece
     gate.open()
 
     assert shown[:64] != LARGE[:64]
