@@ -104,7 +104,7 @@ def open_in(settings: Settings) -> Open:
     """Which repositories the configuration leaves: to each upstream as it is there, and to those of its name."""
     owned = owned_in(settings)
     rules = {name: _rules(name, one, owned) for name, one in settings.upstreams.items()}
-    identities = {identity_of(name, one): rules[name] for name, one in settings.upstreams.items()}
+    identities = {identity: rules[name] for name, identity in identities_in(settings).items()}
 
     def serves(where: Where) -> bool:
         return _admits(rules.get(upstream_of(where.upstream)), where)

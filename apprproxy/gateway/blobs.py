@@ -150,8 +150,8 @@ class Blobs:
         return None
 
     async def _found(self, want: BlobWant) -> Held | None:
-        for flight in self._flights.landed(want.expected):
-            if not flight.alone:
+        for flight in self._flights.under_way(want.expected):
+            if flight.held is not None:
                 return flight.held
         held = await self._shelf.blobs.find(want.expected)
         if held is not None:  # of a package the gzip that came first, whatever is brought once more

@@ -14,7 +14,7 @@ from aiohttp import web
 from tests.fakes import lies
 from tests.fakes.clock import Gate, until
 from tests.fakes.content import IMAGE, digest, some_bytes
-from tests.fakes.gateway import Gateways, Running, oci
+from tests.fakes.gateway import Gateways, Got, Running, oci
 from tests.fakes.lies import Honest
 from tests.fakes.ranged import by_range, stopping_at
 from tests.fakes.registry import Registry
@@ -53,6 +53,24 @@ async def liar(other: Registry) -> Registry:
 
 async def both(gateways: Gateways, private: Registry, other: Registry, **sections: Any) -> Running:
     return await gateways.start({"corp": oci(private, **ACCOUNT), "other": oci(other)}, **sections)
+
+
+def stops(private: Registry) -> Gate:
+    """It stands still amid the large blob until this is opened."""
+    gate = Gate()
+    private.on["GET blob"] = lies.in_turn(stopping_at((3 * MIB, gate)), by_range)
+    return gate
+
+
+async def beside_corps_own(gateways: Gateways, private: Registry, other: Registry, repository: str) -> tuple[Got, Got]:
+    """What its own client gets, and who has asked for the same of the other amid its transfer."""
+    gate = stops(private)
+    gateway = await both(gateways, private, other)
+    leading = asyncio.create_task(gateway.get(blob("private/app", LARGE, "corp")))
+    await gate.reached()
+    second = await gateway.get(blob(repository, LARGE, "other"))
+    gate.open()
+    return await leading, second
 
 
 # --- a lie
@@ -128,15 +146,9 @@ async def test_nor_a_tag_that_points_there(private: Registry, liar: Registry, ga
 
 
 async def test_nor_of_what_is_on_its_way(private: Registry, liar: Registry, gateways: Gateways) -> None:
-    gate = Gate()
-    private.on["GET blob"] = lies.in_turn(stopping_at((3 * MIB, gate)), by_range)
-    gateway = await both(gateways, private, liar)
-    leading = asyncio.create_task(gateway.get(blob("private/app", LARGE, "corp")))
-    await gate.reached()
-    stranger = await gateway.get(blob("evil/app", LARGE, "other"))
-    gate.open()
+    mine, stranger = await beside_corps_own(gateways, private, liar, "evil/app")
 
-    assert (200, LARGE) == ((await leading).status, (await leading).body)
+    assert (200, LARGE) == (mine.status, mine.body)
     assert 404 == stranger.status
 
 
@@ -229,15 +241,9 @@ async def test_somebody_elses_transfer_is_not_waited_for(
 ) -> None:
     """Its bytes are not theirs to be shown."""
     other.add_blob("library/app", LARGE)
-    gate = Gate()
-    private.on["GET blob"] = lies.in_turn(stopping_at((3 * MIB, gate)), by_range)
-    gateway = await both(gateways, private, other)
-    leading = asyncio.create_task(gateway.get(blob("private/app", LARGE, "corp")))
-    await gate.reached()
-    second = await gateway.get(blob("library/app", LARGE, "other"))
-    gate.open()
+    answers = await beside_corps_own(gateways, private, other, "library/app")
 
-    assert {(200, LARGE)} == {(one.status, one.body) for one in (await leading, second)}
+    assert {(200, LARGE)} == {(one.status, one.body) for one in answers}
     assert (1, 1) == (private.count("GET blob"), other.count("GET blob"))
 
 
@@ -277,8 +283,7 @@ async def test_after_a_transfer_that_might_have_been_everybodys_it_is_asked_for(
 ) -> None:
     """A view asks a public member first, which lacks it."""
     other.add_blob("library/app", LARGE)
-    gate = Gate()
-    private.on["GET blob"] = lies.in_turn(stopping_at((3 * MIB, gate)), by_range)
+    gate = stops(private)
     async with Registry() as public:
         upstreams = {"public": oci(public), "corp": oci(private, **ACCOUNT), "other": oci(other)}
         gateway = await gateways.start(upstreams, views={"default": ["public", "corp"]})

@@ -12,7 +12,7 @@ from apprproxy.core.model import Expected, Where
 from tests.fakes import lies
 from tests.fakes.clock import Gate, until
 from tests.fakes.content import INDEX, digest, manifest, some_bytes
-from tests.fakes.gateway import Gateways, oci
+from tests.fakes.gateway import Gateways, Running, oci
 from tests.fakes.lies import Honest
 from tests.fakes.ranged import by_range, stopping_at
 from tests.fakes.registry import Registry
@@ -142,13 +142,18 @@ async def test_while_the_owner_is_away_what_is_not_known_is_not_shown(
     assert (200, SECRET) == (mine.status, mine.body)
 
 
-async def test_offline_what_is_not_known_is_not_shown(registry: Registry, gateways: Gateways) -> None:
+async def offline_with_the_secret(registry: Registry, gateways: Gateways) -> Running:
+    """It is held because of private/app."""
     registry.add_blob("private/app", SECRET)
     gateway = await gateways.start({"hub": registry})
     await gateway.get(blob("private/app"))
     await gateway.at_rest()
     await gateway.close()
-    offline = await gateways.start({"hub": registry}, offline=True)
+    return await gateways.start({"hub": registry}, offline=True)
+
+
+async def test_offline_what_is_not_known_is_not_shown(registry: Registry, gateways: Gateways) -> None:
+    offline = await offline_with_the_secret(registry, gateways)
     asked = registry.count()
 
     assert 504 == (await offline.get(blob("evil/app"))).status
@@ -157,12 +162,7 @@ async def test_offline_what_is_not_known_is_not_shown(registry: Registry, gatewa
 
 async def test_offline_what_is_not_known_is_told_as_what_is_not_held(registry: Registry, gateways: Gateways) -> None:
     """Who asks for it learns nothing of what others have here."""
-    registry.add_blob("private/app", SECRET)
-    gateway = await gateways.start({"hub": registry})
-    await gateway.get(blob("private/app"))
-    await gateway.at_rest()
-    await gateway.close()
-    offline = await gateways.start({"hub": registry}, offline=True)
+    offline = await offline_with_the_secret(registry, gateways)
     private = await offline.get(blob("evil/app"))
     nobodys = await offline.get(blob("evil/app", b"held by nobody"))
 

@@ -128,20 +128,17 @@ class Following:
             return flight.arrived
         if not flight.parts:
             return 0  # nobody says whose they are
-        mine = self._asked_in_our_name()
-        return next((part.start for part in flight.parts if not self._may_give(part.label, mine)), flight.arrived)
+        givers = {name for one in self._candidates if self._sight.of(name := one.member.name)} | self._asked_for_us()
+        for part in flight.parts:
+            if part.upstream not in givers or (part.source != OWNER and self._stream != "any"):
+                return part.start
+        return flight.arrived
 
-    def _may_give(self, label: Label, mine: str) -> bool:
-        """``mine`` is who is asked in the name of whoever is given them."""
-        if self._stream != "any" and label not in {Label(one.member.name, OWNER) for one in self._candidates}:
-            return False
-        return label.upstream == mine or self._sight.of(label.upstream)
-
-    def _asked_in_our_name(self) -> str:
-        """The upstream that sends, if it is asked so; empty if not."""
+    def _asked_for_us(self) -> set[str]:
+        """The upstream that sends, if it is asked in the name of whoever waits here."""
         current = self._flight.current
         ours = current is not None and current.scope in {one.scope for one in self._candidates}
-        return current.member.name if current is not None and ours else ""
+        return {current.member.name} if current is not None and ours else set()
 
     async def close(self) -> None:
         """The flight goes on without us."""

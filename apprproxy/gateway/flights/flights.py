@@ -79,14 +79,12 @@ class Flights:
         """The flight for these bytes, begun now if there is none; True where somebody else had begun one. ``alone``: of
         those that take nothing from others. Raises Crowded where too many are waiting already."""
         upstreams = tuple(dict.fromkeys(one.member.name for one in candidates))
-        new = Flight(expected, upstreams, self._share, alone=alone)
-        flights = self._flights.get(new.key, {})
-        flight = flights.get(upstreams)
-        joined = flight is not None or bool(flights and not alone)
-        if flight is not None:
+        flights = self._flights.get(key_of(expected, alone=alone), {})
+        joined = upstreams in flights if alone else bool(flights)
+        if (flight := flights.get(upstreams)) is not None:
             flight.add(candidates)
         else:
-            flight = self._begin(new, candidates)
+            flight = self._begin(Flight(expected, upstreams, self._share, alone=alone), candidates)
         if joined:
             self._observer(Followed())
         return flight, joined
@@ -159,6 +157,9 @@ class Flights:
             flight.behind = flight.elsewhere = False
             flight.diary.heard("did not bring it" if ended else "took too long")
 
+    def _of_its_sort(self, flight: Flight) -> Sequence[Flight]:
+        return self.under_way(flight.expected, alone=flight.alone)
+
     def _before(self, flight: Flight) -> Sequence[Flight]:
         if flight.alone:
             return ()
@@ -167,7 +168,7 @@ class Flights:
 
     def _wanted(self, flight: Flight) -> bool:
         """By somebody who waits for it, or behind it."""
-        behind = () if flight.alone else (one for one in self.under_way(flight.expected) if one.behind)
+        behind = (one for one in self._of_its_sort(flight) if one.behind)
         return any(one.candidates.wanted for one in (flight, *behind))
 
     async def _filled(self, flight: Flight) -> None:
@@ -215,7 +216,7 @@ class Flights:
 
     def _is_asked_here(self, flight: Flight) -> bool:
         """Does another flight of this process ask the upstream at which this one has its slot?"""
-        others = (one for one in self._flights[flight.key].values() if one is not flight)
+        others = (one for one in self._of_its_sort(flight) if one is not flight)
         return any(one.slot_at == flight.slot_at and not (one.elsewhere or one.queue) for one in others)
 
     async def _into(self, flight: Flight, partial: Partial) -> None:
