@@ -52,14 +52,12 @@ class DiskIndex:
         return allowed
 
     async def shown(self, where: Where, key: str, source: str = "") -> None:
-        generation = self._current()
+        self._current()
         if source in ("", CLAIMED) and (where, key) in self._allowed:
             return
-        try:
-            await self._write(upstream_of(where.upstream), self._ledger.membership.shown, where, key, source)
-        finally:  # so it is also where that cannot be written down
-            if source != CLAIMED and generation == self._current():
-                self._allowed[where, key] = None
+        if source != CLAIMED:  # first: a client may have the bytes, and so it is also where it cannot be written down
+            self._allowed[where, key] = None
+        await self._write(upstream_of(where.upstream), self._ledger.membership.shown, where, key, source)
 
     async def believed(self, where: Where, key: str) -> bool:
         return await self._read(self._ledger.membership.believed, where, key, self._open)

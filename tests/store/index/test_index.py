@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
@@ -418,6 +419,29 @@ async def test_long_documents_to_which_many_ways_lead_are_not_read_once_for_each
         db.execute(f"{BELOW} SELECT count(*) FROM below", {"root": str(digest_of("index"))}).fetchall()
 
     assert len(thousands) < STEPS // 5  # two hundred steps of sqlite's for each that is followed
+
+
+async def test_what_may_be_shown_is_known_before_it_is_written_down(
+    index: DiskIndex, cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client has the bytes by then, and the next that asks is not to wait for the disk."""
+    may_write, written = threading.Event(), cache.ledger.membership.shown
+
+    def late(where: Where, key: str, source: str) -> None:
+        assert may_write.wait(10)
+        written(where, key, source)
+
+    monkeypatch.setattr(cache.ledger.membership, "shown", late)
+    told = [
+        asyncio.create_task(index.shown(where, KEY, source))
+        for where, source in ((PUBLIC, "owner"), (STRANGER, CLAIMED))
+    ]
+    await asyncio.sleep(0)
+    seen = [await index.shows(where, KEY) for where in (PUBLIC, STRANGER)]
+    may_write.set()
+    await asyncio.gather(*told)
+
+    assert [True, False] == seen
 
 
 async def test_an_index_that_fails_is_told_as_such(tmp_path: Path) -> None:
