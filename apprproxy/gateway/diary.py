@@ -79,11 +79,11 @@ class Diary:
                 self._waits = (asked, since + seconds)
 
     def _note_ours(self) -> None:
-        for tried in self._worth_telling():
+        for tried in self._ours_worth_telling():
             self._note(tried)
         self._ours.clear()
 
-    def _worth_telling(self) -> list[Tried]:
+    def _ours_worth_telling(self) -> list[Tried]:
         took = self._ours.items()
         return [Tried(what, seconds, "took so long") for what, seconds in took if seconds >= WORTH_TELLING]
 
@@ -99,10 +99,15 @@ class Diary:
         self.tried[MOST // 2 : MOST // 2 + 2] = [others]
 
     @property
+    def worth_telling(self) -> tuple[Tried, ...]:
+        """What of it took that long."""
+        return tuple(tried for tried in self.tried if tried.seconds >= WORTH_TELLING)
+
+    @property
     def so_far(self) -> Sequence[Tried]:
         """With what is being waited for now."""
         if self._waits is None:
             return tuple(self.tried)
         what, since = self._waits
         waits = Tried(what, asyncio.get_running_loop().time() - since, "still waited for")
-        return (*self.tried, *self._worth_telling(), waits)
+        return (*self.tried, *self._ours_worth_telling(), waits)

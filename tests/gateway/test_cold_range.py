@@ -225,7 +225,7 @@ async def test_a_part_that_does_not_begin_is_not_waited_for_for_long(
     registry: Registry, gateways: Gateways, logged: Logged, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The transfer of the whole may be well under way, and its header could leave at once."""
-    monkeypatch.setattr("apprproxy.gateway.blobs.ASIDE", 0.2)
+    monkeypatch.setattr("apprproxy.gateway.coming.ASIDE", 0.2)
     gate = Gate()
     gateway = await held_back(registry, gateways, gate)
     registry.on["GET blob"] = lies.waiting_for(Gate())
