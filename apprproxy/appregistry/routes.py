@@ -121,17 +121,21 @@ class AppRegistryFace:
         if len(answers) == 1 and named is not None and whole:
             return await send_named(exchange, named, NAMES, _JSON)
         asked = ("packages", path.query)
-        return await self._merged(exchange, answers, asked, lambda listed: written(matching(listed, path.query)))
+        return await self._merged(
+            exchange, path.place.name, answers, asked, lambda listed: written(matching(listed, path.query))
+        )
 
     async def _search(self, exchange: Exchange, path: Search) -> web.StreamResponse:
         exchange.kind, exchange.name = Kind.PACKAGES, "search"
         want = NameWant(path.place, Kind.PACKAGES)
         answers = await self._gateway.survey(want, again=exchange.again)
         asked = ("names", path.text)
-        return await self._merged(exchange, answers, asked, lambda listed: _names_found(listed, path.text))
+        return await self._merged(
+            exchange, path.place.name, answers, asked, lambda listed: _names_found(listed, path.text)
+        )
 
     async def _merged(
-        self, exchange: Exchange, answers: list[Answer], asked: tuple[str, str], told: Told
+        self, exchange: Exchange, view: str, answers: list[Answer], asked: tuple[str, str], told: Told
     ) -> web.StreamResponse:
         lists = sum_up(answers)
         headers = {**exchange.found(lists.verdict, lists.upstreams, NAMES), **_JSON, **lists.partial}
@@ -139,7 +143,7 @@ class AppRegistryFace:
         def made() -> bytes:
             return told(merged_documents(lists.contents(), self._gateway.admits))
 
-        async with self._large.body((*asked, lists.key), lists.size, made) as body:
+        async with self._large.body(view, (*asked, lists.key), lists.size, made) as body:
             return await send_body(exchange, 200, body, headers)
 
     # --- packages, always by digest

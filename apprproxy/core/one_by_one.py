@@ -1,6 +1,7 @@
 """Work in a thread, one piece at a time: once for all who want the same meanwhile, and nobody waits for long.
 
-A thousand who want the same wait as long as one, and what each would hold of it is held once.
+A thousand who want the same wait as long as one, and what each would hold of it is held once. Upstreams and views have
+turns: however much is wanted of one, what is wanted of another waits for one piece of it.
 """
 
 import asyncio
@@ -44,14 +45,15 @@ class OneByOne:
         self._threads = threads
         self._freed = freed
         self._turn = asyncio.Lock()
+        self._turns: dict[str, asyncio.Lock] = {}
         self._shared: dict[Hashable, tuple[Shared[Any], asyncio.Task[Any]]] = {}
 
-    async def aside(self, key: Hashable, work: Callable[[], T], keep: Callable[[T], None] = forget) -> T:
-        """``work`` is blocking, and has the same result for the same ``key``, of which ``keep`` is told, once. Raises
-        Crowded, and what ``work`` raises."""
+    async def aside(self, whose: str, key: Hashable, work: Callable[[], T], keep: Callable[[T], None] = forget) -> T:
+        """``work`` is blocking, and has the same result for the same ``key``, of which ``keep`` is told, once.
+        ``whose`` is as ``done`` has it. Raises Crowded, and what ``work`` raises."""
 
         async def kept(one: Shared[T]) -> T:
-            result = await self.done(one, work)
+            result = await self.done(one, whose, work)
             keep(result)
             return result
 
@@ -87,11 +89,13 @@ class OneByOne:
             raise Crowded(self._crowded, self._patience)
         return await asyncio.shield(making)
 
-    async def done(self, one: Shared[T], work: Callable[[], T]) -> T:
-        """``work``, once it is its turn."""
-        await self._turn.acquire()
-        one.begun.set()
-        return await with_turn(self._turn, self._threads, work)
+    async def done(self, one: Shared[T], whose: str, work: Callable[[], T]) -> T:
+        """``work``, once it is its turn: one of each upstream or view, ``whose`` it is, waits for that beside those of
+        others. These are of the configuration: whatever is named here is remembered."""
+        async with self._turns.setdefault(whose, asyncio.Lock()):
+            await self._turn.acquire()
+            one.begun.set()
+            return await with_turn(self._turn, self._threads, work)
 
     def _left(self, key: Hashable, one: Shared[Any], making: "asyncio.Task[Any]") -> None:
         """Nobody uses it any more."""

@@ -31,12 +31,13 @@ class Catalogs:
         self._large = large
         self._merged: LRUCache[Key, tuple[str, ...]] = LRUCache(MAX_NAMES, getsizeof=_weight)
 
-    async def merged(self, lists: Surveyed) -> tuple[str, ...]:
+    async def merged(self, view: str, lists: Surveyed) -> tuple[str, ...]:
         """One sorted list of all that the members said, without what the rules on names take from each. Raises
         Crowded."""
         names = self._merged.get(lists.key)
         if names is None:
             names = await self._large.aside(
+                view,
                 ("catalog", lists.key),
                 lambda: merged_catalogs(lists.contents(), self._admits),
                 lambda merged: self._merged.__setitem__(lists.key, merged),
@@ -44,10 +45,10 @@ class Catalogs:
         return names
 
     @asynccontextmanager
-    async def whole(self, lists: Surveyed) -> AsyncIterator[bytes]:
+    async def whole(self, view: str, lists: Surveyed) -> AsyncIterator[bytes]:
         """All of it, as it is sent; raises Crowded."""
-        names = await self.merged(lists)
-        async with self._large.body(("catalog", lists.key), lists.size, lambda: written(names)) as body:
+        names = await self.merged(view, lists)
+        async with self._large.body(view, ("catalog", lists.key), lists.size, lambda: written(names)) as body:
             yield body
 
 

@@ -125,21 +125,21 @@ class OciFace:
         named = await self._gateway.lookup(NameWant(path.place, Kind.TAGS, path.repository), again=exchange.again)
         if page is None:
             return await send_named(exchange, named, NAMES, _JSON)
-        part = await self._tag_lists.page(named.document, page)
+        part = await self._tag_lists.page(named.record.origin, named.document, page)
         found = exchange.found(named.verdict, named.record.origin, NAMES)
         headers = {**found, **_JSON, **_next_page(exchange, part.more)}
         key = ("tags", named.document.digest, page)
-        async with self._page(key, part.size, part.written) as body:
+        async with self._page(named.record.origin, key, part.size, part.written) as body:
             return await send_body(exchange, 200, body, headers)
 
     @asynccontextmanager
-    async def _page(self, key: Hashable, size: int, write: Callable[[], bytes]) -> AsyncIterator[bytes]:
+    async def _page(self, whose: str, key: Hashable, size: int, write: Callable[[], bytes]) -> AsyncIterator[bytes]:
         """A small one is written at once: most are, and behind what others have taken apart it would wait for seconds.
         Raises Crowded."""
         if size <= SMALL:
             yield write()
         else:
-            async with self._large.body(key, size, write) as body:
+            async with self._large.body(whose, key, size, write) as body:
                 yield body
 
     async def _referrers(self, exchange: Exchange, path: Referrers) -> web.StreamResponse:
@@ -162,7 +162,11 @@ class OciFace:
         try:
             if (short := await if_short(document)) is not None:
                 return await send_body(exchange, 200, filtered(short, artifact_type), headers)
-            async with self._large.body(key, document.size, lambda: filtered(content(document), artifact_type)) as body:
+
+            def made() -> bytes:
+                return filtered(content(document), artifact_type)
+
+            async with self._large.body(named.record.origin, key, document.size, made) as body:
                 return await send_body(exchange, 200, body, headers)
         except NotAnIndex as error:  # it was taken by a version that was less strict
             sent = Outage(named.record.origin, f"sent, some time ago, referrers that are none: {error}")
@@ -174,11 +178,11 @@ class OciFace:
         lists = sum_up(await self._gateway.survey(NameWant(path.place, Kind.CATALOG), again=exchange.again))
         headers = {**exchange.found(lists.verdict, lists.upstreams, NAMES), **_JSON, **lists.partial}
         if page is None:
-            async with self._catalogs.whole(lists) as body:
+            async with self._catalogs.whole(path.place.name, lists) as body:
                 return await send_body(exchange, 200, body, headers)
-        names, more = paged(await self._catalogs.merged(lists), page)
+        names, more = paged(await self._catalogs.merged(path.place.name, lists), page)
         key = ("catalog", lists.key, page)
-        async with self._page(key, size(names), lambda: written(names)) as body:
+        async with self._page(path.place.name, key, size(names), lambda: written(names)) as body:
             return await send_body(exchange, 200, body, {**headers, **_next_page(exchange, more)})
 
 

@@ -22,13 +22,14 @@ class TagLists:
         self._large = large
         self._lists: LRUCache[Digest, TagList] = LRUCache(MAX_KEPT, getsizeof=_weight)
 
-    async def page(self, document: Held, page: Page) -> TagPage:
+    async def page(self, upstream: str, document: Held, page: Page) -> TagPage:
         """Raises Crowded."""
         if (short := await if_short(document)) is not None:
             return tag_list(short).page(page)  # as most are, which would wait behind what others have taken apart
         answer = self._lists.get(document.digest)
         if answer is None:
             answer = await self._large.aside(
+                upstream,
                 ("tags", document.digest),
                 lambda: tag_list(content(document)),
                 lambda tags: self._lists.__setitem__(document.digest, tags),

@@ -85,7 +85,7 @@ class OpsPages:
         """Made once for those who ask within a second while it is still being sent: some take it slowly, or never."""
 
         async def made(one: Shared[bytes]) -> bytes:
-            return await self._turns.done(one, metrics)
+            return await self._turns.done(one, "", metrics)
 
         second = int(asyncio.get_running_loop().time())
         async with self._turns.sharing(second, made) as text:

@@ -108,16 +108,18 @@ class Search:
         chosen = [one for one in chosen if query.protocol in ("", one.searched.lists.protocol)]
         await self._ready(chosen)
         apart = not query.view and "default" not in self._views
-        found = await self._ranked(chosen, query.text, query.limit + 1, apart=apart)
+        found = await self._ranked(query.view, chosen, query.text, query.limit + 1, apart=apart)
         results = tuple(self._result(keeper, hit) for keeper, hit in found[: query.limit])
         return Results(results, tuple(map(_source, chosen)), len(found) > query.limit)
 
     async def _ranked(
-        self, keepers: Sequence[Keeper], text: str, limit: int, *, apart: bool
+        self, view: str, keepers: Sequence[Keeper], text: str, limit: int, *, apart: bool
     ) -> list[tuple[Keeper, Hit]]:
         """With a list that has come meanwhile it is another search."""
         lists = tuple((keeper.searched.name, keeper.listing.corpus) for keeper in keepers)
-        return await self._turns.aside((lists, text, limit, apart), partial(ranked, keepers, text, limit, apart=apart))
+        return await self._turns.aside(
+            view, (lists, text, limit, apart), partial(ranked, keepers, text, limit, apart=apart)
+        )
 
     async def _ready(self, keepers: Iterable[Keeper]) -> None:
         """Lists are asked for behind the answer; those of which nothing is known, or nothing of today, are waited

@@ -32,11 +32,11 @@ class Work:
 
 async def test_what_has_begun_is_done_once_though_whoever_asked_first_has_left() -> None:
     turns, work = OneByOne(60.0, "crowded"), Work()
-    first = asyncio.create_task(turns.aside("key", work, work.kept.append))
+    first = asyncio.create_task(turns.aside("hub", "key", work, work.kept.append))
     await work.begins()
     first.cancel()
     await asyncio.gather(first, return_exceptions=True)
-    second = asyncio.create_task(turns.aside("key", work, work.kept.append))
+    second = asyncio.create_task(turns.aside("hub", "key", work, work.kept.append))
     await asyncio.sleep(0)
     work.end()
 
@@ -45,18 +45,18 @@ async def test_what_has_begun_is_done_once_though_whoever_asked_first_has_left()
 
 async def test_what_has_begun_is_kept_though_all_have_left() -> None:
     turns, work = OneByOne(60.0, "crowded"), Work()
-    asking = asyncio.create_task(turns.aside("key", work, work.kept.append))
+    asking = asyncio.create_task(turns.aside("hub", "key", work, work.kept.append))
     await work.begins()
     asking.cancel()
     work.end()
     await until(lambda: work.kept == ["done"])
 
-    assert "again" == await turns.aside("key", lambda: "again")
+    assert "again" == await turns.aside("hub", "key", lambda: "again")
 
 
 async def test_who_waits_for_what_has_begun_is_not_told_to_come_back() -> None:
     turns, work = OneByOne(0.1, "crowded"), Work()
-    asking = [asyncio.create_task(turns.aside("key", work)) for _ in range(3)]
+    asking = [asyncio.create_task(turns.aside("hub", "key", work)) for _ in range(3)]
     await work.begins()
     await asyncio.sleep(0.2)
     work.end()
@@ -66,14 +66,14 @@ async def test_who_waits_for_what_has_begun_is_not_told_to_come_back() -> None:
 
 async def test_who_waits_for_other_work_is_told_to_come_back_and_what_nobody_wants_is_not_done() -> None:
     turns, work, other = OneByOne(0.1, "crowded"), Work(), Work()
-    asking = asyncio.create_task(turns.aside("key", work))
+    asking = asyncio.create_task(turns.aside("hub", "key", work))
     await work.begins()
     with pytest.raises(Crowded, match="crowded"):
-        await turns.aside("other", other)
+        await turns.aside("hub", "other", other)
     work.end()
 
     assert ("done", 0) == (await asking, other.begun)
-    assert "next" == await turns.aside("other", lambda: "next")
+    assert "next" == await turns.aside("hub", "other", lambda: "next")
 
 
 async def test_a_failure_is_that_of_all_who_waited_and_of_nobody_later() -> None:
@@ -82,7 +82,21 @@ async def test_a_failure_is_that_of_all_who_waited_and_of_nobody_later() -> None
     def fails() -> str:
         raise ValueError("wrong")
 
-    failed = await asyncio.gather(*(turns.aside("key", fails) for _ in range(2)), return_exceptions=True)
+    failed = await asyncio.gather(*(turns.aside("hub", "key", fails) for _ in range(2)), return_exceptions=True)
 
     assert ["wrong", "wrong"] == list(map(str, failed))
-    assert "right" == await turns.aside("key", lambda: "right")
+    assert "right" == await turns.aside("hub", "key", lambda: "right")
+
+
+async def test_of_much_that_is_wanted_of_one_upstream_one_is_done_before_what_is_wanted_of_another() -> None:
+    turns, work, done = OneByOne(60.0, "crowded"), Work(), list[object]()
+    first = asyncio.create_task(turns.aside("hub", "first", work))
+    await work.begins()
+    many = [asyncio.create_task(turns.aside("hub", key, bytes, lambda _: done.append("hub"))) for key in range(9)]
+    await asyncio.sleep(0)
+    other = asyncio.create_task(turns.aside("quay", "other", bytes, lambda _: done.append("quay")))
+    await asyncio.sleep(0)
+    work.end()
+    await asyncio.gather(first, other, *many)
+
+    assert "quay" == done[0]

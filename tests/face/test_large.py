@@ -19,15 +19,17 @@ def letting(units: int, patience: float = 60.0) -> Large:
 class Holding:
     """A client that is being sent a body until it is let go."""
 
-    def __init__(self, large: Large, key: str, size: int = UNIT, body: bytes = bytes(UNIT)) -> None:
+    def __init__(
+        self, large: Large, key: str, size: int = UNIT, body: bytes = bytes(UNIT), whose: str = "view"
+    ) -> None:
         self.made = 0
         self.body: bytes | None = None
         self._told = body
         self._left = asyncio.Event()
-        self.task = asyncio.create_task(self._hold(large, key, size))
+        self.task = asyncio.create_task(self._hold(large, whose, key, size))
 
-    async def _hold(self, large: Large, key: str, size: int) -> None:
-        async with large.body(key, size, self._make) as self.body:
+    async def _hold(self, large: Large, whose: str, key: str, size: int) -> None:
+        async with large.body(whose, key, size, self._make) as self.body:
             await self._left.wait()
 
     def _make(self) -> bytes:
@@ -61,12 +63,12 @@ async def test_who_finds_no_room_is_told_to_come_back() -> None:
     holding = Holding(large, "a")
     await holding.served()
     with pytest.raises(Crowded) as refused:
-        async with large.body("b", UNIT, lambda: b""):
+        async with large.body("view", "b", UNIT, lambda: b""):
             pass
     await holding.leave()
 
     assert 0.05 == refused.value.retry_after
-    async with large.body("b", UNIT, lambda: b"fits") as body:
+    async with large.body("view", "b", UNIT, lambda: b"fits") as body:
         assert b"fits" == body
 
 
@@ -79,7 +81,7 @@ async def test_all_who_ask_the_same_are_told_to_come_back_in_time() -> None:
 
     async def ask() -> float:
         with pytest.raises(Crowded):
-            async with large.body("b", UNIT, lambda: b""):
+            async with large.body("view", "b", UNIT, lambda: b""):
                 pass
         return now() - begun
 
@@ -91,20 +93,20 @@ async def test_all_who_ask_the_same_are_told_to_come_back_in_time() -> None:
 
 async def test_who_does_not_have_its_turn_is_told_to_come_back() -> None:
     large, going_on = letting(9, patience=0.05), threading.Event()
-    first = asyncio.create_task(large.aside("a", lambda: going_on.wait(30)))
+    first = asyncio.create_task(large.aside("view", "a", lambda: going_on.wait(30)))
     await asyncio.sleep(0)
     with pytest.raises(Crowded):
-        await large.aside("b", bytes)
+        await large.aside("view", "b", bytes)
     going_on.set()
 
     assert await first
-    assert b"" == await large.aside("b", bytes)
+    assert b"" == await large.aside("view", "b", bytes)
 
 
 async def test_what_has_begun_is_waited_for() -> None:
     large = letting(9, patience=0.02)
 
-    assert await large.aside("a", lambda: threading.Event().wait(0.1) is False)
+    assert await large.aside("view", "a", lambda: threading.Event().wait(0.1) is False)
 
 
 async def test_what_is_read_aside_is_given_to_all_who_ask_for_it_meanwhile() -> None:
@@ -115,17 +117,17 @@ async def test_what_is_read_aside_is_given_to_all_who_ask_for_it_meanwhile() -> 
         made.append(len(made))
         return made[-1]
 
-    together = await asyncio.gather(*(large.aside("a", take_apart) for _ in range(9)))
+    together = await asyncio.gather(*(large.aside("view", "a", take_apart) for _ in range(9)))
 
     assert [0] * 9 == together
-    assert 1 == await large.aside("a", take_apart)
+    assert 1 == await large.aside("view", "a", take_apart)
 
 
 async def test_whoever_takes_over_from_one_who_left_is_given_what_is_made_then() -> None:
     large, going_on = letting(9), threading.Event()
-    before = asyncio.create_task(large.aside("before", lambda: going_on.wait(30)))
+    before = asyncio.create_task(large.aside("view", "before", lambda: going_on.wait(30)))
     await asyncio.sleep(0)
-    first, second = (asyncio.create_task(large.aside("a", lambda: b"a")) for _ in range(2))
+    first, second = (asyncio.create_task(large.aside("view", "a", lambda: b"a")) for _ in range(2))
     await asyncio.sleep(0)
     first.cancel()
     await asyncio.wait([first])
@@ -139,7 +141,7 @@ async def test_what_is_small_is_not_counted() -> None:
     large = letting(1, patience=0.05)
     holding = Holding(large, "a")
     await holding.served()
-    async with large.body("b", SMALL, lambda: b"small") as body:
+    async with large.body("view", "b", SMALL, lambda: b"small") as body:
         assert b"small" == body
     await holding.leave()
 
@@ -193,7 +195,7 @@ async def test_whoever_leaves_while_it_waits_takes_nothing_with_it() -> None:
     await holding[2].served()
     await holding[2].leave()
 
-    async with large.body("d", UNIT, lambda: b"d") as body:
+    async with large.body("view", "d", UNIT, lambda: b"d") as body:
         assert b"d" == body
 
 
@@ -205,10 +207,10 @@ async def test_what_cannot_be_made_leaves_its_room_to_who_asks_next() -> None:
 
     for _ in range(3):
         with pytest.raises(ValueError, match="no list"):
-            async with large.body("a", UNIT, fails):
+            async with large.body("view", "a", UNIT, fails):
                 pass
 
-    async with large.body("a", UNIT, lambda: b"a") as body:
+    async with large.body("view", "a", UNIT, lambda: b"a") as body:
         assert b"a" == body
 
 
@@ -222,9 +224,33 @@ async def test_one_is_made_at_a_time() -> None:
         return b""
 
     async def ask(number: int) -> None:
-        async with large.body(number, UNIT, make):
+        async with large.body("view", number, UNIT, make):
             pass
 
     await asyncio.gather(*(ask(number) for number in range(8)))
 
     assert [True] * 8 == most
+
+
+async def test_of_much_that_is_wanted_of_one_view_one_is_made_before_what_is_wanted_of_another() -> None:
+    large, made = letting(3), list[str]()
+    going_on = threading.Event()
+
+    async def ask(whose: str, key: str, size: int) -> None:
+        def make() -> bytes:
+            going_on.wait(10)
+            made.append(key)
+            return b""
+
+        async with large.body(whose, key, size, make):
+            pass
+
+    long = [asyncio.create_task(ask("one", f"{number}", UNIT)) for number in range(9)]
+    aside = [asyncio.create_task(large.aside("one", number, lambda: made.append("aside"))) for number in range(9)]
+    await asyncio.sleep(0)
+    other = asyncio.create_task(ask("other", "other", 3 * UNIT))
+    await asyncio.sleep(0)
+    going_on.set()
+    await asyncio.gather(other, *long, *aside)
+
+    assert made.index("other") < 3

@@ -25,11 +25,11 @@ def listing(*names: str) -> Surveyed:
 async def test_what_is_larger_than_all_that_are_kept_is_kept_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(catalogs, "MAX_NAMES", 6)
     kept = Catalogs(lambda member, name: True, Large())
-    small = [await kept.merged(listing("a", "b")), await kept.merged(listing("a", "c"))]
-    both = [await kept.merged(listing("a", "b")), await kept.merged(listing("a", "c"))]
-    large = await kept.merged(listing(*"abcdefgh"))
+    small = [await kept.merged("hub", listing("a", "b")), await kept.merged("hub", listing("a", "c"))]
+    both = [await kept.merged("hub", listing("a", "b")), await kept.merged("hub", listing("a", "c"))]
+    large = await kept.merged("hub", listing(*"abcdefgh"))
 
     assert all(one is another for one, another in zip(small, both, strict=True))
-    assert large is await kept.merged(listing(*"abcdefgh"))
-    assert small[0] is not await kept.merged(listing("a", "b"))
-    assert large is not await kept.merged(listing(*"abcdefgh"))
+    assert large is await kept.merged("hub", listing(*"abcdefgh"))
+    assert small[0] is not await kept.merged("hub", listing("a", "b"))
+    assert large is not await kept.merged("hub", listing(*"abcdefgh"))

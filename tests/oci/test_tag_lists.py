@@ -45,7 +45,7 @@ def held(name: str) -> MemoryHeld:
 
 async def test_it_is_taken_apart_once_for_all_who_ask_at_the_same_time(apart: list[str]) -> None:
     lists, document = TagLists(Large()), held("app")
-    pages = await asyncio.gather(*(lists.page(document, Page(1, tag)) for tag in TAGS[:100]))
+    pages = await asyncio.gather(*(lists.page("hub", document, Page(1, tag)) for tag in TAGS[:100]))
 
     assert TAGS[1:101] == [tag for page in pages for tag in page.tags]
     assert ["app"] == apart
@@ -57,7 +57,9 @@ async def test_who_ask_for_more_lists_than_are_kept_are_given_each_list_together
     monkeypatch.setattr(tag_lists, "MAX_KEPT", 30_000)
     lists = TagLists(Large())
     documents = [held(name) for name in "abcd"]
-    pages = await asyncio.gather(*(lists.page(document, Page(2, None)) for _ in range(20) for document in documents))
+    pages = await asyncio.gather(
+        *(lists.page("hub", document, Page(2, None)) for _ in range(20) for document in documents)
+    )
 
     assert [TAGS[:2]] * 80 == [page.tags for page in pages]
     assert list("abcd") == apart
@@ -69,7 +71,7 @@ async def test_one_that_is_larger_than_all_that_are_kept_is_kept_alone(
     monkeypatch.setattr(tag_lists, "MAX_KEPT", 10_000)
     lists = TagLists(Large())
     for name in "aabb":
-        await lists.page(held(name), Page(2, None))
+        await lists.page("hub", held(name), Page(2, None))
 
     assert ["a", "b"] == apart
 
@@ -78,10 +80,10 @@ async def test_a_small_one_waits_for_nothing_that_is_taken_apart(monkeypatch: py
     monkeypatch.setattr(reading, "LARGE", LARGE)
     body = json.dumps({"name": "app", "tags": TAGS[:900]}).encode()
     large, going_on = Large(), threading.Event()
-    other = asyncio.create_task(large.aside("other", lambda: going_on.wait(30)))
+    other = asyncio.create_task(large.aside("hub", "other", lambda: going_on.wait(30)))
     await asyncio.sleep(0)
     async with asyncio.timeout(5):
-        page = await TagLists(large).page(MemoryHeld(body, Digest.of(body)), Page(1, "v0001"))
+        page = await TagLists(large).page("hub", MemoryHeld(body, Digest.of(body)), Page(1, "v0001"))
     going_on.set()
 
     assert (["v0002"], True) == (list(page.tags), await other)
@@ -94,10 +96,10 @@ async def test_a_small_one_that_takes_time_is_taken_apart_beside_everything_else
     monkeypatch.setattr(reading, "LARGE", LARGE)
     body = json.dumps({"name": "app", "tags": TAGS[:3], **{str(number): 1 for number in range(FEW_VALUES)}}).encode()
     large, going_on = Large(patience=0.05), threading.Event()
-    other = asyncio.create_task(large.aside("other", lambda: going_on.wait(30)))
+    other = asyncio.create_task(large.aside("hub", "other", lambda: going_on.wait(30)))
     await asyncio.sleep(0)
     with pytest.raises(Crowded):
-        await TagLists(large).page(MemoryHeld(body, Digest.of(body)), Page(1, ""))
+        await TagLists(large).page("hub", MemoryHeld(body, Digest.of(body)), Page(1, ""))
     going_on.set()
 
     assert await other
