@@ -3,13 +3,14 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from apprproxy.appregistry.readable import readable
 from apprproxy.core.documents import elements, listed
 from apprproxy.gateway.gate import Admits
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A package of a list; ``raw`` is how it came, unknown fields included."""
+    """A package of a list; ``raw`` is how it came, unknown fields included, where clients can read that."""
 
     name: str
     raw: bytes
@@ -17,7 +18,7 @@ class Entry:
 
 def entries(document: bytes) -> Iterator[Entry]:
     """Of a list that has been checked (``shapes.check_packages``)."""
-    return (Entry(package["name"], raw) for package, raw in elements(document))
+    return (Entry(package["name"], readable(package, raw)) for package, raw in elements(document))
 
 
 def merged(lists: Iterable[Iterable[Entry]]) -> list[Entry]:

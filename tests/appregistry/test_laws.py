@@ -28,9 +28,12 @@ values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
     max_leaves=6,
 )
+NAMES = st.sampled_from(["a/a", "a/b", "b/a", "b/b", "c/c"])
 listed = st.builds(
-    lambda name, rest: {**rest, "name": name},
-    st.sampled_from(["a/a", "a/b", "b/a", "b/b", "c/c"]),
+    lambda name, default, manifests, rest: {**rest, "name": name, "manifests": manifests, "default": default},
+    NAMES,
+    st.text(max_size=4),
+    st.lists(st.text(max_size=4), max_size=2),
     st.dictionaries(st.text(max_size=4).filter(lambda key: key != "name"), values, max_size=3),
 )
 layouts = st.sampled_from(
@@ -102,6 +105,18 @@ def test_a_query_finds_exactly_the_names_that_contain_it(document: bytes, query:
     packages = whole(document)
 
     assert [one for one in packages if query.casefold() in one.name.casefold()] == list(matching(packages, query))
+
+
+@law
+@given(NAMES, st.dictionaries(st.sampled_from(["default", "manifests", "x"]), values))
+def test_every_entry_has_what_clients_need_of_it(name: str, rest: dict[str, Any]) -> None:
+    sent = {"name": name, **rest}
+    package = json.loads(written(whole(json.dumps([sent]).encode())))[0]
+    manifests = ", ".join(package["manifests"])  # as appr does
+    fine = isinstance(rest.get("default", ""), str) and rest.get("manifests", []) == package["manifests"]
+
+    assert (name, True, True) == (package["name"], isinstance(package["default"], str), isinstance(manifests, str))
+    assert ({"default": "", "manifests": [], **sent} == package) is fine
 
 
 NOT_LISTS = {

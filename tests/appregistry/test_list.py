@@ -56,7 +56,14 @@ async def test_lists_are_merged_in_the_views_order_and_the_first_owner_wins(
 async def test_unknown_fields_and_their_order_survive_the_merge(
     start: Start, upstream: Upstream, other: Upstream
 ) -> None:
-    package = {"zeta": [{"b": 1, "a": 2}], "name": "quay/only", "channels": None, "namespace": "quay", "default": "1"}
+    package = {
+        "zeta": [{"b": 1, "a": 2}],
+        "name": "quay/only",
+        "channels": None,
+        "namespace": "quay",
+        "default": "1",
+        "manifests": [],
+    }
     other.twist = lambda _: as_json([package])
     holds(upstream, "alice/nginx")
     gateway = await start({"one": upstream, "two": other})

@@ -1,5 +1,6 @@
 """A server's doorstep: every request and answer passes it, and a test says whether they pass, wait or are falsified."""
 
+import json
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from http.client import HTTPConnection, HTTPException
@@ -12,7 +13,7 @@ STALL = 30  # seconds, after which even a stalled answer is none
 
 
 class Between:
-    """`how` is `honestly`, `stalls` or `lies`; `asked` are the paths, each with its method before it."""
+    """`how` is `honestly`, `stalls`, `lies` or `says only names`; `asked` are paths, each with its method before it."""
 
     def __init__(self, host: str) -> None:
         self.host = host
@@ -30,7 +31,10 @@ class Between:
             self.how = "honestly"
 
     def falsified(self, path: str, body: bytes) -> bytes:
-        """Bytes that are named by a digest are others of the same length; a list or a document is a page."""
+        """Bytes that are named by a digest are others of the same length; a list or a document is a page, or a list of
+        packages without all else."""
+        if self.how == "says only names":
+            return json.dumps([{"name": package["name"]} for package in json.loads(body)]).encode()
         if any(part in path for part in _DIGESTS):
             return body[:-1] + bytes([body[-1] ^ 1]) if body else body
         return b"<html>Welcome!</html>"
@@ -61,7 +65,7 @@ def between(host: str) -> Iterator[Between]:
         def _pass_on(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
             length = next((value for name, value in headers if name.lower() == "content-length"), str(len(body)))
             if self.command != "HEAD":
-                if doorstep.how == "lies" and status == 200:
+                if doorstep.how != "honestly" and status == 200:
                     body = doorstep.falsified(self.path, body)
                 length = str(len(body))
             self.send_response_only(status)

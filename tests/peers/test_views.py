@@ -151,6 +151,13 @@ def test_all_of_them_are_one(
     assert PACKAGES == packages(warm)
 
 
+def test_a_member_that_says_only_names_costs_nobody_the_list(members: Members, warm: Gateway) -> None:
+    with members["old"].door.doing("says only names"):
+        listed = run("appr", "list", warm.url).ok().out
+
+    assert PACKAGES == sorted(package for package in PACKAGES if package in listed)
+
+
 def test_a_client_that_comes_by_a_views_host_finds_that_view(warm: Gateway) -> None:
     by_address = say(warm.host, "/v2/images/multi/manifests/1.0", Host=warm.host)
     by_name = say(warm.host, "/v2/images/multi/manifests/1.0", Host=warm.host.replace("127.0.0.1", "LocalHost"))
