@@ -15,7 +15,7 @@ from apprproxy.core.model import KIB, MIB, Verdict
 from apprproxy.core.ports.store import Held, Readable
 from apprproxy.core.reading import at_length
 from apprproxy.gateway.diary import Tried
-from apprproxy.gateway.flights.candidates import Candidate
+from apprproxy.gateway.flights.candidates import Candidate, in_their_name
 from apprproxy.gateway.flights.flight import Flight
 from apprproxy.gateway.transfer import Pieces, Stretch
 from apprproxy.gateway.visible import NOTHING, Sight
@@ -128,17 +128,13 @@ class Following:
             return flight.arrived
         if not flight.parts:
             return 0  # nobody says whose they are
-        givers = {name for one in self._candidates if self._sight.of(name := one.member.name)} | self._asked_for_us()
+        givers = {name for one in self._candidates if self._sight.of(name := one.member.name)}
+        if flight.current is not None and in_their_name(flight.current, self._candidates):
+            givers.add(flight.current.member.name)
         for part in flight.parts:
             if part.upstream not in givers or (part.source != OWNER and self._stream != "any"):
                 return part.start
         return flight.arrived
-
-    def _asked_for_us(self) -> set[str]:
-        """The upstream that sends, if it is asked in the name of whoever waits here."""
-        current = self._flight.current
-        ours = current is not None and current.scope in {one.scope for one in self._candidates}
-        return {current.member.name} if current is not None and ours else set()
 
     async def close(self) -> None:
         """The flight goes on without us."""

@@ -13,7 +13,7 @@ from apprproxy.gateway.delivery.delivery import HEADERS_BY, Delivery
 from apprproxy.gateway.delivery.follow import Following
 from apprproxy.gateway.delivery.passing import Passing
 from apprproxy.gateway.diary import Diary, Tried, hand_on
-from apprproxy.gateway.flights.candidates import Candidate
+from apprproxy.gateway.flights.candidates import Candidate, in_their_name
 from apprproxy.gateway.flights.flight import Flight
 from apprproxy.gateway.kept.shelf import Shelf
 from apprproxy.gateway.members.health import PROBED_BY
@@ -131,8 +131,7 @@ class Waiting:
         except Exhausted as failed:
             await self._explain_move(failed)
             raise
-        mine = flight.winner is not None and flight.winner.scope in {one.scope for one in self._candidates}
-        if not (mine or self._sight.of(flight.brought_by)):
+        if not (in_their_name(flight.winner, self._candidates) or self._sight.of(flight.brought_by)):
             with self._own.meanwhile("who has it"):
                 member, sight = await self._visible.sight(self._owners(), self._want)
             if not sight.of(flight.brought_by):

@@ -48,6 +48,11 @@ class Candidate:
         return (self.member.name, self.want.repository)
 
 
+def in_their_name(asked: Candidate | None, theirs: Iterable[Candidate]) -> bool:
+    """Is it in the name of who brought ``theirs`` that this one is asked, or was? Nobody is not."""
+    return asked is not None and any(one.scope == asked.scope for one in theirs)
+
+
 class Candidates:
     """Those of one flight, whoever brought them.
 
