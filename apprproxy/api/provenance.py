@@ -14,8 +14,9 @@ from apprproxy.core.errors import Malformed, UnknownPlace
 from apprproxy.core.kind import Kind
 from apprproxy.core.model import Expected, FirstSeen, NameWant, Where
 from apprproxy.core.ports.store import FirstSeens, Index
-from apprproxy.core.reading import content, in_turn
+from apprproxy.core.reading import content
 from apprproxy.core.spelling import Meaning
+from apprproxy.core.threads import in_turn
 from apprproxy.core.trace import Came, KeptBytes, Refusal, Traces
 from apprproxy.gateway.gateway import Gateway
 from apprproxy.gateway.members.member import Member

@@ -11,7 +11,7 @@ from apprproxy.appregistry.writes import MAX_BODY, parse_write
 from apprproxy.core.errors import Crowded, Denied, Malformed, TooLarge
 from apprproxy.core.model import Cache, Verdict, Write
 from apprproxy.core.ports.upstream import Reply
-from apprproxy.core.reading import in_turn
+from apprproxy.core.threads import in_turn
 from apprproxy.face.exchange import Exchange
 from apprproxy.face.places import Places
 from apprproxy.face.send import ClientLeft, abort, go_ahead, send_body

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from apprproxy.core.errors import Crowded
-from apprproxy.core.reading import READERS, with_turn
+from apprproxy.core.threads import READERS, with_turn
 
 T = TypeVar("T")
 

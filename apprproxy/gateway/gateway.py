@@ -7,12 +7,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
+from apprproxy.core.answers import answer_of
 from apprproxy.core.errors import NotAllowed, StoreFailed
 from apprproxy.core.events import Observer, Trouble
 from apprproxy.core.model import BlobWant, Clock, NameWant, Place, Write
 from apprproxy.core.ports.store import Held, Unpacks
 from apprproxy.core.ports.upstream import Reply
-from apprproxy.core.reading import answer_of
 from apprproxy.gateway.blobs import Blobs
 from apprproxy.gateway.delivery.delivery import Delivery, Span
 from apprproxy.gateway.gate import Gate

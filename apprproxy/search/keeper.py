@@ -17,7 +17,8 @@ from apprproxy.core.events import Observer, Trouble
 from apprproxy.core.listing import Facts, Listed, ListReader
 from apprproxy.core.model import Cache, Clock, NameWant, Place
 from apprproxy.core.ports.store import Held
-from apprproxy.core.reading import content, unhurried
+from apprproxy.core.reading import content
+from apprproxy.core.threads import unhurried
 from apprproxy.gateway.gateway import Gateway
 from apprproxy.gateway.names.lookup import Named
 from apprproxy.search.corpus import Corpus

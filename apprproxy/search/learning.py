@@ -14,7 +14,8 @@ from apprproxy.core.kind import Kind
 from apprproxy.core.listing import Facts, Listed
 from apprproxy.core.model import Clock, NameWant
 from apprproxy.core.ports.store import Held
-from apprproxy.core.reading import content, unhurried
+from apprproxy.core.reading import content
+from apprproxy.core.threads import unhurried
 from apprproxy.gateway.gateway import Gateway
 from apprproxy.search.keeper import Keeper
 

@@ -15,7 +15,7 @@ import pytest
 
 from apprproxy.core.digest import Digest
 from apprproxy.core.lock import written
-from apprproxy.core.reading import in_turn
+from apprproxy.core.threads import in_turn
 from apprproxy.search import index
 from apprproxy.search.index import Search
 from apprproxy.search.learning import BURST

@@ -2,8 +2,8 @@
 
 import pytest
 
+from apprproxy.core.answers import answer_of
 from apprproxy.core.ports.upstream import Request
-from apprproxy.core.reading import answer_of
 from apprproxy.gateway.members.health import FOR_OWNERS
 from tests.fakes import lies
 from tests.fakes.clock import Clock, until

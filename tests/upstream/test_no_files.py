@@ -11,10 +11,10 @@ from typing import Any
 import aiohttp
 import pytest
 
+from apprproxy.core.answers import answer_of
 from apprproxy.core.errors import NoFiles
 from apprproxy.core.events import Asked, Event, SourceShut
 from apprproxy.core.ports.upstream import Lane, Request
-from apprproxy.core.reading import answer_of
 from apprproxy.gateway.members.health import FOR_OWNERS
 from apprproxy.upstream.answer import translate
 from apprproxy.upstream.connector import Connector

@@ -13,7 +13,7 @@ from apprproxy.core.errors import Lied, StoreFailed
 from apprproxy.core.label import OWNER, Label
 from apprproxy.core.model import KIB, MIB, Verdict
 from apprproxy.core.ports.store import Held, Readable
-from apprproxy.core.reading import at_length
+from apprproxy.core.threads import at_length
 from apprproxy.gateway.diary import Tried
 from apprproxy.gateway.flights.candidates import Candidate, in_their_name
 from apprproxy.gateway.flights.flight import Flight

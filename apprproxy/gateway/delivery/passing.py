@@ -11,7 +11,7 @@ from apprproxy.core.errors import DigestMismatch, Lied, UpstreamFault
 from apprproxy.core.events import LieCaught, Observer
 from apprproxy.core.label import Label
 from apprproxy.core.ports.store import Readable
-from apprproxy.core.reading import at_length
+from apprproxy.core.threads import at_length
 from apprproxy.gateway.delivery.given import Given
 from apprproxy.gateway.flights.candidates import ATTEMPTS, Candidate
 from apprproxy.gateway.flights.fetch import Rest

@@ -7,7 +7,7 @@ from apprproxy.core.digest import Check, Digest
 from apprproxy.core.label import Label
 from apprproxy.core.model import MIB, Contribution
 from apprproxy.core.ports.store import Partial, Readable
-from apprproxy.core.reading import at_length
+from apprproxy.core.threads import at_length
 from apprproxy.gateway.flights.contributors import stretches
 
 

@@ -7,7 +7,8 @@ from typing import ParamSpec, TypeVar
 
 from apprproxy.core.budget import Budget
 from apprproxy.core.ports.store import Held
-from apprproxy.core.reading import content, if_short, in_turn
+from apprproxy.core.reading import content, if_short
+from apprproxy.core.threads import in_turn
 from apprproxy.gateway.members.pile import ROOM
 
 T = TypeVar("T")

@@ -8,11 +8,12 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from apprproxy.core.answers import replied
 from apprproxy.core.budget import Budget
 from apprproxy.core.documents import values
 from apprproxy.core.model import MAX_DOCUMENT, decimal_size
 from apprproxy.core.ports.upstream import Reply, Request, Upstream
-from apprproxy.core.reading import FEW_VALUES, LARGE, replied
+from apprproxy.core.reading import FEW_VALUES, LARGE
 
 ROOM = 8 * MAX_DOCUMENT
 """Of one upstream: hundreds of lists as most are, or eight of the longest. What is read takes many times as much, and

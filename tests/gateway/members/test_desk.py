@@ -4,7 +4,8 @@ import asyncio
 import threading
 
 from apprproxy.core.digest import Digest
-from apprproxy.core.reading import FEW_VALUES, LARGE, in_turn
+from apprproxy.core.reading import FEW_VALUES, LARGE
+from apprproxy.core.threads import in_turn
 from apprproxy.gateway.members.desk import Desk
 from apprproxy.store.blobs.held import MemoryHeld
 from tests.fakes.clock import until

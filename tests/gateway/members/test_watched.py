@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from apprproxy.core.answers import answer_of
 from apprproxy.core.errors import Busy, Outage, Shut, Throttled, TooSlow, Unauthorized, Unreachable, UpstreamFault
 from apprproxy.core.events import Event, SourceOpened, SourceShut, Trouble
 from apprproxy.core.ports.upstream import Lane, Request
-from apprproxy.core.reading import answer_of
 from apprproxy.gateway.members.health import FOR_MIRRORS, FOR_OWNERS
 from apprproxy.gateway.members.watched import Watched
 from tests.fakes import lies

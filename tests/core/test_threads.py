@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from apprproxy.core.errors import StoreFailed
-from apprproxy.core.reading import in_turn, unhurried
+from apprproxy.core.threads import in_turn, unhurried
 
 
 async def test_what_is_read_aside_takes_no_thread_that_files_are_read_in() -> None:
@@ -72,7 +72,7 @@ async def test_a_thread_that_cannot_be_begun_costs_nobody_a_turn(monkeypatch: py
         raise RuntimeError("can't start new thread")
 
     with ThreadPoolExecutor(1) as threads:
-        monkeypatch.setattr("apprproxy.core.reading.READERS", threads)
+        monkeypatch.setattr("apprproxy.core.threads.READERS", threads)
         with monkeypatch.context() as patched:
             patched.setattr(threading.Thread, "start", none_left)
             with pytest.raises(StoreFailed, match="can't start new thread"):
