@@ -14,11 +14,12 @@ from itertools import chain
 
 from apprproxy.app import App
 from apprproxy.app.linked import linked
+from apprproxy.app.members import open_in
 from apprproxy.app.protocols import PROTOCOLS
 from apprproxy.core.digest import Digest, MalformedDigest
 from apprproxy.core.kind import Kind
 from apprproxy.core.lock import BadLock
-from apprproxy.core.model import Expected, NameWant, Place, want_of
+from apprproxy.core.model import Expected, NameWant, Place, Where, want_of
 from apprproxy.core.spelling import Spelling
 from apprproxy.gateway.members.member import Member
 from apprproxy.ops.logs import logger
@@ -71,6 +72,7 @@ class Recovery:
         self._app = app
         self._stop = stop
         self._accounts = {name for name, member in app.members.items() if member.private}
+        self._open = open_in(app.settings)
         self._namers: dict[str, frozenset[str]] = {}
 
     def run(self) -> Count:
@@ -129,13 +131,17 @@ class Recovery:
 
     def _shown(self, known: Known) -> int:
         """How many blobs the repository shows because of it."""
+        where, said = known.member.where(known.repository), not known.claimed
         upstream = known.member.name
-        said = not known.claimed
-        keys = [one.key for one, at in self._below(known) if (said and at == 0) or self._may_show(upstream, one.key)]
-        self._app.ledger.membership.all_shown(known.member.where(known.repository), keys, "")
+        keys = [
+            one.key for one, at in self._below(known) if (said and at == 0) or self._may_show(upstream, where, one.key)
+        ]
+        self._app.ledger.membership.all_shown(where, keys, "")
         return len(keys)
 
-    def _may_show(self, upstream: str, key: str) -> bool:
+    def _may_show(self, upstream: str, where: Where, key: str) -> bool:
+        if self._app.ledger.membership.is_anothers(where, key, self._open):
+            return False
         others = self._accounts - {upstream}
         return not others or (
             self._namers.get(key, frozenset()).isdisjoint(others) and self._app.ledger.pinned.covers(upstream, key)

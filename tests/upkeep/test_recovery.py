@@ -199,6 +199,40 @@ async def test_a_stranger_s_document_opens_nothing_that_no_name_of_its_account_l
     assert [200, 404] == [got.status for got in seen]
 
 
+@pytest.mark.parametrize("removed", [True, False], ids=["its upstream", "its account"])
+async def test_where_some_of_the_index_is_lost_nothing_is_opened_that_an_account_showed_before_it_was_removed(
+    removed: bool, registry: Registry, other: Registry, gateways: Gateways
+) -> None:
+    registry.push(SECRET, "1.0", PRIVATE)
+    other.push(STRANGER, "1.0", PRIVATE)
+    other.lose(STRANGER, digest(PRIVATE))
+    other.push(APP, "1.0", LAYER)
+    account = oci(registry, auth={"username": "bot", "password": "s3cret"})
+    running = await gateways.start({"corp": account, "public": other})
+    for path in (f"corp/{SECRET}", f"public/{APP}"):
+        await running.get(f"/v2/{path}/manifests/1.0")
+    for path in (f"corp/{SECRET}/blobs/{digest(PRIVATE)}", f"public/{APP}/blobs/{digest(LAYER)}"):
+        assert 200 == (await running.get(f"/v2/{path}")).status
+    await running.get(f"/v2/public/{STRANGER}/manifests/1.0")
+    await running.at_rest()
+    await running.close()
+    upstreams = {"public": oci(other)} if removed else {"corp": oci(registry), "public": oci(other)}
+    between = await gateways.start(upstreams)
+    await recover(between.app)
+    with between.app.ledger.database.transaction() as db:
+        db.execute("DELETE FROM blobs WHERE key = ?", (digest(LAYER),))
+    await between.close()
+    with opened(between.app.settings) as folder:
+        found = [finding.fault for finding in verify(folder, lambda _: None)]
+    again = await gateways.start(upstreams, offline=True)
+    await recover(again.app)
+    paths = (f"public/{STRANGER}/blobs/{digest(PRIVATE)}", f"public/{APP}/blobs/{digest(LAYER)}")
+    seen = [await again.get(f"/v2/{path}") for path in paths]
+
+    assert [Fault.UNCOUNTED] == found
+    assert [504, 200] == [got.status for got in seen]
+
+
 @pytest.mark.parametrize("pinned", [True, False])
 async def test_beside_an_account_another_upstream_s_documents_open_what_its_own_pins_cover(
     pinned: bool, registry: Registry, other: Registry, gateways: Gateways
