@@ -23,7 +23,8 @@ LOOSE = 100_000
 """Keys of which something is known and whose bytes are not held: HEAD for a million blobs must not fill the disk."""
 
 PLACES = 1000
-"""Repositories remembered for one key; one that was forgotten has its owner asked again."""
+"""Repositories of an upstream remembered for one key; one that was forgotten has its owner asked again. Of each by
+itself: anybody may send what is public in a thousand names, and would have others forget that they sent it too."""
 
 _HASH = 13
 """A Member's identity is its name, a hyphen and twelve digits."""
@@ -51,7 +52,7 @@ INSERT INTO members VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET at = exclud
 """
 _TOO_MANY = f"""
 DELETE FROM members WHERE (key, upstream, repository) IN (
-    SELECT key, upstream, repository FROM members WHERE key = ?
+    SELECT key, upstream, repository FROM members WHERE key = ? AND upstream = ?
     ORDER BY source = '{CLAIMED}', at DESC LIMIT -1 OFFSET ?)
 """
 
@@ -178,7 +179,7 @@ def _sources(sent: str) -> tuple[str, ...]:
 
 def _show(db: sqlite3.Connection, where: Where, key: str, source: str, now: float) -> None:
     db.execute(_SHOWN, (key, where.upstream, where.repository, source, now))
-    db.execute(_TOO_MANY, (key, PLACES))
+    db.execute(_TOO_MANY, (key, where.upstream, PLACES))
     _bound(db, key)
 
 

@@ -283,6 +283,21 @@ async def test_claims_leave_where_it_came_from_in_its_place(
     assert await index.shows(PRIVATE, KEY)
 
 
+async def test_what_one_upstream_sends_in_many_names_leaves_where_another_sent_it(
+    index: DiskIndex, cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As anybody can with what is public: while that other is away, nobody could be asked for it any more."""
+    monkeypatch.setattr(membership, "PLACES", 3)
+    await index.shown(PUBLIC, KEY, "owner")
+    for number in range(6):
+        cache.clock.advance(1)
+        await index.shown(Where("evil as nobody", f"mallory/{number}"), KEY, "owner")
+    cache.ledger.generation.bump()
+
+    assert await index.shows(PUBLIC, KEY)
+    assert 1 + 3 == cache.rows("members")
+
+
 async def test_a_document_that_names_everything_is_remembered_in_part(index: DiskIndex, cache: Cache) -> None:
     await index.link(digest_of("manifest"), [names(str(number)) for number in range(WIDTH + 50)])
 
