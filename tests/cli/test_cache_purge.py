@@ -151,6 +151,21 @@ async def test_an_upstream_goes_and_what_others_showed_stays(
     assert purged["blobs"] >= 2
 
 
+async def test_what_another_upstream_only_said_that_it_has_goes_with_the_one_that_brought_it(
+    registry: Registry, other: Registry, gateways: Gateways, operator: Operator
+) -> None:
+    running = await gateways.start({"hub": registry, "hub-two": other})
+    for name, upstream in (("hub", registry), ("hub-two", other)):
+        upstream.add_blob(APP, BASE)
+        assert 200 == (await running.get(f"/v2/{name}/{APP}/blobs/{digest(BASE)}")).status
+        await running.at_rest()
+    operator.configures({"hub": oci(registry), "hub-two": oci(other)})
+    (purged,) = await operator.reads("purge", "--upstream", "hub", "--yes")
+
+    assert 0 == other.count("GET blob")
+    assert (1, False) == (purged["blobs"], operator.file(digest(BASE)).exists())
+
+
 async def test_everything_goes(registry: Registry, gateways: Gateways, operator: Operator) -> None:
     running = await pulled(registry, gateways, operator)
     await operator.runs("purge", "--all", "--yes")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from apprproxy.core.digest import Digest
+from apprproxy.core.label import CLAIMED
 from apprproxy.core.model import Expected
 from apprproxy.store.index.below import BELOW, BLOBS_BELOW
 from apprproxy.store.index.database import Database
@@ -15,8 +16,8 @@ from apprproxy.store.index.membership import OF
 _PAGE = 1000
 _CAME = f"""EXISTS (SELECT 1 FROM members WHERE members.key = blobs.key AND {OF} = ?1)
     OR EXISTS (SELECT 1 FROM members WHERE members.key = blobs.unpacked AND {OF} = ?1)"""
-_ELSEWHERE = f"""EXISTS (SELECT 1 FROM members WHERE members.key = blobs.key AND {OF} <> ?1)
-    OR EXISTS (SELECT 1 FROM members WHERE members.key = blobs.unpacked AND {OF} <> ?1)"""
+_ELSEWHERE = f"""EXISTS (SELECT 1 FROM members WHERE members.key = blobs.key AND {OF} <> ?1 AND source <> '{CLAIMED}')
+    OR EXISTS (SELECT 1 FROM members WHERE members.key = blobs.unpacked AND {OF} <> ?1 AND source <> '{CLAIMED}')"""
 _UNPINNED = "pinned = 0"  # by another upstream's name
 _ORDERS = {"digest": "blobs.key", "size": "blobs.size DESC, blobs.key", "used": "blobs.used DESC, blobs.key"}
 _BELOW = f"{BELOW} SELECT key FROM blobs WHERE key IN ({BLOBS_BELOW})".replace(":root", "?1")
@@ -66,7 +67,8 @@ class Holdings:
             last = page[-1][0]
 
     def only_of(self, upstream: str, limit: int) -> list[str]:
-        """Some blobs that came through this upstream and through no other."""
+        """Some blobs that came through this upstream and through no other; one that only says that it has them would
+        not show them."""
         query = f"SELECT key FROM blobs WHERE ({_CAME}) AND NOT ({_ELSEWHERE}) AND {_UNPINNED} LIMIT ?2"
         return [key for (key,) in self._database.read(query, upstream, limit)]
 
