@@ -43,7 +43,7 @@ _NAMED = """FROM links CROSS JOIN members ON members.key = links.parent AND upst
     WHERE links.child = ?3"""
 _CAME_BY = f"""SELECT repository FROM members WHERE key = ?3 AND upstream = ?1 AND source NOT IN ('', '{CLAIMED}')
     AND EXISTS (SELECT 1 {_NAMED})"""
-_SIZES = f"SELECT DISTINCT links.size {_NAMED} AND links.size IS NOT NULL LIMIT 2"
+_SIZES = f"""SELECT DISTINCT links.size {_NAMED} AND links.size IS NOT NULL AND source <> '{CLAIMED}' LIMIT 2"""
 
 _SHOWN = f"""
 INSERT INTO members VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET at = excluded.at, source = CASE

@@ -214,6 +214,16 @@ async def test_a_size_is_what_the_manifests_of_the_place_say(index: DiskIndex) -
     assert None is await index.stated_size(PUBLIC, str(digest_of("other")))
 
 
+async def test_nor_does_a_document_state_one_where_its_owner_only_said_that_it_has_it(index: DiskIndex) -> None:
+    """It may be another's, which a client must not be told of."""
+    document = digest_of("manifest")
+    await index.shown(PRIVATE, str(document), "owner")
+    await index.shown(STRANGER, str(document), CLAIMED)
+    await index.link(document, [names("secret", 7)])
+
+    assert (7, None) == (await index.stated_size(PRIVATE, KEY), await index.stated_size(STRANGER, KEY))
+
+
 @pytest.mark.parametrize("apart", [True, False])
 async def test_sizes_that_contradict_each_other_are_no_size(apart: bool, index: DiskIndex) -> None:
     one, two = digest_of("one"), digest_of("two")
