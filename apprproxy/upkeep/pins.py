@@ -162,8 +162,8 @@ async def _root(app: App, title: Title) -> Digest:
     """The document that the name points at: pinned, held, and with what it names written down."""
     if title.want is not None:
         held = (await app.gateway.lookup(title.want)).document
-        if title.want.kind.content:  # its owner says so by the name, maybe before the index was lost that knew it
-            await app.index.shown(app.members[title.upstream].where(title.repository), str(held.digest))
+        if title.want.kind.content:
+            held = await _owned(app, title, title.want, held)
         await _others_asked(app, title, title.want)
         await _pinned(app, title, held.digest)
     else:
@@ -173,6 +173,21 @@ async def _root(app: App, title: Title) -> Digest:
     children = app.members[title.upstream].dialect.children
     await asyncio.to_thread(link_below, app.disk.find_here, app.ledger.membership, children, held.digest)
     return held.digest
+
+
+async def _owned(app: App, title: Title, want: NameWant, held: Held) -> Held:
+    """What the name points at, shown in its repository: its owner says so by the name, maybe before the index was lost
+    that knew it. Not where the name is remembered of another account, and this one's owner does not send it."""
+    where, rules = app.members[title.upstream].where(title.repository), open_in(app.settings)
+
+    async def is_anothers(held: Held) -> bool:
+        return await asyncio.to_thread(app.ledger.membership.is_anothers, where, str(held.digest), rules)
+
+    if await is_anothers(held):
+        held = (await app.gateway.lookup(want, again=True)).document
+    if not await is_anothers(held):
+        await app.index.shown(where, str(held.digest))
+    return held
 
 
 async def _others_asked(app: App, title: Title, want: NameWant) -> None:

@@ -10,7 +10,10 @@ import pytest
 
 from apprproxy.core.model import MIB, FirstSeen
 from apprproxy.store.directory.runs import Run
+from apprproxy.upkeep.pins import fetch
 from apprproxy.upkeep.recovery import recover
+from apprproxy.upkeep.title import parse
+from apprproxy.upkeep.told import unheard
 from tests.appregistry.archives import chart, digest_of, packed, unpacked
 from tests.appregistry.upstream import running as app_registry
 from tests.cli.operator import Operator
@@ -404,6 +407,28 @@ async def test_what_came_by_another_account_of_its_upstream_is_said_to_have(
 
     assert (0, 1) == (fetched.returncode, ran.returncode), fetched.stdout + fetched.stderr
     assert 3 == ran.stdout.count(": it is held, and came by another url or account than the configuration has now for")
+
+
+@pytest.mark.parametrize("let_in", [True, False])
+async def test_a_name_that_is_remembered_of_another_account_is_asked_anew_and_shown_if_its_owner_sends_it(
+    let_in: bool, registry: Registry, gateways: Gateways
+) -> None:
+    image = registry.push(APP, "1.0", ONE)
+    registry.add_blob(APP, b"{}")
+    before = await gateways.start({"hub": oci(registry, auth={"username": "bot", "password": "s3cret"})})
+    for path in ("manifests/1.0", f"blobs/{digest(ONE)}", f"blobs/{digest(b'{}')}"):
+        assert 200 == (await before.get(f"/v2/hub/{APP}/{path}")).status
+    await before.close()
+    gateways.clock.advance(10)
+    if not let_in:
+        registry.on["tag"] = registry.on["manifest"] = registry.on["blob"] = lies.says(401)
+    connected = await gateways.start({"hub": registry})
+    pinned = await fetch(connected.app, parse(f"hub/{APP}:1.0"), unheard)
+    await connected.close()
+    offline = await gateways.start({"hub": registry}, offline=True)
+    by_digest = await offline.get(f"/v2/hub/{APP}/manifests/{digest(image)}")
+
+    assert (3 if let_in else 0, 200 if let_in else 504) == (pinned.held, by_digest.status)
 
 
 # --- what refers to it
