@@ -105,6 +105,8 @@ class Provenances:
         record = named.record
         member = self._member(record.origin)
         where = member.where(want.repository)
+        if below and not await self._index.shows(where, meant.expected.key):
+            below = ()  # another account's document, under a name that was remembered since
         all_of_it = list(dict.fromkeys((meant.expected, *below)))
         first = await self._first_seen(member.name, meant)
         parts = [await self._part(where, expected) for expected in all_of_it[:MOST]]
