@@ -3,7 +3,9 @@
 A repository shows the document that its name points at, since its owner said so, and what that names as far as it is
 held. Beside another upstream that has an account it shows of the latter only what a pin of its upstream covers, and no
 name of that account leads to: a stranger's document must not open what only an account may read, and of what came by
-digest nothing tells any more by whom. All else its owner is asked for when somebody asks.
+digest nothing tells any more by whom. Where only some of the index was lost, a document opens nothing of which the rest
+says that it came of another account, configured still or not, or only through repositories that are denied now. All
+else its owner is asked for when somebody asks.
 """
 
 import asyncio

@@ -38,7 +38,6 @@ _LARGEST = 2**63 - 1
 _HERE = "SELECT source FROM members WHERE key = ?3 AND upstream = ?1 AND repository = ?2"
 _SENT = f"""SELECT upstream, repository, EXISTS (SELECT 1 FROM public WHERE public.upstream = members.upstream)
     FROM members WHERE key = ? AND source <> '{CLAIMED}'"""
-_SENDERS = f"SELECT 1 FROM members WHERE key = ? AND source NOT IN ('', '{CLAIMED}') LIMIT 1"
 _NAMED = """FROM links CROSS JOIN members ON members.key = links.parent AND upstream = ?1 AND repository = ?2
     WHERE links.child = ?3"""
 _CAME_BY = f"""SELECT repository FROM members WHERE key = ?3 AND upstream = ?1 AND source NOT IN ('', '{CLAIMED}')
@@ -113,8 +112,14 @@ class Membership:
         )
 
     def is_anothers(self, where: Where, key: str, open_: Open) -> bool:
-        """Is it known who sent it, and are those others, whose bytes are not for everybody?"""
-        return bool(self._database.read(_SENDERS, key)) and not self.believed(where, key, open_)
+        """Is it known who sent it, and are those others, or repositories that are served no more, whose bytes are not
+        for everybody?"""
+        senders = self._database.read(f"{_SENT} AND source <> ''", key)
+        return bool(senders) and not any(
+            (upstream == where.upstream and open_.admits(Where(upstream, repository)))
+            or (public and open_.serves(Where(upstream, repository)))
+            for upstream, repository, public in senders
+        )
 
     def set_public(self, upstreams: Iterable[str]) -> None:
         """Those without an account: what comes of them everybody may have, whatever becomes of them."""
