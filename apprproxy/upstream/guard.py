@@ -143,10 +143,13 @@ def inner(address: str) -> bool:
 
 
 def _refuse_inner_literal(host: str) -> None:
-    """Connectors do not resolve what is an address already, so that is looked at here; raises Refused."""
+    """Connectors do not resolve what is an address already, so that is looked at here; nor what has nothing but digits
+    and dots, which the system takes for one (127.1). Raises Refused."""
     try:
         ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
+        if host.replace(".", "").isdigit():
+            raise Refused(f"a redirect to {host} is not followed: it is neither a name nor an address") from None
         return
     if inner(host):
         raise Refused(f"a redirect to the inner address {host} is not followed; if it is right, add it to redirects")

@@ -115,6 +115,13 @@ def test_inner_addresses_are_refused(host: str) -> None:
         to(f"https://{host}/latest/meta-data")
 
 
+@pytest.mark.parametrize("host", ["127.1", "2130706433", "017700000001", "0", "127.0.0.1.", "169.254.169.254."])
+def test_what_the_system_takes_for_an_address_is_refused(host: str) -> None:
+    """No resolver is asked for it."""
+    with pytest.raises(Refused, match="neither a name nor an address"):
+        to(f"https://{host}/latest/meta-data")
+
+
 @pytest.mark.parametrize("address", ["8.8.8.8", "1.1.1.1", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808"])
 def test_public_addresses_are_public(address: str) -> None:
     assert not inner(address)
