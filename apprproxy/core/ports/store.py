@@ -1,6 +1,6 @@
 """Where bytes and names are kept."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -214,8 +214,11 @@ class FirstSeens(Protocol):
 
     async def first_seen(self, upstream: str, titles: Iterable[str]) -> dict[str, FirstSeen]: ...
 
-    async def set_first_seen(self, upstream: str, seen: Mapping[str, FirstSeen], as_of: int) -> None:
-        """``as_of`` as for ``Names.put``."""
+    async def set_first_seen(
+        self, upstream: str, seen: Mapping[str, FirstSeen], as_of: int, new: Collection[str] = ()
+    ) -> bool:
+        """``as_of`` as for ``Names.put``. ``new`` are those of which nothing was seen when this was decided. Where one
+        of them is there by now, by whichever process, that stands, the others are set, and the answer is False."""
         ...
 
 

@@ -48,16 +48,20 @@ class FirstSeenDigests:
         if not found.titles:
             return Settled()
         try:
-            return await self._settled(member, found, as_of)
+            settled = None
+            while settled is None:
+                settled = await self._settled(member, found, as_of)
         except StoreFailed as failure:
             if member.terms.moved != "follow":
                 raise
             self._observer(Trouble("names", member.name, next(iter(found.titles)), str(failure)))
             return Settled()
+        return settled
 
-    async def _settled(self, member: Member, found: Found, as_of: int) -> Settled:
+    async def _settled(self, member: Member, found: Found, as_of: int) -> Settled | None:
         """Each title for itself; then its alias, which goes along where it meant what was replaced, and is settled like
-        a title where it was asked for."""
+        a title where it was asked for. None where another answer, here or in another process, was the first to be
+        remembered meanwhile: of two at once, that one stands for both."""
         before = dict(await self._seen.first_seen(member.name, found.titles))
         after = {title: self._claimed(member, title, before.get(title), claim) for title, claim in found.titles.items()}
         replaced = {title for title in before if after[title].digest != before[title].digest}
@@ -71,7 +75,9 @@ class FirstSeenDigests:
             (title,) = found.titles
             meant = after.get(found.alias, before.get(found.alias))
             after[found.alias] = self._claimed(member, found.alias, meant, after[title].digest)
-        await self._remember(member, {one: first for one, first in after.items() if first != before.get(one)}, as_of)
+        changed = {one: first for one, first in after.items() if first != before.get(one)}
+        if not await self._remember(member, changed, changed.keys() - before.keys(), as_of):
+            return None
         stands = {title: after[found.alias or title].digest for title in found.titles}
         standing = {title: digest for title, digest in stands.items() if digest != found.titles[title]}
         return Settled(standing, apart=any(after[title].digest != digest for title, digest in stands.items()))
@@ -87,14 +93,18 @@ class FirstSeenDigests:
             self._observer(NameMoved(member.name, title, first.digest, claim, followed=follows))
         return FirstSeen(claim, self._now()) if follows else replace(first, moved_to=claim)
 
-    async def _remember(self, member: Member, changed: Mapping[str, FirstSeen], as_of: int) -> None:
-        """A full disk costs that the next answer is the first again, never a client's pull."""
+    async def _remember(
+        self, member: Member, changed: Mapping[str, FirstSeen], new: Collection[str], as_of: int
+    ) -> bool:
+        """Were the new ones the first? A full disk costs that the next answer is the first again, never a client's
+        pull."""
         if not changed:
-            return
+            return True
         try:
-            await self._seen.set_first_seen(member.name, changed, as_of)
+            return await self._seen.set_first_seen(member.name, changed, as_of, new)
         except StoreFailed as failure:
             self._observer(Trouble("keep", member.name, next(iter(changed)), str(failure)))
+            return True
 
     async def move(self, upstream: str, title: str) -> Move | None:
         """How the title moved, if it did and its first digest stands."""

@@ -7,7 +7,7 @@ has changed anything (``generation``).
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -126,13 +126,29 @@ class DiskNames:
         found = ((title, self._records.get(f"first {upstream} {title}")) for title in titles)
         return {title: read_first(raw) for title, raw in found if raw is not None}
 
-    async def set_first_seen(self, upstream: str, seen: Mapping[str, FirstSeen], as_of: int) -> None:
+    async def set_first_seen(
+        self, upstream: str, seen: Mapping[str, FirstSeen], as_of: int, new: Collection[str] = ()
+    ) -> bool:
         """Some after the other: each title stands for itself, and what is forgotten meanwhile is so for those that are
         not written yet."""
+        first = True
         for some in in_pieces(tuple(seen.items())):
             records = {f"first {upstream} {title}": write_first(first) for title, first in some}
-            if not await self._run(self._writer, upstream, self._set_all, records, as_of):
-                await self._run(self._writer, upstream, self._add_all, records)
+            unseen = {f"first {upstream} {title}" for title, _ in some if title in new}
+            first &= await self._run(self._writer, upstream, self._set_first_seen, records, unseen, as_of)
+        return first
+
+    def _set_first_seen(self, records: Mapping[str, bytes], unseen: Collection[str], as_of: int) -> bool:
+        """Of what was not there, what came meanwhile stands; and of all, where something was forgotten since. Not to
+        remember then what came first would be to take what comes next for it."""
+        with self._writing():
+            current, first = as_of == self._generation.read(), True
+            for key, raw in records.items():
+                if current and key not in unseen:
+                    self._records.set(key, raw)
+                elif not self._records.add(key, raw) and key in unseen:
+                    first = False
+        return first
 
     def all_first_seen(self) -> Iterator[tuple[str, str, FirstSeen]]:
         """Every ``(upstream, title, first seen)``, in the order they came. Blocking."""
@@ -222,13 +238,6 @@ class DiskNames:
         """Unless something was forgotten while the disk was asked: then these may be of before it."""
         if generation == self._generation.read() == self._seen_generation:
             self._memory.update(records)
-
-    def _add_all(self, records: Mapping[str, bytes]) -> None:
-        """What is there already stands. Not to remember what came first because somebody wrote elsewhere meanwhile
-        would be to take what comes next for it."""
-        with self._writing():
-            for key, raw in records.items():
-                self._records.add(key, raw)
 
     def _set_all(self, records: Mapping[str, bytes], as_of: int | None) -> bool:
         """Unless something was forgotten since; both happen inside transactions, which follow one another."""

@@ -1,7 +1,7 @@
 """What came first stands, by whichever title it is asked for, unless an operator follows moves."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,16 +22,23 @@ steps = st.lists(st.tuples(claims, st.sampled_from(("refuse", "refuse", "follow"
 
 
 class Seen:
-    """Implements FirstSeens."""
+    """Implements FirstSeens. Like a disk, it lets others go on before it answers."""
 
     def __init__(self) -> None:
         self.titles: dict[str, FirstSeen] = {}
 
     async def first_seen(self, upstream: str, titles: Iterable[str]) -> dict[str, FirstSeen]:
-        return {title: self.titles[title] for title in titles if title in self.titles}
+        found = {title: self.titles[title] for title in titles if title in self.titles}
+        await asyncio.sleep(0)
+        return found
 
-    async def set_first_seen(self, upstream: str, seen: Mapping[str, FirstSeen], as_of: int) -> None:
-        self.titles.update(seen)
+    async def set_first_seen(
+        self, upstream: str, seen: Mapping[str, FirstSeen], as_of: int, new: Collection[str] = ()
+    ) -> bool:
+        there = self.titles.keys() & new
+        self.titles.update({title: first for title, first in seen.items() if title not in there})
+        await asyncio.sleep(0)
+        return not there
 
 
 def answer(title: str, digest: Digest, *, by_any: bool) -> Found:
@@ -68,3 +75,25 @@ def test_what_was_followed_is_what_stands_after_it(asked: list[tuple[tuple[str, 
         if mode == "follow":
             last.clear()  # it may be another by any of them
         last[name] = got
+
+
+@law
+@given(st.lists(claims, min_size=2, max_size=4), claims)
+def test_of_answers_that_come_at_once_one_stands_for_all(
+    at_once: list[tuple[str, Digest, bool]], later: tuple[str, Digest, bool]
+) -> None:
+    """An upstream may tell each of them something else: whoever asks again is given what it was given."""
+    seen = Seen()
+
+    async def settled(title: str, digest: Digest, by_any: bool) -> Digest:
+        digests = FirstSeenDigests(seen, lambda _: None, lambda: 0.0)
+        found = await digests.settle(MODES["refuse"], answer(title, digest, by_any=by_any), 0)
+        return found.standing.get(title, digest)
+
+    async def all_at_once() -> list[Digest]:
+        return await asyncio.gather(*(settled(*one) for one in at_once))
+
+    given_first = asyncio.run(all_at_once())
+    _, digest, _ = later
+    for (title, _, by_any), got in zip(at_once, given_first, strict=True):
+        assert got == given_out(seen, "refuse", title, digest, by_any=by_any)

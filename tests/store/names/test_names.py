@@ -210,6 +210,18 @@ async def test_what_was_first_seen_is_remembered_whoever_writes_elsewhere(names:
     )
 
 
+async def test_of_what_two_processes_take_for_new_the_first_stands(names: DiskNames, beside: DiskNames) -> None:
+    as_of, other, late = names.generation(), replace(FIRST, digest=Digest.of(b"another")), "alice/nginx@2.0.0/helm"
+    seen = {TITLE: other, late: other}
+    first = await names.set_first_seen("up", {TITLE: FIRST}, as_of, {TITLE})
+    second = await beside.set_first_seen("up", seen, as_of, seen.keys())
+
+    assert (True, False) == (first, second)
+    assert {TITLE: FIRST, late: other} == await names.first_seen("up", seen)
+    assert await beside.set_first_seen("up", {TITLE: other}, as_of), "known, and replaced"
+    assert {TITLE: other} == await names.first_seen("up", [TITLE])
+
+
 async def test_first_digests_of_thousands_hold_up_no_other_upstream(names: DiskNames) -> None:
     """A package has as many as it lists, and any number of packages may be asked for at once."""
     evil = [{f"evil/{one}@1.{number}/helm": FIRST for number in range(3 * PIECE)} for one in range(8)]
