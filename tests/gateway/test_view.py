@@ -385,6 +385,24 @@ async def test_offline_a_remembered_name_is_not_handed_to_whoever_holds_it(
     assert 200 == (await offline.get("/v2/second/library/app/manifests/1.0")).status
 
 
+@pytest.mark.parametrize("asked", ["manifests/9.9", "tags/list"])
+async def test_offline_no_other_name_of_its_repository_is_handed_to_whoever_holds_it_either(
+    registry: Registry, other: Registry, gateways: Gateways, asked: str
+) -> None:
+    registry.push("corp/app", "1.0", b"first")
+    other.push("corp/app", "9.9", b"squatted")
+    gateway = await view(gateways, registry, other)
+    assert "first" == whose(await gateway.get("/v2/corp/app/manifests/1.0"))
+    assert 200 == (await gateway.get(f"/v2/second/corp/app/{asked}")).status
+    await gateway.close()
+    offline = await gateways.start(
+        {"first": oci(registry), "second": oci(other)}, views={"default": ["first", "second"]}, offline=True
+    )
+
+    assert 504 == (await offline.get(f"/v2/corp/app/{asked}")).status
+    assert "second" == whose(await offline.get(f"/v2/second/corp/app/{asked}"))
+
+
 def _held(gateway: Running, wanted: str) -> bytes:
     algorithm, _, name = wanted.partition(":")
     return (gateway.cache / "blobs" / algorithm / name).read_bytes()

@@ -54,8 +54,8 @@ class Views:
             except Denied as refusal:
                 refusals.append(refusal)
             except NotHeld as nothing:
-                if name == remembered:  # it is known whose it is: that it is not held makes it nobody else's
-                    raise
+                if name == remembered or await self._is_its(name, want):
+                    raise  # it is known whose it is: that it is not held makes it nobody else's
                 unheld = nothing
             except UpstreamFault as outage:
                 raise Exhausted([*noes, outage]) from outage
@@ -90,6 +90,13 @@ class Views:
             raise Exhausted([*noes, outage]) from outage
         return True
 
+    async def _is_its(self, name: str, want: NameWant) -> bool:
+        """Is it a name in a repository that was found at this member last? Who cannot ask takes none of them from
+        others."""
+        if len(want.place.members) == 1 or not want.repository or want.kind.by_digest:
+            return False
+        return name == await self._names.owner(want.place.name, home(want.place, want.repository))
+
     async def recall(self, want: NameWant, *, fresh: bool = False) -> Named | None:
         """What is held of a name, of the member that had it or would be asked for it, without asking anybody; raises
         Denied.
@@ -107,7 +114,7 @@ class Views:
                 continue
             if named is not None and not (fresh and not self._lookups.is_fresh(member, named.record)):
                 return named
-            if name == remembered or not self._lookups.offline:
+            if name == remembered or not self._lookups.offline or await self._is_its(name, want):
                 return None  # it would be asked, and whatever the others hold is not known to be that name
         if len(refusals) == len(want.place.members):
             raise Denied("; ".join(map(str, refusals)))
