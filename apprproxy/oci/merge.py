@@ -1,9 +1,10 @@
 """Catalogs of several registries as one list. Pure; idempotent; the order of the members makes no difference."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 
 from apprproxy.core.documents import parsed
+from apprproxy.core.grammar import MAX_REPOSITORY
 from apprproxy.gateway.gate import Admits
 
 
@@ -18,6 +19,9 @@ def merged_catalogs(catalogs: Iterable[tuple[str, bytes]], admits: Admits) -> tu
     return tuple(name for name, _ in groupby(sorted(names)))
 
 
-def _repositories(document: bytes) -> list[str]:
+def _repositories(document: bytes) -> Iterator[str]:
+    """A page ends with a name, by which the next one is asked for. By one that is longer than any it could not be, and
+    whoever pages would not come to what the other members have. Whoever lists prints them, too."""
     answer = parsed(document)
-    return (answer.get("repositories") or []) if isinstance(answer, dict) else []
+    names = (answer.get("repositories") or []) if isinstance(answer, dict) else []
+    return (name for name in names if len(name) <= MAX_REPOSITORY and name.isprintable())

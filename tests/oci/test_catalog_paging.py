@@ -39,6 +39,23 @@ async def view(gateways: Gateways, first: Registry, second: Registry, **keys: ob
     )
 
 
+@pytest.mark.parametrize("name", ["!" * 70_000, "!" * 256, "\u00e9" * 1100, "!\x1b[2J", "!\n"])
+async def test_names_that_nothing_has_keep_nobody_from_the_names_behind_them(
+    registry: Registry, other: Registry, gateways: Gateways, name: str
+) -> None:
+    """The next page would be asked for by a target that is longer than is taken."""
+    holding(registry, "a", "\u00ea")
+    other.on["catalog"] = lies.says(200, json.dumps({"repositories": [name, "b"]}).encode())
+    gateway = await view(gateways, registry, other)
+    seen, path = list[str](), f"{CATALOG}?n=1"
+    while path:
+        got = await gateway.get(path)
+        seen, path = seen + listed(got), following(got)
+
+    assert ["a", "b", "\u00ea"] == seen
+    assert seen == listed(await gateway.get(CATALOG))
+
+
 # --- members change between pages
 
 
