@@ -73,8 +73,11 @@ class PackageManifest(_Shape):
 
 
 class ListedPackage(_Shape):
-    name: Text
-    releases: Annotated[list[Text], FailFast()] = []
+    """Of whatever length: the genuine servers take releases of thousands of characters, and whoever may push one would
+    keep everybody from the list of all."""
+
+    name: str
+    releases: Annotated[list[str], FailFast()] = []
 
 
 class Channel(_Shape):

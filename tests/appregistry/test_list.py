@@ -38,6 +38,16 @@ async def test_one_upstreams_list_is_passed_on_byte_for_byte(start: Start, upstr
     assert (200, body) == (got.status, got.body)
 
 
+async def test_a_release_of_any_length_keeps_nobody_from_the_list(start: Start, upstream: Upstream) -> None:
+    """The genuine servers take one, from whoever may push any package at all."""
+    holds(upstream, "alice/nginx")
+    holds(upstream, "mallory/app", release=f"1.0.0+{'a' * 2000}")
+    gateway = await start({"up": upstream})
+    got = await gateway.get(LIST)
+
+    assert (200, ["alice/nginx", "mallory/app"]) == (got.status, listed(got.json))
+
+
 async def test_lists_are_merged_in_the_views_order_and_the_first_owner_wins(
     start: Start, upstream: Upstream, other: Upstream
 ) -> None:
