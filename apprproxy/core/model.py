@@ -219,13 +219,15 @@ class Descriptor:
 @dataclass(frozen=True, slots=True)
 class Record:
     """A name as it is remembered: where it points, who said so, and when that was last confirmed. ``doubtful``: it is
-    to be asked anew, however fresh it is."""
+    to be asked anew, however fresh it is. ``told`` is the identity of who was told so (``Member.identity``): that bytes
+    are there is true for that account alone."""
 
     target: Descriptor
     origin: str
     checked: float
     since: float
     doubtful: bool = False
+    told: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -434,3 +434,23 @@ async def test_but_not_for_what_is_denied_by_now_or_of_an_upstream_that_was_remo
     after = await gateway.get(blob("evil/app", SECRET, "other"))
 
     assert (200, 404) == (before.status, after.status)
+
+
+@pytest.mark.parametrize("after", [10, 3600, 6 * 86_400])
+async def test_what_one_account_was_told_to_be_there_opens_no_mirror_for_another(
+    after: int, private: Registry, other: Registry, gateways: Gateways
+) -> None:
+    other.add_blob("private/app", SECRET)
+    gateway = await gateways.start({"corp": oci(private, **ACCOUNT)})
+    told = await gateway.head(blob("private/app", SECRET, "corp"))
+    await gateway.close()
+    gateways.clock.advance(after)
+    for asked in ("tag", "manifest", "blob"):
+        private.on[asked] = lies.says(401)
+    eve = {"auth": {"username": "eve", "password": "s3cret", "share": True}}
+    gateway = await gateways.start({"corp": oci(private, **eve, mirrors=[{"url": other.url}])})
+    answers = [await gateway.get(blob("private/app", SECRET, "corp")) for _ in range(3)]
+
+    assert 200 == told.status
+    assert {answer.status for answer in answers} <= {502, 503}
+    assert 0 == other.count("GET blob")

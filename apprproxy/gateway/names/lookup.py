@@ -139,8 +139,9 @@ class Lookups:
         return _named(self._record(member, None, landed.target), verdict, landed)
 
     async def _remembered(self, member: Member, want: NameWant) -> Named | None:
-        """What is held for the name. A record whose document has gone is no record; nor is one that cannot be read,
-        where its owner can be asked: of a release the first digest is read after that, and must be."""
+        """What is held for the name. A record whose document has gone is no record; nor is that bytes are there, where
+        another account was told so; nor is one that cannot be read, where its owner can be asked: of a release the
+        first digest is read after that, and must be."""
         try:
             record = await self._shelf.names.get(member.name, want.key)
         except StoreFailed as failure:
@@ -148,7 +149,7 @@ class Lookups:
                 raise
             self._observer(Trouble("names", member.name, spoken(want.key), str(failure)))
             return None
-        if record is None:
+        if record is None or (want.kind.by_digest and record.told != member.identity):
             return None
         verdict = Verdict(Cache.HIT)
         if want.kind.bodiless:
@@ -250,7 +251,7 @@ class Lookups:
     def _record(self, member: Member, old: Named | None, target: Descriptor) -> Record:
         now = self._now()
         since = old.record.since if old is not None and old.record.target.digest == target.digest else now
-        return Record(target, member.name, checked=now, since=since)
+        return Record(target, member.name, checked=now, since=since, told=member.identity)
 
     async def _found(self, member: Member, want: NameWant, pile: Pile) -> Found:
         """What the owner says, which may contradict itself. A list of everything may be empty but is never gone: who

@@ -21,6 +21,7 @@ def write_record(record: Record) -> bytes:
             "checked": record.checked,
             "since": record.since,
             **({"doubtful": True} if record.doubtful else {}),
+            **({"told": record.told} if record.told else {}),
         }
     )
 
@@ -31,11 +32,11 @@ def read_record(raw: bytes | None) -> Record | None:
         fields = orjson.loads(raw or b"")
         size, kind, origin = fields["size"], fields["type"], fields["origin"]
         target = Descriptor(Digest.parse(fields["digest"]), size, kind)
-        checked, since = read_time(fields["checked"]), read_time(fields["since"])
+        checked, since, told = read_time(fields["checked"]), read_time(fields["since"]), fields.get("told", "")
     except (LookupError, TypeError, ValueError, AttributeError):
         return None
-    ours = type(size) is int and isinstance(kind, str) and isinstance(origin, str)
-    return Record(target, origin, checked, since, fields.get("doubtful") is True) if ours else None
+    ours = type(size) is int and all(isinstance(text, str) for text in (kind, origin, told))
+    return Record(target, origin, checked, since, fields.get("doubtful") is True, told) if ours else None
 
 
 def write_first(first: FirstSeen) -> bytes:
