@@ -154,7 +154,8 @@ class AppRegistryDialect:
 
     def _packages(self, want: NameWant) -> Plan[Found]:
         path = f"{self._prefix}{write_path(Packages(want.place))[0]}"
-        asked = Request("GET", path, want.name, about=f"_{want.kind}", kind=want.kind.label)
+        about = f"_{want.kind}?{want.name}".removesuffix("?")
+        asked = Request("GET", path, want.name, about=about, kind=want.kind.label)
         reply = yield from self._answered(asked)
         self._shaped(shapes.check_packages, reply.body)
         return _found(reply.body)

@@ -212,6 +212,21 @@ async def test_filters_are_the_upstreams_to_apply(start: Start, upstream: Upstre
     assert [f"{LIST}?namespace=alice", f"{LIST}?namespace=bob&media_type=kpm"] == upstream.asked
 
 
+async def test_a_filter_at_which_an_upstream_fails_shuts_none_of_its_other_lists(
+    start: Start, upstream: Upstream
+) -> None:
+    """Which filters there are is for clients to say, as which repositories."""
+    holds(upstream, "alice/nginx")
+    upstream.twist = lambda target: html(503) if "namespace=bad" in target else None
+    gateway = await start({"up": upstream})
+    failed = [(await gateway.get(f"{LIST}?namespace=bad")).status for _ in range(4)]
+    asked = upstream.count("namespace=bad")
+    others = [(await gateway.get(f"{LIST}{query}")).status for query in ("", "?namespace=alice", "?media_type=helm")]
+
+    assert ([503] * 4, 3) == (failed, asked), "that one is shut"
+    assert [200] * 3 == others
+
+
 @pytest.mark.parametrize("query", ["x" * 257, "%00", "%0a", "%ff"])
 async def test_a_query_that_is_no_text_is_refused(query: str, start: Start, upstream: Upstream) -> None:
     gateway = await start({"up": upstream})

@@ -391,6 +391,15 @@ def test_trouble_with_one_repository_after_the_other_is_the_sources(owner: Case)
         owner.health.admit("library/app")
 
 
+def test_trouble_with_one_filter_of_a_list_after_the_other_is_not_the_sources(owner: Case) -> None:
+    for filtered in range(5):
+        reached(owner, f"_packages?namespace=n{filtered}")
+    owner.health.admit("_packages")
+    owner.health.admit("alice/web")
+
+    assert [] == owner.told
+
+
 def test_what_succeeds_in_between_says_that_it_is_not_the_source(owner: Case) -> None:
     for about in ("a/app", "b/app", "c/app", "d/app", "e/app"):
         reached(owner, about)
