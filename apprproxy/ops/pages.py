@@ -11,8 +11,7 @@ from apprproxy import __version__
 from apprproxy.core.errors import Failure, NotAllowed, UnknownPlace
 from apprproxy.core.one_by_one import OneByOne, Shared
 from apprproxy.face.exchange import Exchange
-from apprproxy.face.send import send_body
-from apprproxy.face.status import status_of
+from apprproxy.face.send import send_body, send_refusal
 
 _TEXT = {"Content-Type": "text/plain; charset=utf-8", "Cache-Control": "no-store"}
 _METRICS = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8", "Cache-Control": "no-store"}
@@ -92,5 +91,4 @@ class OpsPages:
             return await send_body(exchange, 200, text, _METRICS)
 
     async def refuse(self, exchange: Exchange, failure: Failure) -> web.StreamResponse:
-        body = orjson.dumps({"error": str(failure)})
-        return await send_body(exchange, status_of(failure), body, _JSON)
+        return await send_refusal(exchange, failure, orjson.dumps({"error": str(failure)}), _JSON)

@@ -5,6 +5,7 @@ import time
 
 import aiohttp
 
+from apprproxy.core.errors import Crowded
 from apprproxy.face.door import Door
 from apprproxy.ops.pages import OpsPages
 from tests.fakes.clock import until
@@ -56,3 +57,21 @@ async def test_who_does_not_take_them_keeps_nobody_from_newer_ones() -> None:
             newer = await answer.content.readline()
 
     assert b"metric 2\n" == newer
+
+
+async def test_a_page_that_is_refused_has_the_fields_that_its_status_asks_for() -> None:
+    """RFC 9110, sections 15.5.6 and 10.2.3."""
+
+    def crowded() -> bytes:
+        raise Crowded("too many ask", 10)
+
+    pages = OpsPages(lambda: None, lambda: "", crowded, "")
+    door = Door((pages,), "1", 5, lambda _: None, lambda _: None)
+    async with listening(door) as url, aiohttp.ClientSession() as client:
+        async with client.post(f"{url}/readyz") as answer:
+            not_allowed = answer.status, answer.headers.get("Allow")
+        async with client.get(f"{url}/metrics") as answer:
+            come_back = answer.status, answer.headers.get("Retry-After")
+
+    assert (405, "GET, HEAD") == not_allowed
+    assert (503, "11") == come_back
