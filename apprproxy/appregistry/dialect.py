@@ -104,6 +104,7 @@ class AppRegistryDialect:
             write.query,
             headers=headers,
             body=write.body,
+            about=f"_write?{write.repository}",
             kind="write",
             as_caller=True,
             authorization=write.authorization,

@@ -16,6 +16,7 @@ from apprproxy.core.errors import StoreFailed
 from apprproxy.store.names.names import DiskNames
 from tests.appregistry.archives import chart, digest_of, packed
 from tests.appregistry.conftest import Start
+from tests.appregistry.registry import as_json, html
 from tests.appregistry.upstream import Upstream
 from tests.fakes.clock import PATIENCE, Gate, until
 from tests.fakes.listening import listening
@@ -238,6 +239,29 @@ async def test_pushes_that_an_upstream_does_not_answer_leave_others_their_places
         await asyncio.gather(*pushes)
 
     assert 200 == got.status
+
+
+async def test_pushes_of_one_package_at_which_an_upstream_fails_shut_nobody_elses(
+    start: Start, upstream: Upstream
+) -> None:
+    """Nor what is read of that package: for that nobody needs an account."""
+    upstream.twist = lambda target: html(503) if "alice" in target else as_json({})
+    gateway = await start({"up": upstream}, writes="pass")
+    failed = [(await gateway.get(PUSH, "POST", body=b"{}")).status for _ in range(4)]
+    asked = upstream.count("alice")
+    upstream.twist = lambda _: as_json([])
+    others = [
+        (await gateway.get(path, method, body=body)).status
+        for path, method, body in (
+            ("/cnr/api/v1/packages/bob/web", "POST", b"{}"),
+            ("/cnr/api/v1/packages/bob/web/1.0.0/helm", "DELETE", b""),
+            ("/cnr/api/v1/users/login", "POST", b"{}"),
+            (f"{PUSH}/channels", "GET", b""),
+        )
+    ]
+
+    assert ([503] * 4, 3) == (failed, asked), "that one is shut"
+    assert [200] * 4 == others
 
 
 async def test_a_large_push_arrives_as_it_came(start: Start) -> None:

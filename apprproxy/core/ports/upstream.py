@@ -32,12 +32,12 @@ class Request:
     """One request to an upstream.
 
     ``path`` is absolute, percent-encoded, and rebuilt from parsed values; ``query`` likewise, without the ``?``.
-    ``scope`` is the token scope (OCI); ``about`` is the repository, or the list, that it is about, and behind a ``?``
-    its filter; ``limit`` bounds the body where it is read whole; ``headers_only`` leaves that of a success unread.
-    ``in_turn``: a flight asks, and ends it when it is somebody else's turn, which is no trouble. ``as_caller`` sends
-    the caller's own ``authorization`` instead of ours, and takes whatever is answered as the answer. ``patience`` is
-    for how many seconds its caller waits for a connection, where that is less than others do. ``only_held``: another
-    gateway is to fetch nothing for us.
+    ``scope`` is the token scope (OCI); ``about`` is the repository that it is about; where it is a list or a write,
+    that, and behind a ``?`` of what; ``limit`` bounds the body where it is read whole; ``headers_only`` leaves that of
+    a success unread. ``in_turn``: a flight asks, and ends it when it is somebody else's turn, which is no trouble.
+    ``as_caller`` sends the caller's own ``authorization`` instead of ours, and takes whatever is answered as the
+    answer. ``patience`` is for how many seconds its caller waits for a connection, where that is less than others do.
+    ``only_held``: another gateway is to fetch nothing for us.
     """
 
     method: str

@@ -2,10 +2,10 @@
 
 - Trouble (no answer in time, a line that breaks, a status that says so) shuts a source for a while, longer each time;
   then one request is let through as a probe, and the others once that one has been answered.
-- Trouble that a source has while it can be reached may be that of one repository, or of one filter of a list, which
-  any client may ask for as often as it likes: it shuts that one. What came too late counts against the source as well,
-  once for each repository or list until something succeeds; a status does not, since it came, and names below what is
-  broken can be made up without end.
+- Trouble that a source has while it can be reached may be that of one repository, of one filter of a list, or of
+  writes to one repository, which any client may ask for as often as it likes: it shuts that one. What came too late
+  counts against the source as well, once for each repository, for a list and for writes, until something succeeds; a
+  status does not, since it came, and names below what is broken can be made up without end.
 - A repository that has answered lately is asked all the same, until it fails itself: of names that nobody has heard of
   a client can make up as many as it likes.
 - Who says how long to be left alone (429) is left alone so long, a minute at most, about that repository: about its
@@ -189,8 +189,8 @@ class Health:
         return True
 
     def _counts(self, about: str) -> bool:
-        """Against the source too: once for each repository, and for a list by whatever filters, where nothing has
-        succeeded since."""
+        """Against the source too: once for each repository, for a list by whatever filters, and for writes of whatever,
+        where nothing has succeeded since."""
         about = about.partition("?")[0]
         counted = about in self._counted
         _remember(self._counted, about, None)
