@@ -22,7 +22,7 @@ from apprproxy.cli.common import (
     went_wrong,
     wrong_use,
 )
-from apprproxy.core.digest import Digest
+from apprproxy.core.digest import Digest, MalformedDigest
 from apprproxy.core.errors import Failure
 from apprproxy.core.lock import MAX_TEXT, BadLock
 from apprproxy.core.model import FirstSeen
@@ -60,11 +60,22 @@ def names_list(path: Path | None, moved: bool, as_json: bool) -> None:
                 click.echo(f"{name}  {first.digest}" + (f"  MOVED to {first.moved_to}" if first.moved_to else ""))
 
 
+def _digest(_: click.Context, __: click.Parameter, given: str | None) -> Digest | None:
+    try:
+        return Digest.parse(given) if given is not None else None
+    except MalformedDigest as error:
+        raise click.BadParameter(plain(str(error))) from None
+
+
 @names.command("accept", short_help="Take the new digest of a release that moved.")
 @CONFIG
 @click.argument("name")
-def names_accept(path: Path | None, name: str) -> None:
-    """Take the digest that the release NAME (as `names list` prints it) moved to, here and in running gateways."""
+@click.argument("digest", required=False, callback=_digest)
+def names_accept(path: Path | None, name: str, digest: Digest | None) -> None:
+    """Take the digest that the release NAME (as `names list` prints it) moved to, here and in running gateways.
+
+    With DIGEST that one or none: its upstream may say another by now than the one that was looked at.
+    """
     formats = list[str]()
     with _names(entered(settings_of(path))) as records:
         for upstream, title, first in records.all_first_seen():
@@ -74,6 +85,8 @@ def names_accept(path: Path | None, name: str) -> None:
                 continue
             if first.moved_to is None:
                 went_wrong(f"{name} has not moved: it is {first.digest}")
+            if digest not in (None, first.moved_to):
+                went_wrong(f"{name} moved to {first.moved_to} by now, which is not {digest}; nothing was changed")
             spelling = PROTOCOLS[protocol_of(title)].spelling
             now = FirstSeen(first.moved_to, time.time())
             records.accept(upstream, spelling.repository(title), title, now, spelling.aliases(title))

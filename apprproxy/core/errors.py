@@ -244,7 +244,7 @@ class Moved(OurFault):
     def __init__(self, move: Move) -> None:
         super().__init__(
             f"release moved: {move.name} was first seen as {move.first} and its upstream now says {move.now}; the first"
-            f" bytes are nowhere to be had. To take the new ones: apprproxy names accept {quote(move.name)}"
+            f" bytes are nowhere to be had. To take the new ones: apprproxy names accept {quote(move.name)} {move.now}"
         )
         self.move = move
 

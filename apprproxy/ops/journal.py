@@ -182,7 +182,7 @@ class Journal:
         if moved.followed:
             self._telling.repeated("warning", "a name moved and was followed", MINUTE, of, facts, moved.name)
         else:
-            accept = f"apprproxy names accept {quote(f'{moved.upstream}/{moved.name}')}"
+            accept = f"apprproxy names accept {quote(f'{moved.upstream}/{moved.name}')} {moved.now}"
             facts["hint"] = f"clients get the first; {_ALL_MOVED}; if its owner meant to move it: {accept}"
             self._telling.repeated("warning", "a release moved; its first digest stands", MINUTE, of, facts, moved.name)
 

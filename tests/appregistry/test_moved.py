@@ -203,6 +203,24 @@ async def test_accepting_in_another_process_takes_effect_in_a_running_gateway_at
     assert 1 == gateway.total(MOVES)
 
 
+async def test_what_nobody_has_looked_at_is_not_accepted(start: Start, pushed: Upstream) -> None:
+    """Between a look at what it moved to and the command its upstream may say another one."""
+    gateway = await start({"up": pushed})
+    await gateway.get(MANIFEST)
+    force_push(pushed)
+    gateway.clock.advance(120)
+    await gateway.get(MANIFEST)
+    other, none, one = [
+        await command(gateway, "accept", NAME, digest)
+        for digest in (str(digest_of(FIRST)), "sha256:short", str(digest_of(NOW)))
+    ]
+
+    said = f"error: {NAME} moved to {digest_of(NOW)} by now, which is not {digest_of(FIRST)}; nothing was changed\n"
+    assert (1, said) == other
+    assert 2 == none[0]
+    assert (0, True) == (one[0], one[1].startswith(f"{NAME} is now {digest_of(NOW)};"))
+
+
 async def test_after_accepting_the_next_move_is_refused_again(start: Start, pushed: Upstream) -> None:
     gateway = await start({"up": pushed})
     await gateway.get(MANIFEST)

