@@ -90,11 +90,15 @@ class AppRegistryDialect:
             try:
                 flat = orjson.dumps(error)
             except orjson.JSONEncodeError:  # nested deeper than it writes
-                return Outage(self._upstream, f"answered {reply.status} that is no App Registry answer", reply.status)
+                return self._failed(reply.status)
             sentence = str(error.get("message") or error["code"])[:200]
             answer = flat.decode() if len(flat) < _MAX_ANSWER else None
             return NotThere(self._upstream, f"says {sentence}", reply.status, answer)
-        return Outage(self._upstream, f"answered {reply.status} that is no App Registry answer", reply.status)
+        return self._failed(reply.status)
+
+    def _failed(self, status: int) -> Outage:
+        no_word = "" if status >= 500 else " that is no App Registry answer"
+        return Outage(self._upstream, f"answered {status}{no_word}", status)
 
     def write(self, write: Write) -> Request:
         headers = {"Accept": _JSON, **({"Content-Type": write.content_type} if write.content_type else {})}

@@ -39,7 +39,7 @@ class Asking:
         no = code not in _NO_WORD if reply.status == 404 else reply.status == 400 and code in _NO_SUCH_NAME
         if code and no:
             return NotThere(self._upstream, f"says {code}: {message}" if message else f"says {code}", 404)
-        return Outage(self._upstream, f"answered {reply.status} that is no OCI answer", reply.status)
+        return Outage(self._upstream, _failure(reply.status, code), reply.status)
 
     def request(
         self, method: str, path: str, want: NameWant, headers: Mapping[str, str] | None = None, query: str = ""
@@ -81,6 +81,14 @@ def length(reply: Reply) -> int:
     text = reply.headers.get("content-length", "")
     size = decimal_size(text)
     return -1 if size is None else size
+
+
+def _failure(status: int, code: str) -> str:
+    """Of its words only codes that are known: each that is made up would be told as another trouble. None of a 500,
+    which is told as one trouble however it was asked: an answer to HEAD has no words."""
+    if status >= 500:
+        return f"answered {status}"
+    return f"answered {status}, {code}" if code in _NO_WORD else f"answered {status} that is no OCI answer"
 
 
 def _error(body: bytes) -> tuple[str, str]:

@@ -192,6 +192,7 @@ async def test_html_is_an_outage_and_never_a_no(target: str, status: int, start:
     assert 502 == got.status
     assert JSON == got.headers["Content-Type"]
     assert "upstream-failed" == got.json["code"]
+    assert (status < 500) == ("that is no App Registry answer" in got.json["message"]), "a 500 has no words of it"
 
 
 FLAT = {"code": "package-not-found", "message": "package alice/nginx doesn't exist", "details": {"package": "x"}}

@@ -84,6 +84,24 @@ def test_only_a_no_in_the_protocols_words_is_a_no(reply: Reply, meaning: type[Ex
     assert meaning is (None if judged is None else type(judged))
 
 
+@pytest.mark.parametrize(
+    ("reply", "said"),
+    [
+        (Reply(500, {}), "answered 500"),
+        (Reply(500, {}, oci_error("UNKNOWN")), "answered 500"),
+        (Reply(502, {}, b"<html>"), "answered 502"),
+        (Reply(404, {}, oci_error("DENIED")), "answered 404, DENIED"),
+        (Reply(401, {}, oci_error("MADE_UP")), "answered 401 that is no OCI answer"),
+        (Reply(404, {}, b"<html>"), "answered 404 that is no OCI answer"),
+    ],
+)
+def test_an_error_of_the_registry_itself_is_not_told_as_somebody_elses_page(reply: Reply, said: str) -> None:
+    judged = OciDialect("hub").judge(reply)
+
+    assert isinstance(judged, Outage)
+    assert f"hub: {said}" == str(judged)
+
+
 @pytest.mark.parametrize("code", ["DENIED", "UNAUTHORIZED"])
 def test_a_403_is_told_as_403_and_passes_no_name_on(code: str) -> None:
     judged = OciDialect("hub").judge(Reply(403, {}, oci_error(code)))
