@@ -34,7 +34,7 @@ def from_file(
     renewed: Callable[[], None] = lambda: None,
 ) -> Accounts:
     """Reads now, which raises NoAccount, and again whenever the file changes; ``renewed`` is told of it then, or
-    ``trouble`` once what is wrong with it."""
+    ``trouble`` once what is wrong with it, and ``renewed`` once that is over."""
     kept = (_stamp(path), _read(path, read))
     told = ""
 
@@ -42,7 +42,7 @@ def from_file(
         nonlocal kept, told
         try:
             stamp = _stamp(path)
-            if stamp != kept[0]:
+            if told or stamp != kept[0]:  # also one that was away, and is back as it was
                 kept = stamp, _read(path, read)
                 renewed()
             told = ""

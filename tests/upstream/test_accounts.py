@@ -246,6 +246,18 @@ def test_a_file_that_is_deleted_later_is_told_of_once_each_time(tmp_path: Path) 
     assert [f"{path}: No such file or directory"] * 2 == told
 
 
+def test_a_file_that_is_moved_away_and_back_is_told_of(tmp_path: Path) -> None:
+    path, told = tmp_path / "password", list[str]()
+    path.write_text("secret")
+    account = from_file(path, password_of("bot"), lambda _: told.append("trouble"), lambda: told.append("read again"))
+    away = path.rename(tmp_path / "away")
+    account()
+    away.rename(path)
+
+    assert [Account("bot", "secret")] * 2 == [account(), account()]
+    assert ["trouble", "read again"] == told
+
+
 def test_a_password_file_that_is_being_written_changes_nothing(tmp_path: Path) -> None:
     path = tmp_path / "password"
     rewrite(path, "old\n")
