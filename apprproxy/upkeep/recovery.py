@@ -31,13 +31,14 @@ from apprproxy.store.names.lock_file import read
 @dataclass(frozen=True, slots=True)
 class Known:
     """The owner's word that a repository has this: ``itself``, or only what it names. ``claimed``: it said so when it
-    was asked for the digest, and may never have sent it."""
+    was asked for the digest, and may never have sent it. ``locked``: a lock file has it, which may be all."""
 
     member: Member
     repository: str
     expected: Expected
     itself: bool = True
     claimed: bool = False
+    locked: bool = False
 
 
 @dataclass(slots=True)
@@ -83,8 +84,9 @@ class Recovery:
                 self._note_namers(known)
         count = Count()
         for known in self._all():
-            count.names += 1
-            count.shown += self._shown(known)
+            shown = self._shown(known)
+            count.shown += shown
+            count.names += bool(shown) or not known.locked  # a new cache has lost nothing
         return count
 
     # --- what owners, and lock files, said
@@ -120,10 +122,10 @@ class Recovery:
             return
         for repository, tags in lock.tags.items():
             for digest in tags.values():
-                yield Known(member, repository, Expected(digest))
+                yield Known(member, repository, Expected(digest), locked=True)
         for package, releases in lock.releases.items():
             for digest in releases.values():
-                yield Known(member, package, Expected(unpacked=digest))
+                yield Known(member, package, Expected(unpacked=digest), locked=True)
 
     # --- what follows from it
 

@@ -26,6 +26,7 @@ from tests.appregistry.upstream import running as app_registry
 from tests.fakes import lies
 from tests.fakes.clock import until
 from tests.fakes.content import INDEX, digest, manifest, some_bytes
+from tests.fakes.fixtures import Logged
 from tests.fakes.gateway import Gateways, Running, oci
 from tests.fakes.registry import Registry, descriptor
 from tests.test_serving import gateway
@@ -295,6 +296,17 @@ async def test_a_locked_upstream_shows_what_its_lock_file_has(
     await recover(again.app)
 
     assert [200, 200] == [(await again.get(path)).status for path in paths]
+
+
+async def test_a_new_cache_has_lost_nothing_of_what_a_lock_file_has(
+    registry: Registry, gateways: Gateways, tmp_path: Path, logged: Logged
+) -> None:
+    lock = tmp_path / "lock.json"
+    lock.write_text(json.dumps({"version": 1, "names": {f"{APP}:1.0": digest(LAYER)}}))
+    running = await gateways.start({"hub": oci(registry, names="locked", lock_file=str(lock))})
+    await recover(running.app)
+
+    assert "recovered" not in logged.text
 
 
 async def test_an_index_that_was_not_lost_is_let_be(registry: Registry, gateways: Gateways) -> None:
