@@ -16,7 +16,7 @@ from apprproxy.settings.units import write_duration
 from apprproxy.settings.upstream import Upstream
 from apprproxy.store.directory.place import has_entries, nearest, strange
 
-_GIB = 1024**3
+_MIB, _GIB = 1024**2, 1024**3
 _API = "/api/v1"
 CLIENTS_WAIT = 30.0
 """Seconds without a header after which containerd gives up."""
@@ -43,10 +43,7 @@ def doubts(settings: Settings) -> Iterator[str]:
             f" (containerd {write_duration(CLIENTS_WAIT)})"
         )
     if (memory := os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")) < settings.cache.memory:
-        yield (
-            f"cache.memory: {settings.cache.memory / _GIB:.1f} GiB are more than this machine has,"
-            f" {memory / _GIB:.1f} GiB"
-        )
+        yield f"cache.memory: {_about(settings.cache.memory)} are more than this machine has, {_about(memory)}"
 
 
 def _no_registry(name: str, upstream: Upstream) -> Iterator[str]:
@@ -141,9 +138,13 @@ def _directory(settings: Settings) -> Iterator[str]:
     disk = _disk(settings)
     if disk is not None and disk < settings.cache.max_size:
         yield (
-            f"cache.max_size: {settings.cache.max_size / _GIB:.1f} GiB are more than the whole disk of"
-            f" {directory} has, {disk / _GIB:.1f} GiB: it will be full before anything is evicted"
+            f"cache.max_size: {_about(settings.cache.max_size)} are more than the whole disk of {directory} has,"
+            f" {_about(disk)}: it will be full before anything is evicted"
         )
+
+
+def _about(size: int) -> str:
+    return f"{size / _GIB:.1f} GiB" if size >= _GIB else f"{size / _MIB:.0f} MiB"
 
 
 def _holds_anything(directory: Path) -> bool:

@@ -1,6 +1,8 @@
 """What is hardly meant is told before a gateway starts with it; what may be meant is not."""
 
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -57,6 +59,13 @@ def test_a_cap_that_the_disk_cannot_hold_is_doubtful(max_size: str, said: bool, 
 
     assert said == any(one.startswith("cache.max_size: ") for one in told(cache=cache))
     assert not (tmp_path / "not yet").exists()
+
+
+def test_a_small_disk_is_told_in_units_of_its_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(total=40 * 1024**2))
+    (one,) = told(cache={"directory": tmp_path})
+
+    assert one.startswith(f"cache.max_size: 64 MiB are more than the whole disk of {tmp_path} has, 40 MiB: ")
 
 
 @pytest.mark.parametrize(("offline", "held", "said"), [(True, False, 1), (True, True, 0), (False, False, 0)])

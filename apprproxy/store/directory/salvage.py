@@ -22,6 +22,7 @@ DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _SECTOR = 4096
 _FEW = 0.1
 _CODE = re.compile("unable to get the page. error code=([0-9]{1,9})")
+_HEADING = "*** in database main ***\n"
 _ALONE, _WITH_LOG = "mode=ro&immutable=1", "mode=ro"
 
 
@@ -42,7 +43,8 @@ def refuse_damaged(path: Path, *, keys: bool = False) -> None:
         ((said,),) = db.execute(f"PRAGMA {'integrity' if keys else 'quick'}_check(1)").fetchall()
     if said != "ok":
         told = _CODE.search(str(said))  # of a page that the disk did not give: that is told like any other damage
-        raise broken(str(said), int(told[1]) if told else sqlite3.SQLITE_CORRUPT)
+        what = str(said).removeprefix(_HEADING)
+        raise broken(what, int(told[1]) if told else sqlite3.SQLITE_CORRUPT)
 
 
 def refuse_rows(path: Path, table: str, which: str) -> None:

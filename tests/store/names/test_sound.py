@@ -109,6 +109,8 @@ async def test_names_before_and_after_a_bad_page_stay(directory: Path, told: Tol
         file.write(b"\xff" * PAGE)
     found, again = left(directory, told), left(directory, told)
 
+    (reason,) = [event.reason for event in told.events if isinstance(event, SetAside)]
+    assert not {"*", "\n"} & set(reason), "sqlite heads it with a line of its own"
     assert ["names"] == list(aside(told))
     assert {"tag app 0", f"tag app {MANY - 1}", "app@1"} <= found
     assert MANY * 0.8 < len(found) < MANY
