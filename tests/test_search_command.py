@@ -70,6 +70,14 @@ async def test_whom_the_default_view_leaves_out_is_told_where_nothing_was_found(
     assert (0, "") == (there.returncode, there.stderr)
 
 
+async def test_where_there_is_nobody_to_search_that_is_told(registry: Registry, operator: Operator) -> None:
+    operator.configures(hub=oci(registry))
+    ran = await operator.runs("search", "nginx", "--kind", "appr")
+
+    assert (1, "nothing found\n") == (ran.returncode, ran.stdout)
+    assert "warning: there is no upstream of kind appr to search\n" == ran.stderr
+
+
 @pytest.mark.parametrize("more", [(), ("--json",)])
 async def test_where_nobody_could_be_asked_nothing_is_known(operator: Operator, more: tuple[str, ...]) -> None:
     operator.configures(hub={"kind": "oci", "url": "http://127.0.0.1:1"})

@@ -57,6 +57,8 @@ def search(path: Path | None, as_json: bool, limit: int, kind: str | None, view:
     if view is None and not found["results"] and (left_out := _left_out(settings, kind, found)):
         which = f"which has not got {', '.join(left_out)}: --view {left_out[0]} searches it"
         click.echo(f"note: the view default was searched, {which}", err=True)
+    elif not found["sources"]:
+        click.echo(f"warning: there is no upstream{f' of kind {kind}' if kind else ''} to search", err=True)
     if as_json:
         click.echo(json.dumps(found))
     else:
