@@ -2,14 +2,15 @@
 
 import base64
 import json
+from pathlib import Path
 
 import pytest
 
 from tests.appregistry.archives import bomb, chart, packed, unpacked
 from tests.appregistry.conftest import Start
-from tests.appregistry.gateway import RunningGateway
-from tests.appregistry.registry import Answer
-from tests.appregistry.upstream import Upstream
+from tests.appregistry.gateway import Clock, RunningGateway, keys_of, running_gateway
+from tests.appregistry.registry import Answer, Registry
+from tests.appregistry.upstream import Upstream, running
 
 PACKAGE = "/cnr/api/v1/packages/alice/nginx"
 RELEASE = f"{PACKAGE}/1.0.0/helm"
@@ -116,3 +117,21 @@ async def test_a_deletion_that_anybody_may_ask_for_moves_nothing(gateway: Runnin
 
     assert FIRST == await pulled(gateway)
     assert 1 == gateway.total(MOVES, upstream="up")
+
+
+async def test_what_was_pushed_through_a_view_is_had_through_it_though_another_member_had_it_before(
+    tmp_path: Path, clock: Clock, upstream: Upstream
+) -> None:
+    async with running(Registry()) as other:
+        for release in ("1.0.0", "2.0.0"):
+            other.registry.push("alice/nginx", release, "helm", packed(OTHER))
+        sections = {"one": keys_of(upstream, writes="pass"), "two": keys_of(other)}
+        async with running_gateway(tmp_path, sections, clock) as gateway:
+            before = [await pulled(gateway), (await gateway.get(f"{PACKAGE}/2.0.0/helm")).status]
+            upstream.twist = lambda target: Answer(200, b"{}") if target == f"{PACKAGE}?force=true" else None
+            await push(gateway, packed(NOW))
+            upstream.registry.push("alice/nginx", "1.0.0", "helm", packed(NOW))
+            clock.advance(120)
+            after = [await pulled(gateway), (await gateway.get(f"{PACKAGE}/2.0.0/helm")).status]
+
+    assert ([OTHER, 200], [NOW, 404]) == (before, after)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from apprproxy.core.digest import Digest
-from apprproxy.core.model import Contribution, Expected, FirstSeen, Record, Where
+from apprproxy.core.model import Contribution, Expected, FirstSeen, Place, Record, Where
 
 
 class Readable(Protocol):
@@ -182,9 +182,16 @@ class Names(Protocol):
         """Its owner says that there is none; ``as_of`` as for ``put``."""
         ...
 
-    async def forget(self, upstream: str, repository: str, pushed: Mapping[str, Digest] | None = None) -> None:
+    async def forget(
+        self,
+        upstream: str,
+        repository: str,
+        pushed: Mapping[str, Digest] | None = None,
+        through: Place | None = None,
+    ) -> None:
         """Every name of the repository, and the lists it may stand in, in every process at once. To a title that was
-        seen is added what was ``pushed`` for it."""
+        seen is added what was ``pushed`` for it; where that was pushed ``through`` a view, it is forgotten which names
+        of it other members of that view had."""
         ...
 
     def generation(self) -> int:

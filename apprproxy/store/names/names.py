@@ -19,7 +19,7 @@ from cachetools import LRUCache
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import StoreFailed
 from apprproxy.core.events import Observer
-from apprproxy.core.model import FirstSeen, Record
+from apprproxy.core.model import FirstSeen, Place, Record
 from apprproxy.store.directory.generation import Generation
 from apprproxy.store.directory.place import SPARE
 from apprproxy.store.directory.relief import MAY_GO, free_space
@@ -79,9 +79,16 @@ class DiskNames:
             if as_of == self._generation.read():
                 self._records.delete(name)
 
-    async def forget(self, upstream: str, repository: str, pushed: Mapping[str, Digest] | None = None) -> None:
+    async def forget(
+        self,
+        upstream: str,
+        repository: str,
+        pushed: Mapping[str, Digest] | None = None,
+        through: Place | None = None,
+    ) -> None:
         firsts = partial(self._with_pushed, upstream, pushed or {})
-        await self._run(self._writer, upstream, self._forget, upstream, repository, firsts)
+        owned = partial(self._owned_by_others, upstream, repository, through)
+        await self._run(self._writer, upstream, self._forget, upstream, repository, firsts, owned)
         self._memory.clear()
 
     def generation(self) -> int:
@@ -179,10 +186,29 @@ class DiskNames:
         known = self._first_seen(upstream, tuple(pushed))
         return {title: replace(first, pushed=pushed[title]) for title, first in known.items()}
 
-    def _forget(self, upstream: str, repository: str, firsts: Callable[[], Mapping[str, FirstSeen]]) -> None:
+    def _owned_by_others(self, upstream: str, repository: str, place: Place | None) -> list[str]:
+        """The keys under which a view remembers that the repository, or a name of it, is of another of its members."""
+        if place is None:
+            return []
+        others = {name.encode() for name in place.members if name != upstream}
+        parted = [(key, key.split(" ")) for key in self._records]
+        ours = [
+            key
+            for key, words in parted
+            if words[:2] == ["owner", place.name] and len(words) == 5 and repository in words[3:]
+        ]
+        return [key for key in ours if self._records.get(key) in others]
+
+    def _forget(
+        self,
+        upstream: str,
+        repository: str,
+        firsts: Callable[[], Mapping[str, FirstSeen]],
+        owned: Callable[[], Iterable[str]],
+    ) -> None:
         """Walks all names, which takes a moment; writes are rare."""
         with self._forgetting():
-            for key in self._of(upstream, repository):
+            for key in (*self._of(upstream, repository), *owned()):
                 self._records.delete(key)
             for title, first in firsts().items():
                 self._records.set(f"first {upstream} {title}", write_first(first))

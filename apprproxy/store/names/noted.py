@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from cachetools import LRUCache
 
 from apprproxy.core.digest import Digest
-from apprproxy.core.model import Record
+from apprproxy.core.model import Place, Record
 from apprproxy.core.ports.store import Names
 
 REMEMBERED = 10_000
@@ -54,8 +54,14 @@ class NamesWithNotes:
         if self._notes.pop((upstream, key), None) is None or await self._names.get(upstream, key) is not None:
             await self._names.drop(upstream, key, as_of)
 
-    async def forget(self, upstream: str, repository: str, pushed: Mapping[str, Digest] | None = None) -> None:
-        await self._names.forget(upstream, repository, pushed)
+    async def forget(
+        self,
+        upstream: str,
+        repository: str,
+        pushed: Mapping[str, Digest] | None = None,
+        through: Place | None = None,
+    ) -> None:
+        await self._names.forget(upstream, repository, pushed, through)
         for alike in [*self._written]:
             if alike[0] == upstream and alike[1].rpartition(" ")[2] in (repository, "-"):  # and its lists
                 del self._written[alike]

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import StoreFailed
-from apprproxy.core.model import Descriptor, FirstSeen, Record
+from apprproxy.core.model import Descriptor, FirstSeen, Place, Record
 from apprproxy.store.directory import sharing
 from apprproxy.store.directory.place import SPARE
 from apprproxy.store.names import names as module
@@ -273,6 +273,19 @@ async def test_forgetting_takes_a_repositorys_names_and_lists_and_adds_what_was_
     assert {TITLE: replace(FIRST, pushed=now), "alice/nginx@2.0.0/helm": FIRST} == await names.first_seen(
         "up", [TITLE, "alice/nginx@2.0.0/helm", never]
     )
+
+
+async def test_what_is_pushed_through_a_view_is_no_other_members_there_any_more(names: DiskNames) -> None:
+    release, home, channel = "release alice/nginx 1.0.0/helm", "repository appr alice/nginx", "channel alice/nginx beta"
+    redis, image = "release alice/redis 1.0.0/helm", "tag alice/nginx 1.0"
+    had = {release: "two", home: "two", channel: "up", redis: "two", image: "images"}
+    for view in ("corp", "other"):
+        for key, upstream in had.items():
+            await names.set_owner(view, key, upstream)
+    await names.forget("up", "alice/nginx", {}, Place("corp", ("up", "two"), "appr"))
+
+    assert [None, None, "up", "two", "images"] == [await names.owner("corp", key) for key in had]
+    assert [*had.values()] == [await names.owner("other", key) for key in had]
 
 
 async def test_what_another_process_changes_is_seen_at_once(names: DiskNames, beside: DiskNames) -> None:
