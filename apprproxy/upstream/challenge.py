@@ -5,15 +5,21 @@ servers leave values unquoted. Nothing here raises: what cannot be read is no ch
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 _WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
 # possessive, so that what does not match is found out in one pass: an upstream may send thousands of blanks
 _PARAMETER = re.compile(rf'\s*+({_WORD})\s*+=\s*+(?:"((?:[^"\\]|\\.)*+)"|([^\s,"]*+))\s*+(?:,|$)')
 _SCHEME = re.compile(rf"[\s,]*+({_WORD})(?=\s|,|$)")
 _TOKEN68 = re.compile(r"\s*+[A-Za-z0-9._~+/-]++=*+\s*+(?:,|$)")
-_MAX_FIELD = 16 * 1024
+
+MAX_TEXT = 16 * 1024
+"""Characters of all fields together: there may be a MiB of them, and a challenge for every second character is a second
+in which nobody else has a turn."""
+MAX_CHALLENGES = 64
+"""Genuine servers send one to four."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +34,18 @@ class Challenge:
 
 
 def read_challenges(fields: Iterable[str]) -> list[Challenge]:
-    """All challenges of all fields, in order."""
-    return [challenge for field in fields for challenge in _read(field[:_MAX_FIELD])]
+    """Those of all fields, in order; what is beyond the bounds is not read."""
+    return list(islice((challenge for field in _within_bounds(fields) for challenge in _read(field)), MAX_CHALLENGES))
 
 
-def _read(field: str) -> Iterable[Challenge]:
+def _within_bounds(fields: Iterable[str]) -> Iterator[str]:
+    left = MAX_TEXT
+    for field in fields:
+        yield field[:left]
+        left -= len(field[:left])
+
+
+def _read(field: str) -> Iterator[Challenge]:
     at = 0
     while match := _SCHEME.match(field, at):
         scheme, at = match[1].lower(), match.end()

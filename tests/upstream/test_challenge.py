@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apprproxy.upstream.challenge import Challenge, read_challenges
+from apprproxy.upstream.challenge import MAX_CHALLENGES, MAX_TEXT, Challenge, read_challenges
 
 WORD = st.text("abcdefghijklmnopqrstuvwxyzABCXYZ0123456789!#$%&'*+-.^_`|~", min_size=1, max_size=12)
 QUOTED = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=30)
@@ -70,3 +70,18 @@ def test_a_hostile_field_costs_little(field: str) -> None:
 
     assert len(read_challenges([field])) <= 8_000
     assert time.process_time() - begun < 0.5
+
+
+@pytest.mark.parametrize("text", ["a,", "a ", "a a=1,", "Basic a,", ","])
+def test_of_many_fields_no_more_is_read_than_of_one(text: str) -> None:
+    """A header of a MiB has room for half a million challenges, which would take a second."""
+    field = text * (8000 // len(text))
+
+    assert len(read_challenges([field] * 120)) <= MAX_CHALLENGES
+    assert [] == read_challenges([*[","] * MAX_TEXT, "Basic realm=a"])
+
+
+def test_a_challenge_behind_some_others_is_found() -> None:
+    found = read_challenges(["Negotiate", "NTLM", 'Digest realm="a", nonce="' + "b" * 4000 + '"', "Bearer realm=c"])
+
+    assert ["negotiate", "ntlm", "digest", "bearer"] == [one.scheme for one in found]
