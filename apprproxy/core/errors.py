@@ -43,6 +43,9 @@ from shlex import quote
 
 from apprproxy.core.digest import Digest
 
+MAX_SENTENCE = 500
+"""Characters. Where an upstream redirects to is in some, which may be thousands: of a host's name, or of a path."""
+
 
 class Failure(Exception):
     """Anything that is expected to go wrong. ``str`` is a sentence for a person, without secrets."""
@@ -77,9 +80,11 @@ class Denied(ClientFault):
 
 
 class UpstreamFault(Failure):
-    """One source failed one attempt. ``source`` names it (the upstream's name); ``status`` is its HTTP status."""
+    """One source failed one attempt. ``source`` names it (the upstream's name); ``status`` is its HTTP status. Of a
+    sentence that is too long its end is left out."""
 
     def __init__(self, source: str, sentence: str, status: int | None = None) -> None:
+        sentence = sentence if len(sentence) <= MAX_SENTENCE else f"{sentence[:MAX_SENTENCE]}…"
         super().__init__(f"{source}: {sentence}")
         self.source = source
         self.sentence = sentence

@@ -14,6 +14,10 @@ AGAIN = 60.0
 QUIET = 10.0
 """Seconds without it, after which an answer says that it is over."""
 MAX_EPISODES = 1000
+MAX_REASONS = 20
+"""Of an upstream that are told apart. Where it redirects to is in them, which may be somewhere else each time: it would
+have a line for each request, and others' troubles would be forgotten for its own."""
+_OTHERS = "other reasons"
 
 _DETAIL = re.compile(r"[0-9a-f]{32,}|(?<!answered )(?<!\d)\d+(?:\.\d+)?")
 """What differs from one time to the next: digests, counts of bytes, seconds. A status does not: 429 is another trouble
@@ -48,6 +52,8 @@ class Episodes:
     def again(self, what: str, upstream: str, reason: str, now: float, kind: str = "") -> tuple[int, float] | None:
         """Is it worth a line now? How often it has happened since it began, and when that was; None if not."""
         key = (what, upstream, _DETAIL.sub("#", reason), kind)
+        if key not in self._open and sum(one.upstream == upstream for one in self._open.values()) >= MAX_REASONS:
+            key, reason = (what, upstream, _OTHERS, kind), _OTHERS
         episode = self._open.setdefault(key, Episode(what, upstream, reason, now, now, kind=kind))
         if len(self._open) > MAX_EPISODES:
             del self._open[next(iter(self._open))]

@@ -115,3 +115,10 @@ def test_a_command_that_people_are_told_to_copy_is_one_command_whatever_the_name
 
 def test_a_malformed_name_has_the_code_that_fits_best() -> None:
     assert ("NAME_INVALID", "DIGEST_INVALID") == (Malformed("x").code, Malformed("x", "DIGEST_INVALID").code)
+
+
+def test_a_sentence_is_of_a_bounded_length_whatever_an_upstream_has_put_into_it() -> None:
+    failure = Forbidden("up", f"a redirect to {'x' * 8000} carries a user name")
+
+    assert str(failure).startswith("up: a redirect to xxx")
+    assert len(str(failure)) < 600

@@ -176,6 +176,24 @@ def test_what_is_remembered_is_bounded() -> None:
     assert len(episodes._open) <= 1000
 
 
+def test_an_upstream_that_gives_ever_new_reasons_has_a_few_lines_and_leaves_others_theirs(
+    journal: Journal, clock: Clock, logged: Logged
+) -> None:
+    journal(trouble("no connection: Connection refused", "quay"))
+    for number in range(2000):
+        journal(trouble(f"a redirect to {'abcdefghij'[number % 10]}{number // 10 * 'x'} carries a user name"))
+    journal(trouble("no connection: Connection refused", "quay"))
+    told = [line["upstream"] for line in lines(logged)]
+    clock.advance(11)
+    journal(answer("hub"))
+    journal(answer("quay"))
+    over = [line for line in lines(logged) if "over" in line["event"]]
+
+    assert ["quay", *["hub"] * 21] == told
+    assert [("hub", 2000), ("quay", 2)] == [(line["upstream"], line["times"]) for line in over]
+    assert over[0]["reason"].endswith("; other reasons")
+
+
 def test_trouble_with_bytes_is_over_once_such_bytes_have_come(journal: Journal, clock: Clock, logged: Logged) -> None:
     journal(Trouble("bytes", "hub", "library/app@sha256:00", "answered 500", kind="blob"))
     told = []
