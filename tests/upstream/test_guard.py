@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from yarl import URL
 
-from apprproxy.upstream.guard import Guard, InnerAddress, PublicResolver, Refused, inner, redact
+from apprproxy.upstream.guard import Guard, InnerAddress, PublicResolver, Refused, foreign_url, inner, redact
 
 QUAY = Guard(URL("https://quay.io"), frozenset({"minio.corp", "cdn.corp:9000"}), frozenset({"sso.corp"}))
 BLOB = URL("https://quay.io/v2/a/blobs/x")
@@ -65,6 +65,20 @@ def test_other_hosts_are_dialled_at_public_addresses_only(url: str) -> None:
 def test_a_redirect_to_less_than_https_or_with_a_name_is_refused(url: str) -> None:
     with pytest.raises(Refused):
         to(url)
+
+
+def test_a_host_that_is_longer_than_a_name_is_not_read() -> None:
+    """To read 8 KiB of Punycode takes a second."""
+    han = "".join(map(chr, range(0x4E00, 0x4E00 + 2000)))
+    host = f"xn--{han.encode('punycode').decode()}"
+
+    for url in (f"https://{host}/x", f"//{host}/x", f"https://user@{host}:5000/x", f"https://{'a' * 256}"):
+        with pytest.raises(ValueError, match="not a URL"):
+            foreign_url(url)
+    with pytest.raises(Refused, match="not a URL"):
+        QUAY.realm(f"https://{host}/token")
+    assert "xn--bcher-kva.example" == foreign_url(f"https://xn--bcher-kva.example/{'x' * 5000}").raw_host
+    assert foreign_url(f"/{'x' * 5000}").host is None
 
 
 def test_a_plain_upstream_may_redirect_to_plain_hosts() -> None:
