@@ -16,13 +16,13 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.http_exceptions import HttpProcessingError
 
 from apprproxy.core.framing import Framing
-from apprproxy.core.model import KIB, MIB
+from apprproxy.core.model import KIB
 
 MAX_INTERIM = 16
 """Before an answer. Genuine servers send one or two: 100, 103."""
-MAX_BEFORE = MIB
-"""Bytes until an answer's header is complete, which has some KiB: the library bounds each header, and passes over empty
-lines before it, of which a line brings hundreds of MiB a second."""
+MAX_BEFORE = 256 * KIB
+"""Bytes until an answer's header is complete, which has some KiB: each is held several times over as long as its
+connection is, and the library passes over empty lines before it, of which a line brings hundreds of MiB a second."""
 _STATUSES, _FINAL = range(100, 600), 200
 """Others are invalid (RFC 9110, section 15)."""
 _ANOTHER_PROTOCOL = 101

@@ -83,6 +83,18 @@ async def test_empty_lines_without_end_before_an_answer_end_the_connection(line_
     assert isinstance(handler.exception(), HttpProcessingError)
 
 
+@pytest.mark.parametrize(("fields", "status"), [(16, 200), (40, 502)])
+async def test_a_header_has_so_many_bytes_and_no_more(gateways: Gateways, fields: int, status: int) -> None:
+    """Each of 8 KiB, of which the library takes 128: three MiB of memory for each connection."""
+    begin, _, rest = ANSWER.partition(b"\r\n")
+    header = b"".join(b"X-%d: %s\r\n" % (number, b"a" * 8000) for number in range(fields))
+    async with answering(begin + b"\r\n" + header + rest) as url:
+        gateway = await gateways.start({"hub": {"url": url}})
+        got = await gateway.get("/v2/hub/a/b/tags/list")
+
+        assert status == got.status
+
+
 async def test_each_answer_of_a_connection_has_interim_answers_of_its_own() -> None:
     connector, line = Connector(), Line()
     handler = connector._factory()
