@@ -198,6 +198,19 @@ def test_a_file_of_empty_members_is_refused_before_all_of_them_are_read() -> Non
         unpacked_digest(lambda offset, count: content[offset : offset + count])
 
 
+def test_a_file_of_empty_blocks_is_refused_before_all_of_them_are_read() -> None:
+    content, read = empty_blocks(TAR, 8 * MIB), list[int]()
+
+    def some(offset: int, count: int) -> bytes:
+        read.append(offset)
+        return content[offset : offset + count]
+
+    with pytest.raises(NotGzip, match="that are in it"):
+        unpacked_digest(some)
+    assert len(content) > 8 * MIB
+    assert max(read) < 2 * MIB
+
+
 @pytest.mark.parametrize("size", [MIB, ALWAYS])
 def test_zeros_are_a_package_too(size: int) -> None:
     content = packed(bytes(size))

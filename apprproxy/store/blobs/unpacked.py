@@ -25,6 +25,10 @@ MAX_WRAPPING = 64 * KIB
 """Bytes of a package beyond those in it and a quarter more. What does not pack grows by an eighth at the worst, and a
 header has some dozens; empty blocks may have any number."""
 
+AHEAD = MIB
+"""Bytes of wrapping that what is in it may still make up for. A file of empty blocks keeps a thread busy for as long as
+ten that are as large as they may be."""
+
 MAX_TEXT = 511
 """Bytes of a name or comment in a header, which Go's reader takes (``readString``)."""
 
@@ -67,8 +71,9 @@ def unpacked_digest(read: Callable[[int, int], bytes], algorithm: str = "sha256"
             check.update(piece)
             pending = member.unconsumed_tail or member.unused_data
             _bound(check.size, offset)
+            _bound_wrapping(offset - len(pending), check.size, AHEAD)
         if not (pending or read(offset, 1)):
-            _bound_wrapping(offset, check.size)
+            _bound_wrapping(offset, check.size, MAX_WRAPPING)
             return check.digest()
     raise NotGzip(f"has more than {MAX_MEMBERS} members")
 
@@ -81,8 +86,8 @@ def _bound(size: int, packed: int) -> None:
         raise NotGzip(f"unpacks to more than {MAX_RATIO} times its size")
 
 
-def _bound_wrapping(packed: int, size: int) -> None:
-    if packed > size + size // 4 + MAX_WRAPPING:
+def _bound_wrapping(packed: int, size: int, most: int) -> None:
+    if packed > size + size // 4 + most:
         raise NotGzip(f"has {packed} bytes for the {size} that are in it")
 
 
