@@ -20,6 +20,12 @@ from apprproxy.store.calls import on_loop
 
 T = TypeVar("T")
 
+UNPACKING = 8
+"""Threads: so many upstreams would have to send what takes five seconds, for others' packages to wait. Each shares the
+processors with those, and the interpreter with nobody, since that is let go meanwhile."""
+HASHING = 2
+"""More would share one disk."""
+
 _PUSHES = "(pushes)"
 """No upstream is called so."""
 _Whose = tuple[asyncio.AbstractEventLoop, str]
@@ -27,10 +33,10 @@ _Whose = tuple[asyncio.AbstractEventLoop, str]
 
 
 class _Threads:
-    """Two for all upstreams, of which each has one at a time."""
+    """So many for all upstreams, of which each has one at a time."""
 
-    def __init__(self, name: str) -> None:
-        self._threads = ThreadPoolExecutor(2, thread_name_prefix=name)
+    def __init__(self, name: str, number: int) -> None:
+        self._threads = ThreadPoolExecutor(number, thread_name_prefix=name)
         self._turns: WeakValueDictionary[_Whose, asyncio.Lock] = WeakValueDictionary()
         self._next: WeakValueDictionary[_Whose, asyncio.Lock] = WeakValueDictionary()
 
@@ -50,7 +56,7 @@ class _Threads:
         return working
 
 
-unpacking, hashing = _Threads("unpack"), _Threads("hash")
+unpacking, hashing = _Threads("unpack", UNPACKING), _Threads("hash", HASHING)
 
 
 def digest_sent(source: str, read: Callable[[int, int], bytes], algorithm: str) -> Digest:

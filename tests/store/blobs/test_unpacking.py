@@ -34,6 +34,26 @@ async def test_who_keeps_one_thread_busy_leaves_the_other_one(mirror: str) -> No
     assert [0, 1, 2, 3, 4] == sorted(started)
 
 
+async def test_several_upstreams_whose_packages_take_long_keep_no_other_s_waiting() -> None:
+    go, started = threading.Event(), []
+
+    def unpacked(number: int) -> None:
+        started.append(number)
+        go.wait()
+
+    waiting = [asyncio.create_task(unpacking.begun(f"evil{number}", unpacked, number)) for number in range(4)]
+    try:
+        await until(lambda: len(started) == len(waiting))
+        async with asyncio.timeout(PATIENCE):
+            other = await asyncio.wrap_future(await unpacking.begun("good", lambda: "unpacked"))
+    finally:
+        go.set()
+        for one in waiting:
+            await asyncio.wrap_future(await one)
+
+    assert "unpacked" == other
+
+
 def test_a_turn_that_was_left_when_its_loop_ended_is_in_nobody_s_way() -> None:
     go = threading.Event()
 
