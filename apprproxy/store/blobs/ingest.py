@@ -112,7 +112,7 @@ class DiskIngest:
         """Hash anew what lay there before, once: when a source that wants to go on with it has its turn."""
         if not self._known:
             await self._settled()
-            self._work = await hashing.begun(self.source, self._told, self._part.rehash)
+            self._work = await hashing.begun(self.source, self._told, self._part.rehash, hashing.next_piece)
             await self._settled()
             self._known = True
 

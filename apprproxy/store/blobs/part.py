@@ -4,6 +4,7 @@ written through an old descriptor."""
 import fcntl
 import os
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,10 +28,11 @@ class OpenPart:
     def sidecar(self) -> Path:
         return self.path.with_suffix(".json")
 
-    def rehash(self) -> None:
+    def rehash(self, next_piece: Callable[[], None]) -> None:
         """Look at what is there already. Blocking, at the disk's speed."""
         while piece := os.pread(self.fd, _READ, self.check.size):
             self.check.update(piece)
+            next_piece()
 
     def remove(self) -> None:
         """Whoever reads it goes on reading; whoever comes next begins a new file. Nothing is ever truncated."""

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -536,10 +536,10 @@ async def test_what_had_come_stays_where_looking_at_it_is_broken_off(
     await left(store, 2_000_000)
     inside, go_on, rehash = threading.Event(), threading.Event(), OpenPart.rehash
 
-    def slow(part: OpenPart) -> None:
+    def slow(part: OpenPart, next_piece: Callable[[], None]) -> None:
         inside.set()
         go_on.wait(10)
-        rehash(part)
+        rehash(part, next_piece)
 
     monkeypatch.setattr(OpenPart, "rehash", slow)
     partial = await claimed(store)
@@ -562,7 +562,7 @@ async def test_what_cannot_be_read_again_is_thrown_away(tmp_path: Path, monkeypa
     store = prepared(tmp_path)
     await left(store, 2_000_000)
 
-    def fails(part: OpenPart) -> None:
+    def fails(part: OpenPart, next_piece: Callable[[], None]) -> None:
         raise OSError(5, "Input/output error")
 
     monkeypatch.setattr(OpenPart, "rehash", fails)
@@ -585,9 +585,9 @@ async def test_what_was_left_is_looked_at_only_by_whoever_goes_on_with_it(
     looked: list[OpenPart] = []
     rehash = OpenPart.rehash
 
-    def counted(part: OpenPart) -> None:
+    def counted(part: OpenPart, next_piece: Callable[[], None]) -> None:
         looked.append(part)
-        rehash(part)
+        rehash(part, next_piece)
 
     monkeypatch.setattr(OpenPart, "rehash", counted)
     for _ in range(3):

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from apprproxy.store.blobs.unpacking import hashing, unpacking
+from apprproxy.store.blobs.unpacking import Threads, hashing, unpacking
 from tests.fakes.clock import PATIENCE, until
 
 
@@ -34,24 +34,43 @@ async def test_who_keeps_one_thread_busy_leaves_the_other_one(mirror: str) -> No
     assert [0, 1, 2, 3, 4] == sorted(started)
 
 
-async def test_several_upstreams_whose_packages_take_long_keep_no_other_s_waiting() -> None:
-    go, started = threading.Event(), []
+@pytest.mark.parametrize("threads", [unpacking, hashing])
+async def test_several_upstreams_whose_packages_take_long_keep_no_other_s_waiting(threads: Threads) -> None:
+    go, started = threading.Event(), set[int]()
 
-    def unpacked(number: int) -> None:
-        started.append(number)
-        go.wait()
+    def goes_on(number: int) -> None:
+        while not go.is_set():
+            started.add(number)
+            threads.next_piece()
 
-    waiting = [asyncio.create_task(unpacking.begun(f"evil{number}", unpacked, number)) for number in range(4)]
+    busy = [await threads.begun(f"evil{number}", goes_on, number) for number in range(8)]
     try:
-        await until(lambda: len(started) == len(waiting))
+        await until(lambda: len(started) == len(busy))
         async with asyncio.timeout(PATIENCE):
-            other = await asyncio.wrap_future(await unpacking.begun("good", lambda: "unpacked"))
+            other = await asyncio.wrap_future(await threads.begun("good", lambda: "unpacked"))
     finally:
         go.set()
-        for one in waiting:
-            await asyncio.wrap_future(await one)
+        await asyncio.gather(*map(asyncio.wrap_future, busy))
 
     assert "unpacked" == other
+
+
+async def test_two_upstreams_go_on_at_once() -> None:
+    both, going_on, most = threading.Barrier(2), list[int](), list[int]()
+
+    def goes_on(number: int) -> None:
+        for _ in range(50):
+            going_on.append(number)
+            most.append(len(going_on))
+            going_on.remove(number)
+            unpacking.next_piece()
+        if number < 2:
+            both.wait(PATIENCE)
+
+    together = [await unpacking.begun(f"up{number}", goes_on, number) for number in range(6)]
+    await asyncio.gather(*map(asyncio.wrap_future, together))
+
+    assert max(most) <= 2
 
 
 def test_a_turn_that_was_left_when_its_loop_ended_is_in_nobody_s_way() -> None:
