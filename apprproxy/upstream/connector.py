@@ -13,6 +13,7 @@ from typing import Any
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
+from aiohttp.client_reqrep import ConnectionKey
 from aiohttp.http_exceptions import HttpProcessingError
 
 from apprproxy.core.framing import Framing
@@ -36,12 +37,20 @@ _CHUNKED = 16 * KIB
 
 
 class Connector(aiohttp.TCPConnector):
-    """Its connections are closed where more come, and share what they may take apart with all that have ``framing``."""
+    """Its connections are closed where more come, and share what they may take apart with all that have ``framing``.
+
+    As many may lie idle as may be in use. For the library each host has its own, as many as come in 15 s: who redirects
+    to ever new ports would have all descriptors of the process.
+    """
 
     def __init__(self, framing: Framing | None = None, **options: Any) -> None:
         super().__init__(**options)
         # the library has no other way to say so, and its type is that of exactly its own
         self._factory = partial(_Handler, self._loop, framing or Framing())  # type: ignore[assignment]
+
+    def _release(self, key: ConnectionKey, protocol: ResponseHandler, *, should_close: bool = False) -> None:
+        too_many = sum(map(len, self._conns.values())) >= self.limit
+        super()._release(key, protocol, should_close=should_close or too_many)
 
 
 class _Handler(ResponseHandler):
