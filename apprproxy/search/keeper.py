@@ -15,7 +15,7 @@ from cachetools import LRUCache
 from apprproxy.core.errors import Denied, Failure, NotOffered, NotThere, StoreFailed
 from apprproxy.core.events import Observer, Trouble
 from apprproxy.core.listing import Facts, Listed, ListReader
-from apprproxy.core.model import Cache, Clock, NameWant, Place
+from apprproxy.core.model import MIB, Cache, Clock, NameWant, Place
 from apprproxy.core.ports.store import Held
 from apprproxy.core.reading import content
 from apprproxy.core.threads import unhurried
@@ -30,8 +30,9 @@ AGAIN = 10.0
 OLD = 86_400.0
 """Seconds after which a list is waited for like one of which nothing is known: nobody has searched for a day."""
 
-LEARNED = 10_000
-"""Names of an upstream of which more is known than its list says; those shown last stay."""
+LEARNED = 4 * MIB
+"""About as many bytes of what is known of an upstream's names beyond what its list says: of 10,000 that have a few
+channels. Those shown last stay."""
 
 
 class Kept(Protocol):
@@ -57,7 +58,7 @@ class Keeper:
     def __init__(self, searched: Searched, gateway: Gateway, kept: Kept, observer: Observer, now: Clock) -> None:
         self.searched = searched
         self.listing = Listing()
-        self.facts: LRUCache[str, Facts] = LRUCache(LEARNED)
+        self.facts: LRUCache[str, Facts] = LRUCache(LEARNED, getsizeof=_weight)
         self._gateway = gateway
         self._kept = kept
         self._observer = observer
@@ -229,3 +230,8 @@ class Keeper:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
         await self.save()
+
+
+def _weight(facts: Facts) -> int:
+    """In memory, and more than in its file."""
+    return 200 + sum(60 + len(channel) for channel in facts.channels or ())

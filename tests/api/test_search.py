@@ -14,10 +14,12 @@ from urllib.parse import quote
 import pytest
 
 from apprproxy.core.digest import Digest
+from apprproxy.core.listing import Facts
 from apprproxy.core.lock import written
 from apprproxy.core.threads import in_turn
 from apprproxy.search import index
 from apprproxy.search.index import Search
+from apprproxy.search.keeper import LEARNED
 from apprproxy.search.learning import BURST
 from tests.appregistry.archives import chart, packed
 from tests.appregistry.registry import Answer, as_json
@@ -338,6 +340,22 @@ async def test_a_restart_keeps_the_lists_and_what_was_learned(
     assert [1] == [one["versions"] for one in kept["results"]] == [one["versions"] for one in found["results"]]
     assert {"hub": "stale"} == await states(after)
     assert [] == found["missing"]
+
+
+async def test_what_is_learned_of_thousands_of_channels_is_bounded(gateways: Gateways, registry: Registry) -> None:
+    """Of what somebody finds an upstream may say any number, each as long as it likes."""
+    gateway = await gateways.start({"hub": registry})
+    keeper = gateway.app.search._keepers["hub"]
+    few, many = Facts(channels=("beta", "stable")), Facts(channels=tuple(f"{number:0128}" for number in range(100)))
+    for number in range(5000):
+        keeper.learn(f"a/few{number}", few)
+    honest = len(keeper.facts)
+    for number in range(5000):
+        keeper.learn(f"a/many{number}", many)
+
+    assert 5000 == honest
+    assert LEARNED > sum(len(channel) for facts in keeper.facts.values() for channel in facts.channels or ())
+    assert many == keeper.facts["a/many4999"]
 
 
 async def test_another_upstream_of_the_same_name_is_not_answered_for(
