@@ -68,9 +68,12 @@ class Guard:
         )
 
     def near(self, url: URL) -> bool:
-        """Is this a token server whose address needs no look: one that the operator named, or the upstream's host, at
-        its port or at that of https? What else listens there may be anybody's."""
-        return (url.host == self.base.host and _usual(url, self.base)) or _named(url, self.realms)
+        """Is this a token server whose address needs no look: one that the operator named, or the upstream itself?"""
+        return self.at_its_host(url) or _named(url, self.realms)
+
+    def at_its_host(self, url: URL) -> bool:
+        """Is this the upstream's host, at its port or at that of https? What else listens there may be anybody's."""
+        return url.host == self.base.host and _usual(url, self.base)
 
     def _realm_url(self, text: str) -> URL:
         try:

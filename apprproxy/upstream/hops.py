@@ -83,7 +83,9 @@ class Hops:
             raise Forbidden(self._name, str(refusal)) from None
         except ValueError:
             raise Forbidden(self._name, "redirects to what is not a URL") from None
-        return target, self._sessions.own(lane) if trusted else self._sessions.abroad(target, lane)
+        if not trusted:
+            return target, self._sessions.abroad(target, lane)
+        return target, self._sessions.own(lane) if self._guard.at_its_host(target) else self._sessions.named(lane)
 
 
 async def _in_pieces(body: bytes) -> AsyncIterator[bytes]:

@@ -63,8 +63,12 @@ class Sessions:
         return self._line.connect + self.stall
 
     def own(self, lane: Lane) -> aiohttp.ClientSession:
-        """For the upstream itself and the hosts its operator named."""
+        """For the upstream itself."""
         return self._session(lane, "at home", tls=self._line.tls, public=False)
+
+    def named(self, lane: Lane) -> aiohttp.ClientSession:
+        """For hosts its operator named, on whatever network: certificates always verified, no client certificate."""
+        return self._session(lane, "named", tls=self._line.foreign, public=False)
 
     def abroad(self, url: URL, lane: Lane) -> aiohttp.ClientSession:
         """For foreign hosts: public addresses only, certificates always verified, no client certificate.

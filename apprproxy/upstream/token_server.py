@@ -69,8 +69,9 @@ class TokenServer:
             raise Outage(self._name, f"its token server {realm.host}: {error}") from None
 
     def _session(self, url: URL) -> aiohttp.ClientSession:
-        near = self._guard.near(url)
-        return self._sessions.own(Lane.TOKENS) if near else self._sessions.abroad(url, Lane.TOKENS)
+        if self._guard.at_its_host(url):
+            return self._sessions.own(Lane.TOKENS)
+        return self._sessions.named(Lane.TOKENS) if self._guard.near(url) else self._sessions.abroad(url, Lane.TOKENS)
 
 
 async def _beginning(content: aiohttp.StreamReader, limit: int) -> bytes:

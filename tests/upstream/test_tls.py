@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from apprproxy.core.tls import towards_servers
 from apprproxy.settings.reach import ClientTls
 from apprproxy.upstream.sessions import Line
 from tests.fakes.gateway import Gateways
-from tests.fakes.raw import by_tls, serving_by_tls
+from tests.fakes.raw import Serve, by_tls, serving_by_tls
 from tests.peers.certificate import Certificate, certify
 
 TAGS = b'{"name": "a/b", "tags": ["1.0"]}'
@@ -236,3 +236,39 @@ class Enciphered:
 def _derived(secret: bytes, name: bytes, length: int) -> bytes:
     said = length.to_bytes(2, "big") + bytes([6 + len(name)]) + b"tls13 " + name + b"\0"
     return HKDFExpand(hashes.SHA384(), length, said).derive(secret)
+
+
+@pytest.mark.parametrize("verify", [True, False])
+async def test_our_certificate_is_for_the_upstream_and_not_for_a_host_that_it_may_redirect_to(
+    gateways: Gateways, tmp_path: Path, verify: bool
+) -> None:
+    certificate, seen = certify("127.0.0.1", tmp_path), dict[str, object]()
+    context = by_tls(certificate)
+    context.verify_mode = ssl.CERT_OPTIONAL
+    context.load_verify_locations(certificate.path)
+
+    def saying(who: str, answer: Callable[[], bytes]) -> Serve:
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            seen[who] = writer.get_extra_info("peercert")
+            try:
+                await reader.readuntil(b"\r\n\r\n")
+                writer.write(answer())
+                await writer.drain()
+            finally:
+                writer.close()
+
+        return serve
+
+    async with serving_by_tls(saying("storage", lambda: ANSWER), context) as storage:
+        moved = f"HTTP/1.1 307 Moved\r\nLocation: {storage}/x\r\nContent-Length: 0\r\n\r\n".encode()
+        async with serving_by_tls(saying("registry", lambda: moved), context) as registry:
+            ours = {"cert": str(certificate.path), "key": str(certificate.key)}
+            tls = {"ca_file": str(certificate.path), "verify": verify, **ours}
+            named = [storage.removeprefix("https://")]
+            gateway = await gateways.start({"hub": {"kind": "oci", "url": registry, "tls": tls, "redirects": named}})
+            got = await gateway.get("/v2/hub/a/b/tags/list")
+            await gateway.close()
+
+    assert 200 == got.status
+    assert seen["registry"]
+    assert not seen["storage"]
