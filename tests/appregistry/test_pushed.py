@@ -1,8 +1,10 @@
 """A push through the gateway gives a release the content that it brought, and none that its upstream chose."""
 
+import asyncio
 import base64
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +13,7 @@ from tests.appregistry.conftest import Start
 from tests.appregistry.gateway import Clock, RunningGateway, keys_of, running_gateway
 from tests.appregistry.registry import Answer, Registry
 from tests.appregistry.upstream import Upstream, running
+from tests.fakes.clock import Gate
 
 PACKAGE = "/cnr/api/v1/packages/alice/nginx"
 RELEASE = f"{PACKAGE}/1.0.0/helm"
@@ -59,6 +62,32 @@ async def test_what_was_pushed_is_taken_without_its_format_as_well(gateway: Runn
     gateway.clock.advance(120)
 
     assert NOW == unpacked((await gateway.get(f"{PACKAGE}/1.0.0/-/pull")).body)
+    assert 0 == gateway.total(MOVES, upstream="up")
+
+
+@pytest.mark.parametrize("media_type", ["helm", "-"])
+async def test_so_is_what_was_pushed_while_somebody_asked_for_the_release_for_the_first_time(
+    media_type: str, start: Start, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who asked before is told what was there then, and that is remembered after the push."""
+    upstream.registry.push("alice/nginx", "1.0.0", "helm", packed(FIRST))
+    gateway, gate, pull = await start({"up": upstream}, writes="pass"), Gate(), f"{PACKAGE}/1.0.0/{media_type}/pull"
+    remember = gateway.app.names.set_first_seen
+
+    async def later(*args: Any) -> bool:
+        await gate()
+        return await remember(*args)
+
+    monkeypatch.setattr(gateway.app.names, "set_first_seen", later)
+    before = asyncio.create_task(gateway.get(pull))
+    await gate.reached()
+    upstream.registry.push("alice/nginx", "1.0.0", "helm", packed(NOW))
+    upstream.twist = lambda target: Answer(200, b"{}") if target == f"{PACKAGE}?force=true" else None
+    await push(gateway, packed(NOW))
+    gate.open()
+
+    assert FIRST == unpacked((await before).body)
+    assert NOW == unpacked((await gateway.get(pull)).body)
     assert 0 == gateway.total(MOVES, upstream="up")
 
 

@@ -189,9 +189,9 @@ class Names(Protocol):
         pushed: Mapping[str, Digest] | None = None,
         through: Place | None = None,
     ) -> None:
-        """Every name of the repository, and the lists it may stand in, in every process at once. To a title that was
-        seen is added what was ``pushed`` for it; where that was pushed ``through`` a view, it is forgotten which names
-        of it other members of that view had."""
+        """Every name of the repository, and the lists it may stand in, in every process at once. To each title is
+        added what was ``pushed`` for it, also where it is seen only later; where that was pushed ``through`` a view, it
+        is forgotten which names of it other members of that view had."""
         ...
 
     def generation(self) -> int:

@@ -10,7 +10,6 @@ import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,13 +23,16 @@ from apprproxy.store.directory.generation import Generation
 from apprproxy.store.directory.place import SPARE
 from apprproxy.store.directory.relief import MAY_GO, free_space
 from apprproxy.store.directory.salvage import DAMAGED
-from apprproxy.store.names.record import read_first, read_record, write_first, write_record
+from apprproxy.store.names.record import read_first, read_pushed, read_record, write_first, write_pushed, write_record
 from apprproxy.store.names.sound import mark, sound_records
 from apprproxy.store.names.writing import Writing
 from apprproxy.store.rounds import Rounds, in_pieces
 
 REMEMBERED = 20_000
 """Records in memory, of about half a kilobyte each."""
+
+_FIRST, _PUSHED = "first ", "pushed "
+"""Before an upstream and a title: its first digest, and what was pushed for it where there is none yet."""
 
 _AWAY = {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}
 """The disk, or what stands beside the file, is not there; it may come back."""
@@ -86,9 +88,7 @@ class DiskNames:
         pushed: Mapping[str, Digest] | None = None,
         through: Place | None = None,
     ) -> None:
-        firsts = partial(self._with_pushed, upstream, pushed or {})
-        owned = partial(self._owned_by_others, upstream, repository, through)
-        await self._run(self._writer, upstream, self._forget, upstream, repository, firsts, owned)
+        await self._run(self._writer, upstream, self._forget, upstream, repository, pushed or {}, through)
         self._memory.clear()
 
     def generation(self) -> int:
@@ -130,7 +130,7 @@ class DiskNames:
         return found
 
     def _first_seen(self, upstream: str, titles: Iterable[str]) -> dict[str, FirstSeen]:
-        found = ((title, self._records.get(f"first {upstream} {title}")) for title in titles)
+        found = ((title, self._records.get(f"{_FIRST}{upstream} {title}")) for title in titles)
         return {title: read_first(raw) for title, raw in found if raw is not None}
 
     async def set_first_seen(
@@ -140,8 +140,8 @@ class DiskNames:
         not written yet."""
         first = True
         for some in in_pieces(tuple(seen.items())):
-            records = {f"first {upstream} {title}": write_first(first) for title, first in some}
-            unseen = {f"first {upstream} {title}" for title, _ in some if title in new}
+            records = {f"{_FIRST}{upstream} {title}": write_first(first) for title, first in some}
+            unseen = {f"{_FIRST}{upstream} {title}" for title, _ in some if title in new}
             first &= await self._run(self._writer, upstream, self._set_first_seen, records, unseen, as_of)
         return first
 
@@ -153,9 +153,20 @@ class DiskNames:
             for key, raw in records.items():
                 if current and key not in unseen:
                     self._records.set(key, raw)
-                elif not self._records.add(key, raw) and key in unseen:
+                elif not self._add_first(key, raw) and key in unseen:
                     first = False
         return first
+
+    def _add_first(self, key: str, raw: bytes) -> bool:
+        """With what was pushed for it before it was seen, or while its upstream was asked. Was there none?"""
+        before = _PUSHED + key.removeprefix(_FIRST)
+        pushed = self._records.get(before)
+        if pushed is not None and (digest := read_pushed(pushed)) != (first := read_first(raw)).digest:
+            raw = write_first(replace(first, pushed=digest))
+        added: bool = self._records.add(key, raw)
+        if added:
+            self._records.delete(before)
+        return added
 
     def all_first_seen(self) -> Iterator[tuple[str, str, FirstSeen]]:
         """Every ``(upstream, title, first seen)``, in the order they came. Blocking."""
@@ -171,7 +182,7 @@ class DiskNames:
                 if (record := read_record(self._records.get(key))) is not None:
                     self._records.set(key, write_record(replace(record, doubtful=True)))
             for one in {title} | meant:
-                self._records.set(f"first {upstream} {one}", write_first(first))
+                self._records.set(f"{_FIRST}{upstream} {one}", write_first(first))
         self._memory.clear()
 
     def _of(self, upstream: str, repository: str) -> list[str]:
@@ -182,15 +193,11 @@ class DiskNames:
             key for key, words in parted if words[:2] == ["name", upstream] and len(words) == 5 and words[3] in wanted
         ]
 
-    def _with_pushed(self, upstream: str, pushed: Mapping[str, Digest]) -> dict[str, FirstSeen]:
-        known = self._first_seen(upstream, tuple(pushed))
-        return {title: replace(first, pushed=pushed[title]) for title, first in known.items()}
-
     def _owned_by_others(self, upstream: str, repository: str, place: Place | None) -> list[str]:
         """The keys under which a view remembers that the repository, or a name of it, is of another of its members."""
-        if place is None:
+        others = {name.encode() for name in place.members if name != upstream} if place is not None else set()
+        if place is None or not others:
             return []
-        others = {name.encode() for name in place.members if name != upstream}
         parted = [(key, key.split(" ")) for key in self._records]
         ours = [
             key
@@ -200,18 +207,20 @@ class DiskNames:
         return [key for key in ours if self._records.get(key) in others]
 
     def _forget(
-        self,
-        upstream: str,
-        repository: str,
-        firsts: Callable[[], Mapping[str, FirstSeen]],
-        owned: Callable[[], Iterable[str]],
+        self, upstream: str, repository: str, pushed: Mapping[str, Digest], through: Place | None = None
     ) -> None:
-        """Walks all names, which takes a moment; writes are rare."""
+        """Walks all names, which takes a moment; writes are rare. What was pushed for a title that was not seen yet is
+        kept for when it is: by whoever asked before the push, maybe, and was told what was there then."""
         with self._forgetting():
-            for key in (*self._of(upstream, repository), *owned()):
+            for key in (*self._of(upstream, repository), *self._owned_by_others(upstream, repository, through)):
                 self._records.delete(key)
-            for title, first in firsts().items():
-                self._records.set(f"first {upstream} {title}", write_first(first))
+            known = self._first_seen(upstream, tuple(pushed))
+            for title, digest in pushed.items():
+                if title in known:
+                    first = replace(known[title], pushed=digest)
+                    self._records.set(f"{_FIRST}{upstream} {title}", write_first(first))
+                else:
+                    self._records.set(f"{_PUSHED}{upstream} {title}", write_pushed(digest))
 
     def still_away(self) -> str:
         """``away``, after another look: who is sent no clients any more would not learn that it is over. Blocking."""
@@ -343,6 +352,9 @@ def _age(key: str, raw: bytes) -> float:
             return record.checked
         case "first":
             return read_first(raw).at
+        case "pushed":
+            read_pushed(raw)
+            return 0.0
         case "owner":
             raw.decode()
             return 0.0

@@ -56,6 +56,18 @@ def read_first(raw: bytes) -> FirstSeen:
         raise Tampered(f"a first-seen digest that is none {ADVICE}") from None
 
 
+def write_pushed(digest: Digest) -> bytes:
+    return str(digest).encode()
+
+
+def read_pushed(raw: bytes) -> Digest | None:
+    """None for one that cannot be read: then the release stays as it was first seen."""
+    try:
+        return Digest.parse(raw.decode())
+    except ValueError:
+        return None
+
+
 def read_time(at: float) -> float:
     """Raises ValueError for one that no calendar has, TypeError for what is none."""
     if not -LATEST < at < LATEST:

@@ -210,6 +210,17 @@ async def test_what_was_first_seen_is_remembered_whoever_writes_elsewhere(names:
     )
 
 
+async def test_what_was_pushed_before_its_title_was_seen_stands_beside_the_first_digest(
+    names: DiskNames, beside: DiskNames
+) -> None:
+    before, pushed, same = names.generation(), Digest.of(b"pushed"), "alice/nginx@2.0.0/helm"
+    await beside.forget("up", "alice/nginx", {TITLE: pushed, same: FIRST.digest})
+    await names.set_first_seen("up", {TITLE: FIRST, same: FIRST}, before, {TITLE, same})
+
+    assert {TITLE: replace(FIRST, pushed=pushed), same: FIRST} == await names.first_seen("up", [TITLE, same])
+    assert not [key for key in names._records if key.startswith("pushed ")]
+
+
 async def test_of_what_two_processes_take_for_new_the_first_stands(names: DiskNames, beside: DiskNames) -> None:
     as_of, other, late = names.generation(), replace(FIRST, digest=Digest.of(b"another")), "alice/nginx@2.0.0/helm"
     seen = {TITLE: other, late: other}
