@@ -403,6 +403,27 @@ async def test_offline_no_other_name_of_its_repository_is_handed_to_whoever_hold
     assert "second" == whose(await offline.get(f"/v2/second/corp/app/{asked}"))
 
 
+@pytest.mark.parametrize("asked", ["manifests/9.9", "tags/list"])
+async def test_nor_to_one_before_it_that_had_it_once(
+    registry: Registry, other: Registry, gateways: Gateways, asked: str, clock: Clock
+) -> None:
+    """It was passed over for others of its repository, since it had none of them any more."""
+    registry.push("corp/app", "9.9", b"of before")
+    other.push("corp/app", "1.0", b"second")
+    gateway = await view(gateways, registry, other)
+    assert 200 == (await gateway.get(f"/v2/first/corp/app/{asked}")).status
+    registry.delete("corp/app", "9.9")
+    clock.advance(61)
+    assert "second" == whose(await gateway.get("/v2/corp/app/manifests/1.0"))
+    await gateway.close()
+    offline = await gateways.start(
+        {"first": oci(registry), "second": oci(other)}, views={"default": ["first", "second"]}, offline=True
+    )
+
+    assert 504 == (await offline.get(f"/v2/corp/app/{asked}")).status
+    assert "first" == whose(await offline.get(f"/v2/first/corp/app/{asked}"))
+
+
 def _held(gateway: Running, wanted: str) -> bytes:
     algorithm, _, name = wanted.partition(":")
     return (gateway.cache / "blobs" / algorithm / name).read_bytes()

@@ -35,13 +35,12 @@ class Views:
         ``again`` revalidates what is fresh (a client's no-cache). Raises Exhausted (all of NotThere: there is none),
         Denied (no member's lock file has it), NotHeld, Moved, or another OurFault as ``Gateway.blob`` does.
         """
-        remembered = None
-        if len(want.place.members) > 1:
-            remembered = await self._names.owner(want.place.name, want.key)
+        remembered = await self._remembered(want)
+        owner = await self._owner(want, remembered)
         noes: list[UpstreamFault] = []
         refusals: list[Denied] = []
         unheld: NotHeld | None = None
-        left = list(order(want.place, remembered))
+        left = self._asked(want.place, remembered, owner)
         while left:
             name = left.pop(0)
             try:
@@ -54,7 +53,7 @@ class Views:
             except Denied as refusal:
                 refusals.append(refusal)
             except NotHeld as nothing:
-                if name == remembered or await self._is_its(name, want):
+                if name == owner:
                     raise  # it is known whose it is: that it is not held makes it nobody else's
                 unheld = nothing
             except UpstreamFault as outage:
@@ -90,12 +89,27 @@ class Views:
             raise Exhausted([*noes, outage]) from outage
         return True
 
-    async def _is_its(self, name: str, want: NameWant) -> bool:
-        """Is it a name in a repository that was found at this member last? Who cannot ask takes none of them from
-        others."""
-        if len(want.place.members) == 1 or not want.repository or want.kind.by_digest:
-            return False
-        return name == await self._names.owner(want.place.name, home(want.place, want.repository))
+    async def _remembered(self, want: NameWant) -> str | None:
+        """The member that had this name, if it still is one."""
+        if len(want.place.members) == 1:
+            return None
+        owner = await self._names.owner(want.place.name, want.key)
+        return owner if owner in want.place.members else None
+
+    async def _owner(self, want: NameWant, remembered: str | None) -> str | None:
+        """Whose name it is known to be. Who cannot ask goes by who had others of its repository last."""
+        if remembered or not self._lookups.offline or not want.repository or want.kind.by_digest:
+            return remembered
+        owner = await self._names.owner(want.place.name, home(want.place, want.repository))
+        return owner if len(want.place.members) > 1 and owner in want.place.members else None
+
+    def _asked(self, place: Place, remembered: str | None, owner: str | None) -> list[str]:
+        """In their order. Where nobody can be asked, of those whose name it is known not to be only such as have it in
+        a lock file: what else they hold is of before, or was theirs under another address."""
+        members = order(place, remembered)
+        if not self._lookups.offline or owner is None or self._members(owner).locked is not None:
+            return [*members]
+        return [name for name in members if name == owner or self._members(name).locked is not None]
 
     async def recall(self, want: NameWant, *, fresh: bool = False) -> Named | None:
         """What is held of a name, of the member that had it or would be asked for it, without asking anybody; raises
@@ -103,9 +117,11 @@ class Views:
 
         ``fresh``: only what ``lookup`` would answer with without asking.
         """
-        remembered = await self._names.owner(want.place.name, want.key) if len(want.place.members) > 1 else None
+        remembered = await self._remembered(want)
+        owner = await self._owner(want, remembered)
         refusals: list[Denied] = []
-        for name in order(want.place, remembered):
+        asked = self._asked(want.place, remembered, owner)
+        for name in asked:
             member = self._members(name)
             try:
                 named = await self._lookups.recall(member, want)
@@ -114,9 +130,9 @@ class Views:
                 continue
             if named is not None and not (fresh and not self._lookups.is_fresh(member, named.record)):
                 return named
-            if name == remembered or not self._lookups.offline or await self._is_its(name, want):
+            if name == owner or not self._lookups.offline:
                 return None  # it would be asked, and whatever the others hold is not known to be that name
-        if len(refusals) == len(want.place.members):
+        if len(refusals) == len(asked):
             raise Denied("; ".join(map(str, refusals)))
         return None
 
