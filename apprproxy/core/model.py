@@ -220,7 +220,7 @@ class Descriptor:
 class Record:
     """A name as it is remembered: where it points, who said so, and when that was last confirmed. ``doubtful``: it is
     to be asked anew, however fresh it is. ``told`` is the identity of who was told so (``Member.identity``): that bytes
-    are there is true for that account alone."""
+    are there is true for that account alone. ``empty``: it is a list, and has nothing in it."""
 
     target: Descriptor
     origin: str
@@ -228,6 +228,7 @@ class Record:
     since: float
     doubtful: bool = False
     told: str = ""
+    empty: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -481,3 +481,56 @@ async def test_a_tag_list_is_its_owners_and_never_a_mixture(
     assert ("second", ["3.0"]) == (whose(passed_on), json.loads(passed_on.body)["tags"])
     assert ("first", shared.body) == (whose(stale), stale.body)
     assert ("second", 502) == (whose(remembered), failed.status)
+
+
+async def test_a_list_of_a_repository_that_has_nothing_in_it_is_that_of_who_has_the_names(
+    registry: Registry, other: Registry, gateways: Gateways, clock: Clock
+) -> None:
+    """As its tags are, from whichever of the members they were taken away."""
+    other.push("library/app", "1.0", b"second")
+    gateway = await view(gateways, registry, other)
+    listed, tag = "/v2/library/app/tags/list", "/v2/library/app/manifests/1.0"
+    for there, lacking in ((other, registry), (registry, other)):
+        lacking.push("library/app", "1.0", b"of before")
+        lacking.delete("library/app", "1.0")
+        there.push("library/app", "1.0", b"there")
+        clock.advance(61)
+        tags, content = await gateway.get(listed), await gateway.get(tag)
+
+        assert ["1.0"] == json.loads(tags.body)["tags"]
+        assert whose(content) == whose(tags) == ("first" if there is registry else "second")
+
+
+async def test_nor_is_it_an_outage_where_others_cannot_be_asked(
+    registry: Registry, other: Registry, gateways: Gateways, clock: Clock
+) -> None:
+    registry.push("library/app", "1.0", b"first")
+    registry.delete("library/app", "1.0")
+    other.on["tags"] = lies.says(500)
+    gateway = await view(gateways, registry, other)
+    empty = await gateway.get("/v2/library/app/tags/list")
+
+    assert ("first", []) == (whose(empty), json.loads(empty.body)["tags"])
+    assert "first" == whose(await gateway.get("/v2/first/library/app/tags/list"))
+
+
+@pytest.mark.parametrize("asked", ["", "?media_type=helm", "/channels"])
+async def test_a_list_of_a_package_is_passed_on_where_it_has_no_release_and_not_where_it_has_another(
+    gateways: Gateways, asked: str
+) -> None:
+    async with running() as first, running() as second:
+        for one, release in ((first, "0.9.0"), (second, "1.0.0")):
+            one.registry.push("alice/nginx", release, "helm", packed(chart(release)))
+            one.registry.push("bob/app", release, "kpm" if one is first else "helm", packed(chart(release)))
+            for package in ("alice/nginx", "bob/app"):
+                one.registry.set_channel(package, "stable", release)
+        for package in ("alice/nginx", "bob/app"):
+            first.registry.channels[package].clear()
+        first.registry.delete("alice/nginx", "0.9.0", "helm")
+        gateway = await gateways.start(
+            {name: {"kind": "appr", "url": one.url} for name, one in (("first", first), ("second", second))},
+            views={"default": ["first", "second"]},
+        )
+
+        assert "second" == whose(await gateway.get(f"/cnr/api/v1/packages/alice/nginx{asked}"))
+        assert "first" == whose(await gateway.get(f"/cnr/api/v1/packages/bob/app{asked}"))

@@ -229,7 +229,7 @@ class Lookups:
                     pile.clear()
                 with not_counted(limit) if found.body is not None else nullcontext():
                     landed = await self._landing.land(member, want, found)
-            record = self._record(member, old, landed.target)
+            record = replace(self._record(member, old, landed.target), empty=found.empty)
             remembered = await self._landing.remember(member, want, found, record, as_of)
             kept = remembered and (landed.document is None or landed.document.kept)
             detail, fresh_for = None if kept else "unkept", member.terms.fresh_for

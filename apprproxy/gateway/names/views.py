@@ -2,7 +2,7 @@
 
 import asyncio
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from apprproxy.core.errors import Denied, Exhausted, Failure, NotHeld, NotOffered, NotThere, StoreFailed, UpstreamFault
 from apprproxy.core.kind import Kind
@@ -59,7 +59,9 @@ class Views:
             except UpstreamFault as outage:
                 raise Exhausted([*noes, outage]) from outage
             else:
-                await self._remember_owner(want, name, remembered)
+                if named.record.empty and left and await self._lacks(name, want):
+                    named = await self._of_others(want, left, again=again) or named
+                await self._remember_owner(want, named.record.origin, remembered)
                 return named
         if unheld is not None:
             raise unheld
@@ -88,6 +90,21 @@ class Views:
         except UpstreamFault as outage:
             raise Exhausted([*noes, outage]) from outage
         return True
+
+    async def _lacks(self, name: str, want: NameWant) -> bool:
+        """Does this member, whose list is empty, say that it has nothing in the repository?"""
+        if want.repository:
+            with suppress(Failure):  # then the list is what is known
+                return not await self._has(name, want, [])
+        return False
+
+    async def _of_others(self, want: NameWant, members: list[str], *, again: bool) -> Named | None:
+        """A list of theirs that has something in it, since a repository with nothing in it is as good as not there;
+        who cannot say takes nothing from the one that is empty."""
+        with suppress(Failure):
+            named = await self.lookup(replace(want, place=replace(want.place, members=tuple(members))), again=again)
+            return None if named.record.empty else named
+        return None
 
     async def _remembered(self, want: NameWant) -> str | None:
         """The member that had this name, if it still is one."""

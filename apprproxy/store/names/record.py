@@ -22,6 +22,7 @@ def write_record(record: Record) -> bytes:
             "since": record.since,
             **({"doubtful": True} if record.doubtful else {}),
             **({"told": record.told} if record.told else {}),
+            **({"empty": True} if record.empty else {}),
         }
     )
 
@@ -36,7 +37,8 @@ def read_record(raw: bytes | None) -> Record | None:
     except (LookupError, TypeError, ValueError, AttributeError):
         return None
     ours = type(size) is int and all(isinstance(text, str) for text in (kind, origin, told))
-    return Record(target, origin, checked, since, fields.get("doubtful") is True, told) if ours else None
+    doubtful, empty = (fields.get(one) is True for one in ("doubtful", "empty"))
+    return Record(target, origin, checked, since, doubtful, told, empty) if ours else None
 
 
 def write_first(first: FirstSeen) -> bytes:
