@@ -61,7 +61,7 @@ class FirstSeenDigests:
     async def _settled(self, member: Member, found: Found, as_of: int) -> Settled | None:
         """Each title for itself; then its alias, which goes along where it meant what was replaced, and is settled like
         a title where it was asked for. None where another answer, here or in another process, was the first to be
-        remembered meanwhile: of two at once, that one stands for both."""
+        remembered meanwhile: of two at once, that one stands for both, and for an alias, which is remembered last."""
         before = dict(await self._seen.first_seen(member.name, found.titles))
         after = {title: self._claimed(member, title, before.get(title), claim) for title, claim in found.titles.items()}
         replaced = {title for title in before if after[title].digest != before[title].digest}
@@ -76,8 +76,10 @@ class FirstSeenDigests:
             meant = after.get(found.alias, before.get(found.alias))
             after[found.alias] = self._claimed(member, found.alias, meant, after[title].digest)
         changed = {one: first for one, first in after.items() if first != before.get(one)}
-        if not await self._remember(member, changed, changed.keys() - before.keys(), as_of):
-            return None
+        titles = {one: first for one, first in changed.items() if one in found.titles}
+        for some in (titles, {one: first for one, first in changed.items() if one not in titles}):
+            if not await self._remember(member, some, some.keys() - before.keys(), as_of):
+                return None
         stands = {title: after[found.alias or title].digest for title in found.titles}
         standing = {title: digest for title, digest in stands.items() if digest != found.titles[title]}
         return Settled(standing, apart=any(after[title].digest != digest for title, digest in stands.items()))

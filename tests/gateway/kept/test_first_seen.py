@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Collection, Iterable, Mapping
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -97,3 +98,20 @@ def test_of_answers_that_come_at_once_one_stands_for_all(
     _, digest, _ = later
     for (title, _, by_any), got in zip(at_once, given_first, strict=True):
         assert got == given_out(seen, "refuse", title, digest, by_any=by_any)
+
+
+@pytest.mark.parametrize("at_once", [(False, True), (True, False)])
+def test_of_two_at_once_one_stands_whether_a_format_is_named_or_none(at_once: tuple[bool, ...]) -> None:
+    """Each is told something else by its upstream."""
+    seen = Seen()
+
+    async def settled(digest: Digest, by_any: bool) -> Digest:
+        found = answer(TITLES[0], digest, by_any=by_any)
+        digests = FirstSeenDigests(seen, lambda _: None, lambda: 0.0)
+        return (await digests.settle(MODES["refuse"], found, 0)).standing.get(TITLES[0], digest)
+
+    async def all_at_once() -> list[Digest]:
+        return await asyncio.gather(*(settled(*one) for one in zip(CONTENTS, at_once, strict=False)))
+
+    assert [CONTENTS[0]] * 2 == asyncio.run(all_at_once())
+    assert {CONTENTS[0]} == {first.digest for first in seen.titles.values()}
