@@ -24,6 +24,7 @@ Failure
 │   │   ├── DigestMismatch
 │   │   ├── CutOff           a package that ends too early
 │   │   ├── OtherSize       more or less than what is due, which may be only what a manifest states
+│   │   ├── TooMuch         more than is taken here, which may be right
 │   │   └── HasLess         than others have sent, whoever of them is right
 │   └── Forbidden           a redirect or token realm that the guard refused
 └── OurFault                this gateway's own state
@@ -192,6 +193,14 @@ class CutOff(Lied):
 
 class OtherSize(Lied):
     pass
+
+
+class TooMuch(Lied):
+    """``total`` is how many bytes there are at least."""
+
+    def __init__(self, source: str, sentence: str, total: int) -> None:
+        super().__init__(source, sentence)
+        self.total = total
 
 
 class HasLess(Lied):

@@ -6,7 +6,7 @@ Nobody is counted as a liar before it is proven: of a mixture, once the right by
 
 from collections.abc import Sequence
 
-from apprproxy.core.errors import DigestMismatch, HasLess, Lied, OtherSize
+from apprproxy.core.errors import DigestMismatch, HasLess, Lied, OtherSize, TooMuch
 from apprproxy.core.events import LieCaught, Observer
 from apprproxy.core.label import Label
 from apprproxy.core.ports.store import Partial
@@ -31,6 +31,10 @@ class Blame:
             flight.suspicion.disagrees(candidate, candidate.due, lie)  # may have pushed the manifest
             flight.candidates.fail(candidate, lie)
             return flight.current is None or mine not in contributors  # none of what is there came with that answer
+        if isinstance(lie, TooMuch):  # whoever asks for a layer as if it were a manifest meets an honest mirror
+            flight.suspicion.exceeds(candidate, lie.total, lie)
+            flight.candidates.fail(candidate, lie)
+            return mine not in contributors
         unasked = flight.current is None and isinstance(lie, DigestMismatch)
         continued = contributors == {mine} and bool(partial.parts[-1].start or flight.current is None)
         if (unasked or continued) and flight.candidates.may_begin_anew(candidate):

@@ -15,6 +15,7 @@ from apprproxy.core.errors import (
     OtherSize,
     Outage,
     StoreFailed,
+    TooMuch,
     TooSlow,
     Unreachable,
     UpstreamFault,
@@ -123,7 +124,7 @@ class Fetch:
             async for chunk in rest.incoming.chunks():
                 received += len(chunk)
                 if received > limit:
-                    raise Lied(source.upstream.name, f"sent more than the {limit} bytes that are taken")
+                    raise TooMuch(source.upstream.name, f"sent more than the {limit} bytes that are taken", received)
                 with flight.diary.meanwhile(THE_CACHE):
                     await partial.write(chunk[skip:] if skip < len(chunk) else b"")
                 skip = max(0, skip - len(chunk))
@@ -188,7 +189,7 @@ class Fetch:
             raise OtherSize(name, f"announced {rest.total} bytes where {due} are due")
         size = due if due is not None else rest.total
         if size is not None and size > limit:
-            raise Lied(name, f"announced {size} bytes, more than the {limit} that are taken")
+            raise TooMuch(name, f"announced {size} bytes, more than the {limit} that are taken", rest.total or 0)
         return size
 
     async def _note(self, candidate: Candidate, source: str | None, manifest: Held | None = None) -> None:

@@ -12,8 +12,8 @@ from apprproxy.gateway.members.member import Source
 
 @dataclass(frozen=True, slots=True)
 class Suspect:
-    """A mirror, to be judged by what it ``sent``, by the ``due`` size that it contradicted, or by the size that it
-    ``claimed``: one of the three is given."""
+    """A mirror, to be judged by what it ``sent``, by the ``due`` size that it contradicted, by the size that it
+    ``claimed``, or by how many bytes there are at ``least`` if it is right: one of the four is given."""
 
     upstream: str
     source: Source
@@ -21,10 +21,11 @@ class Suspect:
     sent: Sequence[Sent] = ()
     due: int | None = None
     claimed: int | None = None
+    least: int = 0
 
     async def is_refuted_by(self, right: Readable) -> bool:
         other_size = right.size == self.due or self.claimed not in (None, right.size)
-        return other_size or await refuted(self.sent, right)
+        return other_size or right.size < self.least or await refuted(self.sent, right)
 
 
 class Suspicion:
@@ -49,6 +50,10 @@ class Suspicion:
         """It says that the whole is of this size, which does not fit what others sent."""
         if size is not None:
             self._note(candidate, Suspect(candidate.member.name, candidate.source, lie, claimed=size))
+
+    def exceeds(self, candidate: Candidate, least: int, lie: Lied) -> None:
+        """It has more than is taken here."""
+        self._note(candidate, Suspect(candidate.member.name, candidate.source, lie, least=least))
 
     def _note(self, candidate: Candidate, suspect: Suspect) -> None:
         if not candidate.source.owner:

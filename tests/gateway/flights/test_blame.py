@@ -23,6 +23,7 @@ from tests.fakes.gateway import Gateways, Running, oci
 from tests.fakes.lies import Behaviour
 from tests.fakes.ranged import by_range, lying_by_range, ranges_asked, stopping_at
 from tests.fakes.registry import Registry
+from tests.fakes.tree import tree
 from tests.gateway.test_unkept import without_room
 
 MIB = 1024 * 1024
@@ -63,7 +64,7 @@ def left(cache: Path, content: bytes, source: str, due: int) -> None:
 
 
 @pytest.mark.parametrize("behaviour", [by_range, lies.chunked(BLOB)], ids=["announced", "not announced"])
-@pytest.mark.parametrize("size", [0, len(BLOB) - 1, len(BLOB) + 1], ids=["zero", "less", "more"])
+@pytest.mark.parametrize("size", [0, len(BLOB) - 1, len(BLOB) + 1, 1 << 40], ids=["zero", "less", "more", "too much"])
 async def test_a_size_that_a_manifest_makes_up_does_not_distrust_an_honest_mirror(
     registry: Registry, other: Registry, gateways: Gateways, size: int, behaviour: Behaviour
 ) -> None:
@@ -274,6 +275,61 @@ async def test_a_mirror_that_claims_another_size_is_distrusted_once_the_right_by
 
     assert (200, BLOB) == (answer.status, answer.body)
     assert [False, True] == distrusted(gateway)
+
+
+# --- what is more than we take is a limit of ours
+
+
+@pytest.mark.parametrize("behaviour", [by_range, lies.chunked(BLOB)], ids=["announced", "not announced"])
+async def test_an_honest_mirror_of_what_is_larger_than_is_taken_here_keeps_its_trust(
+    registry: Registry, other: Registry, gateways: Gateways, behaviour: Behaviour
+) -> None:
+    for one in (registry, other):
+        one.add_blob("library/app", BLOB)
+    registry.on["HEAD blob"] = lies.page(503)
+    other.on["GET blob"] = behaviour
+    gateway = await mirrored(gateways, registry, other, delivery={"max_blob": "1MiB"})
+    answer = await gateway.get(blob())
+    await gateway.at_rest()
+
+    assert 502 == answer.status
+    assert [False] == distrusted(gateway)
+
+
+async def test_whoever_asks_for_a_layer_as_if_it_were_a_manifest_distrusts_no_static_mirror(
+    registry: Registry, gateways: Gateways, tmp_path: Path
+) -> None:
+    """It has bytes by their digest alone, whatever they are asked for as."""
+    layer = some_bytes(9 * MIB)
+    registry.add_blob("library/app", layer)
+    path = tmp_path / "tree" / "blobs" / "sha256" / Digest.of(layer).hex
+    path.parent.mkdir(parents=True)
+    path.write_bytes(layer)
+    asked: list[str] = []
+    async with tree(tmp_path / "tree", asked) as url:
+        gateway = await gateways.start({"hub": oci(registry, mirrors=[{"url": url, "kind": "static"}])})
+        as_manifest = await gateway.get(f"/v2/hub/library/app/manifests/{digest(layer)}")
+        answer = await gateway.get(f"/v2/hub/library/app/blobs/{digest(layer)}")
+        await gateway.at_rest()
+
+    assert (404, 200) == (as_manifest.status, answer.status)
+    assert [False] == distrusted(gateway)
+    assert (2, 0) == (len(asked), registry.count("GET blob"))
+
+
+@pytest.mark.parametrize("lie", [lies.endless(), lies.says(200, BLOB + BLOB)], ids=["endless", "announced"])
+async def test_a_mirror_that_sends_too_much_is_distrusted_once_the_right_bytes_are_here(
+    registry: Registry, other: Registry, gateways: Gateways, lie: Behaviour
+) -> None:
+    registry.add_blob("library/app", BLOB)
+    registry.on["HEAD blob"] = lies.page(503)
+    other.on["GET blob"] = lie
+    gateway = await mirrored(gateways, registry, other, delivery={"max_blob": "3MiB"})
+    answer = await gateway.get(blob())
+    await gateway.at_rest()
+
+    assert (200, BLOB) == (answer.status, answer.body)
+    assert [True] == distrusted(gateway)
 
 
 # --- who broke off before the first byte has sent nothing
