@@ -24,7 +24,7 @@ Failure
 │   │   ├── DigestMismatch
 │   │   ├── CutOff           a package that ends too early
 │   │   ├── OtherSize       more or less than what is due, which may be only what a manifest states
-│   │   ├── TooMuch         more than is taken here, which may be right
+│   │   ├── TooMuch         more than is taken here, or of a sort that is not, which may be right
 │   │   └── HasLess         than others have sent, whoever of them is right
 │   └── Forbidden           a redirect or token realm that the guard refused
 └── OurFault                this gateway's own state
@@ -40,6 +40,7 @@ Failure
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 from shlex import quote
 
 from apprproxy.core.digest import Digest
@@ -196,9 +197,9 @@ class OtherSize(Lied):
 
 
 class TooMuch(Lied):
-    """``total`` is how many bytes there are at least."""
+    """``total`` is how many bytes there are at least; ``inf`` where whatever is taken is something else."""
 
-    def __init__(self, source: str, sentence: str, total: int) -> None:
+    def __init__(self, source: str, sentence: str, total: float = inf) -> None:
         super().__init__(source, sentence)
         self.total = total
 

@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.appregistry.archives import chart, digest_of, packed
+from tests.appregistry.archives import MIB, chart, digest_of, empty_blocks, packed, tar_of
+from tests.appregistry.registry import Answer
 from tests.appregistry.registry import Registry as AppRegistry
 from tests.appregistry.upstream import Upstream
 from tests.fakes.clock import Gate, until
@@ -108,3 +109,40 @@ async def test_an_app_registry_mirror_sends_packages_and_its_lies_are_passed_ove
 
     assert (200, packed(TAR)) == (got.status, got.body)
     assert (1, int(lying)) == (mirror.count("/blobs/"), owner.count("/blobs/"))
+
+
+ZEROS = tar_of({"nginx/zeros": bytes(20 * MIB)})
+
+
+@pytest.mark.parametrize(
+    ("tar", "package"),
+    [(ZEROS, packed(ZEROS)), (TAR, empty_blocks(TAR, 100_000)), (TAR, packed(TAR) + bytes(512))],
+    ids=["unpacks to too much", "too much around it", "padded"],
+)
+async def test_a_package_of_a_sort_that_is_not_taken_distrusts_no_mirror_that_has_it_as_its_owner_does(
+    gateways: Gateways, appr: list[Upstream], tar: bytes, package: bytes
+) -> None:
+    """Whoever may push one could have every mirror shut by a single pull."""
+    owner, mirror = appr
+    for one in appr:
+        one.registry.push("alice/nginx", "2.0.0", "helm", packed(tar))
+        one.twist = lambda _: Answer(200, package)
+    gateway = await gateways.start({"old": {"kind": "appr", "url": owner.url, "mirrors": [{"url": mirror.url}]}})
+    got = await gateway.get(PACKAGE.replace(digest_of(TAR).hex, digest_of(tar).hex))
+    await gateway.at_rest()
+
+    assert 502 == got.status
+    assert [0] == [source.health._lies for source in gateway.app.members["old"].mirrors]
+
+
+async def test_a_mirror_whose_package_is_not_taken_is_distrusted_once_its_owner_sends_another(
+    gateways: Gateways, appr: list[Upstream]
+) -> None:
+    owner, mirror = appr
+    mirror.twist = lambda _: Answer(200, packed(ZEROS))
+    gateway = await gateways.start({"old": {"kind": "appr", "url": owner.url, "mirrors": [{"url": mirror.url}]}})
+    got = await gateway.get(PACKAGE)
+    await gateway.at_rest()
+
+    assert (200, packed(TAR)) == (got.status, got.body)
+    assert [1] == [source.health._lies for source in gateway.app.members["old"].mirrors]

@@ -31,7 +31,7 @@ class Blame:
             flight.suspicion.disagrees(candidate, candidate.due, lie)  # may have pushed the manifest
             flight.candidates.fail(candidate, lie)
             return flight.current is None or mine not in contributors  # none of what is there came with that answer
-        if isinstance(lie, TooMuch):  # whoever asks for a layer as if it were a manifest meets an honest mirror
+        if isinstance(lie, TooMuch):  # an honest mirror has what its owner has, and a layer for who asks for a manifest
             flight.suspicion.exceeds(candidate, lie.total, lie)
             flight.candidates.fail(candidate, lie)
             return mine not in contributors

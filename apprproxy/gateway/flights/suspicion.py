@@ -21,7 +21,7 @@ class Suspect:
     sent: Sequence[Sent] = ()
     due: int | None = None
     claimed: int | None = None
-    least: int = 0
+    least: float = 0
 
     async def is_refuted_by(self, right: Readable) -> bool:
         other_size = right.size == self.due or self.claimed not in (None, right.size)
@@ -51,8 +51,8 @@ class Suspicion:
         if size is not None:
             self._note(candidate, Suspect(candidate.member.name, candidate.source, lie, claimed=size))
 
-    def exceeds(self, candidate: Candidate, least: int, lie: Lied) -> None:
-        """It has more than is taken here."""
+    def exceeds(self, candidate: Candidate, least: float, lie: Lied) -> None:
+        """It has more than is taken here, or what is of a sort that is not."""
         self._note(candidate, Suspect(candidate.member.name, candidate.source, lie, least=least))
 
     def _note(self, candidate: Candidate, suspect: Suspect) -> None:

@@ -16,9 +16,9 @@ from typing import TypeVar
 from weakref import WeakValueDictionary
 
 from apprproxy.core.digest import Digest
-from apprproxy.core.errors import CutOff, Lied, StoreFailed
+from apprproxy.core.errors import CutOff, Lied, StoreFailed, TooMuch
 from apprproxy.core.label import whose
-from apprproxy.store.blobs.unpacked import NotGzip, Unfinished, unpacked_digest
+from apprproxy.store.blobs.unpacked import NotGzip, NotTaken, Unfinished, unpacked_digest
 from apprproxy.store.calls import on_loop
 
 T = TypeVar("T")
@@ -106,6 +106,8 @@ def digest_sent(source: str, read: Callable[[int, int], bytes], algorithm: str) 
     """Of the tar in what the source sent. Blocking, to be begun by ``unpacking``; raises Lied."""
     try:
         return unpacked_digest(_in_pieces(read), algorithm)
+    except NotTaken as error:
+        raise TooMuch(source, f"sent what is no package: {error}") from error
     except NotGzip as error:
         fault = CutOff if isinstance(error, Unfinished) else Lied
         raise fault(source, f"sent what is no package: {error}") from error
