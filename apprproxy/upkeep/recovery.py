@@ -20,6 +20,7 @@ from apprproxy.app.members import open_in
 from apprproxy.app.protocols import PROTOCOLS
 from apprproxy.core.digest import Digest, MalformedDigest
 from apprproxy.core.kind import Kind
+from apprproxy.core.label import CLAIMED
 from apprproxy.core.lock import BadLock
 from apprproxy.core.model import Expected, NameWant, Place, Where, want_of
 from apprproxy.core.spelling import Spelling
@@ -140,7 +141,11 @@ class Recovery:
         keys = [
             one.key for one, at in self._below(known) if (said and at == 0) or self._may_show(upstream, where, one.key)
         ]
-        self._app.ledger.membership.all_shown(where, keys, "")
+        membership = self._app.ledger.membership
+        itself = known.expected.key if said and known.itself else ""
+        sources = {key: "" if key == itself else membership.opened_as(where, key) for key in keys}
+        for source in ("", CLAIMED):
+            membership.all_shown(where, [key for key in keys if sources[key] == source], source)
         return len(keys)
 
     def _may_show(self, upstream: str, where: Where, key: str) -> bool:

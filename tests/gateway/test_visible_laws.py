@@ -69,8 +69,7 @@ class Owner(Registry):
 
 
 class Machine(RuleBasedStateMachine):
-    """Every example has a cache of its own. ``forgotten`` is what nothing left of the index tells of any more;
-    ``recovered`` what a document was found to open after a loss, which it goes on to open."""
+    """Every example has a cache of its own. ``forgotten`` is what nothing left of the index tells of any more."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -81,7 +80,6 @@ class Machine(RuleBasedStateMachine):
         self.accounts = {"corp": True, "other": False}
         self.denied: set[tuple[str, str]] = set()
         self.forgotten: set[str] = set()
-        self.recovered: set[tuple[str, str, str]] = set()
         self.told: set[tuple[str, bool, str, str]] = set()
 
     def run(self, step: Coroutine[Any, Any, Any]) -> Any:
@@ -172,8 +170,7 @@ class Machine(RuleBasedStateMachine):
             account == place.account and (said or (upstream, through) not in self.denied)
             for account, through in sent[upstream]
         )
-        recovered = (upstream, place.account, layer) in self.recovered
-        return repository == EVIL and (everybodys or ours or recovered)
+        return repository == EVIL and (everybodys or ours)
 
     @rule(upstream=upstreams)
     def pull_what_names_them(self, upstream: str) -> None:
@@ -215,11 +212,6 @@ class Machine(RuleBasedStateMachine):
             with folder.ledger.database.transaction() as db:
                 db.execute("DELETE FROM blobs WHERE key = ?", (lost,))
             list(verify(folder, lambda _: None))
-        self.recovered |= {
-            (upstream, self.places[upstream].account, layer)
-            for upstream, layer in product(self.accounts, LAYERS)
-            if self._may_see(upstream, EVIL, layer)
-        }
         await self._start()
 
     @rule(layer=layers)
@@ -232,7 +224,6 @@ class Machine(RuleBasedStateMachine):
         for place in self.places.values():
             place.sent[DIGESTS[layer]].clear()
         self.forgotten -= {layer}
-        self.recovered = {one for one in self.recovered if one[2] != layer}
         self.told = {one for one in self.told if one[3] != layer}
 
     def teardown(self) -> None:

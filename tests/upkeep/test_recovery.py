@@ -245,6 +245,28 @@ async def test_where_some_of_the_index_is_lost_documents_open_nothing_that_came_
     assert [504, 200] == seen
 
 
+async def test_what_is_denied_after_some_of_the_index_was_lost_is_opened_by_no_document(
+    registry: Registry, gateways: Gateways
+) -> None:
+    registry.add_blob(SECRET, PRIVATE)
+    naming = registry.push(STRANGER, "1.0", PRIVATE)
+    registry.lose(STRANGER, digest(PRIVATE))
+    running = await gateways.start({"corp": registry})
+    for path in (f"{STRANGER}/manifests/1.0", f"{SECRET}/blobs/{digest(PRIVATE)}"):
+        assert 200 == (await running.get(f"/v2/corp/{path}")).status
+    await running.at_rest()
+    await running.close()
+    await some_forgotten(gateways, {"corp": registry}, naming)
+    statuses = []
+    for denied in ([], [SECRET]):
+        again = await gateways.start({"corp": oci(registry, deny=denied)}, offline=True)
+        await recover(again.app)
+        statuses.append((await again.get(f"/v2/corp/{STRANGER}/blobs/{digest(PRIVATE)}")).status)
+        await again.close()
+
+    assert [200, 504] == statuses
+
+
 @pytest.mark.parametrize("pinned", [True, False])
 async def test_beside_an_account_another_upstream_s_documents_open_what_its_own_pins_cover(
     pinned: bool, registry: Registry, other: Registry, gateways: Gateways

@@ -121,6 +121,14 @@ class Membership:
             for upstream, repository, public in senders
         )
 
+    def opened_as(self, where: Where, key: str) -> str | None:
+        """The source under which it is written down that a document opens this, so that what is denied later stays
+        where it is: none where the same upstream sent it, for the link is enough; its owner's word where others did."""
+        senders = {upstream for upstream, _, _ in self._database.read(f"{_SENT} AND source <> ''", key)}
+        if where.upstream in senders:
+            return None
+        return CLAIMED if senders else ""
+
     def set_public(self, upstreams: Iterable[str]) -> None:
         """Those without an account: what comes of them everybody may have, whatever becomes of them."""
         known = {upstream for (upstream,) in self._database.read("SELECT upstream FROM public")}
