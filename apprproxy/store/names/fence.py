@@ -62,3 +62,11 @@ def open_records(directory: Path) -> diskcache.Cache:
         sqlite_mmap_size=0,  # a bad sector, or a file that was cut short, would be a signal
         disk_min_file_size=MAX_RECORD + 1,
     )
+
+
+def keys_below(records: diskcache.Cache, prefix: str) -> list[str]:
+    """Those that begin so, which the index of the keys finds: what it costs does not grow with all others. Blocking;
+    within a transaction of this thread as that sees them."""
+    end = prefix[:-1] + chr(ord(prefix[-1]) + 1)
+    rows = records._sql("SELECT key FROM Cache WHERE raw = 1 AND key >= ? AND key < ?", (prefix, end))
+    return [key for (key,) in rows.fetchall()]

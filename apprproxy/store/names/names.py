@@ -18,11 +18,13 @@ from cachetools import LRUCache
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import StoreFailed
 from apprproxy.core.events import Observer
+from apprproxy.core.kind import Kind
 from apprproxy.core.model import FirstSeen, Place, Record
 from apprproxy.store.directory.generation import Generation
 from apprproxy.store.directory.place import SPARE
 from apprproxy.store.directory.relief import MAY_GO, free_space
 from apprproxy.store.directory.salvage import DAMAGED
+from apprproxy.store.names.fence import keys_below
 from apprproxy.store.names.record import read_first, read_pushed, read_record, write_first, write_pushed, write_record
 from apprproxy.store.names.sound import mark, sound_records
 from apprproxy.store.names.writing import Writing
@@ -187,30 +189,27 @@ class DiskNames:
 
     def _of(self, upstream: str, repository: str) -> list[str]:
         """The keys of every name of the repository, and of the lists it may stand in."""
-        parted = [(key, key.split(" ")) for key in self._records]
-        wanted = (repository, "-")
-        return [
-            key for key, words in parted if words[:2] == ["name", upstream] and len(words) == 5 and words[3] in wanted
-        ]
+        return self._below(f"name {upstream}", repository, "-")
 
     def _owned_by_others(self, upstream: str, repository: str, place: Place | None) -> list[str]:
         """The keys under which a view remembers that the repository, or a name of it, is of another of its members."""
         others = {name.encode() for name in place.members if name != upstream} if place is not None else set()
         if place is None or not others:
             return []
-        parted = [(key, key.split(" ")) for key in self._records]
-        ours = [
-            key
-            for key, words in parted
-            if words[:2] == ["owner", place.name] and len(words) == 5 and repository in words[3:]
-        ]
+        owner = f"owner {place.name}"
+        ours = [*self._below(owner, repository), f"{owner} repository {place.protocol or '-'} {repository}"]
         return [key for key in ours if self._records.get(key) in others]
+
+    def _below(self, what: str, *repositories: str) -> list[str]:
+        """The keys of all kinds of names of these repositories (``NameWant.key``)."""
+        prefixes = [f"{what} {kind} {repository} " for kind in Kind for repository in repositories]
+        return [key for prefix in prefixes for key in keys_below(self._records, prefix)]
 
     def _forget(
         self, upstream: str, repository: str, pushed: Mapping[str, Digest], through: Place | None = None
     ) -> None:
-        """Walks all names, which takes a moment; writes are rare. What was pushed for a title that was not seen yet is
-        kept for when it is: by whoever asked before the push, maybe, and was told what was there then."""
+        """What was pushed for a title that was not seen yet is kept for when it is: by whoever asked before the push,
+        maybe, and was told what was there then."""
         with self._forgetting():
             for key in (*self._of(upstream, repository), *self._owned_by_others(upstream, repository, through)):
                 self._records.delete(key)
