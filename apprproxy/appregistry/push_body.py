@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from apprproxy.appregistry.shapes import title_of
+from apprproxy.appregistry.shapes import NotTheShape, any_title_of, read_title
 from apprproxy.core.errors import Malformed
 from apprproxy.core.model import KIB, MIB
 
@@ -33,16 +33,15 @@ _FOREIGN = bytes(set(range(256)) - set(f"{string.ascii_letters}{string.digits}+/
 
 
 def pushed_titles(package: str, body: bytes) -> tuple[str, ...]:
-    """The release that a push names, with its format and without. Blocking; raises Malformed for what costs too much to
-    read."""
+    """The release that a push names, with its format and without; none where no manifest could name it, for what was
+    pushed is remembered. Blocking; raises Malformed for what costs too much to read."""
     try:
         fields, long = _read(body)
         release, media_type = fields["release"], fields.get("media_type") or "kpm"
-    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
+        title = read_title(package, release, media_type)
+    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError, NotTheShape):
         return ()
-    if not isinstance(release, str) or not isinstance(media_type, str) or {release, media_type} & long.keys():
-        return ()
-    return title_of(package, release, media_type), title_of(package, release, "-")
+    return (title, any_title_of(title)) if not {release, media_type} & long.keys() else ()
 
 
 def pushed_archive(body: bytes) -> bytes:

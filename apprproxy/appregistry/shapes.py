@@ -48,13 +48,12 @@ MediaType = Annotated[
 """Or a format alone. It becomes a part of names, which people are told to copy into a shell."""
 
 
-class PackageManifest(_Shape):
-    """One format of one release."""
+class Named(_Shape):
+    """What one format of one release is called."""
 
     package: Text
     release: Version
     media_type: Annotated[MediaType, Field(alias="mediaType")]
-    content: Content
 
     @property
     def format(self) -> str:
@@ -65,6 +64,12 @@ class PackageManifest(_Shape):
     @property
     def title(self) -> str:
         return title_of(self.package, self.release, self.format)
+
+
+class PackageManifest(Named):
+    """One format of one release."""
+
+    content: Content
 
     @property
     def digest(self) -> Digest:
@@ -91,6 +96,7 @@ class NotTheShape(ValueError):
     """The document is not what its end point answers with."""
 
 
+_NAMED = TypeAdapter(Named)
 _MANIFEST = TypeAdapter(PackageManifest)
 _PACKAGE = TypeAdapter(ListedPackage)
 _CHANNEL = TypeAdapter(Channel)
@@ -140,6 +146,12 @@ def _shaped(adapter: TypeAdapter[Any], found: Any, at: str = "") -> Any:
 def read_manifest(body: bytes) -> PackageManifest:
     manifest: PackageManifest = _read(_MANIFEST, body)
     return manifest
+
+
+def read_title(package: str, release: Any, media_type: Any) -> str:
+    """Of what may stand in a manifest; raises NotTheShape for anything else."""
+    named: Named = _shaped(_NAMED, {"package": package, "release": release, "mediaType": media_type})
+    return named.title
 
 
 def read_manifests(body: bytes) -> list[PackageManifest]:

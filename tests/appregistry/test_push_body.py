@@ -101,3 +101,20 @@ def test_a_long_name_of_a_field_hides_no_release() -> None:
     body = json.dumps({CODED: 1, "release": "1.0.0", "media_type": "helm", "blob": "QUJD"}).encode()
 
     assert TITLES == pushed_titles("alice/nginx", body)
+
+
+@pytest.mark.parametrize(
+    "named",
+    [{"media_type": "m" * 60_000}, {"media_type": "a b"}, {"release": "9" * 129 + ".0.0"}, {"release": "1.0.0\n"}],
+)
+def test_a_release_that_no_manifest_could_name_is_none(named: dict[str, str]) -> None:
+    """What was pushed is remembered for good, and a server takes names of any length."""
+    body = json.dumps({"release": "1.0.0", "media_type": "helm", "blob": "", **named}).encode()
+
+    assert () == pushed_titles("alice/nginx", body)
+
+
+def test_a_format_that_is_pushed_in_its_long_form_is_the_one_that_manifests_name() -> None:
+    named = {"release": "1.0.0", "media_type": "application/vnd.appr.package-manifest.helm.v0.json"}
+
+    assert TITLES == pushed_titles("alice/nginx", json.dumps(named).encode())

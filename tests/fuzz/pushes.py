@@ -10,7 +10,7 @@ import orjson
 
 from apprproxy.appregistry import push_body
 from apprproxy.appregistry.push_body import pushed_archive, pushed_titles
-from apprproxy.appregistry.shapes import title_of
+from apprproxy.appregistry.shapes import NotTheShape, any_title_of, read_title
 from apprproxy.core.errors import Malformed
 
 _STRING = re.compile(rb'"((?:[^"\\]|\\.)*)"', re.DOTALL)
@@ -71,12 +71,10 @@ def _without(data: bytes, long: int) -> bytes:
 
 def _titles(whole: Any) -> tuple[str, ...]:
     try:
-        release, media_type = whole[0]["release"], whole[0].get("media_type") or "kpm"
-    except (LookupError, TypeError, AttributeError):
+        title = read_title("alice/nginx", whole[0]["release"], whole[0].get("media_type") or "kpm")
+    except (LookupError, TypeError, AttributeError, NotTheShape):
         return ()
-    if not isinstance(release, str) or not isinstance(media_type, str):
-        return ()
-    return title_of("alice/nginx", release, media_type), title_of("alice/nginx", release, "-")
+    return title, any_title_of(title)
 
 
 def _is_long(whole: Any, long: int) -> bool:
