@@ -161,7 +161,12 @@ class AppRegistryDialect:
         path = f"{self._prefix}{write_path(Packages(want.place))[0]}"
         about = f"_{want.kind}?{want.name}".removesuffix("?")
         asked = Request("GET", path, want.name, about=about, kind=want.kind.label)
-        reply = yield from self._answered(asked)
+        reply = yield asked
+        fault = self.judge(reply)
+        if isinstance(fault, NotThere) and _is_of_a_package(reply.body):
+            raise Outage(self._upstream, f"has no list, for one of its packages: it {fault.sentence}", reply.status)
+        if fault is not None:
+            raise fault
         self._shaped(shapes.check_packages, reply.body)
         return _found(reply.body)
 
@@ -263,6 +268,13 @@ def _found(body: bytes, manifests: Sequence[PackageManifest] = (), path: Package
     target = Descriptor(Digest.of(body), len(body), _JSON)
     empty = bool(_EMPTY.fullmatch(body))
     return Found(target, body, titles=titles, passed_over=passed_over, aliases=aliases, alias=alias, empty=empty)
+
+
+def _is_of_a_package(no: bytes) -> bool:
+    """Is it about one package? That is no word on what else there is: the genuine servers answer so where a list has a
+    package that they fail at, as whoever may push one can make it."""
+    details = (_error(no) or {}).get("details")
+    return isinstance(details, dict) and bool(details.get("package"))
 
 
 def _error(body: bytes) -> dict[str, Any] | None:

@@ -312,6 +312,21 @@ async def test_a_member_that_has_no_list_leaves_the_others_whole(
     assert "Apprproxy-Partial" not in got.headers
 
 
+async def test_a_member_that_fails_at_one_package_of_its_list_has_failed(
+    start: Start, upstream: Upstream, other: Upstream
+) -> None:
+    """As the genuine servers do at a release ``1.0.\u0663``, which they take and then do not find."""
+    holds(upstream, "alice/nginx")
+    lost = {"code": "package-not-found", "message": "none", "details": {"package": "mallory/app", "release": "1.0.3"}}
+    other.twist = lambda _: as_json(lost, 404)
+    gateway = await start({"one": upstream, "two": other})
+    got = await gateway.get(LIST)
+    alone = await gateway.get(f"/two{LIST}")
+
+    assert (200, ["alice/nginx"], "two") == (got.status, listed(got.json), got.headers.get("Apprproxy-Partial"))
+    assert 502 == alone.status
+
+
 @pytest.mark.parametrize("status", [400, 403, 404, 409, 410])
 async def test_a_member_that_had_a_list_and_denies_it_has_failed(
     status: int, start: Start, upstream: Upstream, other: Upstream
