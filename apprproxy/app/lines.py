@@ -69,8 +69,8 @@ def client_tls(path: str, settings: ClientTls) -> ssl.SSLContext:
 
 
 def foreign_tls(path: str, settings: ClientTls) -> ssl.SSLContext:
-    """Towards the hosts that it leads to, its token server above all: always verified, by the same authorities, for a
-    company's that looks into TLS signs for all of them; and without our certificate."""
+    """Towards the hosts that it leads to, its token server above all, and a proxy on the way: always verified, by the
+    same authorities, for a company's that looks into TLS signs for all of them; and without our certificate."""
     return to_anybody() if settings.ca_file is None else _trusting(path, settings.ca_file)
 
 

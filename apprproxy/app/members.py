@@ -196,6 +196,7 @@ def _mirror(label: Label, keys: MirrorSettings, world: World) -> Source:
         keys.connections,
         keys.proxy,
         client_tls(f"upstreams.{label.upstream}.mirrors ({label.source})", keys.tls),
+        foreign_tls(f"upstreams.{label.upstream}.mirrors ({label.source})", keys.tls),
         slowest=SLOWEST_MIRROR,
     )
     url = URL(keys.url)

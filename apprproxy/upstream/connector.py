@@ -8,6 +8,7 @@
 """
 
 import asyncio
+import ssl
 from functools import partial
 from typing import Any
 
@@ -18,6 +19,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from apprproxy.core.framing import Framing
 from apprproxy.core.model import KIB
+from apprproxy.core.tls import to_anybody
 
 MAX_INTERIM = 16
 """Before an answer. Genuine servers send one or two: 100, 103."""
@@ -38,15 +40,25 @@ _CHUNKED = 16 * KIB
 
 class Connector(aiohttp.TCPConnector):
     """Its connections are closed where more come, and share what they may take apart with all that have ``framing``.
+    ``to_proxies`` is TLS to a forward proxy. The library has the upstream's own for that as well: the proxy would be
+    shown its client certificate, and not be verified where the upstream is not.
 
     As many may lie idle as may be in use. For the library each host has its own, as many as come in 15 s: who redirects
     to ever new ports would have all descriptors of the process.
     """
 
-    def __init__(self, framing: Framing | None = None, **options: Any) -> None:
+    def __init__(
+        self, framing: Framing | None = None, to_proxies: ssl.SSLContext | None = None, **options: Any
+    ) -> None:
         super().__init__(**options)
+        self._to_proxies = to_proxies or to_anybody()
         # the library has no other way to say so, and its type is that of exactly its own
         self._factory = partial(_Handler, self._loop, framing or Framing())  # type: ignore[assignment]
+
+    def _update_proxy_auth_header_and_build_proxy_req(self, req: aiohttp.ClientRequest) -> aiohttp.ClientRequest:
+        asked = super()._update_proxy_auth_header_and_build_proxy_req(req)
+        asked._ssl = self._to_proxies
+        return asked
 
     def _release(self, key: ConnectionKey, protocol: ResponseHandler, *, should_close: bool = False) -> None:
         too_many = sum(map(len, self._conns.values())) >= self.limit

@@ -23,7 +23,8 @@ _LOOPBACK = re.compile(r"localhost|127\.[0-9.]+|::1")
 @dataclass(frozen=True, slots=True)
 class Line:
     """How to reach an upstream. Times in seconds; ``proxy`` None leaves it to HTTPS_PROXY and NO_PROXY. ``foreign``
-    is TLS to hosts that it leads to. ``slowest`` in bytes a second: fewer over ``read`` seconds are too slow."""
+    is TLS to hosts that it leads to, and to a proxy. ``slowest`` in bytes a second: fewer over ``read`` seconds are too
+    slow."""
 
     connect: float = 5.0
     read: float = 30.0
@@ -84,6 +85,7 @@ class Sessions:
         if session is None:
             connector = Connector(
                 self._framing,
+                self._line.foreign,
                 limit=beside(self._line.connections) if lane is Lane.BESIDE else self._line.connections,
                 resolver=PublicResolver(self._foreign_names) if public else self._own_names,
                 ssl=tls,

@@ -238,37 +238,127 @@ def _derived(secret: bytes, name: bytes, length: int) -> bytes:
     return HKDFExpand(hashes.SHA384(), length, said).derive(secret)
 
 
-@pytest.mark.parametrize("verify", [True, False])
-async def test_our_certificate_is_for_the_upstream_and_not_for_a_host_that_it_may_redirect_to(
-    gateways: Gateways, tmp_path: Path, verify: bool
-) -> None:
-    certificate, seen = certify("127.0.0.1", tmp_path), dict[str, object]()
+@pytest.fixture
+def certificate(tmp_path: Path) -> Certificate:
+    return certify("127.0.0.1", tmp_path)
+
+
+def asking(certificate: Certificate) -> ssl.SSLContext:
+    """A server's, that takes a client's certificate and wants none."""
     context = by_tls(certificate)
     context.verify_mode = ssl.CERT_OPTIONAL
     context.load_verify_locations(certificate.path)
+    return context
 
-    def saying(who: str, answer: Callable[[], bytes]) -> Serve:
-        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            seen[who] = writer.get_extra_info("peercert")
-            try:
-                await reader.readuntil(b"\r\n\r\n")
-                writer.write(answer())
+
+def identified(certificate: Certificate, *, verify: bool) -> dict[str, object]:
+    return {
+        "ca_file": str(certificate.path),
+        "verify": verify,
+        "cert": str(certificate.path),
+        "key": str(certificate.key),
+    }
+
+
+def saying(answer: Callable[[bytes], bytes], seen: list[object]) -> Serve:
+    """``answer`` to each header; of whom it comes is ``seen``."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        seen.append(writer.get_extra_info("peercert"))
+        try:
+            while True:
+                writer.write(answer(await reader.readuntil(b"\r\n\r\n")))
                 await writer.drain()
-            finally:
-                writer.close()
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
 
-        return serve
+    return serve
 
-    async with serving_by_tls(saying("storage", lambda: ANSWER), context) as storage:
+
+def tunnelling(asked: list[bytes], seen: list[object]) -> Serve:
+    """A forward proxy, which leads to where it is asked to."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        seen.append(writer.get_extra_info("peercert"))
+        asked.append(await reader.readuntil(b"\r\n\r\n"))
+        host, _, port = asked[-1].split()[1].decode().rpartition(":")
+        answers, questions = await asyncio.open_connection(host, int(port))
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        await asyncio.gather(passed_on(reader, questions), passed_on(answers, writer))
+
+    return serve
+
+
+async def passed_on(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+    with suppress(ConnectionError):
+        while piece := await source.read(64 * 1024):
+            sink.write(piece)
+            await sink.drain()
+    sink.close()
+
+
+@pytest.mark.parametrize("verify", [True, False])
+async def test_our_certificate_is_for_the_upstream_and_not_for_a_host_that_it_may_redirect_to(
+    gateways: Gateways, certificate: Certificate, verify: bool
+) -> None:
+    ours, theirs = list[object](), list[object]()
+    async with serving_by_tls(saying(lambda _: ANSWER, theirs), asking(certificate)) as storage:
         moved = f"HTTP/1.1 307 Moved\r\nLocation: {storage}/x\r\nContent-Length: 0\r\n\r\n".encode()
-        async with serving_by_tls(saying("registry", lambda: moved), context) as registry:
-            ours = {"cert": str(certificate.path), "key": str(certificate.key)}
-            tls = {"ca_file": str(certificate.path), "verify": verify, **ours}
-            named = [storage.removeprefix("https://")]
+        async with serving_by_tls(saying(lambda _: moved, ours), asking(certificate)) as registry:
+            tls, named = identified(certificate, verify=verify), [storage.removeprefix("https://")]
             gateway = await gateways.start({"hub": {"kind": "oci", "url": registry, "tls": tls, "redirects": named}})
             got = await gateway.get("/v2/hub/a/b/tags/list")
             await gateway.close()
 
     assert 200 == got.status
-    assert seen["registry"]
-    assert not seen["storage"]
+    assert all(ours)
+    assert [None] == theirs
+
+
+@pytest.mark.parametrize("verify", [True, False])
+async def test_nor_for_a_token_server_that_the_operator_named(
+    gateways: Gateways, certificate: Certificate, verify: bool
+) -> None:
+    ours, theirs = list[object](), list[object]()
+    token = b'HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n{"token":"t"}'
+    async with serving_by_tls(saying(lambda _: token, theirs), asking(certificate)) as realm:
+        refusal = f'HTTP/1.1 401 No\r\nWWW-Authenticate: Bearer realm="{realm}/t"\r\nContent-Length: 0\r\n\r\n'.encode()
+
+        def answer(head: bytes) -> bytes:
+            return ANSWER if b"Authorization: Bearer t" in head else refusal
+
+        async with serving_by_tls(saying(answer, ours), asking(certificate)) as registry:
+            tls, auth = identified(certificate, verify=verify), {"realms": [realm.removeprefix("https://")]}
+            gateway = await gateways.start({"hub": {"kind": "oci", "url": registry, "tls": tls, "auth": auth}})
+            got = await gateway.get("/v2/hub/a/b/tags/list")
+            await gateway.close()
+
+    assert 200 == got.status
+    assert all(ours)
+    assert [None] == theirs
+
+
+@pytest.mark.parametrize("verify", [True, False])
+@pytest.mark.parametrize("known", [True, False])
+async def test_nor_for_a_proxy_on_the_way_to_it_which_is_verified(
+    gateways: Gateways, certificate: Certificate, tmp_path: Path, known: bool, verify: bool
+) -> None:
+    (tmp_path / "proxy").mkdir()
+    its = certificate if known else certify("127.0.0.1", tmp_path / "proxy")
+    ours, theirs, asked = list[object](), list[object](), list[bytes]()
+    async with (
+        serving_by_tls(saying(lambda _: ANSWER, ours), asking(certificate)) as registry,
+        serving_by_tls(tunnelling(asked, theirs), asking(its)) as proxy,
+    ):
+        through = proxy.replace("//", "//bob:s3cret@")
+        tls = identified(certificate, verify=verify)
+        gateway = await gateways.start({"hub": {"kind": "oci", "url": registry, "tls": tls, "proxy": through}})
+        got = await gateway.get("/v2/hub/a/b/tags/list")
+        await gateway.close()
+
+    assert (200 if known else 502) == got.status
+    assert known == bool(asked)
+    assert ([None] if known else []) == theirs
+    assert all(ours)
