@@ -107,6 +107,8 @@ class Recovery:
             want = want_of(Place.of(name, upstream.kind), key)
             if want is None:
                 continue
+            if want.kind.by_digest and record.told not in ("", member.identity):
+                continue  # another account was told so; of before that was written down nobody knows
             if want.kind.content or want.kind is Kind.REFERRERS:
                 yield Known(member, want.repository, Expected(record.target.digest), want.kind.content)
             elif want.kind.by_digest and (expected := _present(want, PROTOCOLS[upstream.kind].spelling)):

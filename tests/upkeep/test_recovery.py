@@ -180,6 +180,26 @@ async def test_a_stranger_s_claim_to_have_it_opens_nothing_that_an_account_showe
     assert (502, 504) == (claimed.status, seen.status)
 
 
+@pytest.mark.parametrize(("user", "status"), [("bot", 200), ("eve", 504)])
+async def test_what_one_account_was_told_to_be_there_opens_nothing_for_another(
+    user: str, status: int, registry: Registry, gateways: Gateways
+) -> None:
+    def account(name: str) -> dict[str, Any]:
+        return {"corp": oci(registry, auth={"username": name, "password": "s3cret"})}
+
+    registry.add_blob(SECRET, PRIVATE)
+    path = f"/v2/corp/{SECRET}/blobs/{digest(PRIVATE)}"
+    running = await gateways.start(account("bot"))
+    told, got = await running.head(path), await running.get(path)
+    await forgotten(running)
+    again = await gateways.start(account(user), offline=True)
+    await recover(again.app)
+    seen = await again.get(path)
+
+    assert (200, 200) == (told.status, got.status)
+    assert status == seen.status
+
+
 @pytest.mark.parametrize("how", ["by tag", "by digest", "the layer alone"])
 async def test_a_stranger_s_document_opens_nothing_that_no_name_of_its_account_leads_to(
     how: str, registry: Registry, other: Registry, gateways: Gateways
