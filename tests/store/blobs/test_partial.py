@@ -23,6 +23,7 @@ from apprproxy.store.blobs.disk import WRITERS, DiskStore
 from apprproxy.store.blobs.ingest import PIECE
 from apprproxy.store.blobs.part import OpenPart
 from apprproxy.store.blobs.partial import part_name
+from apprproxy.store.blobs.unpacking import hashing
 from tests.store.cap import Boundless
 from tests.store.contents import TAR, UNPACKED, arriving, packed, prepared, put, visible
 
@@ -601,6 +602,17 @@ async def test_what_was_left_is_looked_at_only_by_whoever_goes_on_with_it(
 
     assert (0, 1) == (before, len(looked))
     assert WANT.content == held.digest
+
+
+async def test_what_was_left_is_hashed_by_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, pieces = prepared(tmp_path), list[int]()
+    await left(store, 2_500_000)
+    monkeypatch.setattr(hashing, "next_piece", lambda: pieces.append(1))
+    partial = await claimed(store)
+    await partial.begins("hub", "owner", len(BLOB))
+    await partial.leave(keep=True)
+
+    assert 3 == len(pieces)
 
 
 async def test_a_source_that_is_given_up_while_the_disk_is_busy_costs_nothing_of_what_came(

@@ -2,10 +2,13 @@
 
 import asyncio
 import threading
+import zlib
+from contextlib import suppress
 
 import pytest
 
-from apprproxy.store.blobs.unpacking import Threads, hashing, unpacking
+from apprproxy.core.errors import CutOff
+from apprproxy.store.blobs.unpacking import Threads, digest_sent, hashing, unpacking
 from tests.fakes.clock import PATIENCE, until
 
 
@@ -56,21 +59,43 @@ async def test_several_upstreams_whose_packages_take_long_keep_no_other_s_waitin
 
 
 async def test_two_upstreams_go_on_at_once() -> None:
-    both, going_on, most = threading.Barrier(2), list[int](), list[int]()
+    both, three = threading.Barrier(2), threading.Barrier(3)
+    met = list[int]()
 
     def goes_on(number: int) -> None:
-        for _ in range(50):
-            going_on.append(number)
-            most.append(len(going_on))
-            going_on.remove(number)
-            unpacking.next_piece()
         if number < 2:
             both.wait(PATIENCE)
+        with suppress(threading.BrokenBarrierError):
+            three.wait(0.1)
+            met.append(number)
 
     together = [await unpacking.begun(f"up{number}", goes_on, number) for number in range(6)]
     await asyncio.gather(*map(asyncio.wrap_future, together))
 
-    assert max(most) <= 2
+    assert [] == met
+
+
+async def test_packages_that_take_long_are_unpacked_by_pieces() -> None:
+    go, started = threading.Event(), set[str]()
+
+    def unpacked(upstream: str) -> None:
+        packer = zlib.compressobj(level=0, wbits=31)
+
+        def read(_: int, __: int) -> bytes:
+            started.add(upstream)
+            return b"" if go.is_set() else packer.compress(bytes(1024)) + packer.flush(zlib.Z_SYNC_FLUSH)
+
+        with suppress(CutOff):
+            digest_sent(upstream, read, "sha256")
+
+    busy = [await unpacking.begun(f"evil{number}", unpacked, f"evil{number}") for number in range(3)]
+    try:
+        await until(lambda: len(started) == len(busy))
+    finally:
+        go.set()
+        await asyncio.gather(*map(asyncio.wrap_future, busy))
+
+    assert 3 == len(started)
 
 
 def test_a_turn_that_was_left_when_its_loop_ended_is_in_nobody_s_way() -> None:
