@@ -164,3 +164,24 @@ async def test_what_was_pushed_through_a_view_is_had_through_it_though_another_m
             after = [await pulled(gateway), (await gateway.get(f"{PACKAGE}/2.0.0/helm")).status]
 
     assert ([OTHER, 200], [NOW, 404]) == (before, after)
+
+
+async def test_so_is_what_was_pushed_while_the_other_member_was_asked_for_it(
+    tmp_path: Path, clock: Clock, upstream: Upstream
+) -> None:
+    async with running(Registry()) as other:
+        other.registry.push("alice/nginx", "1.0.0", "helm", packed(OTHER))
+        other.gate = Gate()
+        sections = {"one": keys_of(upstream, writes="pass"), "two": keys_of(other)}
+        async with running_gateway(tmp_path, sections, clock) as gateway:
+            pulling = asyncio.create_task(pulled(gateway))
+            await other.gate.reached()
+            upstream.twist = lambda target: Answer(200, b"{}") if target == f"{PACKAGE}?force=true" else None
+            await push(gateway, packed(NOW))
+            upstream.registry.push("alice/nginx", "1.0.0", "helm", packed(NOW))
+            other.gate.open()
+            before = await pulling
+            clock.advance(120)
+            after = await pulled(gateway)
+
+    assert (OTHER, NOW) == (before, after)

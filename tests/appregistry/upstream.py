@@ -7,19 +7,21 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 
 from tests.appregistry.registry import Answer, Registry
+from tests.fakes.clock import Gate
 
 Twist = Callable[[str], Answer | None]
 """Given the request target: another answer than the registry's, or None for the registry's own."""
 
 
 class Upstream:
-    """``twist`` may replace answers; while ``silent`` requests are never answered. ``asked``, ``headers`` and
-    ``bodies`` have every request."""
+    """``twist`` may replace answers; while ``silent`` requests are never answered, and where there is a ``gate``
+    they wait before it. ``asked``, ``headers`` and ``bodies`` have every request."""
 
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
         self.twist: Twist = lambda _: None
         self.silent = False
+        self.gate: Gate | None = None
         self.asked: list[str] = []
         self.headers: list[Mapping[str, str]] = []
         self.bodies: list[bytes] = []
@@ -56,6 +58,8 @@ class Upstream:
         self.bodies.append(await request.read())
         if self.silent:
             await asyncio.Event().wait()
+        if self.gate is not None:
+            await self.gate()
         answer = self.twist(target) or self.registry.answer(request.method, target)
         response = web.StreamResponse(
             status=answer.status, headers={**answer.headers, "Content-Type": answer.content_type}

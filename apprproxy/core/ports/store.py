@@ -202,7 +202,9 @@ class Names(Protocol):
         """The member of the view that had this name."""
         ...
 
-    async def set_owner(self, view: str, key: str, upstream: str) -> None: ...
+    async def set_owner(self, view: str, key: str, upstream: str, as_of: int) -> None:
+        """``as_of`` as for ``put``: whose it is may have been forgotten while somebody else was asked."""
+        ...
 
 
 class NotedNames(Names, Protocol):

@@ -35,7 +35,7 @@ class Views:
         ``again`` revalidates what is fresh (a client's no-cache). Raises Exhausted (all of NotThere: there is none),
         Denied (no member's lock file has it), NotHeld, Moved, or another OurFault as ``Gateway.blob`` does.
         """
-        remembered = await self._remembered(want)
+        as_of, remembered = self._names.generation(), await self._remembered(want)
         owner = await self._owner(want, remembered)
         noes: list[UpstreamFault] = []
         refusals: list[Denied] = []
@@ -61,7 +61,7 @@ class Views:
             else:
                 if named.record.empty and left and await self._lacks(name, want):
                     named = await self._of_others(want, left, again=again) or named
-                await self._remember_owner(want, named.record.origin, remembered)
+                await self._remember_owner(want, named.record.origin, remembered, as_of)
                 return named
         if unheld is not None:
             raise unheld
@@ -153,13 +153,13 @@ class Views:
             raise Denied("; ".join(map(str, refusals)))
         return None
 
-    async def _remember_owner(self, want: NameWant, name: str, remembered: str | None) -> None:
+    async def _remember_owner(self, want: NameWant, name: str, remembered: str | None, as_of: int) -> None:
         if len(want.place.members) == 1 or name == remembered:
             return
         with suppress(StoreFailed):  # then the members are asked in order again
-            await self._names.set_owner(want.place.name, want.key, name)
+            await self._names.set_owner(want.place.name, want.key, name, as_of)
             if want.repository and want.kind.content:  # orders who is asked for bytes, which are verified; never names
-                await self._names.set_owner(want.place.name, home(want.place, want.repository), name)
+                await self._names.set_owner(want.place.name, home(want.place, want.repository), name, as_of)
 
     async def survey(self, want: NameWant, *, again: bool = False) -> list[Answer]:
         """The same name from every member at once, every answer kept apart, in the view's order. Does not raise."""

@@ -100,8 +100,8 @@ class DiskNames:
         raw = await self._read(f"owner {view} {key}")
         return raw.decode(errors="replace") if raw is not None else None
 
-    async def set_owner(self, view: str, key: str, upstream: str) -> None:
-        await self._write(f"owner {view} {key}", upstream.encode())
+    async def set_owner(self, view: str, key: str, upstream: str, as_of: int) -> None:
+        await self._write(f"owner {view} {key}", upstream.encode(), as_of)
 
     # --- for commands, and for whoever begins anew: blocking
 

@@ -72,9 +72,9 @@ class NamesWithNotes:
     async def owner(self, view: str, key: str) -> str | None:
         return await self._names.owner(view, key)
 
-    async def set_owner(self, view: str, key: str, upstream: str) -> None:
+    async def set_owner(self, view: str, key: str, upstream: str, as_of: int) -> None:
         if self._noted(upstream, key) is None:
-            await self._names.set_owner(view, key, upstream)
+            await self._names.set_owner(view, key, upstream, as_of)
 
     def _noted(self, upstream: str, key: str) -> Record | None:
         as_of, record = self._notes.get((upstream, key), (-1, None))

@@ -77,7 +77,7 @@ async def test_names_owners_and_first_digests_survive_a_restart(directory: Path)
     names = DiskNames(directory)
     moved = replace(FIRST, moved_to=Digest.of(b"now", "sha512"))
     await put(names)
-    await names.set_owner("default", "repository alice/nginx", "up")
+    await names.set_owner("default", "repository alice/nginx", "up", names.generation())
     await names.set_first_seen("up", {TITLE: moved}, names.generation())
     names.close()
     again = DiskNames(directory)
@@ -292,7 +292,7 @@ async def test_what_is_pushed_through_a_view_is_no_other_members_there_any_more(
     had = {release: "two", home: "two", channel: "up", redis: "two", image: "images"}
     for view in ("corp", "other"):
         for key, upstream in had.items():
-            await names.set_owner(view, key, upstream)
+            await names.set_owner(view, key, upstream, names.generation())
     await names.forget("up", "alice/nginx", {}, Place("corp", ("up", "two"), "appr"))
 
     assert [None, None, "up", "two", "images"] == [await names.owner("corp", key) for key in had]

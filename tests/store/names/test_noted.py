@@ -27,7 +27,7 @@ def disk(tmp_path: Path) -> Iterator[DiskNames]:
 async def test_what_is_noted_is_known_and_not_written_down(disk: DiskNames) -> None:
     names = NamesWithNotes(disk)
     await names.note("up", "packages - a", RECORD, names.generation())
-    await names.set_owner("view", "packages - a", "up")
+    await names.set_owner("view", "packages - a", "up", names.generation())
 
     assert RECORD == await names.get("up", "packages - a")
     assert (None, None) == (disk.known("up", "packages - a"), await names.owner("view", "packages - a"))

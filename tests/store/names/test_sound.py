@@ -55,7 +55,7 @@ async def filled(directory: Path, word: str, count: int, checked: float = 1.0) -
     for number in range(count):
         await names.put("up", f"tag {word} {number}", record(f"{word} {number}", checked), 0)
     await names.set_first_seen("up", {f"{word}@1": FirstSeen(Digest.of(word.encode()), 1.0)}, 0)
-    await names.set_owner("view", f"tag {word}", "up")
+    await names.set_owner("view", f"tag {word}", "up", names.generation())
     names.close()
     with closing(sqlite3.connect(directory / "cache.db")) as db:
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -329,7 +329,7 @@ async def test_what_another_process_learns_while_names_are_taken_over_stays(
     def learnt() -> None:
         learn(running, "late@1")
         with ThreadPoolExecutor(1) as thread:
-            thread.submit(asyncio.run, running.set_owner("view", "tag late", "up")).result()
+            thread.submit(asyncio.run, running.set_owner("view", "tag late", "up", running.generation())).result()
 
     meanwhile(monkeypatch, "_begun_anew", learnt)
     found = left(directory, told)
