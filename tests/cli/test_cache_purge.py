@@ -166,6 +166,23 @@ async def test_what_another_upstream_only_said_that_it_has_goes_with_the_one_tha
     assert (1, False) == (purged["blobs"], operator.file(digest(BASE)).exists())
 
 
+async def test_so_does_a_package(gateways: Gateways, operator: Operator) -> None:
+    tar = chart("0.1.0")
+    path = f"cnr/api/v1/packages/alice/nginx/blobs/sha256/{digest_of(tar).hex}"
+    async with app_registry() as one, app_registry() as other:
+        upstreams = {name: {"kind": "appr", "url": up.url} for name, up in (("quay", one), ("quay-two", other))}
+        running = await gateways.start(upstreams)
+        for name, upstream in (("quay", one), ("quay-two", other)):
+            upstream.registry.push("alice/nginx", "0.1.0", "helm", packed(tar))
+            assert 200 == (await running.get(f"/{name}/{path}")).status
+            await running.at_rest()
+        operator.configures(upstreams)
+        (purged,) = await operator.reads("purge", "--upstream", "quay", "--yes")
+
+    assert 1 == purged["blobs"]
+    assert [] == list((operator.cache / "unpacked" / "sha256").iterdir())
+
+
 async def test_everything_goes(registry: Registry, gateways: Gateways, operator: Operator) -> None:
     running = await pulled(registry, gateways, operator)
     await operator.runs("purge", "--all", "--yes")
