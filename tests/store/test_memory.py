@@ -137,7 +137,6 @@ def test_another_process_is_seen_at_once(tmp_path: Path) -> None:
     kept = again.read()
     again.close()
 
-    assert 0 == before
     assert 3 == len({before, after, seen})
     assert seen == kept
 
@@ -186,6 +185,7 @@ def test_a_generation_that_cannot_be_read_or_raised_ends_nothing(
         raise OSError(errno.EIO, "Input/output error")
 
     generation = Generation(tmp_path / "generation")
+    before = generation.read()
     with monkeypatch.context() as patched:
         patched.setattr(os, "pread", broken)
         patched.setattr(os, "pwrite", broken)
@@ -196,7 +196,22 @@ def test_a_generation_that_cannot_be_read_or_raised_ends_nothing(
     generation.close()
 
     assert 2 == len(unknown)
-    assert 0 == known
+    assert before == known
+
+
+def test_each_upstream_has_its_own_beside_that_of_all(tmp_path: Path) -> None:
+    """As files of before had one alone, and one of the others was written half."""
+    path = tmp_path / "generation"
+    path.write_bytes((7).to_bytes(8, "little") + bytes(4))
+    ours, theirs = Generation(path), Generation(path)
+    before = [ours.read(one) for one in ("", "hub", "quay")]
+    theirs.bump("hub")
+    after = [ours.read(one) for one in ("", "hub", "quay")]
+    ours.close()
+    theirs.close()
+
+    assert 7 == before[0]
+    assert [False, False, True] == [one == another for one, another in zip(before, after, strict=True)]
 
 
 # --- the hot tier

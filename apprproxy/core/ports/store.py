@@ -174,8 +174,9 @@ class Names(Protocol):
 
     async def get(self, upstream: str, key: str) -> Record | None: ...
 
-    async def put(self, upstream: str, key: str, record: Record, as_of: int) -> None:
-        """``as_of`` is the generation in which its owner was asked: what was asked before a ``forget`` is not kept."""
+    async def put(self, upstream: str, key: str, record: Record, as_of: int) -> bool:
+        """``as_of`` is the upstream's generation in which it was asked: what was asked before a ``forget`` is not kept,
+        and the answer is False."""
         ...
 
     async def drop(self, upstream: str, key: str, as_of: int) -> None:
@@ -194,8 +195,9 @@ class Names(Protocol):
         is forgotten which names of it other members of that view had."""
         ...
 
-    def generation(self) -> int:
-        """Another number after every ``forget``, by whichever process."""
+    def generation(self, of: str = "") -> int:
+        """Another number after every ``forget``, by whichever process: of names of this upstream, or through this view;
+        or of any at all."""
         ...
 
     async def owner(self, view: str, key: str) -> str | None:
@@ -203,17 +205,17 @@ class Names(Protocol):
         ...
 
     async def set_owner(self, view: str, key: str, upstream: str, as_of: int) -> None:
-        """``as_of`` as for ``put``: whose it is may have been forgotten while somebody else was asked."""
+        """``as_of`` is the view's generation: whose it is may have been forgotten while somebody else was asked."""
         ...
 
 
 class NotedNames(Names, Protocol):
-    async def note(self, upstream: str, key: str, record: Record, as_of: int) -> None:
+    async def note(self, upstream: str, key: str, record: Record, as_of: int) -> bool:
         """As ``put``, but lost on restart and bounded in number, unless there is a record of it already; nor is it
         written down then whose it is."""
         ...
 
-    async def put_some(self, upstream: str, key: str, record: Record, as_of: int) -> None:
+    async def put_some(self, upstream: str, key: str, record: Record, as_of: int) -> bool:
         """As ``put`` for so many of a kind and a repository in the life of this process, and as ``note`` for more."""
         ...
 

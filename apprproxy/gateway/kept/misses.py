@@ -22,8 +22,8 @@ class Misses:
         self._names = names
         self._now = now
 
-    def generation(self) -> int:
-        return self._names.generation()
+    def generation(self, member: Member) -> int:
+        return self._names.generation(member.name)
 
     async def note(self, member: Member, key: str, fault: UpstreamFault, as_of: int) -> None:
         """``key`` tells what was asked for, and where; ``as_of`` is the generation in which it was asked.
@@ -42,7 +42,7 @@ class Misses:
 
     async def recall(self, member: Member, key: str, *, again: bool = False) -> UpstreamFault | None:
         """``again`` asks anew, though not more often than once in ``AGAIN_AFTER``."""
-        text = await self._brief.get(_key(self.generation(), member, key))
+        text = await self._brief.get(_key(self.generation(member), member, key))
         if text is None:
             return None
         facts = json.loads(text)

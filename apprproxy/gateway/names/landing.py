@@ -55,11 +55,10 @@ class Landing:
         else:
             remember = names.note if found.empty else names.put_some
         try:
-            await remember(member.name, want.key, record, as_of)
+            return await remember(member.name, want.key, record, as_of)
         except StoreFailed as failure:
             self._observer(Trouble("keep", member.name, spoken(want.key), str(failure)))
             return False
-        return True
 
     async def drop(self, member: Member, want: NameWant, as_of: int) -> None:
         try:

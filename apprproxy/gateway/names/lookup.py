@@ -196,7 +196,7 @@ class Lookups:
 
     def _key(self, member: Member, want: NameWant) -> str:
         """With the generation: whoever comes after a write must not join what was asked before it."""
-        return f"{member.name} {self._shelf.names.generation()} {want.key}"
+        return f"{member.name} {self._shelf.names.generation(member.name)} {want.key}"
 
     def _question(self, member: Member, want: NameWant, old: Named | None) -> asyncio.Task[Named]:
         key = self._key(member, want)
@@ -218,7 +218,7 @@ class Lookups:
 
     async def _ask(self, member: Member, want: NameWant, old: Named | None) -> Named:
         """The name anew; its record is stored, and what it points at is durable, when this returns."""
-        as_of = self._shelf.names.generation()
+        as_of = self._shelf.names.generation(member.name)
         try:
             async with asyncio.timeout(member.terms.timeout) as limit, piled(member.desk.room) as pile:
                 found = await self._found(member, want, pile)

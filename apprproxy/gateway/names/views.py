@@ -35,7 +35,7 @@ class Views:
         ``again`` revalidates what is fresh (a client's no-cache). Raises Exhausted (all of NotThere: there is none),
         Denied (no member's lock file has it), NotHeld, Moved, or another OurFault as ``Gateway.blob`` does.
         """
-        as_of, remembered = self._names.generation(), await self._remembered(want)
+        as_of, remembered = self._names.generation(want.place.name), await self._remembered(want)
         owner = await self._owner(want, remembered)
         noes: list[UpstreamFault] = []
         refusals: list[Denied] = []

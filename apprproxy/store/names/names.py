@@ -69,18 +69,18 @@ class DiskNames:
     async def get(self, upstream: str, key: str) -> Record | None:
         return read_record(await self._read(f"name {upstream} {key}"))
 
-    async def put(self, upstream: str, key: str, record: Record, as_of: int) -> None:
-        await self._write(f"name {upstream} {key}", write_record(record), as_of)
+    async def put(self, upstream: str, key: str, record: Record, as_of: int) -> bool:
+        return await self._write(f"name {upstream} {key}", write_record(record), upstream, as_of)
 
     async def drop(self, upstream: str, key: str, as_of: int) -> None:
         name = f"name {upstream} {key}"
-        await self._run(self._writer, upstream, self._drop, name, as_of)
+        await self._run(self._writer, upstream, self._drop, upstream, name, as_of)
         self._changes += 1
         self._memory.pop(name, None)
 
-    def _drop(self, name: str, as_of: int) -> None:
+    def _drop(self, upstream: str, name: str, as_of: int) -> None:
         with self._writing():
-            if as_of == self._generation.read():
+            if as_of == self._generation.read(upstream):
                 self._records.delete(name)
 
     async def forget(
@@ -93,15 +93,15 @@ class DiskNames:
         await self._run(self._writer, upstream, self._forget, upstream, repository, pushed or {}, through)
         self._memory.clear()
 
-    def generation(self) -> int:
-        return self._generation.read()
+    def generation(self, of: str = "") -> int:
+        return self._generation.read(of)
 
     async def owner(self, view: str, key: str) -> str | None:
         raw = await self._read(f"owner {view} {key}")
         return raw.decode(errors="replace") if raw is not None else None
 
     async def set_owner(self, view: str, key: str, upstream: str, as_of: int) -> None:
-        await self._write(f"owner {view} {key}", upstream.encode(), as_of)
+        await self._write(f"owner {view} {key}", upstream.encode(), view, as_of)
 
     # --- for commands, and for whoever begins anew: blocking
 
@@ -118,9 +118,10 @@ class DiskNames:
 
     def discard(self, names: Iterable[tuple[str, str]]) -> None:
         """These ``(upstream, key)``, in every process at once. What was first seen, and who owns what, stands."""
-        with self._forgetting():
+        with self._forgetting() as whose:
             for upstream, key in names:
                 self._records.delete(f"name {upstream} {key}")
+                whose.add(upstream)
         self._memory.clear()
 
     # --- first-seen digests
@@ -144,14 +145,14 @@ class DiskNames:
         for some in in_pieces(tuple(seen.items())):
             records = {f"{_FIRST}{upstream} {title}": write_first(first) for title, first in some}
             unseen = {f"{_FIRST}{upstream} {title}" for title, _ in some if title in new}
-            first &= await self._run(self._writer, upstream, self._set_first_seen, records, unseen, as_of)
+            first &= await self._run(self._writer, upstream, self._set_first_seen, upstream, records, unseen, as_of)
         return first
 
-    def _set_first_seen(self, records: Mapping[str, bytes], unseen: Collection[str], as_of: int) -> bool:
+    def _set_first_seen(self, upstream: str, records: Mapping[str, bytes], unseen: Collection[str], as_of: int) -> bool:
         """Of what was not there, what came meanwhile stands; and of all, where something was forgotten since. Not to
         remember then what came first would be to take what comes next for it."""
         with self._writing():
-            current, first = as_of == self._generation.read(), True
+            current, first = as_of == self._generation.read(upstream), True
             for key, raw in records.items():
                 if current and key not in unseen:
                     self._records.set(key, raw)
@@ -177,7 +178,7 @@ class DiskNames:
     def accept(self, upstream: str, repository: str, title: str, first: FirstSeen, aliases: Iterable[str] = ()) -> None:
         """Take a new first-seen digest, also for those of the ``aliases`` that meant the old one, and have the names
         asked anew that may show that: they stay, for whoever cannot ask. Blocking."""
-        with self._forgetting():
+        with self._forgetting(upstream):
             known = self._first_seen(upstream, (title, *aliases))
             meant = {one for one, old in known.items() if title in known and old.digest == known[title].digest}
             for key in self._of(upstream, repository):
@@ -210,7 +211,7 @@ class DiskNames:
     ) -> None:
         """What was pushed for a title that was not seen yet is kept for when it is: by whoever asked before the push,
         maybe, and was told what was there then."""
-        with self._forgetting():
+        with self._forgetting(upstream, *([through.name] if through is not None else [])):
             for key in (*self._of(upstream, repository), *self._owned_by_others(upstream, repository, through)):
                 self._records.delete(key)
             known = self._first_seen(upstream, tuple(pushed))
@@ -232,13 +233,14 @@ class DiskNames:
     # --- one way to the disk
 
     @contextmanager
-    def _forgetting(self) -> Iterator[None]:
-        """A transaction, and another generation twice: before it ends, for whoever would write what was asked before,
-        and after, for whoever has read meanwhile what stood there before."""
+    def _forgetting(self, *of: str) -> Iterator[set[str]]:
+        """A transaction, and another generation twice, of those whose names these are: before it ends, for whoever
+        would write what was asked before, and after, for whoever has read meanwhile what stood there before."""
+        whose = set(of)
         with self._writing():
-            yield
-            self._generation.bump()
-        self._generation.bump()
+            yield whose
+            self._generation.bump(*whose)
+        self._generation.bump(*whose)
 
     def _all(self, wanted: str) -> Iterator[tuple[str, str, bytes]]:
         """Every ``(upstream, rest of the key, record)`` of a kind. What goes meanwhile is passed over."""
@@ -262,21 +264,23 @@ class DiskNames:
                 self._remember({key: raw}, generation)
         return raw
 
-    async def _write(self, key: str, raw: bytes, as_of: int | None = None) -> None:
+    async def _write(self, key: str, raw: bytes, of: str, as_of: int) -> bool:
         generation, records = self._generation.read(), {key: raw}
-        if await self._run(self._writer, _whose(key), self._set_all, records, as_of):
+        written: bool = await self._run(self._writer, _whose(key), self._set_all, records, of, as_of)
+        if written:
             self._changes += 1
             self._remember(records, generation)
+        return written
 
     def _remember(self, records: Mapping[str, bytes], generation: int) -> None:
         """Unless something was forgotten while the disk was asked: then these may be of before it."""
         if generation == self._generation.read() == self._seen_generation:
             self._memory.update(records)
 
-    def _set_all(self, records: Mapping[str, bytes], as_of: int | None) -> bool:
+    def _set_all(self, records: Mapping[str, bytes], of: str, as_of: int) -> bool:
         """Unless something was forgotten since; both happen inside transactions, which follow one another."""
         with self._writing():
-            if as_of is not None and as_of != self._generation.read():
+            if as_of != self._generation.read(of):
                 return False
             for key, raw in records.items():
                 self._records.set(key, raw)

@@ -30,25 +30,26 @@ class NamesWithNotes:
     async def get(self, upstream: str, key: str) -> Record | None:
         return self._noted(upstream, key) or await self._names.get(upstream, key)
 
-    async def note(self, upstream: str, key: str, record: Record, as_of: int) -> None:
+    async def note(self, upstream: str, key: str, record: Record, as_of: int) -> bool:
         if await self._names.get(upstream, key) is not None:
-            await self.put(upstream, key, record, as_of)
-        else:
-            self._notes[upstream, key] = as_of, record
+            return await self.put(upstream, key, record, as_of)
+        self._notes[upstream, key] = as_of, record
+        return as_of == self.generation(upstream)
 
-    async def put_some(self, upstream: str, key: str, record: Record, as_of: int) -> None:
+    async def put_some(self, upstream: str, key: str, record: Record, as_of: int) -> bool:
         alike = upstream, key.rpartition(" ")[0]
         if self._written.get(alike, 0) >= self._most:
-            await self.note(upstream, key, record, as_of)
-            return
+            return await self.note(upstream, key, record, as_of)
         is_new = await self._names.get(upstream, key) is None
-        await self.put(upstream, key, record, as_of)
-        if is_new:
+        written = await self.put(upstream, key, record, as_of)
+        if is_new and written:
             self._written[alike] = self._written.get(alike, 0) + 1
+        return written
 
-    async def put(self, upstream: str, key: str, record: Record, as_of: int) -> None:
-        await self._names.put(upstream, key, record, as_of)
+    async def put(self, upstream: str, key: str, record: Record, as_of: int) -> bool:
+        written = await self._names.put(upstream, key, record, as_of)
         self._notes.pop((upstream, key), None)
+        return written
 
     async def drop(self, upstream: str, key: str, as_of: int) -> None:
         if self._notes.pop((upstream, key), None) is None or await self._names.get(upstream, key) is not None:
@@ -66,8 +67,8 @@ class NamesWithNotes:
             if alike[0] == upstream and alike[1].rpartition(" ")[2] in (repository, "-"):  # and its lists
                 del self._written[alike]
 
-    def generation(self) -> int:
-        return self._names.generation()
+    def generation(self, of: str = "") -> int:
+        return self._names.generation(of)
 
     async def owner(self, view: str, key: str) -> str | None:
         return await self._names.owner(view, key)
@@ -78,4 +79,4 @@ class NamesWithNotes:
 
     def _noted(self, upstream: str, key: str) -> Record | None:
         as_of, record = self._notes.get((upstream, key), (-1, None))
-        return record if as_of == self.generation() else None
+        return record if as_of == self.generation(upstream) else None

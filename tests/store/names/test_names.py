@@ -58,11 +58,11 @@ def beside(names: DiskNames, directory: Path) -> Iterator[DiskNames]:
 
 
 async def put(names: DiskNames, key: str = "tag alice/nginx 1.0.0", record: Record = RECORD) -> None:
-    await names.put("up", key, record, names.generation())
+    await names.put("up", key, record, names.generation("up"))
 
 
 async def pin(names: DiskNames, **seen: FirstSeen) -> None:
-    await names.set_first_seen("up", seen, names.generation())
+    await names.set_first_seen("up", seen, names.generation("up"))
 
 
 async def test_what_was_put_is_got_and_what_was_not_is_none(names: DiskNames) -> None:
@@ -77,8 +77,8 @@ async def test_names_owners_and_first_digests_survive_a_restart(directory: Path)
     names = DiskNames(directory)
     moved = replace(FIRST, moved_to=Digest.of(b"now", "sha512"))
     await put(names)
-    await names.set_owner("default", "repository alice/nginx", "up", names.generation())
-    await names.set_first_seen("up", {TITLE: moved}, names.generation())
+    await names.set_owner("default", "repository alice/nginx", "up", names.generation("default"))
+    await names.set_first_seen("up", {TITLE: moved}, names.generation("up"))
     names.close()
     again = DiskNames(directory)
     found = (
@@ -114,7 +114,7 @@ async def test_every_record_comes_back_as_it_went(
 
 
 async def test_what_was_asked_before_something_was_forgotten_is_not_kept(names: DiskNames, beside: DiskNames) -> None:
-    before = names.generation()
+    before = names.generation("up")
     await beside.forget("up", "alice/nginx")
     await names.put("up", "tag alice/nginx 1.0.0", RECORD, before)
 
@@ -154,7 +154,7 @@ async def test_what_was_read_before_it_changed_is_not_remembered_after_it(
         if now is not None:
             await put(names, key, now)
         else:
-            await names.drop("up", key, names.generation())
+            await names.drop("up", key, names.generation("up"))
         return read
 
     monkeypatch.setattr(names, "_run", meanwhile)
@@ -178,8 +178,8 @@ async def test_what_another_process_reads_before_the_disk_has_that_it_is_forgott
     key, bump, loop = "release alice/nginx 1.0.0/helm", names._generation.bump, asyncio.get_running_loop()
     await put(names, key)
 
-    def bumped() -> None:
-        bump()
+    def bumped(*of: str) -> None:
+        bump(*of)
         asyncio.run_coroutine_threadsafe(beside.get("up", key), loop).result(10)
 
     with monkeypatch.context() as patched:
@@ -190,7 +190,7 @@ async def test_what_another_process_reads_before_the_disk_has_that_it_is_forgott
 
 
 async def test_a_no_of_before_a_write_drops_nothing(names: DiskNames, beside: DiskNames) -> None:
-    before = names.generation()
+    before = names.generation("up")
     await names.forget("up", "alice/nginx")
     await put(names)
     await names.drop("up", "tag alice/nginx 1.0.0", before)
@@ -200,7 +200,7 @@ async def test_a_no_of_before_a_write_drops_nothing(names: DiskNames, beside: Di
 
 async def test_what_was_first_seen_is_remembered_whoever_writes_elsewhere(names: DiskNames, beside: DiskNames) -> None:
     """Else what comes next would be taken for it. What is known already stands."""
-    before, other = names.generation(), replace(FIRST, digest=Digest.of(b"another"))
+    before, other = names.generation("up"), replace(FIRST, digest=Digest.of(b"another"))
     await names.set_first_seen("up", {TITLE: FIRST}, before)
     await beside.forget("up", "other/package")
     await names.set_first_seen("up", {TITLE: other, "alice/nginx@2.0.0/helm": FIRST}, before)
@@ -213,7 +213,7 @@ async def test_what_was_first_seen_is_remembered_whoever_writes_elsewhere(names:
 async def test_what_was_pushed_before_its_title_was_seen_stands_beside_the_first_digest(
     names: DiskNames, beside: DiskNames
 ) -> None:
-    before, pushed, same = names.generation(), Digest.of(b"pushed"), "alice/nginx@2.0.0/helm"
+    before, pushed, same = names.generation("up"), Digest.of(b"pushed"), "alice/nginx@2.0.0/helm"
     await beside.forget("up", "alice/nginx", {TITLE: pushed, same: FIRST.digest})
     await names.set_first_seen("up", {TITLE: FIRST, same: FIRST}, before, {TITLE, same})
 
@@ -222,7 +222,7 @@ async def test_what_was_pushed_before_its_title_was_seen_stands_beside_the_first
 
 
 async def test_of_what_two_processes_take_for_new_the_first_stands(names: DiskNames, beside: DiskNames) -> None:
-    as_of, other, late = names.generation(), replace(FIRST, digest=Digest.of(b"another")), "alice/nginx@2.0.0/helm"
+    as_of, other, late = names.generation("up"), replace(FIRST, digest=Digest.of(b"another")), "alice/nginx@2.0.0/helm"
     seen = {TITLE: other, late: other}
     first = await names.set_first_seen("up", {TITLE: FIRST}, as_of, {TITLE})
     second = await beside.set_first_seen("up", seen, as_of, seen.keys())
@@ -236,7 +236,7 @@ async def test_of_what_two_processes_take_for_new_the_first_stands(names: DiskNa
 async def test_first_digests_of_thousands_hold_up_no_other_upstream(names: DiskNames) -> None:
     """A package has as many as it lists, and any number of packages may be asked for at once."""
     evil = [{f"evil/{one}@1.{number}/helm": FIRST for number in range(3 * PIECE)} for one in range(8)]
-    seeing = [asyncio.create_task(names.set_first_seen("evil", seen, names.generation())) for seen in evil]
+    seeing = [asyncio.create_task(names.set_first_seen("evil", seen, names.generation("evil"))) for seen in evil]
     await asyncio.sleep(0)
     await put(names)
     written = sum(one.done() for one in seeing)
@@ -265,7 +265,7 @@ async def test_what_is_accepted_while_thousands_are_written_down_stands_and_the_
         return written
 
     monkeypatch.setattr(names, "_run", meanwhile)
-    await names.set_first_seen("up", seen, names.generation())
+    await names.set_first_seen("up", seen, names.generation("up"))
 
     assert seen | {early: accepted, late: accepted} == await names.first_seen("up", seen)
 
@@ -276,7 +276,7 @@ async def test_forgetting_takes_a_repositorys_names_and_lists_and_adds_what_was_
     keys = ["release alice/nginx 1.0.0/helm", "package alice/nginx -", "packages - -", "package alice/redis -"]
     for key in keys:
         await put(names, key)
-    await names.set_first_seen("up", {TITLE: FIRST, "alice/nginx@2.0.0/helm": FIRST}, names.generation())
+    await names.set_first_seen("up", {TITLE: FIRST, "alice/nginx@2.0.0/helm": FIRST}, names.generation("up"))
     now, never = Digest.of(b"pushed"), "alice/nginx@3.0.0/helm"
     await names.forget("up", "alice/nginx", {TITLE: now, never: now})
 
@@ -286,13 +286,30 @@ async def test_forgetting_takes_a_repositorys_names_and_lists_and_adds_what_was_
     )
 
 
+async def test_what_is_pushed_to_one_upstream_keeps_nothing_of_anothers_from_being_remembered(
+    names: DiskNames, beside: DiskNames
+) -> None:
+    """Whoever may push to one does so as often as they like."""
+    key, asked = "tag library/app 1.0", {one: names.generation(one) for one in ("hub", "up", "corp")}
+    await beside.forget("up", "alice/nginx", {}, Place("appr", ("up",), "appr"))
+    written = [await names.put(one, key, RECORD, asked[one]) for one in ("hub", "up")]
+    await names.set_owner("corp", key, "hub", asked["corp"])
+    await names.set_first_seen("hub", {TITLE: FIRST}, asked["hub"])
+    await names.set_first_seen("hub", {TITLE: replace(FIRST, pushed=FIRST.digest)}, asked["hub"])
+
+    assert [True, False] == written
+    assert [RECORD, None] == [await names.get(one, key) for one in ("hub", "up")]
+    assert "hub" == await names.owner("corp", key)
+    assert {TITLE: replace(FIRST, pushed=FIRST.digest)} == await names.first_seen("hub", [TITLE])
+
+
 async def test_what_is_pushed_through_a_view_is_no_other_members_there_any_more(names: DiskNames) -> None:
     release, home, channel = "release alice/nginx 1.0.0/helm", "repository appr alice/nginx", "channel alice/nginx beta"
     redis, image = "release alice/redis 1.0.0/helm", "tag alice/nginx 1.0"
     had = {release: "two", home: "two", channel: "up", redis: "two", image: "images"}
     for view in ("corp", "other"):
         for key, upstream in had.items():
-            await names.set_owner(view, key, upstream, names.generation())
+            await names.set_owner(view, key, upstream, names.generation(view))
     await names.forget("up", "alice/nginx", {}, Place("corp", ("up", "two"), "appr"))
 
     assert [None, None, "up", "two", "images"] == [await names.owner("corp", key) for key in had]
@@ -303,10 +320,10 @@ async def test_a_push_reads_nothing_of_what_others_have(names: DiskNames) -> Non
     """Whoever may push had all others' names wait, for as long as it takes to read everything that is known."""
     view, hundreds = Place("corp", ("up", "two"), "appr"), list[None]()
     many = [f"alice/redis@1.0.{at}/helm" for at in range(3000)]
-    await names.set_first_seen("two", dict.fromkeys(many, FIRST), names.generation())
+    await names.set_first_seen("two", dict.fromkeys(many, FIRST), names.generation("two"))
     for at in range(100):
-        await names.set_owner("corp", f"release alice/redis 1.0.{at}/helm", "two")
-        await names.put("two", f"release alice/redis 1.0.{at}/helm", RECORD, names.generation())
+        await names.set_owner("corp", f"release alice/redis 1.0.{at}/helm", "two", names.generation("corp"))
+        await names.put("two", f"release alice/redis 1.0.{at}/helm", RECORD, names.generation("two"))
     await put(names, "release alice/nginx 1.0.0/helm")
     names._records._con.set_progress_handler(lambda: hundreds.append(None), 100)
     names._forget("up", "alice/nginx", {TITLE: FIRST.digest}, view)
@@ -343,10 +360,10 @@ names = DiskNames(Path({str(directory)!r}))
 names.accept("up", "alice/nginx", {TITLE!r}, FirstSeen(Digest.of(b"now"), 2.0))
 names.close()
 """
-    before = names.generation()
+    before = names.generation("up")
     await asyncio.to_thread(subprocess.run, [sys.executable, "-c", program], cwd=ROOT, check=True)
 
-    assert before != names.generation()
+    assert before != names.generation("up")
     assert replace(RECORD, doubtful=True) == await names.get("up", key)
     assert {TITLE: FirstSeen(Digest.of(b"now"), 2.0)} == await names.first_seen("up", [TITLE])
 

@@ -26,8 +26,8 @@ def disk(tmp_path: Path) -> Iterator[DiskNames]:
 
 async def test_what_is_noted_is_known_and_not_written_down(disk: DiskNames) -> None:
     names = NamesWithNotes(disk)
-    await names.note("up", "packages - a", RECORD, names.generation())
-    await names.set_owner("view", "packages - a", "up", names.generation())
+    await names.note("up", "packages - a", RECORD, names.generation("up"))
+    await names.set_owner("view", "packages - a", "up", names.generation("view"))
 
     assert RECORD == await names.get("up", "packages - a")
     assert (None, None) == (disk.known("up", "packages - a"), await names.owner("view", "packages - a"))
@@ -36,30 +36,30 @@ async def test_what_is_noted_is_known_and_not_written_down(disk: DiskNames) -> N
 async def test_no_more_is_remembered_than_there_is_room_for(disk: DiskNames) -> None:
     names = NamesWithNotes(disk, remembered=2)
     for name in "abc":
-        await names.note("up", name, RECORD, names.generation())
+        await names.note("up", name, RECORD, names.generation("up"))
 
     assert [None, RECORD, RECORD] == [await names.get("up", name) for name in "abc"]
 
 
 async def test_what_is_written_down_already_is_renewed_there(disk: DiskNames) -> None:
     names = NamesWithNotes(disk)
-    await names.put("up", "tags a -", OTHER, names.generation())
-    await names.note("up", "tags a -", RECORD, names.generation())
+    await names.put("up", "tags a -", OTHER, names.generation("up"))
+    await names.note("up", "tags a -", RECORD, names.generation("up"))
 
     assert RECORD == disk.known("up", "tags a -") == await names.get("up", "tags a -")
 
 
 async def test_what_has_entries_now_is_written_down(disk: DiskNames) -> None:
     names = NamesWithNotes(disk)
-    await names.note("up", "tags a -", RECORD, names.generation())
-    await names.put("up", "tags a -", OTHER, names.generation())
+    await names.note("up", "tags a -", RECORD, names.generation("up"))
+    await names.put("up", "tags a -", OTHER, names.generation("up"))
 
     assert OTHER == disk.known("up", "tags a -") == await names.get("up", "tags a -")
 
 
 async def test_it_is_forgotten_as_what_is_written_down(disk: DiskNames) -> None:
     names = NamesWithNotes(disk)
-    before = names.generation()
+    before = names.generation("up")
     await names.note("up", "tags a -", RECORD, before)
     await names.note("up", "tags b -", RECORD, before)
     await names.drop("up", "tags a -", before)
@@ -72,9 +72,9 @@ async def test_it_is_forgotten_as_what_is_written_down(disk: DiskNames) -> None:
 
 async def test_a_no_takes_what_another_process_has_written_down_meanwhile(tmp_path: Path, disk: DiskNames) -> None:
     names, other = NamesWithNotes(disk), DiskNames(tmp_path / "names")
-    await names.note("up", "tags a -", RECORD, names.generation())
-    await other.put("up", "tags a -", OTHER, other.generation())
-    await names.drop("up", "tags a -", names.generation())
+    await names.note("up", "tags a -", RECORD, names.generation("up"))
+    await other.put("up", "tags a -", OTHER, other.generation("up"))
+    await names.drop("up", "tags a -", names.generation("up"))
     other.close()
 
     assert None is await names.get("up", "tags a -")
@@ -84,8 +84,8 @@ async def test_of_what_can_be_spelt_in_many_ways_some_is_written_down(disk: Disk
     names = NamesWithNotes(disk, written=2)
     keys = [f"release a/b >={number}/helm" for number in range(4)]
     for key in (*keys, *keys, "release a/c >=0/helm"):
-        await names.put_some("up", key, RECORD, names.generation())
-    await names.put_some("up", keys[0], OTHER, names.generation())
+        await names.put_some("up", key, RECORD, names.generation("up"))
+    await names.put_some("up", keys[0], OTHER, names.generation("up"))
 
     assert [OTHER, RECORD, None, None] == [disk.known("up", key) for key in keys]
     assert [OTHER, RECORD, RECORD, RECORD] == [await names.get("up", key) for key in keys]
@@ -98,14 +98,14 @@ async def test_what_was_forgotten_or_not_written_is_not_counted(
     """Each push has the names of its repository forgotten; and a disk may be full for long."""
     names, key = NamesWithNotes(disk, written=2), "release a/b default/helm"
     for _ in range(3):
-        await names.put_some("up", key, RECORD, names.generation())
+        await names.put_some("up", key, RECORD, names.generation("up"))
         await names.forget("up", "a/b")
     with monkeypatch.context() as full:
         full.setattr(disk, "put", _fails)
         for _ in range(3):
             with pytest.raises(StoreFailed):
-                await names.put_some("up", key, RECORD, names.generation())
-    await names.put_some("up", key, RECORD, names.generation())
+                await names.put_some("up", key, RECORD, names.generation("up"))
+    await names.put_some("up", key, RECORD, names.generation("up"))
 
     assert RECORD == disk.known("up", key)
 

@@ -53,9 +53,9 @@ def record(content: str, checked: float = 1.0) -> Record:
 async def filled(directory: Path, word: str, count: int, checked: float = 1.0) -> None:
     names = DiskNames(directory)
     for number in range(count):
-        await names.put("up", f"tag {word} {number}", record(f"{word} {number}", checked), 0)
-    await names.set_first_seen("up", {f"{word}@1": FirstSeen(Digest.of(word.encode()), 1.0)}, 0)
-    await names.set_owner("view", f"tag {word}", "up", names.generation())
+        await names.put("up", f"tag {word} {number}", record(f"{word} {number}", checked), names.generation("up"))
+    await names.set_first_seen("up", {f"{word}@1": FirstSeen(Digest.of(word.encode()), 1.0)}, names.generation("up"))
+    await names.set_owner("view", f"tag {word}", "up", names.generation("view"))
     names.close()
     with closing(sqlite3.connect(directory / "cache.db")) as db:
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -79,7 +79,7 @@ def learn(names: DiskNames, title: str, content: bytes = b"late") -> None:
     """In a loop of its own, since a start blocks that of the test."""
     seen = {title: FirstSeen(Digest.of(content), float(next(NUMBERS)))}
     with ThreadPoolExecutor(1) as thread:
-        thread.submit(asyncio.run, names.set_first_seen("up", seen, names.generation())).result()
+        thread.submit(asyncio.run, names.set_first_seen("up", seen, names.generation("up"))).result()
 
 
 def left(directory: Path, told: Told) -> set[str]:
@@ -125,7 +125,7 @@ async def test_a_copy_over_names_in_use_keeps_those_of_the_copy(directory: Path,
     await filled(carried, "more", 500)
     running = DiskNames(directory)
     for number in range(10):
-        await running.put("up", f"tag site {number}", record(f"site {number}"), 0)
+        await running.put("up", f"tag site {number}", record(f"site {number}"), running.generation("up"))
     with (carried / "cache.db").open("rb") as new, (directory / "cache.db").open("r+b") as old:
         shutil.copyfileobj(new, old)
     after = tmp_path / "after a power cut"
@@ -139,7 +139,7 @@ async def test_a_copy_over_names_in_use_keeps_those_of_the_copy(directory: Path,
 async def test_of_a_name_that_is_told_twice_what_was_said_last_stays(directory: Path, told: Told) -> None:
     await filled(directory, "app", 1, checked=1.0)
     names = DiskNames(directory)
-    await names.put("up", "tag app 0", record("new", checked=2.0), 0)
+    await names.put("up", "tag app 0", record("new", checked=2.0), names.generation("up"))
     names.close()
     path = directory / "cache.db"
     damage(path)
@@ -329,7 +329,7 @@ async def test_what_another_process_learns_while_names_are_taken_over_stays(
     def learnt() -> None:
         learn(running, "late@1")
         with ThreadPoolExecutor(1) as thread:
-            thread.submit(asyncio.run, running.set_owner("view", "tag late", "up", running.generation())).result()
+            thread.submit(asyncio.run, running.set_owner("view", "tag late", "up", running.generation("view"))).result()
 
     meanwhile(monkeypatch, "_begun_anew", learnt)
     found = left(directory, told)
@@ -422,11 +422,11 @@ async def test_names_that_were_begun_anew_are_those_of_all_processes(directory: 
     await filled(directory, "app", 10)
     one = DiskNames(directory)
     for number in range(8):
-        await one.put("up", f"tag warm {number}", record("warm"), 0)
+        await one.put("up", f"tag warm {number}", record("warm"), one.generation("up"))
         await one.get("up", f"tag cold {number}")
     damage(directory / "cache.db")
     other = DiskNames(directory, told)
-    await one.set_first_seen("up", {"new@1": FirstSeen(Digest.of(b"new"), 1.0)}, 0)
+    await one.set_first_seen("up", {"new@1": FirstSeen(Digest.of(b"new"), 1.0)}, one.generation("up"))
     seen = await other.first_seen("up", ["new@1"])
     back = await one.first_seen("up", ["new@1"])
     one.close()
@@ -515,12 +515,12 @@ async def test_a_page_of_before_the_others_answers_no_name_with_anothers_record(
     path = directory / "cache.db"
     await filled(directory, "app", 1)
     names = DiskNames(directory)
-    await names.put("up", "tag web 1", record("web"), 0)
+    await names.put("up", "tag web 1", record("web"), names.generation("up"))
     names.close()
     at, before = _page_of(path, index)
     names = DiskNames(directory)
-    await names.drop("up", "tag web 1", 0)
-    await names.put("up", "tag other 1", record("other"), 0)
+    await names.drop("up", "tag web 1", names.generation("up"))
+    await names.put("up", "tag other 1", record("other"), names.generation("up"))
     names.close()
     assert before != _page_of(path, index)[1]
     with path.open("r+b") as file:
