@@ -7,6 +7,10 @@ from contextlib import asynccontextmanager
 Wanted = Callable[[], bool]
 """Is there still somebody who waits for it?"""
 
+LOOK_AGAIN = 0.5
+"""Seconds after which those that nobody waited for are looked at again: there may be thousands, and as many places
+given back at once."""
+
 
 def _always() -> bool:
     return True
@@ -18,6 +22,8 @@ class Turnstile:
     def __init__(self, places: int) -> None:
         self._free = places
         self._queue: dict[asyncio.Future[None], Wanted] = {}
+        self._unwanted: dict[asyncio.Future[None], Wanted] = {}
+        self._looked = 0.0
 
     @property
     def full(self) -> bool:
@@ -40,19 +46,40 @@ class Turnstile:
         try:
             await mine
         except asyncio.CancelledError:
-            if self._queue.pop(mine, None) is None:  # it was given a place at the same moment
+            if not self._leaves(mine):  # it was given a place at the same moment
                 self._give_back()
             raise
 
     def _queued(self) -> Iterator[asyncio.Future[None]]:
         """One that was cancelled is about to leave."""
-        return (mine for mine in self._queue if not mine.done())
+        return (mine for queue in (self._unwanted, self._queue) for mine in queue if not mine.done())
+
+    def _leaves(self, mine: asyncio.Future[None]) -> bool:
+        """Was it queued?"""
+        return any(queue.pop(mine, None) is not None for queue in (self._queue, self._unwanted))
 
     def _give_back(self) -> None:
-        queued = list(self._queued())
-        chosen = next((mine for mine in queued if self._queue[mine]()), next(iter(queued), None))
+        chosen = self._first_wanted() or next(self._queued(), None)
         if chosen is None:
             self._free += 1
         else:
-            del self._queue[chosen]
+            self._leaves(chosen)
             chosen.set_result(None)
+
+    def _first_wanted(self) -> asyncio.Future[None] | None:
+        """Those before it are put by."""
+        now = asyncio.get_running_loop().time()
+        if now - self._looked >= LOOK_AGAIN:
+            self._queue, self._unwanted, self._looked = {**self._unwanted, **self._queue}, {}, now
+        passed: dict[asyncio.Future[None], Wanted] = {}
+        chosen = None
+        for mine, wanted in self._queue.items():
+            if not mine.done():
+                if wanted():
+                    chosen = mine
+                    break
+                passed[mine] = wanted
+        for mine in passed:
+            del self._queue[mine]
+        self._unwanted |= passed
+        return chosen

@@ -2,13 +2,16 @@
 
 import asyncio
 import os
+from collections.abc import Coroutine
 
 import pytest
 from aiohttp import web
 
 from apprproxy.core.errors import StoreFailed
-from apprproxy.gateway.flights import flights, guest, pace
+from apprproxy.gateway import turnstile
+from apprproxy.gateway.flights import flights, guest, pace, slots
 from apprproxy.gateway.turnstile import Turnstile
+from apprproxy.gateway.waits import either
 from tests.fakes import lies
 from tests.fakes.clock import PATIENCE, Gate, until
 from tests.fakes.content import digest
@@ -124,47 +127,127 @@ async def test_a_transfer_takes_the_turn_of_whichever_upstream_has_room(
 
 
 async def test_whose_turn_came_as_it_left_gives_it_back() -> None:
-    turnstile = Turnstile(1)
-    async with turnstile.turn():
-        waiting = [asyncio.create_task(_once(turnstile)) for _ in range(2)]
+    gate = Turnstile(1)
+    async with gate.turn():
+        waiting = [asyncio.create_task(_once(gate)) for _ in range(2)]
         await asyncio.sleep(0)
     waiting[0].cancel()
     await asyncio.gather(*waiting, return_exceptions=True)
 
-    assert not turnstile.full
+    assert not gate.full
 
 
 async def test_no_turn_comes_to_who_has_just_left() -> None:
-    turnstile = Turnstile(1)
-    async with turnstile.turn():
-        waiting = [asyncio.create_task(_once(turnstile)) for _ in range(2)]
+    gate = Turnstile(1)
+    async with gate.turn():
+        waiting = [asyncio.create_task(_once(gate)) for _ in range(2)]
         await asyncio.sleep(0)
         waiting[0].cancel()
     await asyncio.gather(*waiting, return_exceptions=True)
 
-    assert not turnstile.full
+    assert not gate.full
 
 
 async def test_who_comes_as_the_last_one_that_waits_leaves_has_the_free_place() -> None:
-    turnstile, ends = Turnstile(1), asyncio.Event()
+    gate, ends = Turnstile(1), asyncio.Event()
 
     async def first() -> None:
-        async with turnstile.turn():
+        async with gate.turn():
             await ends.wait()
 
-    begun = [asyncio.create_task(first()), asyncio.create_task(_once(turnstile))]
+    begun = [asyncio.create_task(first()), asyncio.create_task(_once(gate))]
     await asyncio.sleep(0)
     ends.set()
-    third = asyncio.create_task(_once(turnstile))
+    third = asyncio.create_task(_once(gate))
     begun[1].cancel()
     async with asyncio.timeout(1):
         await asyncio.gather(*begun, third, return_exceptions=True)
 
-    assert not turnstile.full
+    assert not gate.full
 
 
-async def _once(turnstile: Turnstile) -> None:
-    async with turnstile.turn():
+async def _left(gate: Turnstile, count: int, asked: list[int]) -> list[asyncio.Task[None]]:
+    """So many in the queue for whom nobody waits; ``asked`` has whom that was asked of."""
+
+    def nobody(number: int) -> bool:
+        asked.append(number)
+        return False
+
+    async def once(number: int) -> None:
+        async with gate.turn(lambda: nobody(number)):
+            pass
+
+    tasks = [asyncio.create_task(once(number)) for number in range(count)]
+    await asyncio.sleep(0)
+    return tasks
+
+
+async def test_thousands_for_whom_nobody_waits_are_not_looked_at_for_each_place_that_is_given_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of an upstream that is shut they end one after the other: the square of their number took seconds."""
+    monkeypatch.setattr(turnstile, "LOOK_AGAIN", 3600.0)
+    gate, asked = Turnstile(1), list[int]()
+    async with gate.turn():
+        waiting = await _left(gate, 1000, asked)
+    await asyncio.gather(*waiting)
+
+    assert [*range(1000)] == asked
+    assert not gate.full
+
+
+@pytest.mark.parametrize(("again", "order"), [(0.0, [1, 0]), (3600.0, [0, 1])])
+async def test_for_whom_somebody_waits_again_comes_first_once_it_is_looked_at_again(
+    again: float, order: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turnstile, "LOOK_AGAIN", again)
+    gate, had, wanted = Turnstile(1), list[int](), set[int]()
+
+    async def once(number: int) -> None:
+        async with gate.turn(lambda: number in wanted):
+            had.append(number)
+            wanted.add(2)
+            await asyncio.sleep(0)
+
+    async with gate.turn():
+        waiting = [asyncio.create_task(once(number)) for number in (3, 0, 2)]
+        await asyncio.sleep(0)
+    await asyncio.gather(*waiting)
+
+    assert [3, *(2 * number for number in order)] == had
+
+
+async def test_who_waits_in_the_only_queue_there_is_does_not_look_for_another(
+    registry: Registry, other: Registry, gateways: Gateways, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two thousand that an upstream kept waiting looked twice a second, which took half a processor."""
+    gate, looks = Gate(), set[float | None]()
+
+    async def noted(task: asyncio.Future[None], changed: Coroutine[None, None, object], seconds: float | None) -> None:
+        looks.add(seconds)
+        await either(task, changed, seconds)
+
+    monkeypatch.setattr(slots, "either", noted)
+    registry.on["blob"] = other.on["blob"] = lies.waiting_for(gate)
+    views = {"both": ["hub", "far"]}
+    hub, far = oci(registry, connections=1), oci(other, connections=1)
+    gateway = await gateways.start({"hub": hub, "far": far}, views=views)
+    await leave_after_asking(gateway, 6)
+    alone = set(looks)
+    occupied = asyncio.create_task(gateway.get(f"/v2/far/library/app/blobs/{digest(b'far')}"))
+    await until(lambda: other.count("GET blob") == 1)
+    both = asyncio.create_task(gateway.get(f"/v2/both/library/app/blobs/{digest(b'both')}"))
+    await until(lambda: len(looks) == 2)
+    gate.open()
+    await asyncio.gather(occupied, both)
+    await gateway.at_rest()
+
+    assert {None} == alone
+    assert {None, slots.ROOM_AGAIN} == looks
+
+
+async def _once(gate: Turnstile) -> None:
+    async with gate.turn():
         pass
 
 
