@@ -1,5 +1,5 @@
-"""What a gateway looks after while it serves: the sign that it lives, the end of its own certificate, and what its log
-owes."""
+"""What a gateway looks after while it serves: the sign that it lives, the end of its own certificate, what its log
+owes, and memory that is free."""
 
 import asyncio
 import time
@@ -8,6 +8,7 @@ from pathlib import Path
 
 from apprproxy.app import Lifetime
 from apprproxy.core.model import Clock
+from apprproxy.memory import give_back
 from apprproxy.ops.logs import logger, stamp
 from apprproxy.settings.units import write_size
 from apprproxy.store.directory.runs import Run
@@ -66,6 +67,7 @@ class Minding:
             try:
                 self._remind()
                 await self._looked()
+                await asyncio.to_thread(give_back)
             except Exception:  # the top of a task
                 logger("apprproxy").exception("what a gateway looks after could not be looked after")
             await asyncio.sleep(OFTEN)
