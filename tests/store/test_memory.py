@@ -164,6 +164,24 @@ def test_a_file_that_was_cut_short_is_another_generation_each_time(left: int, tm
     assert not {0, *short} & {*after}
 
 
+@pytest.mark.parametrize("left", [0, 7, 8, 12])
+def test_what_was_cut_off_is_there_again_for_all_upstreams_once_something_is_forgotten(
+    left: int, tmp_path: Path
+) -> None:
+    """As a file of before is shorter, which was carried over this one: nothing more would be remembered of them."""
+    path, names = tmp_path / "generation", ["", *(f"up-{number}" for number in range(200))]
+    generation = Generation(path)
+    before = {generation.read(one) for one in names}
+    os.truncate(path, left)
+    generation.bump("hub")
+    after = [generation.read(one) for one in names]
+    again = [generation.read(one) for one in names]
+    generation.close()
+
+    assert after == again
+    assert not {0, *before} & {*after}
+
+
 def test_an_older_copy_does_not_bring_back_what_was_forgotten_since(tmp_path: Path) -> None:
     path = tmp_path / "generation"
     generation = Generation(path)

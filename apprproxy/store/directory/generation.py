@@ -27,7 +27,7 @@ class Generation:
     def __init__(self, path: Path) -> None:
         try:
             self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-            self._fill(os.fstat(self._fd).st_size // _SIZE)
+            self._fill()
         except OSError as error:
             raise StoreFailed(f"{path} cannot be used: {error.strerror}") from error
 
@@ -44,13 +44,15 @@ class Generation:
         """Every process forgets what it remembers in memory, and what is asked now of these upstreams and views. Raises
         StoreFailed."""
         try:
+            self._fill()  # it may have been cut short meanwhile
             for one in (*of, ""):
                 os.pwrite(self._fd, _written(), _place(one))
         except OSError as error:
             raise StoreFailed(f"other processes cannot be told what changed: {error.strerror}") from error
 
-    def _fill(self, there: int) -> None:
+    def _fill(self) -> None:
         """Those that are missing. Where two processes do so at once, the numbers of the first are only drawn again."""
+        there = os.fstat(self._fd).st_size // _SIZE
         if there <= _OTHERS:
             missing = b"".join(_written() for _ in range(there, _OTHERS + 1))
             os.pwrite(self._fd, missing, there * _SIZE)
