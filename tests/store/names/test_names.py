@@ -113,14 +113,6 @@ async def test_every_record_comes_back_as_it_went(
     assert record == await names.get("up", key) == await beside.get("up", key)
 
 
-async def test_what_was_asked_before_something_was_forgotten_is_not_kept(names: DiskNames, beside: DiskNames) -> None:
-    before = names.generation("up")
-    await beside.forget("up", "alice/nginx")
-    await names.put("up", "tag alice/nginx 1.0.0", RECORD, before)
-
-    assert None is await names.get("up", "tag alice/nginx 1.0.0")
-
-
 async def test_what_was_read_while_it_was_forgotten_is_not_remembered(
     names: DiskNames, beside: DiskNames, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -168,6 +160,40 @@ FORGETTING: dict[str, Callable[[DiskNames], object]] = {
     "accepted": lambda names: names.accept("up", "alice/nginx", TITLE, FIRST),
     "pushed": lambda names: asyncio.run(names.forget("up", "alice/nginx")),
 }
+
+
+@pytest.mark.parametrize("how", FORGETTING)
+async def test_what_was_asked_before_something_was_forgotten_is_not_kept(
+    how: str, names: DiskNames, beside: DiskNames
+) -> None:
+    before = names.generation("up")
+    await asyncio.to_thread(FORGETTING[how], beside)
+    await names.get("up", "tag alice/redis 1.0.0")  # by now it knows that something was
+    written = await names.put("up", "tag alice/nginx 1.0.0", RECORD, before)
+
+    assert not written
+    assert None is await names.get("up", "tag alice/nginx 1.0.0")
+
+
+@pytest.mark.parametrize("how", FORGETTING)
+async def test_nor_is_it_as_soon_as_the_disk_has_that_it_is_forgotten(
+    how: str, names: DiskNames, beside: DiskNames, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, writing, loop = "tag alice/nginx 1.0.0", names._writing, asyncio.get_running_loop()
+    before, written = names.generation("up"), list[bool]()
+
+    @contextmanager
+    def until_it_has() -> Iterator[None]:
+        with writing():
+            yield
+        putting = beside.put("up", key, RECORD, before)
+        written.append(asyncio.run_coroutine_threadsafe(putting, loop).result(10))
+
+    monkeypatch.setattr(names, "_writing", until_it_has)
+    await asyncio.to_thread(FORGETTING[how], names)
+
+    assert [False] == written
+    assert None is await names.get("up", key)
 
 
 @pytest.mark.parametrize("how", FORGETTING)
