@@ -92,6 +92,17 @@ async def test_of_what_can_be_spelt_in_many_ways_some_is_written_down(disk: Disk
     assert RECORD == disk.known("up", "release a/c >=0/helm"), "each repository has as many"
 
 
+async def test_what_was_asked_before_a_write_is_neither_noted_nor_counted(disk: DiskNames) -> None:
+    names, key = NamesWithNotes(disk, written=1), "release a/b default/helm"
+    before = names.generation("up")
+    await names.forget("up", "a/c")
+    late = [await names.note("up", "tags a/b -", RECORD, before), await names.put_some("up", key, RECORD, before)]
+    await names.put_some("up", key, RECORD, names.generation("up"))
+
+    assert [False, False] == late
+    assert RECORD == disk.known("up", key)
+
+
 async def test_what_was_forgotten_or_not_written_is_not_counted(
     disk: DiskNames, monkeypatch: pytest.MonkeyPatch
 ) -> None:
