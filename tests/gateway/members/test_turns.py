@@ -217,6 +217,24 @@ async def test_for_whom_somebody_waits_again_comes_first_once_it_is_looked_at_ag
     assert [3, *(2 * number for number in order)] == had
 
 
+async def test_for_whom_somebody_waits_again_comes_before_who_came_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turnstile, "LOOK_AGAIN", 0.0)
+    gate, had, wanted = Turnstile(1), list[int](), {1, 2}
+
+    async def once(number: int) -> None:
+        async with gate.turn(lambda: number in wanted):
+            had.append(number)
+            wanted.add(0)
+            await asyncio.sleep(0)
+
+    async with gate.turn():
+        waiting = [asyncio.create_task(once(number)) for number in range(3)]
+        await asyncio.sleep(0)
+    await asyncio.gather(*waiting)
+
+    assert [1, 0, 2] == had
+
+
 async def test_who_waits_in_the_only_queue_there_is_does_not_look_for_another(
     registry: Registry, other: Registry, gateways: Gateways, monkeypatch: pytest.MonkeyPatch
 ) -> None:

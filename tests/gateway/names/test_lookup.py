@@ -230,6 +230,22 @@ async def test_whoever_asks_after_a_write_does_not_join_a_question_of_before_it(
     assert [200, 200] == [got.status for got in await asyncio.gather(*asking)]
 
 
+async def test_what_was_asked_before_a_write_is_not_said_to_be_stored(registry: Registry, gateways: Gateways) -> None:
+    content, gate = registry.push("library/app", "1.0", b"layer"), Gate()
+    registry.on["tag"] = lies.waiting_for(gate)
+    gateway = await gateways.start({"hub": registry})
+    asking = asyncio.create_task(gateway.get(TAG))
+    await gate.reached()
+    await gateway.app.names.forget("hub", "library/app")
+    gate.open()
+    before, after = await asking, await gateway.get(TAG)
+
+    assert content == before.body == after.body
+    assert ["apprproxy; fwd=uri-miss; detail=unkept", "apprproxy; fwd=uri-miss; stored"] == [
+        got.headers["Cache-Status"] for got in (before, after)
+    ]
+
+
 async def test_a_no_of_before_a_write_is_not_remembered(registry: Registry, gateways: Gateways) -> None:
     gate = Gate()
     registry.on["tag"] = lies.waiting_for(gate, lies.says(404, oci_error("MANIFEST_UNKNOWN")))

@@ -24,7 +24,7 @@ from apprproxy.core.model import Descriptor, FirstSeen, Place, Record
 from apprproxy.store.directory import sharing
 from apprproxy.store.directory.place import SPARE
 from apprproxy.store.names import names as module
-from apprproxy.store.names.fence import MAX_RECORD, Tampered, open_records
+from apprproxy.store.names.fence import MAX_RECORD, Tampered, keys_below, open_records
 from apprproxy.store.names.names import DiskNames
 from apprproxy.store.rounds import PIECE, Rounds
 
@@ -509,6 +509,20 @@ def test_no_record_is_ever_lost_for_want_of_room(directory: Path) -> None:
 
     assert (5000, 5000) == (kept, after)
     assert ["cache.db"] == [path.name for path in directory.iterdir() if not path.name.startswith("cache.db-")]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+@given(keys=st.sets(st.text('a/b -!"\x1f\x00é\U0010ffff', max_size=6)), prefix=st.text('a/b -"é', max_size=2))
+def test_keys_below_a_prefix_are_those_that_begin_so(
+    keys: set[str], prefix: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    with closing(open_records(tmp_path_factory.mktemp("names"))) as records:
+        with records.transact():
+            for key in keys:
+                records.set(key, b"")
+        below = keys_below(records, f"{prefix} ")
+
+    assert sorted(key for key in keys if key.startswith(f"{prefix} ")) == sorted(below)
 
 
 def test_nobody_else_may_look_into_the_directory(directory: Path) -> None:
