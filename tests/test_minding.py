@@ -55,6 +55,14 @@ async def test_the_end_of_our_own_certificate_is_told_at_the_start_and_daily(
     assert told is None or 2 == len(lines(logged))
 
 
+async def test_a_gateway_gives_back_memory_that_is_free(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = threading.Event()
+    monkeypatch.setattr(minding, "give_back", given.set)
+    running = Minding(None, None, quiet, clock)
+    await until(given.is_set)
+    await running.close()
+
+
 async def test_a_gateway_that_lives_says_so_every_minute(tmp_path: Path, clock: Clock, logged: Logged) -> None:
     run = begun(tmp_path, 1000, clock)
     minding = Minding(run, None, quiet, clock)

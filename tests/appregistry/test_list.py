@@ -304,7 +304,7 @@ async def test_a_member_that_has_no_list_leaves_the_others_whole(
     start: Start, upstream: Upstream, other: Upstream
 ) -> None:
     holds(upstream, "alice/nginx")
-    other.twist = lambda _: as_json({"code": "package-not-found", "message": "none"}, 404)
+    other.twist = lambda _: as_json({"code": "package-not-found", "message": "none", "details": {}}, 404)
     gateway = await start({"one": upstream, "two": other})
     got = await gateway.get(LIST)
 

@@ -235,6 +235,28 @@ async def test_for_whom_somebody_waits_again_comes_before_who_came_later(monkeyp
     assert [1, 0, 2] == had
 
 
+async def test_who_was_put_by_and_leaves_gives_back_no_place() -> None:
+    gate, ends = Turnstile(1), asyncio.Event()
+
+    async def holds() -> None:
+        async with gate.turn():
+            await ends.wait()
+
+    async with gate.turn():
+        put_by = await _left(gate, 1, [])
+        holding = asyncio.create_task(holds())
+        await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    put_by[0].cancel()
+    await asyncio.wait(put_by)
+    full = gate.full
+    ends.set()
+    await holding
+
+    assert full
+    assert not gate.full
+
+
 async def test_who_waits_in_the_only_queue_there_is_does_not_look_for_another(
     registry: Registry, other: Registry, gateways: Gateways, monkeypatch: pytest.MonkeyPatch
 ) -> None:
