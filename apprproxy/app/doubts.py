@@ -10,13 +10,14 @@ from pathlib import Path
 from yarl import URL
 
 from apprproxy.app.lines import account
+from apprproxy.core.model import MIB
 from apprproxy.gateway.members.rules import matches
 from apprproxy.settings import Settings
 from apprproxy.settings.units import write_duration
 from apprproxy.settings.upstream import Upstream
 from apprproxy.store.directory.place import has_entries, nearest, strange
 
-_MIB, _GIB = 1024**2, 1024**3
+_GIB = 1024 * MIB
 _API = "/api/v1"
 CLIENTS_WAIT = 30.0
 """Seconds without a header after which containerd gives up."""
@@ -144,7 +145,7 @@ def _directory(settings: Settings) -> Iterator[str]:
 
 
 def _about(size: int) -> str:
-    return f"{size / _GIB:.1f} GiB" if size >= _GIB else f"{size / _MIB:.0f} MiB"
+    return f"{size / _GIB:.1f} GiB" if size >= _GIB else f"{size / MIB:.0f} MiB"
 
 
 def _holds_anything(directory: Path) -> bool:

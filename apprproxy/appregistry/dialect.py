@@ -49,6 +49,9 @@ _NO_CODES = {
 hand the name to the next member of a view."""
 
 
+Judge = Callable[[Reply], UpstreamFault | None]
+
+
 class AppRegistryDialect:
     """``prefix`` is what stands between the upstream's URL and ``/api/v1``."""
 
@@ -161,12 +164,7 @@ class AppRegistryDialect:
         path = f"{self._prefix}{write_path(Packages(want.place))[0]}"
         about = f"_{want.kind}?{want.name}".removesuffix("?")
         asked = Request("GET", path, want.name, about=about, kind=want.kind.label)
-        reply = yield asked
-        fault = self.judge(reply)
-        if isinstance(fault, NotThere) and _is_of_a_package(reply.body):
-            raise Outage(self._upstream, f"has no list, for one of its packages: it {fault.sentence}", reply.status)
-        if fault is not None:
-            raise fault
+        reply = yield from self._answered(asked, self._judge_list)
         self._shaped(shapes.check_packages, reply.body)
         return _found(reply.body)
 
@@ -223,11 +221,17 @@ class AppRegistryDialect:
         reply = yield from self._answered(self._request(path, want.kind))
         return reply.body
 
-    def _answered(self, request: Request) -> Plan[Reply]:
+    def _answered(self, request: Request, judge: Judge | None = None) -> Plan[Reply]:
         reply = yield request
-        if (fault := self.judge(reply)) is not None:
+        if (fault := (judge or self.judge)(reply)) is not None:
             raise fault
         return reply
+
+    def _judge_list(self, reply: Reply) -> UpstreamFault | None:
+        fault = self.judge(reply)
+        if isinstance(fault, NotThere) and _is_of_a_package(reply.body):
+            return Outage(self._upstream, f"has no list, for one of its packages: it {fault.sentence}", reply.status)
+        return fault
 
     def _request(self, path: Path, kind: Kind, lane: Lane = Lane.NAMES) -> Request:
         accept = "application/x-gzip, */*" if lane is Lane.BLOBS else _JSON

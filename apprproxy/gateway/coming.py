@@ -173,6 +173,6 @@ class Coming:
             return None
         with suppress(StoreFailed):
             record = await self._shelf.names.get(member.name, want.presence.key)
-            ours = record is not None and record.told == member.identity
-            return record.target.size if record is not None and ours and record.target.size > 0 else None
+            if record is not None and record.told == member.identity and record.target.size > 0:
+                return record.target.size
         return None

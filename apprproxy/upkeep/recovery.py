@@ -138,17 +138,16 @@ class Recovery:
 
     def _shown(self, known: Known) -> int:
         """How many blobs the repository shows because of it."""
-        where, said = known.member.where(known.repository), not known.claimed
-        upstream = known.member.name
-        keys = [
-            one.key for one, at in self._below(known) if (said and at == 0) or self._may_show(upstream, where, one.key)
-        ]
-        membership = self._app.ledger.membership
-        itself = known.expected.key if said and known.itself else ""
-        sources = {key: "" if key == itself else membership.opened_as(where, key) for key in keys}
+        where, membership = known.member.where(known.repository), self._app.ledger.membership
+        opened: dict[str | None, list[str]] = {"": [], CLAIMED: [], None: []}
+        for one, at in self._below(known):
+            if at == 0 and not known.claimed:
+                opened[""].append(one.key)
+            elif self._may_show(known.member.name, where, one.key):
+                opened[membership.opened_as(where, one.key)].append(one.key)
         for source in ("", CLAIMED):
-            membership.all_shown(where, [key for key in keys if sources[key] == source], source)
-        return len(keys)
+            membership.all_shown(where, opened[source], source)
+        return sum(map(len, opened.values()))
 
     def _may_show(self, upstream: str, where: Where, key: str) -> bool:
         if self._app.ledger.membership.is_anothers(where, key, self._open):

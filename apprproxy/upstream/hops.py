@@ -83,9 +83,8 @@ class Hops:
             raise Forbidden(self._name, str(refusal)) from None
         except ValueError:
             raise Forbidden(self._name, "redirects to what is not a URL") from None
-        if not trusted:
-            return target, self._sessions.abroad(target, lane)
-        return target, self._sessions.own(lane) if self._guard.at_its_host(target) else self._sessions.named(lane)
+        at_its_host = self._guard.at_its_host(target)
+        return target, self._sessions.towards(target, lane, trusted=trusted, at_its_host=at_its_host)
 
 
 async def _in_pieces(body: bytes) -> AsyncIterator[bytes]:

@@ -63,6 +63,12 @@ class Sessions:
         address of a host."""
         return self._line.connect + self.stall
 
+    def towards(self, url: URL, lane: Lane, *, trusted: bool, at_its_host: bool) -> aiohttp.ClientSession:
+        """For where the upstream leads to; ``trusted`` is its own host, and one that its operator named."""
+        if not trusted:
+            return self.abroad(url, lane)
+        return self.own(lane) if at_its_host else self.named(lane)
+
     def own(self, lane: Lane) -> aiohttp.ClientSession:
         """For the upstream itself."""
         return self._session(lane, "at home", tls=self._line.tls, public=False)

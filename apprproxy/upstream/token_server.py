@@ -69,9 +69,8 @@ class TokenServer:
             raise Outage(self._name, f"its token server {realm.host}: {error}") from None
 
     def _session(self, url: URL) -> aiohttp.ClientSession:
-        if self._guard.at_its_host(url):
-            return self._sessions.own(Lane.TOKENS)
-        return self._sessions.named(Lane.TOKENS) if self._guard.near(url) else self._sessions.abroad(url, Lane.TOKENS)
+        trusted, at_its_host = self._guard.near(url), self._guard.at_its_host(url)
+        return self._sessions.towards(url, Lane.TOKENS, trusted=trusted, at_its_host=at_its_host)
 
 
 async def _beginning(content: aiohttp.StreamReader, limit: int) -> bytes:

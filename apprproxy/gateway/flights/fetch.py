@@ -61,7 +61,7 @@ class Fetch:
 
         False: the candidate was not asked, since it could not give these bytes a moment ago."""
         member, want = candidate.member, candidate.want
-        misses, as_of = self._shelf.misses, self._shelf.misses.generation(candidate.member)
+        misses, as_of = self._shelf.misses, self._shelf.misses.generation(member)
         key = f"{want.kind} {want.repository} {want.expected.key}"
         if candidate.source.owner and (miss := await misses.recall(member, key)) is not None:
             flight.candidates.fail(candidate, miss)

@@ -105,7 +105,7 @@ unpacking, hashing = Threads("unpack"), Threads("hash")
 def digest_sent(source: str, read: Callable[[int, int], bytes], algorithm: str) -> Digest:
     """Of the tar in what the source sent. Blocking, to be begun by ``unpacking``; raises Lied."""
     try:
-        return unpacked_digest(_in_pieces(read), algorithm)
+        return unpacked_digest(_piecewise(read), algorithm)
     except NotTaken as error:
         raise TooMuch(source, f"sent what is no package: {error}") from error
     except NotGzip as error:
@@ -121,12 +121,12 @@ async def digest_inside(read: Callable[[], bytes]) -> Digest | None:
 def _digest_inside(read: Callable[[], bytes]) -> Digest | None:
     packed = read()
     try:
-        return unpacked_digest(_in_pieces(lambda offset, count: packed[offset : offset + count]))
+        return unpacked_digest(_piecewise(lambda offset, count: packed[offset : offset + count]))
     except NotGzip:
         return None
 
 
-def _in_pieces(read: Callable[[int, int], bytes]) -> Callable[[int, int], bytes]:
+def _piecewise(read: Callable[[int, int], bytes]) -> Callable[[int, int], bytes]:
     def read_on(offset: int, count: int) -> bytes:
         unpacking.next_piece()
         return read(offset, count)

@@ -9,6 +9,7 @@ sent, or one that answers everybody.
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from apprproxy.core.digest import Digest
 from apprproxy.core.label import CLAIMED
@@ -114,7 +115,7 @@ class Membership:
     def is_anothers(self, where: Where, key: str, open_: Open) -> bool:
         """Is it known who sent it, and are those others, or repositories that are served no more, whose bytes are not
         for everybody?"""
-        senders = self._database.read(f"{_SENT} AND source <> ''", key)
+        senders = self._known_senders(key)
         return bool(senders) and not any(
             (upstream == where.upstream and open_.admits(Where(upstream, repository)))
             or (public and open_.serves(Where(upstream, repository)))
@@ -124,10 +125,14 @@ class Membership:
     def opened_as(self, where: Where, key: str) -> str | None:
         """The source under which it is written down that a document opens this, so that what is denied later stays
         where it is: none where the same upstream sent it, for the link is enough; its owner's word where others did."""
-        senders = {upstream for upstream, _, _ in self._database.read(f"{_SENT} AND source <> ''", key)}
+        senders = {upstream for upstream, _, _ in self._known_senders(key)}
         if where.upstream in senders:
             return None
         return CLAIMED if senders else ""
+
+    def _known_senders(self, key: str) -> list[Any]:
+        """As ``believed`` has them, without those of whom nothing says which source it was."""
+        return self._database.read(f"{_SENT} AND source <> ''", key)
 
     def set_public(self, upstreams: Iterable[str]) -> None:
         """Those without an account: what comes of them everybody may have, whatever becomes of them."""
