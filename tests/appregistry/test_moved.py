@@ -42,6 +42,14 @@ def force_push(upstream: Upstream, *, forget: bool = False) -> None:
     upstream.registry.push("alice/nginx", "1.0.0", "helm", packed(NOW))
 
 
+async def seen_to_move(gateway: RunningGateway, upstream: Upstream) -> None:
+    """First what it was, and then what it is."""
+    await gateway.get(MANIFEST)
+    force_push(upstream)
+    gateway.clock.advance(120)
+    await gateway.get(MANIFEST)
+
+
 def shown(document: Any) -> dict[str, str]:
     """Release and digest of every manifest."""
     manifests = document if isinstance(document, list) else [document]
@@ -206,10 +214,7 @@ async def test_accepting_in_another_process_takes_effect_in_a_running_gateway_at
 async def test_what_nobody_has_looked_at_is_not_accepted(start: Start, pushed: Upstream) -> None:
     """Between a look at what it moved to and the command its upstream may say another one."""
     gateway = await start({"up": pushed})
-    await gateway.get(MANIFEST)
-    force_push(pushed)
-    gateway.clock.advance(120)
-    await gateway.get(MANIFEST)
+    await seen_to_move(gateway, pushed)
     other, none, one = [
         await command(gateway, "accept", NAME, digest)
         for digest in (str(digest_of(FIRST)), "sha256:short", str(digest_of(NOW)))
@@ -223,10 +228,7 @@ async def test_what_nobody_has_looked_at_is_not_accepted(start: Start, pushed: U
 
 async def test_after_accepting_the_next_move_is_refused_again(start: Start, pushed: Upstream) -> None:
     gateway = await start({"up": pushed})
-    await gateway.get(MANIFEST)
-    force_push(pushed)
-    gateway.clock.advance(120)
-    await gateway.get(MANIFEST)
+    await seen_to_move(gateway, pushed)
     await command(gateway, "accept", NAME)
     await gateway.get(MANIFEST)
     pushed.registry.push("alice/nginx", "1.0.0", "helm", packed(chart("1.0.0", "third")))
@@ -239,10 +241,7 @@ async def test_after_accepting_the_next_move_is_refused_again(start: Start, push
 
 async def test_what_is_held_of_an_accepted_release_is_said_to_be_of_before(start: Start, pushed: Upstream) -> None:
     gateway = await start({"up": pushed})
-    await gateway.get(MANIFEST)
-    force_push(pushed)
-    gateway.clock.advance(120)
-    await gateway.get(MANIFEST)
+    await seen_to_move(gateway, pushed)
     _, before = await command(gateway, "show", NAME)
     await command(gateway, "accept", NAME)
     _, after = await command(gateway, "show", NAME)
@@ -540,10 +539,7 @@ async def test_what_has_not_moved_cannot_be_accepted(name: str, start: Start, pu
 
 async def test_a_release_that_moved_back_is_as_it_was(start: Start, pushed: Upstream) -> None:
     gateway = await start({"up": pushed})
-    await gateway.get(MANIFEST)
-    force_push(pushed)
-    gateway.clock.advance(120)
-    await gateway.get(MANIFEST)
+    await seen_to_move(gateway, pushed)
     pushed.registry.push("alice/nginx", "1.0.0", "helm", packed(FIRST))
     gateway.clock.advance(120)
     await gateway.get(MANIFEST)

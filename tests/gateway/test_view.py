@@ -25,6 +25,12 @@ async def view(gateways: Gateways, first: Registry, second: Registry) -> Running
     )
 
 
+async def offline_view(gateways: Gateways, first: Registry, second: Registry) -> Running:
+    return await gateways.start(
+        {"first": oci(first), "second": oci(second)}, views={"default": ["first", "second"]}, offline=True
+    )
+
+
 async def test_the_first_member_that_has_a_name_answers(
     registry: Registry, other: Registry, gateways: Gateways
 ) -> None:
@@ -377,9 +383,7 @@ async def test_offline_a_remembered_name_is_not_handed_to_whoever_holds_it(
     await gateway.close()
     algorithm, _, name = next(one for one in gateway.blobs if content == _held(gateway, one)).partition(":")
     (gateway.cache / "blobs" / algorithm / name).unlink()
-    offline = await gateways.start(
-        {"first": oci(registry), "second": oci(other)}, views={"default": ["first", "second"]}, offline=True
-    )
+    offline = await offline_view(gateways, registry, other)
 
     assert 504 == (await offline.get(TAG)).status
     assert 200 == (await offline.get("/v2/second/library/app/manifests/1.0")).status
@@ -395,9 +399,7 @@ async def test_offline_no_other_name_of_its_repository_is_handed_to_whoever_hold
     assert "first" == whose(await gateway.get("/v2/corp/app/manifests/1.0"))
     assert 200 == (await gateway.get(f"/v2/second/corp/app/{asked}")).status
     await gateway.close()
-    offline = await gateways.start(
-        {"first": oci(registry), "second": oci(other)}, views={"default": ["first", "second"]}, offline=True
-    )
+    offline = await offline_view(gateways, registry, other)
 
     assert 504 == (await offline.get(f"/v2/corp/app/{asked}")).status
     assert "second" == whose(await offline.get(f"/v2/second/corp/app/{asked}"))
@@ -416,9 +418,7 @@ async def test_nor_to_one_before_it_that_had_it_once(
     clock.advance(61)
     assert "second" == whose(await gateway.get("/v2/corp/app/manifests/1.0"))
     await gateway.close()
-    offline = await gateways.start(
-        {"first": oci(registry), "second": oci(other)}, views={"default": ["first", "second"]}, offline=True
-    )
+    offline = await offline_view(gateways, registry, other)
 
     assert 504 == (await offline.get(f"/v2/corp/app/{asked}")).status
     assert "first" == whose(await offline.get(f"/v2/first/corp/app/{asked}"))

@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from apprproxy.core.digest import Digest
 from apprproxy.core.tls import towards_servers
 from apprproxy.settings.reach import ClientTls
 from apprproxy.upstream.sessions import Line
-from tests.fakes.gateway import Gateways
+from tests.fakes.gateway import Gateways, Got
 from tests.fakes.raw import Serve, by_tls, serving_by_tls
 from tests.peers.certificate import Certificate, certify
 
@@ -251,13 +251,14 @@ def asking(certificate: Certificate) -> ssl.SSLContext:
     return context
 
 
-def identified(certificate: Certificate, *, verify: bool) -> dict[str, object]:
-    return {
-        "ca_file": str(certificate.path),
-        "verify": verify,
-        "cert": str(certificate.path),
-        "key": str(certificate.key),
-    }
+async def listed(gateways: Gateways, certificate: Certificate, hub: Mapping[str, object], *, verify: bool) -> Got:
+    """Tags, of an upstream to which we show our certificate."""
+    ours = {"cert": str(certificate.path), "key": str(certificate.key)}
+    tls = {"ca_file": str(certificate.path), "verify": verify, **ours}
+    gateway = await gateways.start({"hub": {"kind": "oci", "tls": tls, **hub}})
+    got = await gateway.get("/v2/hub/a/b/tags/list")
+    await gateway.close()
+    return got
 
 
 def saying(answer: Callable[[bytes], bytes], seen: list[object]) -> Serve:
@@ -307,10 +308,8 @@ async def test_our_certificate_is_for_the_upstream_and_not_for_a_host_that_it_ma
     async with serving_by_tls(saying(lambda _: ANSWER, theirs), asking(certificate)) as storage:
         moved = f"HTTP/1.1 307 Moved\r\nLocation: {storage}/x\r\nContent-Length: 0\r\n\r\n".encode()
         async with serving_by_tls(saying(lambda _: moved, ours), asking(certificate)) as registry:
-            tls, named = identified(certificate, verify=verify), [storage.removeprefix("https://")]
-            gateway = await gateways.start({"hub": {"kind": "oci", "url": registry, "tls": tls, "redirects": named}})
-            got = await gateway.get("/v2/hub/a/b/tags/list")
-            await gateway.close()
+            hub = {"url": registry, "redirects": [storage.removeprefix("https://")]}
+            got = await listed(gateways, certificate, hub, verify=verify)
 
     assert 200 == got.status
     assert all(ours)
@@ -330,10 +329,8 @@ async def test_nor_for_a_token_server_that_the_operator_named(
             return ANSWER if b"Authorization: Bearer t" in head else refusal
 
         async with serving_by_tls(saying(answer, ours), asking(certificate)) as registry:
-            tls, auth = identified(certificate, verify=verify), {"realms": [realm.removeprefix("https://")]}
-            gateway = await gateways.start({"hub": {"kind": "oci", "url": registry, "tls": tls, "auth": auth}})
-            got = await gateway.get("/v2/hub/a/b/tags/list")
-            await gateway.close()
+            hub = {"url": registry, "auth": {"realms": [realm.removeprefix("https://")]}}
+            got = await listed(gateways, certificate, hub, verify=verify)
 
     assert 200 == got.status
     assert all(ours)
@@ -352,11 +349,8 @@ async def test_nor_for_a_proxy_on_the_way_to_it_which_is_verified(
         serving_by_tls(saying(lambda _: ANSWER, ours), asking(certificate)) as registry,
         serving_by_tls(tunnelling(asked, theirs), asking(its)) as proxy,
     ):
-        through = proxy.replace("//", "//bob:s3cret@")
-        tls = identified(certificate, verify=verify)
-        gateway = await gateways.start({"hub": {"kind": "oci", "url": registry, "tls": tls, "proxy": through}})
-        got = await gateway.get("/v2/hub/a/b/tags/list")
-        await gateway.close()
+        hub = {"url": registry, "proxy": proxy.replace("//", "//bob:s3cret@")}
+        got = await listed(gateways, certificate, hub, verify=verify)
 
     assert (200 if known else 502) == got.status
     assert known == bool(asked)

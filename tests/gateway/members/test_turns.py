@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 
 import pytest
 from aiohttp import web
@@ -201,38 +201,31 @@ async def test_for_whom_somebody_waits_again_comes_first_once_it_is_looked_at_ag
     again: float, order: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(turnstile, "LOOK_AGAIN", again)
-    gate, had, wanted = Turnstile(1), list[int](), set[int]()
 
-    async def once(number: int) -> None:
-        async with gate.turn(lambda: number in wanted):
-            had.append(number)
-            wanted.add(2)
-            await asyncio.sleep(0)
-
-    async with gate.turn():
-        waiting = [asyncio.create_task(once(number)) for number in (3, 0, 2)]
-        await asyncio.sleep(0)
-    await asyncio.gather(*waiting)
-
-    assert [3, *(2 * number for number in order)] == had
+    assert [3, *(2 * number for number in order)] == await in_turn((3, 0, 2), set(), later=2)
 
 
 async def test_for_whom_somebody_waits_again_comes_before_who_came_later(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(turnstile, "LOOK_AGAIN", 0.0)
-    gate, had, wanted = Turnstile(1), list[int](), {1, 2}
+
+    assert [1, 0, 2] == await in_turn(range(3), {1, 2}, later=0)
+
+
+async def in_turn(numbers: Iterable[int], wanted: set[int], *, later: int) -> list[int]:
+    """In which order they have a turn, where ``later`` is wanted once one has had it."""
+    gate, had = Turnstile(1), list[int]()
 
     async def once(number: int) -> None:
         async with gate.turn(lambda: number in wanted):
             had.append(number)
-            wanted.add(0)
+            wanted.add(later)
             await asyncio.sleep(0)
 
     async with gate.turn():
-        waiting = [asyncio.create_task(once(number)) for number in range(3)]
+        waiting = [asyncio.create_task(once(number)) for number in numbers]
         await asyncio.sleep(0)
     await asyncio.gather(*waiting)
-
-    assert [1, 0, 2] == had
+    return had
 
 
 async def test_who_was_put_by_and_leaves_gives_back_no_place() -> None:
