@@ -39,6 +39,9 @@ WAITING = 10_000
 """Transfers in all, of which one upstream has a quarter. A client that asks for a million digests and leaves must not
 fill the memory."""
 
+ITS_OWN = 100
+"""Transfers that an upstream has room for, however many others have."""
+
 _NO_TROUBLE = (NotThere, NotOffered, Shut)
 """What says nothing of how an owner is, or has been told."""
 
@@ -90,7 +93,7 @@ class Flights:
         return flight, joined
 
     def _begin(self, flight: Flight, candidates: Sequence[Candidate]) -> Flight:
-        flight.counted = self._room_for(flight)
+        flight.counted = self._room_for(flight, document=any(one.want.kind.document for one in candidates))
         self._flights.setdefault(flight.key, {})[flight.upstreams] = flight
         flight.add(candidates)
         self._of[flight.counted] += 1
@@ -99,12 +102,14 @@ class Flights:
         task.add_done_callback(self._tasks.pop)
         return flight
 
-    def _room_for(self, flight: Flight) -> str:
+    def _room_for(self, flight: Flight, *, document: bool) -> str:
         """The upstream among whose transfers it is counted: the first, or the next of a view, of whose share that
-        leaves a half to its own clients. Raises Crowded."""
-        share = WAITING // 4
+        leaves a half to its own clients. Blobs leave a fifth to documents. Raises Crowded."""
+        share = WAITING // 4 if document else WAITING // 4 - WAITING // 20
+        if len(self._tasks) >= WAITING:
+            share = min(share, ITS_OWN)
         room = (one for one in flight.upstreams if self._of[one] < (share if one == flight.lead else share // 2))
-        if len(self._tasks) >= WAITING or (counted := next(room, None)) is None:
+        if (counted := next(room, None)) is None:
             raise Crowded(f"too many transfers of {flight.lead} are waiting here", BACK_AFTER)
         return counted
 

@@ -24,14 +24,16 @@ CONNECTIONS = 32
 """Of an upstream, where its section does not say."""
 
 
-def paths(count: int) -> list[str]:
-    return [f"/v2/hub/library/app/blobs/{digest(b'%d' % number)}" for number in range(count)]
+def paths(count: int, upstream: str = "hub") -> list[str]:
+    contents = [f"{upstream} {number}".encode() for number in range(count)]
+    return [f"/v2/{upstream}/library/app/blobs/{digest(content)}" for content in contents]
 
 
-async def leave_after_asking(gateway: Running, count: int) -> None:
+async def leave_after_asking(gateway: Running, count: int, upstream: str = "hub") -> None:
     """Clients that ask for different blobs, and are gone."""
-    asking = [asyncio.create_task(gateway.get(path)) for path in paths(count)]
-    await until(lambda: gateway.metric("apprproxy_flights") >= count)
+    before = gateway.metric("apprproxy_flights")
+    asking = [asyncio.create_task(gateway.get(path)) for path in paths(count, upstream)]
+    await until(lambda: gateway.metric("apprproxy_flights") >= before + count)
     for task in asking:
         task.cancel()
     await asyncio.gather(*asking, return_exceptions=True)
@@ -323,6 +325,40 @@ async def test_too_many_transfers_of_one_member_keep_a_view_from_no_other(
     assert [404, 404] == [got.status for got in answers], "far was asked for them, as hub had no room for more"
     assert 503 == refused.status, "they have half of the room that far has"
     assert 200 == far.status, "which is not kept from its own clients"
+
+
+async def test_blobs_that_hang_leave_room_for_documents(
+    registry: Registry, gateways: Gateways, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flights, "WAITING", 40)
+    gate = Gate()
+    registry.on["blob"] = lies.waiting_for(gate)
+    pushed = registry.push("library/app", "1.0", b"layer")
+    gateway = await gateways.start({"hub": registry})
+    await leave_after_asking(gateway, 8)
+    blob = await gateway.get(f"/v2/hub/library/app/blobs/{digest(b'one more')}")
+    document = await gateway.get(f"/v2/hub/library/app/manifests/{digest(pushed)}")
+    gate.open()
+
+    assert [503, 200] == [blob.status, document.status]
+
+
+async def test_however_many_transfers_others_have_an_upstream_has_room_for_its_own(
+    registry: Registry, other: Registry, gateways: Gateways, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flights, "WAITING", 8)
+    monkeypatch.setattr(flights, "ITS_OWN", 1)
+    gate = Gate()
+    registry.on["blob"] = lies.waiting_for(gate)
+    hostile = {f"hub{number}": oci(registry) for number in range(4)}
+    gateway = await gateways.start({**hostile, "far": other})
+    for upstream in hostile:
+        await leave_after_asking(gateway, 2, upstream)
+    refused = await gateway.get(f"/v2/hub0/library/app/blobs/{digest(b'one more')}")
+    far = await gateway.get(f"/v2/far/library/app/blobs/{other.add_blob('library/app', b'far')}")
+    gate.open()
+
+    assert [503, 200] == [refused.status, far.status]
 
 
 async def test_transfers_that_have_ended_count_no_more(
