@@ -32,6 +32,8 @@ async def search(
 ) -> dict[str, Any]:
     """What ``/api/search`` would say, with what can be learned of each result; raises Failure or BadConfiguration."""
     wanted = query(text, kind, view, None if limit is None else str(limit), frozenset(LISTS))
+    if view is not None and view not in {**settings.views, **settings.upstreams}:
+        raise UnknownPlace(f"there is no view or upstream {view!r} in the configuration")
     async with _built(settings, now) as app:
         await app.search.find(wanted)
         await app.search.rest()

@@ -142,3 +142,12 @@ async def test_a_name_that_is_not_held_went_wrong(registry: Registry, operator: 
 
     assert (1, "", False) == (ran.returncode, ran.stdout, "\x1b" in ran.stderr)
     assert 0 == registry.count()
+
+
+async def test_a_view_that_is_not_there_leaves_no_cache_behind(registry: Registry, operator: Operator) -> None:
+    operator.configures(hub=oci(registry))
+    ran = await operator.runs("search", "nginx", "--view", "typo")
+
+    assert 2 == ran.returncode
+    assert "there is no view or upstream 'typo' in the configuration" in ran.stderr
+    assert not operator.cache.exists()

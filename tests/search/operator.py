@@ -14,10 +14,11 @@ class Operator:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.path = folder / "apprproxy.yaml"
+        self.cache = folder / "cache"
 
     def configures(self, **upstreams: object) -> None:
-        directory = str(self.folder / "cache")
-        self.path.write_text(yaml.safe_dump({"cache": {"directory": directory}, "upstreams": upstreams}))
+        configuration = {"cache": {"directory": str(self.cache)}, "upstreams": upstreams}
+        self.path.write_text(yaml.safe_dump(configuration))
 
     def configures_views(self, **views: object) -> None:
         self.path.write_text(f"{self.path.read_text()}{yaml.safe_dump({'views': views})}")
