@@ -17,8 +17,9 @@ class Entry:
 
 
 def entries(document: bytes) -> Iterator[Entry]:
-    """Of a list that has been checked (``shapes.check_packages``)."""
-    return (Entry(package["name"], readable(package, raw)) for package, raw in elements(document))
+    """Of a list that has been checked (``shapes.check_packages``), without names that cannot be seen as they are."""
+    packages = ((package, raw) for package, raw in elements(document) if package["name"].isprintable())
+    return (Entry(package["name"], readable(package, raw)) for package, raw in packages)
 
 
 def merged(lists: Iterable[Iterable[Entry]]) -> list[Entry]:

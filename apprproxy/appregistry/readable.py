@@ -1,13 +1,13 @@
 """An entry of a list as every client can read it. Pure.
 
-In a merged list an entry that a client fails at costs it the lists of all members. The genuine ``appr`` needs
-``default`` and ``manifests`` of each, as all known servers send them.
+In a merged list an entry that a client fails at costs it the lists of all members, and one with a line break in it is
+a row that no member sent. The genuine ``appr`` needs ``default`` and ``manifests`` of each, as all known servers send
+them.
 """
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
-
-import orjson
 
 
 def _text(value: Any) -> bool:
@@ -24,9 +24,24 @@ _NEEDED: Mapping[str, tuple[Callable[[Any], bool], bytes]] = {"default": (_text,
 
 def readable(package: Mapping[str, Any], raw: bytes) -> bytes:
     """``raw``, in nearly every case: else with what it lacks; or, where that is there and is something else, no more
-    than what has been checked."""
+    than what has been checked. Text that cannot be seen as it is, such as a line break, is not in it."""
     if any(name in package and not is_one(package[name]) for name, (is_one, _) in _NEEDED.items()):
         package = {name: package[name] for name in ("name", "releases") if name in package}
-        raw = orjson.dumps(package)
+        raw = json.dumps(package).encode()
+    if not all(map(_seen, package.values())):
+        package = {name: _what_is_seen(value) for name, value in package.items()}
+        raw = json.dumps(package).encode()
     lacks = [b',"%s":%s' % (name.encode(), none) for name, (_, none) in _NEEDED.items() if name not in package]
     return raw[:-1] + b"".join(lacks) + b"}" if lacks else raw
+
+
+def _seen(value: Any) -> bool:
+    if isinstance(value, list):
+        return all(one.isprintable() for one in value if isinstance(one, str))
+    return not isinstance(value, str) or value.isprintable()
+
+
+def _what_is_seen(value: Any) -> Any:
+    if isinstance(value, list):
+        return [one for one in value if _seen(one)]
+    return value if _seen(value) else ""

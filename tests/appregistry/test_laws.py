@@ -20,12 +20,13 @@ from tests.core.laws import law
 
 # --- lists merged
 
+seen = st.text(max_size=5).filter(str.isprintable)
 values = st.recursive(
     st.none()
     | st.booleans()
     | st.integers(-(10**30), 10**30)
     | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(max_size=5),
+    | seen,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
     max_leaves=6,
 )
@@ -33,8 +34,8 @@ NAMES = st.sampled_from(["a/a", "a/b", "b/a", "b/b", "c/c"])
 listed = st.builds(
     lambda name, default, manifests, rest: {**rest, "name": name, "manifests": manifests, "default": default},
     NAMES,
-    st.text(max_size=4),
-    st.lists(st.text(max_size=4), max_size=2),
+    seen,
+    st.lists(seen, max_size=2),
     st.dictionaries(st.text(max_size=4).filter(lambda key: key != "name"), values, max_size=3),
 )
 layouts = st.sampled_from(
@@ -118,6 +119,24 @@ def test_every_entry_has_what_clients_need_of_it(name: str, rest: dict[str, Any]
 
     assert (name, True, True) == (package["name"], isinstance(package["default"], str), isinstance(manifests, str))
     assert ({"default": "", "manifests": [], **sent} == package) is fine
+
+
+texts = st.text(max_size=4)
+rows = st.fixed_dictionaries(
+    {"name": texts, "releases": st.lists(texts, max_size=3)},
+    optional={name: texts | st.lists(texts, max_size=3) for name in ("default", "manifests", "created_at")},
+)
+
+
+@law
+@given(rows)
+def test_no_entry_has_what_a_terminal_does_not_show(sent: dict[str, Any]) -> None:
+    found = parsed(written(whole(json.dumps([sent]).encode())))
+    of_each = [[value] if isinstance(value, str) else value for package in found for value in package.values()]
+
+    assert sent["name"].isprintable() == bool(found)
+    assert all(text.isprintable() for of_one in of_each for text in of_one)
+    assert all([one for one in sent["releases"] if one.isprintable()] == package["releases"] for package in found)
 
 
 NOT_LISTS = {
