@@ -3,11 +3,9 @@ while another process does."""
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 
 from apprproxy.core.errors import (
-    Crowded,
     Failure,
     Interrupted,
     Lied,
@@ -28,19 +26,10 @@ from apprproxy.gateway.flights.contributors import upstreams_of
 from apprproxy.gateway.flights.flight import Flight, key_of
 from apprproxy.gateway.flights.guest import LOOK_AGAIN, FilledElsewhere, wait_behind
 from apprproxy.gateway.flights.pace import Overtaken
+from apprproxy.gateway.flights.shares import Shares
 from apprproxy.gateway.flights.slots import Slots
 
 log = logging.getLogger(__name__)
-
-BACK_AFTER = 5.0
-"""Seconds after which to ask again, where too much is under way."""
-
-WAITING = 10_000
-"""Transfers in all, of which one upstream has a quarter. A client that asks for a million digests and leaves must not
-fill the memory."""
-
-ITS_OWN = 100
-"""Transfers that an upstream has room for, however many others have."""
 
 _NO_TROUBLE = (NotThere, NotOffered, Shut)
 """What says nothing of how an owner is, or has been told."""
@@ -60,7 +49,7 @@ class Flights:
         self._blame = Blame(observer)
         self._flights: dict[str, dict[tuple[str, ...], Flight]] = {}
         self._tasks: dict[asyncio.Task[None], Flight] = {}
-        self._of: Counter[str] = Counter()
+        self._shares = Shares()
         self._slots = Slots()
 
     @property
@@ -93,25 +82,13 @@ class Flights:
         return flight, joined
 
     def _begin(self, flight: Flight, candidates: Sequence[Candidate]) -> Flight:
-        flight.counted = self._room_for(flight, document=any(one.want.kind.document for one in candidates))
-        self._flights.setdefault(flight.key, {})[flight.upstreams] = flight
         flight.add(candidates)
-        self._of[flight.counted] += 1
+        self._shares.take(flight)
+        self._flights.setdefault(flight.key, {})[flight.upstreams] = flight
         task = asyncio.create_task(self._fly(flight), name=f"flight {flight.key}")
         self._tasks[task] = flight
         task.add_done_callback(self._tasks.pop)
         return flight
-
-    def _room_for(self, flight: Flight, *, document: bool) -> str:
-        """The upstream among whose transfers it is counted: the first, or the next of a view, of whose share that
-        leaves a half to its own clients. Blobs leave a fifth to documents. Raises Crowded."""
-        share = WAITING // 4 if document else WAITING // 4 - WAITING // 20
-        if len(self._tasks) >= WAITING:
-            share = min(share, ITS_OWN)
-        room = (one for one in flight.upstreams if self._of[one] < (share if one == flight.lead else share // 2))
-        if (counted := next(room, None)) is None:
-            raise Crowded(f"too many transfers of {flight.lead} are waiting here", BACK_AFTER)
-        return counted
 
     async def kept(self, expected: Expected) -> None:
         """Until these bytes, verified a moment ago, are durable and visible, or cannot be kept."""
@@ -136,7 +113,7 @@ class Flights:
             flight.grows(None, ())
             flight.tell()
             flight.ended.set()
-            self._of[flight.counted] -= 1
+            self._shares.give_back(flight)
             self._observer(FlightEnded())
 
     async def _brought(self, flight: Flight) -> None:

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from apprproxy.core.errors import StoreFailed
 from apprproxy.gateway import turnstile
-from apprproxy.gateway.flights import flights, guest, pace, slots
+from apprproxy.gateway.flights import guest, pace, shares, slots
 from apprproxy.gateway.turnstile import Turnstile
 from apprproxy.gateway.waits import either
 from tests.fakes import lies
@@ -289,7 +289,7 @@ async def _once(gate: Turnstile) -> None:
 async def test_too_many_transfers_of_an_upstream_are_refused_for_a_while_and_none_of_another(
     registry: Registry, other: Registry, gateways: Gateways, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(flights, "WAITING", 12)
+    monkeypatch.setattr(shares, "IN_ALL", 12)
     gate = Gate()
     registry.on["blob"] = lies.waiting_for(gate)
     gateway = await gateways.start({"hub": registry, "far": other})
@@ -307,7 +307,7 @@ async def test_too_many_transfers_of_an_upstream_are_refused_for_a_while_and_non
 async def test_too_many_transfers_of_one_member_keep_a_view_from_no_other(
     registry: Registry, other: Registry, gateways: Gateways, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(flights, "WAITING", 16)
+    monkeypatch.setattr(shares, "IN_ALL", 16)
     monkeypatch.setattr(pace, "LOOK", 0.1)
     gate = Gate()
     registry.on["blob"] = other.on["GET blob"] = lies.waiting_for(gate)
@@ -330,7 +330,7 @@ async def test_too_many_transfers_of_one_member_keep_a_view_from_no_other(
 async def test_blobs_that_hang_leave_room_for_documents(
     registry: Registry, gateways: Gateways, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(flights, "WAITING", 40)
+    monkeypatch.setattr(shares, "IN_ALL", 40)
     gate = Gate()
     registry.on["blob"] = lies.waiting_for(gate)
     pushed = registry.push("library/app", "1.0", b"layer")
@@ -346,8 +346,8 @@ async def test_blobs_that_hang_leave_room_for_documents(
 async def test_however_many_transfers_others_have_an_upstream_has_room_for_its_own(
     registry: Registry, other: Registry, gateways: Gateways, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(flights, "WAITING", 8)
-    monkeypatch.setattr(flights, "ITS_OWN", 1)
+    monkeypatch.setattr(shares, "IN_ALL", 8)
+    monkeypatch.setattr(shares, "ITS_OWN", 2)
     gate = Gate()
     registry.on["blob"] = lies.waiting_for(gate)
     hostile = {f"hub{number}": oci(registry) for number in range(4)}
@@ -364,7 +364,7 @@ async def test_however_many_transfers_others_have_an_upstream_has_room_for_its_o
 async def test_transfers_that_have_ended_count_no_more(
     registry: Registry, gateways: Gateways, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(flights, "WAITING", 8)
+    monkeypatch.setattr(shares, "IN_ALL", 8)
     gateway = await gateways.start({"hub": registry})
     statuses = []
     for number in range(4):

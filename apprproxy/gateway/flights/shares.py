@@ -1,0 +1,37 @@
+"""How many transfers may be under way and wait: in all, of each upstream, and of its blobs."""
+
+from collections import Counter
+
+from apprproxy.core.errors import Crowded
+from apprproxy.gateway.flights.flight import Flight
+
+IN_ALL = 10_000
+"""Of which one upstream has a quarter. A client that asks for a million digests and leaves must not fill the memory."""
+
+ITS_OWN = 100
+"""Of documents, and nearly as many of blobs, an upstream has room for, however many others have."""
+
+BACK_AFTER = 5.0
+"""Seconds after which to ask again, where too much is under way."""
+
+
+class Shares:
+    """Each flight has a place among those of one upstream, from ``take`` to ``give_back``."""
+
+    def __init__(self) -> None:
+        self._of: Counter[str] = Counter()
+
+    def take(self, flight: Flight) -> None:
+        """Counted is it among those of its first upstream, or of the next in a view, of whose share that leaves a half
+        to its own clients. Blobs leave a fifth to documents. Raises Crowded."""
+        share = IN_ALL // 4 if self._of.total() < IN_ALL else min(IN_ALL // 4, ITS_OWN)
+        if not flight.brief:
+            share -= share // 5
+        room = (one for one in flight.upstreams if self._of[one] < (share if one == flight.lead else share // 2))
+        if (counted := next(room, None)) is None:
+            raise Crowded(f"too many transfers of {flight.lead} are waiting here", BACK_AFTER)
+        flight.counted = counted
+        self._of[counted] += 1
+
+    def give_back(self, flight: Flight) -> None:
+        self._of[flight.counted] -= 1
