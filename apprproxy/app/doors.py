@@ -35,12 +35,12 @@ def doors(
         log_request(report)
 
     def ready() -> str | None:
-        return names.still_away() or None
+        return names.database.still_away() or None
 
     def ails() -> str:
         directory = settings.cache.directory.absolute()
         unwritten = "" if writable(directory) else f"{directory} cannot be written, and so nothing is kept"
-        return "; ".join(filter(None, (database.damage, names.damage, unwritten)))
+        return "; ".join(filter(None, (database.damage, names.database.damage, unwritten)))
 
     large = Large()
     apart = settings.server.ops is not None

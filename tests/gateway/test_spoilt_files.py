@@ -196,7 +196,7 @@ async def test_what_has_no_first_digest_needs_none_to_be_read(
     """As whether a repository has a blob, while the folder of the names is away."""
     wanted = registry.add_blob(APP, LARGE)
     gateway = await gateways.start({"hub": oci(registry, moved="refuse"), "far": registry})
-    monkeypatch.setattr(gateway.app.names, "_where_it_is", lambda *_: 1 / 0)
+    monkeypatch.setattr(gateway.app.names.database, "_where_it_is", lambda *_: 1 / 0)
     statuses = [(await gateway.head(f"/v2/{name}/{APP}/blobs/{wanted}")).status for name in ("hub", "far")]
 
     assert [200, 200] == statuses

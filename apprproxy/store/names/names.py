@@ -4,31 +4,22 @@ One record per name, JSON, under a text key. What is read often is also held in 
 has changed anything (``generation``).
 """
 
-import asyncio
-import sqlite3
-import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
 
 from cachetools import LRUCache
 
 from apprproxy.core.digest import Digest
-from apprproxy.core.errors import StoreFailed
 from apprproxy.core.events import Observer
 from apprproxy.core.kind import Kind
 from apprproxy.core.model import FirstSeen, Place, Record
 from apprproxy.store.directory.generation import Generation
-from apprproxy.store.directory.place import SPARE
-from apprproxy.store.directory.relief import MAY_GO, free_space
-from apprproxy.store.directory.salvage import DAMAGED
+from apprproxy.store.names.database import Database
 from apprproxy.store.names.fence import keys_below
 from apprproxy.store.names.record import read_first, read_pushed, read_record, write_first, write_pushed, write_record
-from apprproxy.store.names.sound import mark, sound_records
-from apprproxy.store.names.writing import Writing
-from apprproxy.store.rounds import Rounds, in_pieces
+from apprproxy.store.rounds import in_pieces
 
 REMEMBERED = 20_000
 """Records in memory, of about half a kilobyte each."""
@@ -36,33 +27,19 @@ REMEMBERED = 20_000
 _FIRST, _PUSHED = "first ", "pushed "
 """Before an upstream and a title: its first digest, and what was pushed for it where there is none yet."""
 
-_AWAY = {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}
-"""The disk, or what stands beside the file, is not there; it may come back."""
-
-T = TypeVar("T")
-
 
 class DiskNames:
-    """Implements Names and FirstSeens. ``damage`` says what was found wrong with its file since it was opened, ``away``
-    that it could not be read the last time; both are empty otherwise. ``close`` when done."""
+    """Implements Names and FirstSeens. How its file is says ``database``. ``close`` when done."""
 
     def __init__(self, directory: Path, observer: Observer = lambda _: None) -> None:
         """``observer`` is told of a database that was damaged."""
-        self._path = directory / "cache.db"
-        try:
-            self._records = sound_records(directory, observer, _age)
-        except Exception as error:
-            why = f"the disk is full ({error}): {MAY_GO}" if _is_full(error, directory) else str(error)
-            raise StoreFailed(f"the names in {directory} cannot be opened: {why}") from error
-        self.damage = self.away = ""
+        self.database = Database(directory, observer, _age)
+        self._records = self.database.records
+        self._writing = self.database.writing
         self._generation = Generation(directory / "generation")
         self._seen_generation = self._generation.read()
         self._memory: LRUCache[str, bytes] = LRUCache(REMEMBERED)
         self._changes = 0
-        self._opened = threading.local()
-        self._writing = Writing(self._records)
-        self._readers = Rounds(2, "names-reader")
-        self._writer = Rounds(1, "names-writer")  # so that no question waits for one
 
     # --- names
 
@@ -74,7 +51,7 @@ class DiskNames:
 
     async def drop(self, upstream: str, key: str, as_of: int) -> None:
         name = f"name {upstream} {key}"
-        await self._run(self._writer, upstream, self._drop, upstream, name, as_of)
+        await self.database.write(upstream, self._drop, upstream, name, as_of)
         self._changes += 1
         self._memory.pop(name, None)
 
@@ -90,7 +67,7 @@ class DiskNames:
         pushed: Mapping[str, Digest] | None = None,
         through: Place | None = None,
     ) -> None:
-        await self._run(self._writer, upstream, self._forget, upstream, repository, pushed or {}, through)
+        await self.database.write(upstream, self._forget, upstream, repository, pushed or {}, through)
         self._memory.clear()
 
     def generation(self, of: str = "") -> int:
@@ -129,7 +106,7 @@ class DiskNames:
     async def first_seen(self, upstream: str, titles: Iterable[str]) -> dict[str, FirstSeen]:
         found: dict[str, FirstSeen] = {}
         for some in in_pieces(tuple(titles)):
-            found |= await self._run(self._readers, upstream, self._first_seen, upstream, some)
+            found |= await self.database.read(upstream, self._first_seen, upstream, some)
         return found
 
     def _first_seen(self, upstream: str, titles: Iterable[str]) -> dict[str, FirstSeen]:
@@ -145,7 +122,7 @@ class DiskNames:
         for some in in_pieces(tuple(seen.items())):
             records = {f"{_FIRST}{upstream} {title}": write_first(first) for title, first in some}
             unseen = {f"{_FIRST}{upstream} {title}" for title, _ in some if title in new}
-            first &= await self._run(self._writer, upstream, self._set_first_seen, upstream, records, unseen, as_of)
+            first &= await self.database.write(upstream, self._set_first_seen, upstream, records, unseen, as_of)
         return first
 
     def _set_first_seen(self, upstream: str, records: Mapping[str, bytes], unseen: Collection[str], as_of: int) -> bool:
@@ -222,15 +199,7 @@ class DiskNames:
                 else:
                     self._records.set(f"{_PUSHED}{upstream} {title}", write_pushed(digest))
 
-    def still_away(self) -> str:
-        """``away``, after another look: who is sent no clients any more would not learn that it is over. Blocking."""
-        if self.away:
-            with suppress(Exception):
-                self._where_it_is(self._records.get, "owner")
-                self.away = ""
-        return self.away
-
-    # --- one way to the disk
+    # --- what is often read, and what is read or written at once
 
     @contextmanager
     def _forgetting(self, *of: str) -> Iterator[set[str]]:
@@ -259,14 +228,14 @@ class DiskNames:
         raw = self._memory.get(key)
         if raw is None:
             changes = self._changes
-            raw = await self._run(self._readers, _whose(key), self._records.get, key)
+            raw = await self.database.read(_whose(key), self._records.get, key)
             if raw is not None and changes == self._changes:  # else it may be what stood there before
                 self._remember({key: raw}, generation)
         return raw
 
     async def _write(self, key: str, raw: bytes, of: str, as_of: int) -> bool:
         generation, records = self._generation.read(), {key: raw}
-        written: bool = await self._run(self._writer, _whose(key), self._set_all, records, of, as_of)
+        written: bool = await self.database.write(_whose(key), self._set_all, records, of, as_of)
         if written:
             self._changes += 1
             self._remember(records, generation)
@@ -286,66 +255,14 @@ class DiskNames:
                 self._records.set(key, raw)
         return True
 
-    async def _run(self, rounds: Rounds, whom: str, call: Callable[..., T], *args: Any) -> T:
-        try:
-            done = await asyncio.get_running_loop().run_in_executor(rounds.of(whom), self._where_it_is, call, *args)
-        except StoreFailed:
-            raise
-        except Exception as error:
-            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-            if rounds is self._readers and (code in _AWAY or isinstance(error, OSError)):
-                self.away = f"the names cannot be read: {error}"
-            if code in DAMAGED:
-                damage = f"the names are damaged ({error}), which starting anew mends as far as it can be"
-                self.damage = damage  # which another thread may have taken back by the next line
-                mark(self._path)
-                raise StoreFailed(damage) from error
-            raise StoreFailed(f"the names cannot be read or written: {error}") from error
-        if rounds is self._readers:
-            self.away = ""
-        return done
-
-    def _where_it_is(self, call: Callable[..., T], *args: Any) -> T:
-        """In a thread: another process may set the file aside and begin it anew, before this or meanwhile. Then it is
-        done once more, for what was written came maybe too late to be taken over."""
-        while True:
-            file = self._file()
-            if file is not None and getattr(self._opened, "file", file) != file:
-                self._records.close()  # this thread's connection, which is opened anew where it is needed
-                self.damage = ""
-            self._opened.file = file or getattr(self._opened, "file", file)
-            try:
-                done = call(*args)
-            except sqlite3.Error:  # what was met in a file that has gone says nothing of the one in its place
-                if self._file() in (file, None):
-                    raise
-                continue
-            if self._file() in (file, None):
-                return done
-
-    def _file(self) -> tuple[int, int] | None:
-        try:
-            there = self._path.stat()
-        except FileNotFoundError:
-            return None
-        return there.st_dev, there.st_ino
-
     def close(self) -> None:
-        self._writer.shutdown()
-        self._readers.shutdown()
-        self._records.close()
+        self.database.close()
         self._generation.close()
 
 
 def _whose(key: str) -> str:
     """The upstream, or the view, that the name is of."""
     return key.split(" ", 2)[1]
-
-
-def _is_full(error: Exception, directory: Path) -> bool:
-    """Also where it has no room for what sqlite keeps beside the file, which is told as if the disk had failed."""
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    return code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and free_space(directory) < SPARE)
 
 
 def _age(key: str, raw: bytes) -> float:

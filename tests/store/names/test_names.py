@@ -23,10 +23,10 @@ from apprproxy.core.errors import StoreFailed
 from apprproxy.core.model import Descriptor, FirstSeen, Place, Record
 from apprproxy.store.directory import sharing
 from apprproxy.store.directory.place import SPARE
-from apprproxy.store.names import names as module
+from apprproxy.store.names import database
 from apprproxy.store.names.fence import MAX_RECORD, Tampered, keys_below, open_records
 from apprproxy.store.names.names import DiskNames
-from apprproxy.store.rounds import PIECE, Rounds
+from apprproxy.store.rounds import PIECE
 
 ROOT = Path(__file__).parents[3]
 RECORD = Record(Descriptor(Digest.of(b"a document"), 10, "application/json"), "up", checked=1000.5, since=900.25)
@@ -117,16 +117,16 @@ async def test_what_was_read_while_it_was_forgotten_is_not_remembered(
     names: DiskNames, beside: DiskNames, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await put(beside)
-    run = names._run
+    reads = names.database.read
 
-    async def meanwhile(rounds: Rounds, whom: str, call: Callable[..., bytes | None], *args: str) -> bytes | None:
-        monkeypatch.setattr(names, "_run", run)
-        read = await run(rounds, whom, call, *args)
+    async def meanwhile(whom: str, call: Callable[..., bytes | None], *args: str) -> bytes | None:
+        monkeypatch.setattr(names.database, "read", reads)
+        read = await reads(whom, call, *args)
         await names.forget("up", "alice/nginx")
         await names.get("up", "tag alice/other 1.0.0")  # somebody else notices that something was forgotten
         return read
 
-    monkeypatch.setattr(names, "_run", meanwhile)
+    monkeypatch.setattr(names.database, "read", meanwhile)
 
     assert RECORD == await names.get("up", "tag alice/nginx 1.0.0")
     assert await names.get("up", "tag alice/nginx 1.0.0") is None
@@ -138,18 +138,18 @@ async def test_what_was_read_before_it_changed_is_not_remembered_after_it(
 ) -> None:
     key = "tag alice/nginx 1.0.0"
     await put(beside, key)
-    run = names._run
+    reads = names.database.read
 
-    async def meanwhile(rounds: Rounds, whom: str, call: Callable[..., bytes | None], *args: str) -> bytes | None:
-        monkeypatch.setattr(names, "_run", run)
-        read = await run(rounds, whom, call, *args)
+    async def meanwhile(whom: str, call: Callable[..., bytes | None], *args: str) -> bytes | None:
+        monkeypatch.setattr(names.database, "read", reads)
+        read = await reads(whom, call, *args)
         if now is not None:
             await put(names, key, now)
         else:
             await names.drop("up", key, names.generation("up"))
         return read
 
-    monkeypatch.setattr(names, "_run", meanwhile)
+    monkeypatch.setattr(names.database, "read", meanwhile)
 
     assert RECORD == await names.get("up", key)
     assert now == await names.get("up", key)
@@ -281,16 +281,16 @@ async def test_what_is_accepted_while_thousands_are_written_down_stands_and_the_
 ) -> None:
     seen, accepted = {f"a@{number}/helm": FIRST for number in range(2 * PIECE)}, FirstSeen(Digest.of(b"now"), 2.0)
     early, late = "a@0/helm", f"a@{2 * PIECE - 1}/helm"
-    run = names._run
+    writes = names.database.write
 
-    async def meanwhile(rounds: Rounds, whom: str, call: Callable[..., bool], *args: object) -> bool:
-        monkeypatch.setattr(names, "_run", run)
-        written = await run(rounds, whom, call, *args)
+    async def meanwhile(whom: str, call: Callable[..., bool], *args: object) -> bool:
+        monkeypatch.setattr(names.database, "write", writes)
+        written = await writes(whom, call, *args)
         for title in (early, late):
             await asyncio.to_thread(beside.accept, "up", "a", title, accepted)
         return written
 
-    monkeypatch.setattr(names, "_run", meanwhile)
+    monkeypatch.setattr(names.database, "write", meanwhile)
     await names.set_first_seen("up", seen, names.generation("up"))
 
     assert seen | {early: accepted, late: accepted} == await names.first_seen("up", seen)
@@ -421,7 +421,7 @@ def test_where_a_full_disk_has_no_room_for_the_names_it_is_said_what_may_go(
         raise error
 
     monkeypatch.setattr(diskcache, "Cache", full)
-    monkeypatch.setattr(module, "free_space", lambda _: free)
+    monkeypatch.setattr(database, "free_space", lambda _: free)
     with pytest.raises(StoreFailed, match=r"cannot be opened: .*disk I/O error") as failed:
         DiskNames(directory)
 
@@ -429,15 +429,16 @@ def test_where_a_full_disk_has_no_room_for_the_names_it_is_said_what_may_go(
 
 
 async def test_a_folder_that_is_away_is_told_until_it_is_back(names: DiskNames) -> None:
-    there = names._path
-    names._path = there.with_name("x" * 300)
+    there = names.database._path
+    names.database._path = there.with_name("x" * 300)
     with pytest.raises(StoreFailed):
         await names.get("up", "tag alice/nginx 1.0.0")
-    away = names.still_away()
-    names._path = there
+    away = names.database.still_away()
+    names.database._path = there
+    back = names.database.still_away(), names.database.away
 
     assert away.startswith("the names cannot be read: ")
-    assert ("", "") == (names.still_away(), names.away), "whoever asks for nothing finds that out as well"
+    assert ("", "") == back, "whoever asks for nothing finds that out as well"
 
 
 # --- beside a process that holds the database

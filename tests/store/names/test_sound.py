@@ -20,7 +20,7 @@ from apprproxy.core.errors import StoreFailed
 from apprproxy.core.events import SetAside
 from apprproxy.core.model import Descriptor, FirstSeen, Record
 from apprproxy.store.directory import salvage
-from apprproxy.store.names import names, sound
+from apprproxy.store.names import database, sound
 from apprproxy.store.names.names import DiskNames
 from tests.fakes.fixtures import clock, gateways, registry
 from tests.fakes.gateway import Gateways
@@ -414,7 +414,7 @@ async def test_what_it_meets_in_a_file_that_is_set_aside_just_then_is_no_damage_
         patched.setattr(diskcache.Cache, "get", meets)
         seen = await running.first_seen("up", ["early@1"])
 
-    assert (["names"], ["early@1"], "") == (list(aside(told)), list(seen), running.damage)
+    assert (["names"], ["early@1"], "") == (list(aside(told)), list(seen), running.database.damage)
     assert not (directory / "cache.suspect").exists()
 
 
@@ -462,7 +462,7 @@ async def test_a_broken_page_that_somebody_met_is_mended_by_the_next_start(
     for number in range(200):
         with suppress(StoreFailed):
             await one.get("up", f"tag app {number}")
-    met = one.damage
+    met = one.database.damage
     monkeypatch.setattr(sound, "refuse_damaged", lambda *_, **__: None)
     found, again = left(directory, told), left(directory, told)
     await one.first_seen("up", ["app@1"])
@@ -471,7 +471,7 @@ async def test_a_broken_page_that_somebody_met_is_mended_by_the_next_start(
     assert ["names"] == list(aside(told))
     assert {"tag app 0", "tag app 199"} <= found
     assert found == again
-    assert "" == one.damage
+    assert "" == one.database.damage
     one.close()
 
 
@@ -481,14 +481,14 @@ async def test_what_was_met_is_said_although_another_thread_is_past_it(
     """It has found the file that took the broken one's place, just when that is told."""
     await filled(directory, "app", 1)
     one = DiskNames(directory)
-    monkeypatch.setattr(names, "mark", lambda _: setattr(one, "damage", ""))
+    monkeypatch.setattr(database, "mark", lambda _: setattr(one.database, "damage", ""))
 
     def broken(*_: object) -> None:
         error = sqlite3.DatabaseError("malformed")
         error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
         raise error
 
-    monkeypatch.setattr(one, "_where_it_is", broken)
+    monkeypatch.setattr(one.database, "_where_it_is", broken)
     with pytest.raises(StoreFailed, match="the names are damaged"):
         await one.get("up", "tag app 0")
     one.close()
