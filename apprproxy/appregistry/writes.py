@@ -9,7 +9,8 @@ from urllib.parse import quote, urlencode
 from apprproxy.appregistry import paths
 from apprproxy.appregistry.push_body import pushed_titles
 from apprproxy.core.errors import Malformed, NotAllowed, UnknownPlace
-from apprproxy.core.model import MIB, Place, Write
+from apprproxy.core.kind import Kind
+from apprproxy.core.model import MIB, NameWant, Place, Write
 from apprproxy.face.places import Places
 from apprproxy.face.target import Target
 
@@ -19,20 +20,32 @@ MAX_BODY = 96 * MIB
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A write without its body, which ``pushes`` a package, or does not."""
+    """A write without its body, which ``pushes`` a package, or does not. ``changed`` as in ``Write``; of a push its
+    body says that."""
 
     place: Place
     method: str
     path: str
     query: str = ""
     package: str = ""
+    changed: tuple[str, ...] = ()
     pushes: bool = False
 
     def with_body(self, body: bytes, content_type: str, authorization: str | None) -> Write:
         """Blocking; raises Malformed."""
         titles = pushed_titles(self.package, body) if self.pushes else ()
+        changed = _of_title(self.place, titles[0]) if titles else self.changed
         return Write(
-            self.place, self.method, self.path, self.query, content_type, body, authorization, self.package, titles
+            self.place,
+            self.method,
+            self.path,
+            self.query,
+            content_type,
+            body,
+            authorization,
+            self.package,
+            changed,
+            titles,
         )
 
 
@@ -62,14 +75,33 @@ def _change(method: str, place: Place, package: str, below: tuple[str, ...], tar
             return Change(place, method, base, query, package, pushes=True)
         case "DELETE", (release, media_type) if release != "channels":
             release, media_type = paths.release_name(release), paths.format_name(media_type)
-            return Change(place, method, f"{base}/{quote(release, safe='')}/{media_type}", package=package)
+            changed = _release(place, package, release, media_type)
+            return Change(place, method, f"{base}/{quote(release, safe='')}/{media_type}", "", package, changed)
         case "POST" | "DELETE", ("channels", channel, release):
-            path = f"{base}/channels/{paths.channel_name(channel)}/{quote(paths.release_name(release), safe='')}"
-            return Change(place, method, path, package=package)
+            channel = paths.channel_name(channel)
+            path = f"{base}/channels/{channel}/{quote(paths.release_name(release), safe='')}"
+            return Change(place, method, path, "", package, _channel(place, package, channel))
         case "DELETE", ("channels", channel):
-            return Change(place, method, f"{base}/channels/{paths.channel_name(channel)}", package=package)
+            channel = paths.channel_name(channel)
+            return Change(place, method, f"{base}/channels/{channel}", "", package, _channel(place, package, channel))
         case _:
             raise NotAllowed("this can only be read")
+
+
+def _release(place: Place, package: str, release: str, media_type: str) -> tuple[str, ...]:
+    """In that format, and as it is asked for without one."""
+    names = (f"{release}/{media_type}", f"{release}/-", release)
+    return tuple(NameWant(place, Kind.RELEASE, package, name).key for name in names)
+
+
+def _of_title(place: Place, title: str) -> tuple[str, ...]:
+    package, _, name = title.partition("@")
+    release, _, media_type = name.partition("/")
+    return _release(place, package, release, media_type)
+
+
+def _channel(place: Place, package: str, channel: str) -> tuple[str, ...]:
+    return (NameWant(place, Kind.CHANNEL, package, channel).key,)
 
 
 def _refuse_misread_prefix(method: str, namespace: str, name: str, places: Places) -> None:

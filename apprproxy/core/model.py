@@ -193,7 +193,8 @@ def want_of(place: Place, key: str) -> NameWant | None:
 class Write:
     """A change, as its caller asked for it. ``path`` and ``query`` are as the protocol writes them, below its prefix.
 
-    ``repository`` is whose names change, empty for none; ``titles`` are the names that it gives a content of its own.
+    ``repository`` is whose names change, empty for none; ``changed`` are the keys (``NameWant.key``) of those that are
+    another's afterwards or gone; ``titles`` are the names that it gives a content of its own.
     """
 
     place: Place
@@ -204,6 +205,7 @@ class Write:
     body: bytes = b""
     authorization: str | None = None
     repository: str = ""
+    changed: tuple[str, ...] = ()
     titles: tuple[str, ...] = ()
 
 

@@ -125,7 +125,8 @@ class Gateway:
         try:
             brought = await self._unpacks(partial(member.dialect.archive, write)) if write.titles else None
             pushed = dict.fromkeys(write.titles, brought) if brought is not None else {}
-            await self._names.forget(member.name, write.repository, pushed, write.place if pushed else None)
+            through = write.place if pushed else None
+            await self._names.written(member.name, write.repository, write.changed, pushed, through)
         except StoreFailed as failure:  # it has been written all the same; what is held of before grows old
             self._observer(Trouble("keep", member.name, write.repository, str(failure)))
 

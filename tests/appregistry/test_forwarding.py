@@ -138,7 +138,7 @@ async def test_a_push_that_was_taken_is_no_failure_because_the_cache_cannot_be_w
         raise StoreFailed("the names cannot be written: database or disk is full")
 
     gateway = await start({"up": upstream}, writes="pass")
-    monkeypatch.setattr(DiskNames, "forget", full)
+    monkeypatch.setattr(DiskNames, "written", full)
     got = await gateway.get(PUSH, "POST", body=b'{"release": "1.0.0", "media_type": "helm", "blob": ""}')
 
     assert 1 == len(upstream.bodies)

@@ -410,7 +410,7 @@ async def test_a_planted_row_among_the_names_is_500_and_is_not_executed(start: S
     with sqlite3.connect(gateway.directory / "names" / "cache.db") as connection:
         connection.execute("UPDATE Cache SET mode = 4, value = ?", (b"cos\nmkdir\n(S'executed'\ntR.",))
     connection.close()
-    await gateway.app.names.forget("up", "nobody/nothing")
+    await gateway.app.names.written("up", "nobody/nothing")
     got = await gateway.get(MANIFEST)
 
     assert (500, "internal-error") == (got.status, got.json["code"])

@@ -175,29 +175,31 @@ class Names(Protocol):
     async def get(self, upstream: str, key: str) -> Record | None: ...
 
     async def put(self, upstream: str, key: str, record: Record, as_of: int) -> bool:
-        """``as_of`` is the upstream's generation in which it was asked: what was asked before a ``forget`` is not kept,
-        and the answer is False."""
+        """``as_of`` is the upstream's generation in which it was asked: what was asked before a ``written`` is not
+        kept, and the answer is False."""
         ...
 
     async def drop(self, upstream: str, key: str, as_of: int) -> None:
         """Its owner says that there is none; ``as_of`` as for ``put``."""
         ...
 
-    async def forget(
+    async def written(
         self,
         upstream: str,
         repository: str,
+        changed: Collection[str] = (),
         pushed: Mapping[str, Digest] | None = None,
         through: Place | None = None,
     ) -> None:
-        """Every name of the repository, and the lists it may stand in, in every process at once. To each title is
-        added what was ``pushed`` for it, also where it is seen only later; where that was pushed ``through`` a view, it
-        is forgotten which names of it other members of that view had."""
+        """The upstream has taken a write: in every process at once, the keys that it ``changed`` are forgotten, and all
+        other names of the repository, and the lists it may stand in, are doubtful. To each title is added what was
+        ``pushed`` for it, also where it is seen only later; where that was pushed ``through`` a view, it is forgotten
+        which names of it other members of that view had."""
         ...
 
     def generation(self, of: str = "") -> int:
-        """Another number after every ``forget``, by whichever process: of names of this upstream, or through this view;
-        or of any at all."""
+        """Another number after all that is ``written``, purged or accepted, by whichever process: of names of this
+        upstream, or through this view; or of any at all."""
         ...
 
     async def owner(self, view: str, key: str) -> str | None:

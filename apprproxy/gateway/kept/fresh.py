@@ -29,7 +29,8 @@ def decide(record: Record | None, terms: Terms, now: float, *, again: bool, offl
         return Ask(may_serve=False)
     age = abs(now - record.checked)
     ttl = terms.fresh_for - age
-    if offline or (ttl > 0 and not again and not record.doubtful) or (again and age < AGAIN_AFTER):
+    asked_now = age < AGAIN_AFTER if again else ttl > 0
+    if offline or (asked_now and not record.doubtful):
         return Serve(Verdict(Cache.HIT, age=age, ttl=ttl))
     return Ask(may_serve=age < terms.fresh_for + terms.stale_for)
 

@@ -158,11 +158,13 @@ class Lookups:
         return Named(record, verdict, held) if held is not None else None
 
     async def _refreshed(self, member: Member, want: NameWant, old: Named, *, again: bool) -> Named:
-        key = self._key(member, want)
-        if not again and (key in self._running or await self._shelf.brief.get(f"trouble {key}") is not None):
+        """What is doubtful is served only where its owner cannot be asked, however long that takes."""
+        key, doubtful = self._key(member, want), old.record.doubtful
+        under_way = key in self._running and not doubtful
+        if not again and (under_way or await self._shelf.brief.get(f"trouble {key}") is not None):
             return self._stale(member, old, "refreshing")
         task = self._question(member, want, old)
-        patience = AT_ONCE if member.health.doubtful else member.terms.revalidate
+        patience = AT_ONCE if member.health.doubtful else None if doubtful else member.terms.revalidate
         done, _ = await asyncio.wait([task], timeout=patience)
         if not done:
             await self._shelf.brief.set(f"trouble {key}", "slow", member.terms.missing_for)
@@ -262,7 +264,8 @@ class Lookups:
             self._observer(LieCaught(member.name, OWNER, lie.expected, lie.got, lie.sentence, want.repository))
             raise
         except (NotThere, NotOffered) as no:
-            if want.kind.everything and await self._shelf.names.get(member.name, want.key) is not None:
+            old = await self._shelf.names.get(member.name, want.key) if want.kind.everything else None
+            if old is not None and not old.doubtful:
                 raise Outage(member.name, f"had a list of {want.kind} and now {no.sentence}", no.status) from no
             raise
 

@@ -60,14 +60,15 @@ class DiskNames:
             if as_of == self._generation.read(upstream):
                 self._records.delete(name)
 
-    async def forget(
+    async def written(
         self,
         upstream: str,
         repository: str,
+        changed: Collection[str] = (),
         pushed: Mapping[str, Digest] | None = None,
         through: Place | None = None,
     ) -> None:
-        await self.database.write(upstream, self._forget, upstream, repository, pushed or {}, through)
+        await self.database.write(upstream, self._written, upstream, repository, changed, pushed or {}, through)
         self._memory.clear()
 
     def generation(self, of: str = "") -> int:
@@ -158,9 +159,7 @@ class DiskNames:
         with self._forgetting(upstream):
             known = self._first_seen(upstream, (title, *aliases))
             meant = {one for one, old in known.items() if title in known and old.digest == known[title].digest}
-            for key in self._of(upstream, repository):
-                if (record := read_record(self._records.get(key))) is not None:
-                    self._records.set(key, write_record(replace(record, doubtful=True)))
+            self._doubt(self._of(upstream, repository))
             for one in {title} | meant:
                 self._records.set(f"{_FIRST}{upstream} {one}", write_first(first))
         self._memory.clear()
@@ -183,14 +182,26 @@ class DiskNames:
         prefixes = [f"{what} {kind} {repository} " for kind in Kind for repository in repositories]
         return [key for prefix in prefixes for key in keys_below(self._records, prefix)]
 
-    def _forget(
-        self, upstream: str, repository: str, pushed: Mapping[str, Digest], through: Place | None = None
+    def _doubt(self, keys: Iterable[str]) -> None:
+        for key in keys:
+            if (record := read_record(self._records.get(key))) is not None and not record.doubtful:
+                self._records.set(key, write_record(replace(record, doubtful=True)))
+
+    def _written(
+        self,
+        upstream: str,
+        repository: str,
+        changed: Collection[str],
+        pushed: Mapping[str, Digest],
+        through: Place | None,
     ) -> None:
         """What was pushed for a title that was not seen yet is kept for when it is: by whoever asked before the push,
         maybe, and was told what was there then."""
         with self._forgetting(upstream, *([through.name] if through is not None else [])):
-            for key in (*self._of(upstream, repository), *self._owned_by_others(upstream, repository, through)):
+            gone = {f"name {upstream} {key}" for key in changed}
+            for key in (*gone, *self._owned_by_others(upstream, repository, through)):
                 self._records.delete(key)
+            self._doubt(self._of(upstream, repository))
             known = self._first_seen(upstream, tuple(pushed))
             for title, digest in pushed.items():
                 if title in known:

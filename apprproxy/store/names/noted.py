@@ -4,7 +4,7 @@ A registry has an empty list for whatever it is asked by, and a release a thousa
 would be a record for good.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from cachetools import LRUCache
 
@@ -55,17 +55,15 @@ class NamesWithNotes:
         if self._notes.pop((upstream, key), None) is None or await self._names.get(upstream, key) is not None:
             await self._names.drop(upstream, key, as_of)
 
-    async def forget(
+    async def written(
         self,
         upstream: str,
         repository: str,
+        changed: Collection[str] = (),
         pushed: Mapping[str, Digest] | None = None,
         through: Place | None = None,
     ) -> None:
-        await self._names.forget(upstream, repository, pushed, through)
-        for alike in [*self._written]:
-            if alike[0] == upstream and alike[1].rpartition(" ")[2] in (repository, "-"):  # and its lists
-                del self._written[alike]
+        await self._names.written(upstream, repository, changed, pushed, through)
 
     def generation(self, of: str = "") -> int:
         return self._names.generation(of)

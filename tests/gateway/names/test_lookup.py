@@ -222,7 +222,7 @@ async def test_whoever_asks_after_a_write_does_not_join_a_question_of_before_it(
     gateway = await gateways.start({"hub": registry})
     asking = [asyncio.create_task(gateway.get(TAG))]
     await gate.reached()
-    await gateway.app.names.forget("hub", "library/app")
+    await gateway.app.names.written("hub", "library/app")
     asking.append(asyncio.create_task(gateway.get(TAG)))
     await gate.reached(2)
     gate.open()
@@ -236,7 +236,7 @@ async def test_what_was_asked_before_a_write_is_not_said_to_be_stored(registry: 
     gateway = await gateways.start({"hub": registry})
     asking = asyncio.create_task(gateway.get(TAG))
     await gate.reached()
-    await gateway.app.names.forget("hub", "library/app")
+    await gateway.app.names.written("hub", "library/app")
     gate.open()
     before, after = await asking, await gateway.get(TAG)
 
@@ -253,7 +253,7 @@ async def test_a_no_of_before_a_write_is_not_remembered(registry: Registry, gate
     asking = asyncio.create_task(gateway.get(TAG))
     await gate.reached()
     registry.push("library/app", "1.0", b"layer")
-    await gateway.app.names.forget("hub", "library/app")
+    await gateway.app.names.written("hub", "library/app")
     gate.open()
     before = await asking
     registry.on.clear()

@@ -122,7 +122,7 @@ async def test_what_was_read_while_it_was_forgotten_is_not_remembered(
     async def meanwhile(whom: str, call: Callable[..., bytes | None], *args: str) -> bytes | None:
         monkeypatch.setattr(names.database, "read", reads)
         read = await reads(whom, call, *args)
-        await names.forget("up", "alice/nginx")
+        await names.written("up", "alice/nginx", ["tag alice/nginx 1.0.0"])
         await names.get("up", "tag alice/other 1.0.0")  # somebody else notices that something was forgotten
         return read
 
@@ -158,7 +158,7 @@ async def test_what_was_read_before_it_changed_is_not_remembered_after_it(
 FORGETTING: dict[str, Callable[[DiskNames], object]] = {
     "purged": lambda names: names.discard([("up", "release alice/nginx 1.0.0/helm")]),
     "accepted": lambda names: names.accept("up", "alice/nginx", TITLE, FIRST),
-    "pushed": lambda names: asyncio.run(names.forget("up", "alice/nginx")),
+    "pushed": lambda names: asyncio.run(names.written("up", "alice/nginx")),
 }
 
 
@@ -217,7 +217,7 @@ async def test_what_another_process_reads_before_the_disk_has_that_it_is_forgott
 
 async def test_a_no_of_before_a_write_drops_nothing(names: DiskNames, beside: DiskNames) -> None:
     before = names.generation("up")
-    await names.forget("up", "alice/nginx")
+    await names.written("up", "alice/nginx")
     await put(names)
     await names.drop("up", "tag alice/nginx 1.0.0", before)
 
@@ -228,7 +228,7 @@ async def test_what_was_first_seen_is_remembered_whoever_writes_elsewhere(names:
     """Else what comes next would be taken for it. What is known already stands."""
     before, other = names.generation("up"), replace(FIRST, digest=Digest.of(b"another"))
     await names.set_first_seen("up", {TITLE: FIRST}, before)
-    await beside.forget("up", "other/package")
+    await beside.written("up", "other/package")
     await names.set_first_seen("up", {TITLE: other, "alice/nginx@2.0.0/helm": FIRST}, before)
 
     assert {TITLE: FIRST, "alice/nginx@2.0.0/helm": FIRST} == await names.first_seen(
@@ -240,7 +240,7 @@ async def test_what_was_pushed_before_its_title_was_seen_stands_beside_the_first
     names: DiskNames, beside: DiskNames
 ) -> None:
     before, pushed, same = names.generation("up"), Digest.of(b"pushed"), "alice/nginx@2.0.0/helm"
-    await beside.forget("up", "alice/nginx", {TITLE: pushed, same: FIRST.digest})
+    await beside.written("up", "alice/nginx", pushed={TITLE: pushed, same: FIRST.digest})
     await names.set_first_seen("up", {TITLE: FIRST, same: FIRST}, before, {TITLE, same})
 
     assert {TITLE: replace(FIRST, pushed=pushed), same: FIRST} == await names.first_seen("up", [TITLE, same])
@@ -296,17 +296,24 @@ async def test_what_is_accepted_while_thousands_are_written_down_stands_and_the_
     assert seen | {early: accepted, late: accepted} == await names.first_seen("up", seen)
 
 
-async def test_forgetting_takes_a_repositorys_names_and_lists_and_adds_what_was_pushed_to_what_was_seen(
+async def test_a_write_takes_what_it_changed_and_has_the_repositorys_other_names_and_lists_asked_anew(
     names: DiskNames,
 ) -> None:
-    keys = ["release alice/nginx 1.0.0/helm", "package alice/nginx -", "packages - -", "package alice/redis -"]
-    for key in keys:
+    changed, other = "release alice/nginx 1.0.0/helm", "package alice/redis -"
+    doubtful = ["release alice/nginx 0.9.0/helm", "package alice/nginx -", "packages - -"]
+    for key in (changed, *doubtful, other):
         await put(names, key)
+    await names.written("up", "alice/nginx", [changed])
+
+    assert [None, RECORD] == [await names.get("up", key) for key in (changed, other)]
+    assert [replace(RECORD, doubtful=True)] * 3 == [await names.get("up", key) for key in doubtful]
+
+
+async def test_what_was_pushed_is_added_to_what_was_seen(names: DiskNames) -> None:
     await names.set_first_seen("up", {TITLE: FIRST, "alice/nginx@2.0.0/helm": FIRST}, names.generation("up"))
     now, never = Digest.of(b"pushed"), "alice/nginx@3.0.0/helm"
-    await names.forget("up", "alice/nginx", {TITLE: now, never: now})
+    await names.written("up", "alice/nginx", pushed={TITLE: now, never: now})
 
-    assert [None, None, None, RECORD] == [await names.get("up", key) for key in keys]
     assert {TITLE: replace(FIRST, pushed=now), "alice/nginx@2.0.0/helm": FIRST} == await names.first_seen(
         "up", [TITLE, "alice/nginx@2.0.0/helm", never]
     )
@@ -317,7 +324,7 @@ async def test_what_is_pushed_to_one_upstream_keeps_nothing_of_anothers_from_bei
 ) -> None:
     """Whoever may push to one does so as often as they like."""
     key, asked = "tag library/app 1.0", {one: names.generation(one) for one in ("hub", "up", "corp")}
-    await beside.forget("up", "alice/nginx", {}, Place("appr", ("up",), "appr"))
+    await beside.written("up", "alice/nginx", through=Place("appr", ("up",), "appr"))
     written = [await names.put(one, key, RECORD, asked[one]) for one in ("hub", "up")]
     await names.set_owner("corp", key, "hub", asked["corp"])
     await names.set_first_seen("hub", {TITLE: FIRST}, asked["hub"])
@@ -336,7 +343,7 @@ async def test_what_is_pushed_through_a_view_is_no_other_members_there_any_more(
     for view in ("corp", "other"):
         for key, upstream in had.items():
             await names.set_owner(view, key, upstream, names.generation(view))
-    await names.forget("up", "alice/nginx", {}, Place("corp", ("up", "two"), "appr"))
+    await names.written("up", "alice/nginx", through=Place("corp", ("up", "two"), "appr"))
 
     assert [None, None, "up", "two", "images"] == [await names.owner("corp", key) for key in had]
     assert [*had.values()] == [await names.owner("other", key) for key in had]
@@ -352,7 +359,7 @@ async def test_a_push_reads_nothing_of_what_others_have(names: DiskNames) -> Non
         await names.put("two", f"release alice/redis 1.0.{at}/helm", RECORD, names.generation("two"))
     await put(names, "release alice/nginx 1.0.0/helm")
     names._records._con.set_progress_handler(lambda: hundreds.append(None), 100)
-    names._forget("up", "alice/nginx", {TITLE: FIRST.digest}, view)
+    names._written("up", "alice/nginx", ["release alice/nginx 1.0.0/helm"], {TITLE: FIRST.digest}, view)
     names.accept("up", "alice/nginx", TITLE, FIRST)
 
     assert len(hundreds) < 100  # ten thousand steps of sqlite's: three for each that others have

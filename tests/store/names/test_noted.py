@@ -64,7 +64,7 @@ async def test_it_is_forgotten_as_what_is_written_down(disk: DiskNames) -> None:
     await names.note("up", "tags b -", RECORD, before)
     await names.drop("up", "tags a -", before)
     dropped = await names.get("up", "tags a -")
-    await names.forget("up", "c")
+    await names.written("up", "c")
     await names.note("up", "tags d -", RECORD, before)
 
     assert [None] * 3 == [dropped, await names.get("up", "tags b -"), await names.get("up", "tags d -")]
@@ -95,7 +95,7 @@ async def test_of_what_can_be_spelt_in_many_ways_some_is_written_down(disk: Disk
 async def test_what_was_asked_before_a_write_is_neither_noted_nor_counted(disk: DiskNames) -> None:
     names, key = NamesWithNotes(disk, written=1), "release a/b default/helm"
     before = names.generation("up")
-    await names.forget("up", "a/c")
+    await names.written("up", "a/c")
     late = [await names.note("up", "tags a/b -", RECORD, before), await names.put_some("up", key, RECORD, before)]
     await names.put_some("up", key, RECORD, names.generation("up"))
 
@@ -103,14 +103,25 @@ async def test_what_was_asked_before_a_write_is_neither_noted_nor_counted(disk: 
     assert RECORD == disk.known("up", key)
 
 
-async def test_what_was_forgotten_or_not_written_is_not_counted(
+async def test_a_write_makes_room_for_no_more_than_before(disk: DiskNames) -> None:
+    """What was written down stays: whoever pushes, and makes up more each time, must not fill the disk."""
+    names = NamesWithNotes(disk, written=2)
+    keys = [f"release a/b >={number}/helm" for number in range(4)]
+    for key in keys:
+        await names.put_some("up", key, RECORD, names.generation("up"))
+        await names.written("up", "a/b")
+
+    assert [True, True, False, False] == [disk.known("up", key) is not None for key in keys]
+
+
+async def test_what_is_there_or_could_not_be_written_is_not_counted(
     disk: DiskNames, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each push has the names of its repository forgotten; and a disk may be full for long."""
+    """Each push has the names of its repository asked anew; and a disk may be full for long."""
     names, key = NamesWithNotes(disk, written=2), "release a/b default/helm"
     for _ in range(3):
         await names.put_some("up", key, RECORD, names.generation("up"))
-        await names.forget("up", "a/b")
+        await names.written("up", "a/b")
     with monkeypatch.context() as full:
         full.setattr(disk, "put", _fails)
         for _ in range(3):
