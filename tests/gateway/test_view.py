@@ -322,6 +322,34 @@ async def test_a_remembered_owner_that_is_no_longer_a_member_is_not_asked(
     assert asked == other.count()
 
 
+@pytest.mark.parametrize("had", ["first", "second"])
+@pytest.mark.parametrize("denied", [True, False])
+async def test_where_one_had_left_or_was_denied_a_name_that_another_answered_meanwhile_the_order_decides_anew(
+    had: str, denied: bool, registry: Registry, other: Registry, gateways: Gateways, clock: Clock
+) -> None:
+    registries = {"first": registry, "second": other}
+    both, views = {name: oci(one) for name, one in registries.items()}, {"default": ["first", "second"]}
+    registries[had].push("library/app", "1.0", had.encode())
+    gateway = await gateways.start(both, views=views)
+    before = whose(await gateway.get(TAG))
+    await gateway.close()
+    (meant,) = registries.keys() - {had}
+    registries[meant].push("library/app", "1.0", meant.encode())
+    without = {**both, had: oci(registries[had], deny=["library/*"])} if denied else both
+    gateway = await gateways.start(without, views=views if denied else {"default": [meant]})
+    meanwhile = whose(await gateway.get(TAG))
+    await gateway.close()
+    clock.advance(61)
+    seen = []
+    for offline in (True, False, True):
+        gateway = await gateways.start(both, views=views, offline=offline)
+        seen.append(whose(await gateway.get(TAG)))
+        await gateway.close()
+
+    assert (had, meant) == (before, meanwhile)
+    assert ["first"] * 3 == seen
+
+
 async def test_two_views_of_the_same_members_remember_apart(
     registry: Registry, other: Registry, gateways: Gateways, clock: Clock
 ) -> None:

@@ -6,11 +6,14 @@ from dataclasses import dataclass, replace
 
 from apprproxy.core.errors import Denied, Exhausted, Failure, NotHeld, NotOffered, NotThere, StoreFailed, UpstreamFault
 from apprproxy.core.kind import Kind
-from apprproxy.core.model import NameWant, Place
+from apprproxy.core.model import Cache, NameWant, Place
 from apprproxy.core.ports.store import Names
 from apprproxy.gateway.members.member import Members
 from apprproxy.gateway.names.lookup import Lookups, Named
 from apprproxy.gateway.names.route import home, order
+
+_NOBODY = ""
+"""In the place of a member that had a name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,7 @@ class Views:
             else:
                 if named.record.empty and left and await self._lacks(name, want):
                     named = await self._of_others(want, left, again=again) or named
-                await self._remember_owner(want, named.record.origin, remembered, as_of)
+                await self._remember_owner(want, named, remembered, as_of)
                 return named
         if unheld is not None:
             raise unheld
@@ -153,13 +156,23 @@ class Views:
             raise Denied("; ".join(map(str, refusals)))
         return None
 
-    async def _remember_owner(self, want: NameWant, name: str, remembered: str | None, as_of: int) -> None:
-        if len(want.place.members) == 1 or name == remembered:
+    async def _remember_owner(self, want: NameWant, named: Named, remembered: str | None, as_of: int) -> None:
+        """Where one member is left that may be asked, only that the name is not another's any more: once all may be
+        asked again, the view's order decides anew."""
+        place, name = want.place, named.record.origin
+        alone = len(place.members) == 1
+        nothing_new = name == place.name or named.verdict.cache is Cache.HIT or named.record.empty
+        if name == remembered or (alone and nothing_new):
             return
+        keys = [want.key]
+        if want.repository and want.kind.content:  # orders who is asked for bytes, which are verified; never names
+            keys.append(home(place, want.repository))
         with suppress(StoreFailed):  # then the members are asked in order again
-            await self._names.set_owner(want.place.name, want.key, name, as_of)
-            if want.repository and want.kind.content:  # orders who is asked for bytes, which are verified; never names
-                await self._names.set_owner(want.place.name, home(want.place, want.repository), name, as_of)
+            for key in keys:
+                if not alone:
+                    await self._names.set_owner(place.name, key, name, as_of)
+                elif await self._names.owner(place.name, key) not in (None, name):
+                    await self._names.set_owner(place.name, key, _NOBODY, as_of)
 
     async def survey(self, want: NameWant, *, again: bool = False) -> list[Answer]:
         """The same name from every member at once, every answer kept apart, in the view's order. Does not raise."""
