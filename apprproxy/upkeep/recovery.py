@@ -150,11 +150,13 @@ class Recovery:
         return sum(map(len, opened.values()))
 
     def _may_show(self, upstream: str, where: Where, key: str) -> bool:
-        if self._app.ledger.membership.is_anothers(where, key, self._open):
+        membership = self._app.ledger.membership
+        if membership.is_anothers(where, key, self._open):
             return False
         others = self._accounts - {upstream}
         return not others or (
-            self._namers.get(key, frozenset()).isdisjoint(others) and self._app.ledger.pinned.covers(upstream, key)
+            all(self._namers.get(one, frozenset()).isdisjoint(others) for one in membership.alike(key))
+            and self._app.ledger.pinned.covers(upstream, key)
         )
 
     def _below(self, known: Known) -> Iterator[tuple[Expected, int]]:

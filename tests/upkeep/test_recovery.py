@@ -306,6 +306,56 @@ async def test_beside_an_account_another_upstream_s_documents_open_what_its_own_
     assert [200, 200 if pinned else 504] == [got.status for got in seen]
 
 
+async def package_named_by_a_stranger(other: Registry, quay: Upstream, gateways: Gateways) -> tuple[Running, str]:
+    """A package that an account brought; an image of somebody else's has its gzip for a layer, which its registry has
+    not. Its manifest's digest."""
+    image = other.push(STRANGER, "1.0", packed(TAR))
+    other.lose(STRANGER, digest(packed(TAR)))
+    other.push(APP, "1.0", LAYER)
+    running = await gateways.start(beside_packages(other, quay))
+    paths = (f"{STRANGER}/manifests/1.0", f"{APP}/manifests/1.0", f"{APP}/blobs/{digest(LAYER)}")
+    for path in ("/corp/cnr/api/v1/packages/alice/nginx/0.1.0/helm/pull", *(f"/v2/public/{one}" for one in paths)):
+        assert 200 == (await running.get(path)).status
+    await running.at_rest()
+    return running, digest(image)
+
+
+def beside_packages(other: Registry, quay: Upstream, **corp: Any) -> dict[str, Any]:
+    auth = {"username": "bot", "password": "s3cret"}
+    return {"corp": {"kind": "appr", "url": quay.url, "auth": auth, **corp}, "public": oci(other)}
+
+
+@pytest.mark.parametrize("left_out", ["the upstream", "its account"])
+async def test_nor_a_package_of_it_that_they_name_by_its_own_digest(
+    left_out: str, other: Registry, quay: Upstream, gateways: Gateways
+) -> None:
+    running, _ = await package_named_by_a_stranger(other, quay, gateways)
+    await running.close()
+    after = beside_packages(other, quay, auth=None)
+    if left_out == "the upstream":
+        del after["corp"]
+    await some_forgotten(gateways, after, LAYER)
+    again = await gateways.start(after, offline=True)
+    await recover(again.app)
+    named = ((STRANGER, packed(TAR)), (APP, LAYER))
+    seen = [await again.get(f"/v2/public/{name}/blobs/{digest(content)}") for name, content in named]
+
+    assert [504, 200] == [got.status for got in seen]
+
+
+async def test_nor_does_a_pin_of_a_stranger_s_cover_an_account_s_package_by_its_own_digest(
+    other: Registry, quay: Upstream, gateways: Gateways
+) -> None:
+    running, image = await package_named_by_a_stranger(other, quay, gateways)
+    await forgotten(running)
+    again = await gateways.start(beside_packages(other, quay), offline=True)
+    again.app.ledger.pinned.pin(f"public/{STRANGER}:1.0", Digest.parse(image))
+    await recover(again.app)
+    seen = await again.get(f"/v2/public/{STRANGER}/blobs/{digest(packed(TAR))}")
+
+    assert 504 == seen.status
+
+
 async def test_what_public_upstreams_share_is_shown_by_each(
     registry: Registry, other: Registry, gateways: Gateways
 ) -> None:

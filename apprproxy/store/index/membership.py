@@ -131,8 +131,14 @@ class Membership:
         return CLAIMED if senders else ""
 
     def _known_senders(self, key: str) -> list[Any]:
-        """As ``believed`` has them, without those of whom nothing says which source it was."""
-        return self._database.read(f"{_SENT} AND source <> ''", key)
+        """As ``believed`` has them, without those of whom nothing says which source it was; and those who sent what is
+        in a package that is known by its own digest here."""
+        return [sent for one in self.alike(key) for sent in self._database.read(f"{_SENT} AND source <> ''", one)]
+
+    def alike(self, key: str) -> list[str]:
+        """By what else the same bytes are known: those of a package are, by the digest of the tar inside."""
+        tars = self._database.read("SELECT unpacked FROM blobs WHERE key = ? AND unpacked IS NOT NULL", key)
+        return [key, *(tar for (tar,) in tars)]
 
     def set_public(self, upstreams: Iterable[str]) -> None:
         """Those without an account: what comes of them everybody may have, whatever becomes of them."""
