@@ -56,6 +56,11 @@ class Kind(StrEnum):
         return self in _PARTS
 
     @property
+    def lists_it(self) -> bool:
+        """Is it a list of what there is in a repository?"""
+        return self in _LISTS_IT
+
+    @property
     def everything(self) -> bool:
         """Is it the list of all that an upstream has? Such a list may be empty, and is never gone."""
         return self in _EVERYTHING
@@ -69,6 +74,7 @@ class Kind(StrEnum):
 _CONTENT = {Kind.TAG, Kind.PACKAGE, Kind.RELEASE}
 _BY_DIGEST = {Kind.PRESENCE, Kind.MANIFEST_PRESENCE}
 _PARTS = {Kind.TAG, Kind.RELEASE, Kind.CHANNEL, Kind.CHANNELS}
+_LISTS_IT = {Kind.TAGS, Kind.PACKAGE, Kind.CHANNELS, Kind.REFERRERS}
 _EVERYTHING = {Kind.PACKAGES, Kind.CATALOG}
 _LABELS = {
     Kind.TAG: "manifest",

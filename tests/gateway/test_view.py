@@ -9,10 +9,10 @@ from tests.appregistry.archives import chart, packed
 from tests.appregistry.upstream import running
 from tests.fakes import lies
 from tests.fakes.clock import Clock
-from tests.fakes.content import oci_error
+from tests.fakes.content import digest, oci_error
 from tests.fakes.gateway import Gateways, Got, Running, oci
 from tests.fakes.lies import Behaviour
-from tests.fakes.registry import Registry
+from tests.fakes.registry import Registry, descriptor
 
 TAG = "/v2/library/app/manifests/1.0"
 DENIED = b'{"errors":[{"code":"DENIED","message":"not for you"}]}'
@@ -527,6 +527,61 @@ async def test_a_list_of_a_repository_that_has_nothing_in_it_is_that_of_who_has_
 
         assert ["1.0"] == json.loads(tags.body)["tags"]
         assert whose(content) == whose(tags) == ("first" if there is registry else "second")
+
+
+@pytest.mark.parametrize("asked", ["1.0", "99.0"])
+async def test_a_list_of_a_repository_that_an_earlier_member_got_later_is_that_of_who_has_the_names(
+    asked: str, registry: Registry, other: Registry, gateways: Gateways, clock: Clock
+) -> None:
+    """It is found there by a name that it has, or that it lacks."""
+    other.push("library/app", "99.0", b"second")
+    gateway = await view(gateways, registry, other)
+    before = await gateway.get("/v2/library/app/tags/list")
+    registry.push("library/app", "1.0", b"first")
+    clock.advance(61)
+    answer = await gateway.get(f"/v2/library/app/manifests/{asked}")
+    clock.advance(61)
+    after = await gateway.get("/v2/library/app/tags/list")
+    await other.stop()
+    clock.advance(61)
+
+    assert "second" == whose(before)
+    assert (200 if asked == "1.0" else 404) == answer.status
+    assert ("first", ["1.0"]) == (whose(after), json.loads(after.body)["tags"])
+    assert "first" == whose(await gateway.get("/v2/library/app/tags/list"))
+
+
+async def test_so_are_the_referrers_of_what_it_has(
+    registry: Registry, other: Registry, gateways: Gateways, clock: Clock
+) -> None:
+    """Or a signature that its owner has would not be found, for good."""
+    image = other.push("library/app", "1.0", b"the same")
+    gateway = await view(gateways, registry, other)
+    referrers = f"/v2/library/app/referrers/{digest(image)}"
+    before = await gateway.get(referrers)
+    registry.push("library/app", "1.0", b"the same")
+    subject = descriptor(image, digest(image))
+    signature = json.dumps({"schemaVersion": 2, "config": {}, "layers": [], "subject": subject}).encode()
+    registry.add_manifest("library/app", signature)
+    clock.advance(61)
+    await gateway.get(TAG)
+    after = await gateway.get(referrers)
+
+    assert ("second", []) == (whose(before), json.loads(before.body)["manifests"])
+    assert "first" == whose(after)
+    assert [digest(signature)] == [one["digest"] for one in json.loads(after.body)["manifests"]]
+
+
+async def test_an_earlier_members_outage_does_not_touch_a_list_of_a_repository_that_it_never_had(
+    registry: Registry, other: Registry, gateways: Gateways, clock: Clock
+) -> None:
+    other.push("library/app", "99.0", b"second")
+    gateway = await view(gateways, registry, other)
+    await gateway.get("/v2/library/app/tags/list")
+    await registry.stop()
+    clock.advance(61)
+
+    assert "second" == whose(await gateway.get("/v2/library/app/tags/list"))
 
 
 async def test_nor_is_it_an_outage_where_others_cannot_be_asked(

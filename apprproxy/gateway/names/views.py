@@ -52,7 +52,7 @@ class Views:
                 noes.append(no)
                 if isinstance(no, NotThere) and not no.passes_on:
                     break
-                left = await self._left(want, name, left, noes)
+                left = await self._left(want, name, left, noes, as_of)
             except Denied as refusal:
                 refusals.append(refusal)
             except NotHeld as nothing:
@@ -72,13 +72,17 @@ class Views:
             raise Denied("; ".join(map(str, refusals)))
         raise Exhausted(noes)
 
-    async def _left(self, want: NameWant, name: str, left: list[str], noes: list[UpstreamFault]) -> list[str]:
+    async def _left(
+        self, want: NameWant, name: str, left: list[str], noes: list[UpstreamFault], as_of: int
+    ) -> list[str]:
         """Who may still be asked after this member's *no*: nobody behind it in the view, if it has the repository. Its
         names would be mixed with those of whoever registered the same repository elsewhere."""
         before = want.place.members[: want.place.members.index(name)]
         ahead = [one for one in left if one in before]
         if ahead == left or not want.kind.part or not await self._has(name, want, noes):
             return left
+        with suppress(StoreFailed):  # then it is found there again
+            await self._set_owner(want.place, home(want.place, want.repository), name, as_of)
         return ahead
 
     async def _has(self, name: str, want: NameWant, noes: list[UpstreamFault]) -> bool:
@@ -110,11 +114,18 @@ class Views:
         return None
 
     async def _remembered(self, want: NameWant) -> str | None:
-        """The member that had this name, if it still is one."""
-        if len(want.place.members) == 1:
+        """The member that had this name, if it still is one. A list is not one's any more whose repository has been
+        found at a member before it since: it would have other names in it than those that are answered."""
+        members = want.place.members
+        if len(members) == 1:
             return None
         owner = await self._names.owner(want.place.name, want.key)
-        return owner if owner in want.place.members else None
+        if owner not in members:
+            return None
+        if want.kind.lists_it and owner != members[0]:
+            found_at = await self._names.owner(want.place.name, home(want.place, want.repository))
+            return found_at if found_at in members[: members.index(owner)] else owner
+        return owner
 
     async def _owner(self, want: NameWant, remembered: str | None) -> str | None:
         """Whose name it is known to be. Who cannot ask goes by who had others of its repository last."""
@@ -170,9 +181,13 @@ class Views:
         with suppress(StoreFailed):  # then the members are asked in order again
             for key in keys:
                 if not alone:
-                    await self._names.set_owner(place.name, key, name, as_of)
+                    await self._set_owner(place, key, name, as_of)
                 elif await self._names.owner(place.name, key) not in (None, name):
-                    await self._names.set_owner(place.name, key, _NOBODY, as_of)
+                    await self._set_owner(place, key, _NOBODY, as_of)
+
+    async def _set_owner(self, place: Place, key: str, name: str, as_of: int) -> None:
+        if await self._names.owner(place.name, key) != name:
+            await self._names.set_owner(place.name, key, name, as_of)
 
     async def survey(self, want: NameWant, *, again: bool = False) -> list[Answer]:
         """The same name from every member at once, every answer kept apart, in the view's order. Does not raise."""
