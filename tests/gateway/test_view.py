@@ -1,6 +1,7 @@
 """In a view, only an authoritative *no* passes a name on: nobody wins a name by an outage of its owner."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -348,6 +349,50 @@ async def test_where_one_had_left_or_was_denied_a_name_that_another_answered_mea
 
     assert (had, meant) == (before, meanwhile)
     assert ["first"] * 3 == seen
+
+
+async def test_what_an_earlier_member_s_lock_file_has_since_is_what_it_says(
+    registry: Registry, other: Registry, gateways: Gateways, tmp_path: Path
+) -> None:
+    content, lock = registry.push("library/app", "1.0", b"first"), tmp_path / "lock.json"
+    other.push("library/app", "1.0", b"squatted")
+    lock.write_text(locking())
+    locked = oci(registry, names="locked", lock_file=str(lock))
+    gateway = await gateways.start(
+        {"first": locked, "second": oci(other)}, views={"default": ["first", "second"]}, cache="filled"
+    )
+    paths = TAG, "/v2/library/app/tags/list"
+    before = [whose(await gateway.get(path)) for path in paths]
+    lock.write_text(locking(content))
+    after = [whose(await gateway.get(path)) for path in paths]
+    lock.write_text(locking())
+
+    assert (["second"] * 2, ["first"] * 2) == (before, after)
+    assert "second" == whose(await gateway.get(TAG))
+
+
+async def test_offline_what_a_lock_file_has_and_is_not_held_is_nobody_else_s(
+    registry: Registry, other: Registry, gateways: Gateways, tmp_path: Path
+) -> None:
+    content, lock = registry.push("library/app", "1.0", b"first"), tmp_path / "lock.json"
+    other.push("library/app", "1.0", b"squatted")
+    lock.write_text(locking())
+    upstreams = {"first": oci(registry, names="locked", lock_file=str(lock)), "second": oci(other)}
+    views = {"default": ["first", "second"]}
+    gateway = await gateways.start(upstreams, views=views)
+    before = whose(await gateway.get(TAG))
+    await gateway.close()
+    lock.write_text(locking(content))
+    gateway = await gateways.start(upstreams, views=views, offline=True)
+    told = await gateway.get(f"/api/provenance?name=default/{TAG.removeprefix('/v2/').replace('/manifests/', ':')}")
+
+    assert ("second", 504) == (before, (await gateway.get(TAG)).status)
+    assert 404 == told.status
+
+
+def locking(content: bytes | None = None) -> str:
+    names = {"library/app:1.0": digest(content)} if content is not None else {}
+    return json.dumps({"version": 1, "names": names})
 
 
 async def test_two_views_of_the_same_members_remember_apart(

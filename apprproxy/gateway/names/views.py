@@ -43,7 +43,7 @@ class Views:
         noes: list[UpstreamFault] = []
         refusals: list[Denied] = []
         unheld: NotHeld | None = None
-        left = self._asked(want.place, remembered, owner)
+        left = self._asked(want, remembered, owner)
         while left:
             name = left.pop(0)
             try:
@@ -56,7 +56,7 @@ class Views:
             except Denied as refusal:
                 refusals.append(refusal)
             except NotHeld as nothing:
-                if name == owner:
+                if name == owner or (self._is_locked(name) and not want.kind.by_digest):
                     raise  # it is known whose it is: that it is not held makes it nobody else's
                 unheld = nothing
             except UpstreamFault as outage:
@@ -134,13 +134,20 @@ class Views:
         owner = await self._names.owner(want.place.name, home(want.place, want.repository))
         return owner if len(want.place.members) > 1 and owner in want.place.members else None
 
-    def _asked(self, place: Place, remembered: str | None, owner: str | None) -> list[str]:
-        """In their order. Where nobody can be asked, of those whose name it is known not to be only such as have it in
-        a lock file: what else they hold is of before, or was theirs under another address."""
-        members = order(place, remembered)
-        if not self._lookups.offline or owner is None or self._members(owner).locked is not None:
+    def _asked(self, want: NameWant, remembered: str | None, owner: str | None) -> list[str]:
+        """In their order; before who had the name those ahead that may have it in a lock file, which counts from the
+        next request on. Where nobody can be asked, of those whose name it is known not to be only such: what else they
+        hold is of before, or was theirs under another address."""
+        members = order(want.place, remembered)
+        if remembered is not None and not want.kind.by_digest:
+            ahead = want.place.members[: want.place.members.index(remembered)]
+            members = tuple(dict.fromkeys((*filter(self._is_locked, ahead), *members)))
+        if not self._lookups.offline or owner is None or self._is_locked(owner):
             return [*members]
-        return [name for name in members if name == owner or self._members(name).locked is not None]
+        return [name for name in members if name == owner or self._is_locked(name)]
+
+    def _is_locked(self, name: str) -> bool:
+        return self._members(name).locked is not None
 
     async def recall(self, want: NameWant, *, fresh: bool = False) -> Named | None:
         """What is held of a name, of the member that had it or would be asked for it, without asking anybody; raises
@@ -151,7 +158,7 @@ class Views:
         remembered = await self._remembered(want)
         owner = await self._owner(want, remembered)
         refusals: list[Denied] = []
-        asked = self._asked(want.place, remembered, owner)
+        asked = self._asked(want, remembered, owner)
         for name in asked:
             member = self._members(name)
             try:
@@ -161,7 +168,7 @@ class Views:
                 continue
             if named is not None and not (fresh and not self._lookups.is_fresh(member, named.record)):
                 return named
-            if name == owner or not self._lookups.offline:
+            if name == owner or self._is_locked(name) or not self._lookups.offline:
                 return None  # it would be asked, and whatever the others hold is not known to be that name
         if len(refusals) == len(asked):
             raise Denied("; ".join(map(str, refusals)))
