@@ -70,6 +70,30 @@ def test_what_a_pinned_document_turns_out_to_name_is_pinned(cache: Cache) -> Non
     assert (10, 310) == (before, cache.ledger.totals().pinned)
 
 
+def test_one_more_document_costs_nothing_for_what_its_pin_covers_already(cache: Cache) -> None:
+    """A pinned index may have thousands of them, each of which names thousands: the last one would take seconds."""
+    cache.ledger.pinned.pin(NAME, digest_of("index"))
+    cache.ledger.membership.link(digest_of("index"), [names(f"{one}") for one in range(20)])
+
+    def steps(document: int) -> int:
+        count = 0
+
+        def step() -> None:
+            nonlocal count
+            count += 1
+
+        with cache.ledger.database.transaction() as db:
+            db.set_progress_handler(step, 100)
+        cache.ledger.membership.link(digest_of(f"{document}"), [names(f"{document} of {n}") for n in range(300)])
+        with cache.ledger.database.transaction() as db:
+            db.set_progress_handler(None, 0)
+        return count
+
+    first, *_, last = map(steps, range(20))
+
+    assert last < 2 * first
+
+
 def test_a_package_is_pinned_through_the_tar_inside(cache: Cache) -> None:
     cache.put("release", 10)
     cache.ledger.membership.link(digest_of("release"), [Expected(unpacked=UNPACKED)])

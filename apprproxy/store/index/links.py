@@ -2,7 +2,9 @@
 thousands of digests, and what they take stands beside the cap.
 
 Beyond its share, the documents that name the most are remembered no longer: genuine ones name dozens. Their bytes stay,
-and whether somebody may see what they name is asked of its owner.
+and whether somebody may see what they name is asked of its owner. What pins cover is remembered in any case, and has no
+part of the share: whoever may push to a pinned name would have all others' forgotten, and the whole looked through for
+each document that comes.
 """
 
 from collections import deque
@@ -63,10 +65,10 @@ class Links:
         return self._forgetting is None
 
     def _count(self) -> int:
-        return int(self._database.read_long("SELECT count(*) FROM links")[0][0])
+        return int(self._database.read_long(_UNPINNED)[0][0])
 
     def _forget(self, short: int) -> Iterator[None]:
-        """So many, one document after the other, as far as pins allow."""
+        """So many, one document after the other, without what pins cover."""
         while short > 0 and (largest := self._database.read_long(_LARGEST, _BATCH)):
             parents = deque(parent for parent, _ in largest)
             while short > 0 and parents:
@@ -85,11 +87,12 @@ class Links:
 
 
 _END = object()
-_LARGEST = """
+_NAMED = """
 SELECT parent, count(*) AS named FROM links
-WHERE NOT EXISTS (SELECT 1 FROM pinned WHERE pinned.key = links.parent)
-GROUP BY parent ORDER BY named DESC LIMIT ?
+GROUP BY parent HAVING NOT EXISTS (SELECT 1 FROM pinned WHERE pinned.key = links.parent)
 """
+_UNPINNED = f"SELECT coalesce(sum(named), 0) FROM ({_NAMED})"
+_LARGEST = f"{_NAMED} ORDER BY named DESC LIMIT ?"
 _FORGET = """
 DELETE FROM links WHERE (child, parent) IN (
     SELECT child, parent FROM links

@@ -5,11 +5,12 @@ covered document turns out to name is covered as it is linked (``extend``).
 """
 
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from apprproxy.core.digest import Digest
 from apprproxy.store.directory.generation import Generation
-from apprproxy.store.index.below import BELOW
+from apprproxy.store.index.below import BELOW, BLOBS_BELOW
 from apprproxy.store.index.database import Database
 
 _COVER = f"{BELOW} INSERT OR IGNORE INTO pinned (key, name) SELECT key, :name FROM below"
@@ -17,7 +18,8 @@ _COVERED = "SELECT key FROM pinned WHERE name = ?"
 _OF_BLOBS = (
     f"SELECT key FROM blobs WHERE key IN ({_COVERED}) UNION SELECT key FROM blobs WHERE unpacked IN ({_COVERED})"
 )
-_PIN = f"UPDATE blobs SET pinned = 1 WHERE pinned = 0 AND key IN ({_OF_BLOBS})"
+_PIN = f"{BELOW} UPDATE blobs SET pinned = 1 WHERE pinned = 0 AND key IN ({BLOBS_BELOW})"
+"""What has just been covered, and not all that the pin covers: that may be a million keys by now."""
 _NOT_HELD = """NOT EXISTS (SELECT 1 FROM blobs WHERE blobs.key = pinned.key)
     AND NOT EXISTS (SELECT 1 FROM blobs WHERE blobs.unpacked = pinned.key)"""
 _PARENTS = """SELECT links.parent FROM links JOIN pinned ON pinned.key = links.parent
@@ -86,8 +88,7 @@ class Pinned:
 
 def extend(db: sqlite3.Connection, parent: str) -> None:
     """Inside the transaction that links the parent: its pins cover what it names."""
-    for (name,) in db.execute("SELECT name FROM pinned WHERE key = ?", (parent,)).fetchall():
-        _cover(db, name, parent)
+    _cover(db, parent, [name for (name,) in db.execute("SELECT name FROM pinned WHERE key = ?", (parent,))])
 
 
 def covered(db: sqlite3.Connection, *keys: str | None) -> bool:
@@ -96,12 +97,14 @@ def covered(db: sqlite3.Connection, *keys: str | None) -> bool:
 
 def _pin(db: sqlite3.Connection, name: str, root: Digest) -> None:
     db.execute("INSERT INTO pins (name, root) VALUES (?, ?)", (name, str(root)))
-    _cover(db, name, str(root))
+    _cover(db, str(root), [name])
 
 
-def _cover(db: sqlite3.Connection, name: str, root: str) -> None:
-    db.execute(_COVER, {"root": root, "name": name})
-    db.execute(_PIN, (name, name))
+def _cover(db: sqlite3.Connection, root: str, names: Sequence[str]) -> None:
+    for name in names:
+        db.execute(_COVER, {"root": root, "name": name})
+    if names:
+        db.execute(_PIN, {"root": root})
 
 
 def _unpin(db: sqlite3.Connection, name: str) -> bool:

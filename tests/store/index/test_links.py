@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -94,9 +95,24 @@ async def test_what_a_pin_covers_is_not_forgotten(index: DiskIndex, cache: Cache
     for document in range(1, 10):
         await index.link(digest_of(f"evil {document}"), made_up(document, 30))
 
-    await until(lambda: sum(remembered(cache).values()) <= 100)
+    await until(lambda: sum(remembered(cache).values()) <= 60 + 100)
 
     assert 60 == remembered(cache)[str(digest_of("pinned"))]
+
+
+async def test_however_much_pins_cover_others_documents_are_remembered(
+    index: DiskIndex, cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever may push to a pinned name would have all others' forgotten, and all looked at for each that comes."""
+    cache.ledger.pinned.pin("hub/library/app:1.0", digest_of("pinned"))
+    await index.link(digest_of("pinned"), made_up(0, 500))
+    looks = Mock(wraps=cache.ledger.database.read_long)
+    monkeypatch.setattr(cache.ledger.database, "read_long", looks)
+    for document in range(1, 46):
+        await index.link(digest_of(f"image {document}"), made_up(document, 2))
+
+    assert [500, *[2] * 45] == sorted(remembered(cache).values(), reverse=True)
+    assert 0 == looks.call_count
 
 
 def test_what_is_too_much_is_forgotten_in_steps(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
