@@ -1,10 +1,13 @@
 """Small caches whose cap the tests reach, and blobs that go into them as the store puts them there."""
 
 import os
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import pytest
 
 from apprproxy.core.digest import Digest
 from apprproxy.core.model import Expected, Where
@@ -90,6 +93,20 @@ class Cache:
     def rows(self, table: str) -> int:
         (count,) = self.ledger.database.read(f"SELECT count(*) FROM {table}")[0]
         return int(count)
+
+    def links_go(self, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+        """How many are forgotten by each transaction from now on."""
+        gone, real = list[int](), self.ledger.database.transaction
+
+        @contextmanager
+        def counted() -> Iterator[sqlite3.Connection]:
+            before = self.rows("links")
+            with real() as db:
+                yield db
+            gone.append(before - self.rows("links"))
+
+        monkeypatch.setattr(self.ledger.database, "transaction", counted)
+        return gone
 
     def close(self) -> None:
         self.ledger.close()

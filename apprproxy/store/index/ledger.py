@@ -224,10 +224,13 @@ class Ledger:
 
     def _free_files(self) -> int:
         """Returns how many went."""
-        with self.database.transaction() as db:
-            made = self._room.make_files(db, STEP, FILES)
-        self._tell(made, "disk")
-        return made.blobs
+        went, freed, enough = 0, 0, False
+        while not enough:
+            with self.database.transaction() as db:
+                made = self._room.make_files(db, STEP - freed, FILES - went)
+            self._tell(made, "disk")
+            went, freed, enough = went + made.blobs, freed + made.size, made.enough
+        return went
 
     # --- what is held
 

@@ -1,4 +1,4 @@
-"""Blobs that an operator takes out, and files that are not what the index says: one transaction each, beside gateways.
+"""Blobs that an operator takes out, and files that are not what the index says: in short transactions, beside gateways.
 
 What is being committed is let be: its file is about to be renamed into place, and would then be counted by nobody.
 """
@@ -19,6 +19,7 @@ from apprproxy.store.directory.locked import is_at
 from apprproxy.store.directory.owner import trouble
 from apprproxy.store.directory.quarantine import quarantined
 from apprproxy.store.index.database import Database
+from apprproxy.store.index.links import may_go
 from apprproxy.store.index.membership import OF
 from apprproxy.store.index.partials import Partials
 from apprproxy.store.index.pinned import covered
@@ -50,11 +51,15 @@ class Removal:
     def remove(self, keys: Sequence[str]) -> Removed:
         """These blobs, pinned or not, from the disk and from the memory of every process."""
         blobs = freed = 0
-        with self._database.transaction() as db:
-            coming = self._partials.publishing(db)
-            for key in keys:
-                if key not in coming and (size := self._gone(db, key)) is not None:
-                    blobs, freed = blobs + 1, freed + size
+        while keys:
+            with self._database.transaction() as db:
+                coming = self._partials.publishing(db)
+                keys = [key for key in keys if key not in coming]
+                count = may_go(db, keys)
+                for key in keys[:count]:
+                    if (size := self._gone(db, key)) is not None:
+                        blobs, freed = blobs + 1, freed + size
+            keys = keys[count:]
         self._generation.bump()
         return Removed(blobs, freed)
 

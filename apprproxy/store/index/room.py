@@ -16,12 +16,14 @@ from apprproxy.store.blobs.part import blob_path, link_path
 from apprproxy.store.directory.relief import free_space
 from apprproxy.store.directory.salvage import broken
 from apprproxy.store.index.evict import Evictable, Totals, first_to_go, missing, no_room
+from apprproxy.store.index.links import may_go
 from apprproxy.store.index.partials import Partials
 from apprproxy.store.index.schema import EVICTABLE
 from apprproxy.store.index.uses import Uses
 
 AT_ONCE = 1000
-"""Blobs that one transaction evicts: some tenths of a second in which other processes wait."""
+"""Blobs that one transaction evicts: some tenths of a second in which others wait. Fewer, where documents among them
+name thousands, as anybody may publish them."""
 
 _IN_ORDER = "SELECT key, size, unpacked FROM blobs WHERE pinned = 0 ORDER BY used, key"
 
@@ -96,7 +98,7 @@ class Room:
         return self._evict(db, chosen, enough=freed >= short or len(chosen) < AT_ONCE)
 
     def make_files(self, db: sqlite3.Connection, short: int, files: int) -> Made:
-        """So many blobs go, or fewer if they have so many bytes."""
+        """So many blobs go, or fewer if they have so many bytes, or there is more to go."""
         chosen, _ = self._choose(db, short, files)
         return self._evict(db, chosen, enough=True)
 
@@ -110,12 +112,13 @@ class Room:
 
     def _evict(self, db: sqlite3.Connection, chosen: list[Evictable], *, enough: bool) -> Made:
         """Files first: if the process ends before the commit, what is gone is still counted, and goes next time."""
+        every, chosen = len(chosen), chosen[: may_go(db, [blob.key for blob in chosen])]
         for blob in chosen:
             unlink(self._root, blob.key, blob.unpacked)
         went = db.executemany("DELETE FROM blobs WHERE key = ?", [(blob.key,) for blob in chosen]).rowcount
         if chosen and went != len(chosen):
             raise broken("blobs that it has in order of use are not in their table")
-        return Made(enough, len(chosen), sum(blob.size for blob in chosen))
+        return Made(enough and len(chosen) == every, len(chosen), sum(blob.size for blob in chosen))
 
 
 def _size(path: Path) -> int:

@@ -19,7 +19,7 @@ from apprproxy.core.model import MIB
 from apprproxy.store.blobs.part import open_part
 from apprproxy.store.directory import relief
 from apprproxy.store.directory.place import prepare
-from apprproxy.store.index import ledger, partials, room, scan
+from apprproxy.store.index import ledger, links, partials, room, scan
 from apprproxy.store.index.database import IndexFull
 from apprproxy.store.index.evict import Totals
 from apprproxy.store.index.ledger import Ledger
@@ -146,6 +146,26 @@ def test_many_small_blobs_make_room_in_several_steps(cache: Cache, monkeypatch: 
     assert "8 9" == cache.holds(*map(str, range(10)))
     assert [Evicted(3, 300), Evicted(3, 300), Evicted(2, 200)] == cache.told.events
     assert Totals(2, 200, 0, 750) == cache.ledger.totals()
+
+
+@pytest.mark.parametrize("files", [False, True])
+def test_documents_that_name_thousands_go_in_several_steps(
+    files: bool, cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each link takes some time, and whoever writes waits meanwhile."""
+    monkeypatch.setattr(links, "GONE", 10)
+    for document, named in enumerate([4, 25, 4, 4, 4, 4, 10, 11]):
+        cache.put(f"{document}", 100)
+        cache.ledger.membership.link(digest_of(f"{document}"), [names(f"{document} of {n}") for n in range(named)])
+    gone = cache.links_go(monkeypatch)
+    if files:
+        cache.ledger.relieve(0, files=True)
+    else:
+        cache.ledger.reserve("large.part", 1000)
+
+    assert (66, 10) == (sum(gone), max(gone))
+    assert [1, 2, 2, 1, 1, 1] == [event.blobs for event in cache.told.events if isinstance(event, Evicted)]
+    assert "" == cache.holds(*map(str, range(8)))
 
 
 def test_a_blob_that_is_about_to_be_renamed_into_place_is_not_evicted(cache: Cache) -> None:

@@ -5,12 +5,13 @@ from pathlib import Path
 import pytest
 
 from apprproxy.core.model import Where
+from apprproxy.store.index import links
 from apprproxy.store.index.evict import Totals
 from apprproxy.store.index.holdings import Asked, Holdings
 from apprproxy.store.index.membership import Open
 from apprproxy.store.index.removal import Removal, Removed
 from tests.store.contents import UNPACKED
-from tests.store.ledgers import Cache, digest_of, opened
+from tests.store.ledgers import Cache, digest_of, names, opened
 
 HUB = Where("hub-0123456789ab", "library/app")
 
@@ -28,6 +29,21 @@ def test_a_blob_goes_with_its_file_its_link_and_its_count(tmp_path: Path) -> Non
         assert (Removed(1, 200), [], Totals(0, 0, 0, 0)) == (removed, links, totals)
         assert not cache.file(digest).exists()
         assert before != cache.ledger.generation.read()
+
+
+def test_documents_that_name_thousands_go_in_several_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Running gateways wait meanwhile."""
+    monkeypatch.setattr(links, "GONE", 10)
+    with opened(tmp_path) as cache:
+        documents = [cache.put(f"{document}", 100) for document in range(5)]
+        for document in documents:
+            cache.ledger.membership.link(document, [names(f"{document} of {n}") for n in range(7)])
+        cache.ledger.membership.link(digest_of("0"), [names(f"more {n}") for n in range(32)])
+        gone = cache.links_go(monkeypatch)
+        removed = removal_of(cache).remove([*map(str, documents)])
+
+        assert Removed(5, 500) == removed
+        assert (67, 10) == (sum(gone), max(gone))
 
 
 def test_what_is_being_committed_is_let_be(tmp_path: Path) -> None:
