@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -11,7 +12,7 @@ import click
 
 from apprproxy.app import App, build_beside
 from apprproxy.cli.common import CONFIG, asking_settings_of, entered, failures_told, settings_of
-from apprproxy.cli.progress import BLOBS, progress
+from apprproxy.cli.progress import BLOBS, Begin, side_by_side
 from apprproxy.cli.shown import as_json
 from apprproxy.cli.verified import ELSEWHERE
 from apprproxy.core.errors import Malformed, StoreFailed
@@ -90,23 +91,36 @@ def _pinned(folder: Folder, settings: Settings, title: Title) -> Pin:
 
 
 async def _fetched(settings: Settings, titles: Sequence[Title], *, referrers: bool) -> list[Pin]:
-    """One after the other; without titles, what the pins there are lack."""
-    app, done, names = build_beside(settings), list[Pin](), set[str]()
-    referring = Referring(app)
+    """Those of an upstream one after the other, and upstreams side by side: one that sends slowly holds up its own.
+    Without titles, what the pins there are lack."""
+    app, queues = build_beside(settings), defaultdict[str, list[Title]](list)
+    tasks = list[asyncio.Task[list[Pin]]]()
     try:
         for title in titles or work.titles(app.ledger.pinned.pins()):
-            if title.text in names:  # it refers to one before it
-                continue
-            with progress(f"fetching {plain(title.text)}", 1, BLOBS) as told:
-                done.append(pin := await work.fetch(app, title, told))
-            await _warn_of_move(app, title)
-            if referrers and pin.root and title.protocol == "oci":
-                with progress(f"asking what refers to {plain(title.text)}", 1, BLOBS) as told:
-                    done += [one for one in await referring.to(title, pin.root, told) if one.name not in names]
-            names.update(one.name for one in done)
-        return done
+            queues[title.upstream].append(title)
+        with side_by_side(BLOBS) as begin:
+            tasks += [asyncio.create_task(_in_order(app, some, begin, referrers=referrers)) for some in queues.values()]
+            return [one for done in await asyncio.gather(*tasks) for one in done]
     finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await app.close()
+
+
+async def _in_order(app: App, titles: Sequence[Title], begin: Begin, *, referrers: bool) -> list[Pin]:
+    done, names, referring = list[Pin](), set[str](), Referring(app)
+    for title in titles:
+        if title.text in names:  # it refers to one before it
+            continue
+        with begin(f"fetching {plain(title.text)}", 1) as told:
+            done.append(pin := await work.fetch(app, title, told))
+        await _warn_of_move(app, title)
+        if referrers and pin.root and title.protocol == "oci":
+            with begin(f"asking what refers to {plain(title.text)}", 1) as told:
+                done += [one for one in await referring.to(title, pin.root, told) if one.name not in names]
+        names.update(one.name for one in done)
+    return done
 
 
 async def _warn_of_move(app: App, title: Title) -> None:

@@ -3,12 +3,14 @@
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -43,19 +45,42 @@ BYTES = Unit("bytes", (DownloadColumn(), TransferSpeedColumn(), TimeRemainingCol
 BLOBS = Unit("blobs", (MofNCompleteColumn(),))
 
 
+Begin = Callable[[str, int], AbstractContextManager[Told]]
+
+
 @contextmanager
 def progress(doing: str, total: int, unit: Unit = BYTES) -> Iterator[Told]:
+    with side_by_side(unit) as begin, begin(doing, total) as told:
+        yield told
+
+
+@contextmanager
+def side_by_side(unit: Unit) -> Iterator[Begin]:
+    """For several at once: a terminal has room for one such display."""
     if not sys.stderr.isatty():
-        yield Lines(doing, total, unit, time.monotonic)
+        yield lambda doing, total: nullcontext(Lines(doing, total, unit, time.monotonic))
         return
-    with Progress(TextColumn(doing), BarColumn(), *unit.columns, console=Console(stderr=True), transient=True) as bar:
-        yield _Bar(bar, doing, total)
+    columns = TextColumn("{task.description}"), BarColumn(), *unit.columns
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+        yield partial(_bar, bars)
+
+
+@contextmanager
+def _bar(bars: Progress, doing: str, total: int) -> Iterator[Told]:
+    bar = _Bar(bars, doing, total)
+    try:
+        yield bar
+    finally:
+        bar.end()
 
 
 class _Bar:
     def __init__(self, bar: Progress, doing: str, total: int) -> None:
         self._bar = bar
-        self._task = bar.add_task(doing, total=total)
+        self._task = bar.add_task(escape(doing), total=total)
+
+    def end(self) -> None:
+        self._bar.remove_task(self._task)
 
     def __call__(self, count: int) -> None:
         self._bar.advance(self._task, count)

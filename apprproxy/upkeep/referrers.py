@@ -45,7 +45,7 @@ class _Room:
 
 @dataclass(slots=True)
 class Referring:
-    """One for all names of a command, so that nothing is asked twice."""
+    """One for all names of an upstream, so that nothing is asked twice."""
 
     app: App
     _asked: set[tuple[str, str, Digest]] = field(default_factory=set)

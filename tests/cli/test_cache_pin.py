@@ -18,6 +18,7 @@ from tests.appregistry.archives import chart, digest_of, packed, unpacked
 from tests.appregistry.upstream import running as app_registry
 from tests.cli.operator import Operator
 from tests.fakes import lies
+from tests.fakes.clock import Gate, until
 from tests.fakes.content import IMAGE, INDEX, digest, manifest, some_bytes
 from tests.fakes.gateway import Gateways, oci
 from tests.fakes.registry import Registry, descriptor
@@ -114,6 +115,25 @@ async def test_what_could_not_be_fetched_is_told_and_the_rest_is_kept(registry: 
     assert "2 held, 1 missing" in ran.stdout
     assert f"  missing {digest(b'{}')}: hub: says BLOB_UNKNOWN" in ran.stdout
     assert f"error: hub/{APP}:9: hub: says MANIFEST_UNKNOWN" in ran.stderr
+
+
+async def test_an_upstream_that_sends_nothing_holds_up_its_own_names(
+    registry: Registry, other: Registry, operator: Operator
+) -> None:
+    gate = Gate()
+    for one in (registry, other):
+        one.push(APP, "1.0", ONE)
+        one.add_blob(APP, b"{}")
+    registry.on["blob"] = lies.waiting_for(gate)
+    operator.configures({"hub": oci(registry), "far": oci(other)})
+    running = asyncio.create_task(operator.runs("pin", "--fetch", f"hub/{APP}:1.0", f"far/{APP}:1.0"))
+    await gate.reached()
+    await until(lambda: other.count("blob") == 2)
+    gate.open()
+    ran = await running
+
+    assert 0 == ran.returncode, ran.stderr
+    assert [f"hub/{APP}:1.0", f"far/{APP}:1.0"] == [line.split()[0] for line in ran.stdout.splitlines()]
 
 
 async def test_a_name_that_is_not_known_is_not_pinned(operator: Operator) -> None:
