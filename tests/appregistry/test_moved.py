@@ -59,7 +59,7 @@ def shown(document: Any) -> dict[str, str]:
 async def command(gateway: RunningGateway, *words: str) -> tuple[int, str]:
     """``apprproxy names …`` in a process of its own, on the same cache: exit status and output."""
     config = gateway.directory.parent / "apprproxy.yaml"
-    upstreams = {"up": {"kind": "appr", "url": "http://127.0.0.1:1"}}
+    upstreams = {"up": {"kind": "appr", "url": gateway.app.settings.upstreams["up"].url}}
     config.write_text(yaml.safe_dump({"cache": {"directory": str(gateway.directory)}, "upstreams": upstreams}))
     words = ("names", words[0], "--config", str(config), *words[1:])
     ran = await asyncio.to_thread(run, *words, stderr=subprocess.STDOUT)

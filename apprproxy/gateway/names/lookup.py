@@ -113,9 +113,12 @@ class Lookups:
         return question.result()
 
     async def recall(self, member: Member, want: NameWant) -> Named | None:
-        """What is held of the name, of whatever age, without asking anybody; raises Denied as ``find`` does."""
+        """What is held of the name, of whatever age, without asking anybody; what another account was told only where
+        ``find`` would answer with it. Raises Denied as that does."""
         if member.locked is None:
-            return await self._remembered(member, want)
+            old = await self._remembered(member, want)
+            hidden = old is not None and _is_anothers(member, old.record) and not self.is_fresh(member, old.record)
+            return None if hidden else old
         target = (await asyncio.to_thread(member.locked.find, want)).target
         held = await self._shelf.blobs.find(Expected(target.digest))
         return None if held is None else Named(self._record(member, None, target), Verdict(Cache.HIT), held)
@@ -185,8 +188,9 @@ class Lookups:
         return replace(old, verdict=stale(old.record, member.terms, self._now(), detail=detail, status=status))
 
     def _despite(self, member: Member, want: NameWant, old: Named | None, no: NotThere) -> Named:
-        """The owner says there is none: what is held is hidden (``gone: follow``) or served on (``keep``)."""
-        if old is None or self._hides(member, want):
+        """The owner says there is none: what is held is hidden (``gone: follow``) or served on (``keep``). So is what
+        another account was told: of this one nothing is gone."""
+        if old is None or self._hides(member, want) or _is_anothers(member, old.record):
             raise no
         return self._stale(member, old, "gone-upstream", no.status)
 
@@ -225,7 +229,7 @@ class Lookups:
             async with asyncio.timeout(member.terms.timeout) as limit, piled(member.desk.room) as pile:
                 found = await self._found(member, want, pile)
                 with not_counted(limit):
-                    before = old.held if old is not None else None
+                    before = old.held if old is not None and not _is_anothers(member, old.record) else None
                     found = await self._settling(member, want, found, as_of, before)
                 if found.body is None:
                     pile.clear()
@@ -264,8 +268,8 @@ class Lookups:
             self._observer(LieCaught(member.name, OWNER, lie.expected, lie.got, lie.sentence, want.repository))
             raise
         except (NotThere, NotOffered) as no:
-            old = await self._shelf.names.get(member.name, want.key) if want.kind.everything else None
-            if old is not None and not old.doubtful:
+            before = await self._shelf.names.get(member.name, want.key) if want.kind.everything else None
+            if before is not None and not (before.doubtful or _is_anothers(member, before)):
                 raise Outage(member.name, f"had a list of {want.kind} and now {no.sentence}", no.status) from no
             raise
 
@@ -275,6 +279,12 @@ class Lookups:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _is_anothers(member: Member, record: Record) -> bool:
+    """Was it told to another account, or by another place of that name? Of before that was written down nobody
+    knows."""
+    return record.told not in ("", member.identity)
 
 
 def _named(record: Record, verdict: Verdict, landed: Landed) -> Named:
