@@ -164,3 +164,34 @@ async def test_the_document_that_an_account_had_does_not_stand_in_for_what_anoth
     assert {"of": "the account"} == first.json["metadata"]
     assert {"of": "everybody"} == now.json["metadata"]
     assert DIGEST == now.json["content"]["digest"]
+
+
+async def test_the_search_finds_nothing_of_what_another_account_was_told(
+    start: Start, upstream: Upstream, clock: Clock
+) -> None:
+    upstream.registry.push("alice/nginx", "1.0.0", "helm", packed(TAR))
+    gateway = await start({"up": upstream}, auth=ACCOUNT)
+    await gateway.get("/cnr/api/v1/packages")
+    await gateway.close()
+    upstream.twist = lambda _: refuses(403, "forbidden")
+    clock.advance(30)
+    gateway = await start({"up": upstream})
+    found = await gateway.get("/api/search?q=nginx")
+
+    assert [] == found.json["results"]
+    assert ["up"] == found.json["missing"]
+
+
+async def test_the_search_asks_again_for_a_list_that_another_account_was_told(
+    start: Start, upstream: Upstream, clock: Clock
+) -> None:
+    upstream.registry.push("alice/nginx", "1.0.0", "helm", packed(TAR))
+    gateway = await start({"up": upstream}, auth=ACCOUNT)
+    await gateway.get("/cnr/api/v1/packages")
+    await gateway.close()
+    clock.advance(30)
+    gateway = await start({"up": upstream})
+    found = await gateway.get("/api/search?q=nginx")
+
+    assert ["alice/nginx"] == [one["name"] for one in found.json["results"]]
+    assert 2 == sum(target == "/cnr/api/v1/packages" for target in upstream.asked)
