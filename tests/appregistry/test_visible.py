@@ -79,6 +79,27 @@ async def test_a_claim_to_have_it_does_not_open_a_package_that_an_account_brough
     assert held.body == again.body
 
 
+async def test_a_package_that_two_upstreams_pack_differently_is_kept_once(start: Start, upstream: Upstream) -> None:
+    """Each of them sends it, for both have an account; of two that are kept, either would take with it who may see
+    it."""
+    upstream.registry.push("alice/nginx", "1.0.0", "helm", packed(TAR))
+    async with running() as friend:
+        friend.registry.push("bob/nginx", "1.0.0", "helm", packed(TAR, level=1))
+        upstreams = {"up": upstream, "friend": friend}
+        pulls = ["/up/cnr/api/v1/packages/alice/nginx/1.0.0/helm/pull"]
+        pulls += ["/friend/cnr/api/v1/packages/bob/nginx/1.0.0/helm/pull"]
+        gateway = await start(upstreams, auth=ACCOUNT)
+        came = [await gateway.get(pull) for pull in pulls]
+        await gateway.close()
+        packages = [path for path in gateway.held() if path.read_bytes().startswith(b"\x1f\x8b")]
+        gateway = await start(upstreams, auth=ACCOUNT, gateway={"offline": True})
+        held = [await gateway.get(pull) for pull in pulls]
+
+    assert {(200, TAR)} == {(answer.status, unpacked(answer.body)) for answer in (*came, *held)}
+    assert 1 == len(packages)
+    assert {packed(TAR)} == {answer.body for answer in held}
+
+
 async def test_whether_a_package_is_there_is_heard_without_reading_it(start: Start, upstream: Upstream) -> None:
     rest = Gate()
 

@@ -23,7 +23,7 @@ from apprproxy.core.model import KIB, MAX_PACKED, MIB, Expected
 from apprproxy.core.ports.store import Held
 from apprproxy.store.blobs.cap import Cap
 from apprproxy.store.blobs.held import FileHeld
-from apprproxy.store.blobs.part import OpenPart, blob_path, link_unpacked
+from apprproxy.store.blobs.part import OpenPart, blob_path, has_another, link_unpacked
 from apprproxy.store.blobs.unpacking import digest_sent, hashing, unpacking
 from apprproxy.store.calls import on_loop
 from apprproxy.store.directory.owner import trouble
@@ -191,9 +191,15 @@ class DiskIngest:
         return held
 
     def _publish(self, digest: Digest) -> None:
+        """Not where a package of that tar is here, packed in another way: nobody would be led to this one, and what is
+        known of who may see the tar would go with whichever of both goes."""
         target = blob_path(self._yard.root, digest)
         path = self._part.path
         try:
+            if self._expected.unpacked is not None and has_another(self._yard.root, self._expected.unpacked, digest):
+                self._let_go(keep=False)
+                self._published = True
+                return
             os.fsync(self._part.fd)
             self._yard.cap.keep(path.name, digest, self.size, self._expected.unpacked)
             if self._expected.unpacked is not None:  # first, or for a moment neither it nor a partial is there

@@ -84,6 +84,12 @@ def linked_content(root: Path, unpacked: Digest) -> Digest | None:
         return None
 
 
+def has_another(root: Path, unpacked: Digest, content: Digest) -> bool:
+    """Is a tar held as other bytes than these?"""
+    first = linked_content(root, unpacked)
+    return first is not None and first != content and blob_path(root, first).exists()
+
+
 def link_unpacked(root: Path, unpacked: Digest, target: Path, part: Path) -> None:
     """The first content digest seen for a tar is kept, as long as its bytes are. ``part`` is a path of our own."""
     first = linked_content(root, unpacked)
