@@ -166,6 +166,7 @@ def _link(folder: Folder, path: Path) -> Finding | None:
     if holds is None:
         return _dangling(folder, path)
     if holds == str(tar):
+        folder.relinking.own(tar, content)
         return None
     origins = tuple(folder.ledger.membership.provenance(content))
     sentence = f"it led to {content}, and the tar in that is {holds}"

@@ -10,6 +10,7 @@ import pytest
 
 from apprproxy.core.digest import Digest
 from apprproxy.core.errors import StoreFailed
+from apprproxy.core.model import Expected
 from apprproxy.settings import Settings
 from apprproxy.store.directory.place import prepare
 from apprproxy.upkeep.findings import Fault, Finding
@@ -102,6 +103,23 @@ def test_the_link_of_a_package_that_was_lost_is_made_again_to_another_of_its_tar
     assert [Fault.LOST, Fault.UNLINKED] == [finding.fault for finding in found]
     assert packages[1] == link.read_bytes()
     assert [] == again
+
+
+def test_a_package_that_the_index_did_not_know_is_known_by_its_tar(tmp_path: Path) -> None:
+    """So that its pin keeps it."""
+    package = Digest.of(packed())
+    with opened(begun(tmp_path / "cache")) as folder:
+        (folder.root / "blobs" / "sha256" / package.hex).write_bytes(packed())
+        (folder.root / "unpacked" / "sha256" / UNPACKED.hex).symlink_to(f"../../blobs/sha256/{package.hex}")
+        folder.ledger.membership.link(digest_of("document"), [Expected(unpacked=UNPACKED)])
+        folder.ledger.pinned.pin("up/alice/nginx@1.0.0/helm", digest_of("document"))
+        found = findings(folder)
+        known = folder.holdings.content_of(UNPACKED)
+        freed = folder.ledger.free(len(packed()))
+
+    assert [Fault.UNCOUNTED] == [finding.fault for finding in found]
+    assert str(package) == known
+    assert 0 == freed
 
 
 def test_a_size_that_the_index_has_wrong_is_mended(tmp_path: Path) -> None:

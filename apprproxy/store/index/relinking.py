@@ -9,6 +9,7 @@ from apprproxy.core.errors import StoreFailed
 from apprproxy.core.model import Expected
 from apprproxy.store.blobs.part import blob_path, link_unpacked, linked_content
 from apprproxy.store.index.database import Database
+from apprproxy.store.index.pinned import covered
 
 _PAGE = 1000
 _TARS = """SELECT unpacked, min(key) FROM blobs WHERE unpacked IS NOT NULL AND unpacked > ?
@@ -45,6 +46,18 @@ class Relinking:
             except OSError as error:
                 raise StoreFailed(f"the cache cannot be written: {error.strerror}") from error
         return True
+
+    def own(self, tar: Digest, content: Digest) -> None:
+        """The package holds this tar, and a link leads to it; who counted it anew did not know. What pins the tar keeps
+        it, and purging that purges it."""
+        known = (str(content), Expected(unpacked=tar).key)
+        if not self._database.read("SELECT 1 FROM blobs WHERE key = ? AND unpacked IS NULL", known[0]):
+            return
+        with self._database.transaction() as db:
+            db.execute(
+                "UPDATE blobs SET unpacked = ?2, pinned = max(pinned, ?3) WHERE key = ?1 AND unpacked IS NULL",
+                (*known, covered(db, *known)),
+            )
 
     def disown(self, tar: Digest, content: Digest) -> None:
         """The package holds another tar than the index had."""
