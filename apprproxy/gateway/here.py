@@ -58,7 +58,7 @@ class Here:
         """The members that are known to show it there, and what may be given of it: they are asked first, the others of
         a view after them, for who says that it has the bytes may not bring them. Where none is known, and some of the
         bytes are here, their owners are asked for one that says it does; else, or where a transfer asks these members
-        already, there is none, and their answers to the transfer decide."""
+        already, there is none, and their answers to the transfer decide. Raises what ``Gateway.blob`` raises."""
         flights = self._flights.under_way(want.expected)
         with diary.meanwhile(THE_CACHE):
             if not flights and not await self._shelf.blobs.begun(want.expected) and await self.found(want) is None:
@@ -75,6 +75,7 @@ class Here:
         except Exhausted as unseen:
             if _may_stand_in(members, unseen) and await self.found(want) is None:
                 return [], NOTHING  # whoever else asked for it decides nothing; what they bring is asked about again
+            await self._shelf.first_seen.explain(want, unseen)
             raise
         return [member], sight
 

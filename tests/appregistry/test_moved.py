@@ -17,7 +17,7 @@ from tests.appregistry.archives import chart, digest_of, packed, unpacked
 from tests.appregistry.conftest import Start
 from tests.appregistry.gateway import Clock, RunningGateway
 from tests.appregistry.registry import Answer, as_json
-from tests.appregistry.upstream import Upstream
+from tests.appregistry.upstream import Upstream, running
 from tests.fakes.command import run
 
 PACKAGE = "/cnr/api/v1/packages/alice/nginx"
@@ -177,6 +177,21 @@ async def test_where_the_first_bytes_are_nowhere_the_answer_is_409_with_both_dig
         assert (409, "RELEASE_MOVED") == (got.status, got.json["code"])
         assert {"name": NAME, "first": str(digest_of(FIRST)), "now": str(digest_of(NOW))} == got.json["details"]
         assert f"apprproxy names accept {NAME}" in got.json["message"]
+
+
+async def test_so_it_is_where_the_first_bytes_are_held_for_somebody_else(start: Start, pushed: Upstream) -> None:
+    """Nobody is told what others have here."""
+    async with running() as other:
+        other.registry.push("bob/nginx", "1.0.0", "helm", packed(FIRST))
+        gateway = await start({"up": pushed, "other": other})
+        await gateway.get("/other/cnr/api/v1/packages/bob/nginx/1.0.0/helm/pull")
+        await gateway.get(MANIFEST)
+        force_push(pushed, forget=True)
+        gateway.clock.advance(120)
+        got = await gateway.get(PULL)
+
+    assert 409 == got.status
+    assert f"{digest_of(FIRST)}" in got.json["message"]
 
 
 async def test_a_move_is_counted_once_and_listed(start: Start, pushed: Upstream) -> None:

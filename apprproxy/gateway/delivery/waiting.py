@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from apprproxy.core.errors import Exhausted, Failure, Moved, NotThere, Outage, StoreFailed, UpstreamFault
+from apprproxy.core.errors import Exhausted, Failure, NotThere, Outage, StoreFailed, UpstreamFault
 from apprproxy.core.label import Label
 from apprproxy.core.model import MAX_DOCUMENT, BlobWant, Cache, Verdict
 from apprproxy.core.ports.store import Held, Readable
@@ -129,7 +129,7 @@ class Waiting:
         try:
             held = await flight.wait(self._candidates)
         except Exhausted as failed:
-            await self._explain_move(failed)
+            await self._shelf.first_seen.explain(self._want, failed)
             raise
         if not (in_their_name(flight.winner, self._candidates) or self._sight.of(flight.brought_by)):
             with self._own.meanwhile("who has it"):
@@ -153,16 +153,6 @@ class Waiting:
 
     def _owners(self) -> list[Member]:
         return [one.member for one in self._candidates if one.source.owner]
-
-    async def _explain_move(self, failed: Exhausted) -> None:
-        """Raise Moved where the bytes are nowhere because the release that named them moved."""
-        if not all(isinstance(failure, NotThere) for failure in failed.failures):
-            return
-        for candidate in self._candidates:
-            for title in candidate.want.titles:
-                move = await self._shelf.first_seen.move(candidate.member.name, title)
-                if move is not None and move.first == candidate.want.expected.digest:
-                    raise Moved(move) from failed
 
     # --- the size
 

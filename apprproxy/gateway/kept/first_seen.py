@@ -7,11 +7,12 @@ neither; that an upstream says it took a push is no word on any other content.
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import product
 
 from apprproxy.core.digest import Digest
-from apprproxy.core.errors import Lied, Move, StoreFailed
+from apprproxy.core.errors import Exhausted, Lied, Move, Moved, NotThere, StoreFailed
 from apprproxy.core.events import NameMoved, Observer, Trouble
-from apprproxy.core.model import Clock, FirstSeen, Found
+from apprproxy.core.model import BlobWant, Clock, FirstSeen, Found
 from apprproxy.core.ports.store import FirstSeens
 from apprproxy.gateway.members.member import Member
 
@@ -107,6 +108,16 @@ class FirstSeenDigests:
         except StoreFailed as failure:
             self._observer(Trouble("keep", member.name, next(iter(changed)), str(failure)))
             return True
+
+    async def explain(self, want: BlobWant, failed: Exhausted) -> None:
+        """Raise Moved where the bytes are nowhere because the release that named them moved, whether or not others hold
+        them here."""
+        if not all(isinstance(failure, NotThere) for failure in failed.failures):
+            return
+        for upstream, title in product(want.place.members, want.titles):
+            move = await self.move(upstream, title)
+            if move is not None and move.first == want.expected.digest:
+                raise Moved(move) from failed
 
     async def move(self, upstream: str, title: str) -> Move | None:
         """How the title moved, if it did and its first digest stands."""
