@@ -3,7 +3,7 @@ sent to the same account nor everybody may have, and who has been sent something
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack
 from itertools import product
 from pathlib import Path
@@ -69,7 +69,11 @@ class Owner(Registry):
 
 
 class Machine(RuleBasedStateMachine):
-    """Every example has a cache of its own. ``forgotten`` is what nothing left of the index tells of any more."""
+    """Every example has a cache of its own. ``forgotten`` is what nothing left of the index tells of any more. What
+    says how a protocol asks is another one's to say otherwise (``tests/appregistry/test_visible_laws.py``)."""
+
+    protocol = "oci"
+    digests: Mapping[str, str] = DIGESTS
 
     def __init__(self) -> None:
         super().__init__()
@@ -82,15 +86,39 @@ class Machine(RuleBasedStateMachine):
         self.forgotten: set[str] = set()
         self.told: set[tuple[str, bool, str, str]] = set()
 
+    def owners(self) -> dict[str, Any]:
+        places = {"corp": Owner(private=True), "other": Owner(private=False)}
+        places["corp"].add_blob(APP, LAYERS["secret"])
+        for place, repository in (("corp", APP), ("other", LIBRARY)):
+            places[place].add_blob(repository, LAYERS["base"])
+        return places
+
+    def section(self, upstream: str, **keys: Any) -> dict[str, Any]:
+        return oci(self.places[upstream], **keys)
+
+    def documents(self, upstream: str) -> Sequence[str]:
+        """Those that name all of it, and are its evil repository's."""
+        return [f"/v2/{upstream}/{EVIL}/manifests/1"]
+
+    def bytes_of(self, upstream: str, repository: str, layer: str) -> str:
+        return f"/v2/{upstream}/{repository}/blobs/{DIGESTS[layer]}"
+
+    def expected(self, layer: str) -> Expected:
+        return Expected(Digest.parse(DIGESTS[layer]))
+
+    def kept_documents(self) -> Sequence[str]:
+        """Their digests, by which the index knows them; ``kept`` those of the bytes."""
+        return [digest(NAMING)]
+
+    def kept(self, layer: str) -> Sequence[str]:
+        return [DIGESTS[layer]]
+
     def run(self, step: Coroutine[Any, Any, Any]) -> Any:
         return self.runner.run(step)
 
     @initialize()
     def begin(self) -> None:
-        self.places = {"corp": Owner(private=True), "other": Owner(private=False)}
-        self.places["corp"].add_blob(APP, LAYERS["secret"])
-        for place, repository in (("corp", APP), ("other", LIBRARY)):
-            self.places[place].add_blob(repository, LAYERS["base"])
+        self.places = self.owners()
         self.run(self._begin())
 
     async def _begin(self) -> None:
@@ -98,14 +126,14 @@ class Machine(RuleBasedStateMachine):
             await place.__aenter__()
         await self._start()
         for upstream in self.accounts:
-            await self.gateway.get(f"/v2/{upstream}/{EVIL}/manifests/1")
+            await self._pull_documents(upstream)
         for layer in LAYERS:
             await self._ask("corp", APP, layer)
 
     async def _start(self, *, offline: bool = False) -> None:
         sections = {
-            name: oci(
-                self.places[name],
+            name: self.section(
+                name,
                 deny=[repository for of, repository in sorted(self.denied) if of == name],
                 **(ACCOUNT if private else {}),
             )
@@ -128,7 +156,7 @@ class Machine(RuleBasedStateMachine):
             self.run(self._ask(upstream, repository, layer))
 
     async def _ask(self, upstream: str, repository: str, layer: str) -> None:
-        got = await self.gateway.get(f"/v2/{upstream}/{repository}/blobs/{DIGESTS[layer]}")
+        got = await self.gateway.get(self.bytes_of(upstream, repository, layer))
         await self.gateway.at_rest()
         if got.status == 200:
             assert self._may_see(upstream, repository, layer)
@@ -141,7 +169,7 @@ class Machine(RuleBasedStateMachine):
 
     async def _shown(self) -> None:
         for upstream, repository, layer in product(self.accounts, REPOSITORIES, LAYERS):
-            want = BlobWant(Place.of(upstream, "oci"), repository, Expected(Digest.parse(DIGESTS[layer])))
+            want = BlobWant(Place.of(upstream, self.protocol), repository, self.expected(layer))
             try:
                 shown = await self.gateway.app.gateway.holds(want)
             except Denied:
@@ -152,7 +180,7 @@ class Machine(RuleBasedStateMachine):
 
     def _sent(self, upstream: str, repository: str, layer: str) -> bool:
         place = self.places[upstream]
-        return (place.account, repository) in place.sent[DIGESTS[layer]]
+        return (place.account, repository) in place.sent[self.digests[layer]]
 
     def _may_see(self, upstream: str, repository: str, layer: str) -> bool:
         """An owner's word, or document, is enough for what it has sent the same account, or what everybody may have."""
@@ -161,11 +189,11 @@ class Machine(RuleBasedStateMachine):
         if self._sent(upstream, repository, layer) or layer in self.forgotten:
             return True
         place = self.places[upstream]
-        sent = {name: self.places[name].sent[DIGESTS[layer]] for name in self.accounts}
+        sent = {name: self.places[name].sent[self.digests[layer]] for name in self.accounts}
         everybodys = any(
             not account and (name, through) not in self.denied for name in sent for account, through in sent[name]
         )
-        said = (place.account, DIGESTS[layer]) in place.said
+        said = (place.account, self.digests[layer]) in place.said
         ours = any(
             account == place.account and (said or (upstream, through) not in self.denied)
             for account, through in sent[upstream]
@@ -175,7 +203,11 @@ class Machine(RuleBasedStateMachine):
     @rule(upstream=upstreams)
     def pull_what_names_them(self, upstream: str) -> None:
         if upstream in self.accounts:
-            self.run(self.gateway.get(f"/v2/{upstream}/{EVIL}/manifests/1"))
+            self.run(self._pull_documents(upstream))
+
+    async def _pull_documents(self, upstream: str) -> None:
+        for document in self.documents(upstream):
+            await self.gateway.get(document)
 
     @rule(upstream=upstreams, repository=repositories)
     def deny_or_not(self, upstream: str, repository: str) -> None:
@@ -197,20 +229,20 @@ class Machine(RuleBasedStateMachine):
 
     @rule()
     def lose_what_is_known_of_a_document(self) -> None:
-        self.run(self._lose(digest(NAMING)))
+        self.run(self._lose(self.kept_documents()))
 
     @rule(layer=layers)
     def lose_what_is_known_of_a_layer(self, layer: str) -> None:
         self.forgotten.add(layer)
         self.told = {one for one in self.told if one[3] != layer}
-        self.run(self._lose(DIGESTS[layer]))
+        self.run(self._lose(self.kept(layer)))
 
-    async def _lose(self, lost: str) -> None:
+    async def _lose(self, lost: Sequence[str]) -> None:
         """As by a power cut; a verification counts it again."""
         await self._stop()
         with opened(self.gateway.app.settings) as folder:
             with folder.ledger.database.transaction() as db:
-                db.execute("DELETE FROM blobs WHERE key = ?", (lost,))
+                db.executemany("DELETE FROM blobs WHERE key = ?", [(one,) for one in lost])
             list(verify(folder, lambda _: None))
         await self._start()
 
@@ -220,9 +252,9 @@ class Machine(RuleBasedStateMachine):
 
     async def _purge(self, layer: str) -> None:
         with opened(self.gateway.app.settings) as folder:
-            purge_digest(folder, Digest.parse(DIGESTS[layer]), force=True)
+            purge_digest(folder, Digest.parse(self.digests[layer]), force=True)
         for place in self.places.values():
-            place.sent[DIGESTS[layer]].clear()
+            place.sent[self.digests[layer]].clear()
         self.forgotten -= {layer}
         self.told = {one for one in self.told if one[3] != layer}
 
