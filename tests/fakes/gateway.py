@@ -1,5 +1,6 @@
 """The real gateway in this process, on a port of loopback, with a clock that is given."""
 
+import os
 from collections.abc import Mapping
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
@@ -79,6 +80,15 @@ class Running:
     def ingests(self) -> list[Path]:
         """What is on its way in."""
         return list((self.cache / "ingest").iterdir())
+
+    @property
+    def open_files(self) -> list[str]:
+        """Blobs and partials of which a descriptor is open; what was removed says so."""
+        paths = []
+        for fd in os.listdir("/proc/self/fd"):
+            with suppress(FileNotFoundError):  # that of the list itself
+                paths.append(os.readlink(f"/proc/self/fd/{fd}"))
+        return [path for path in paths if path.startswith((f"{self.cache}/blobs/", f"{self.cache}/ingest/"))]
 
     def arrived(self) -> int:
         """Bytes in growing files."""

@@ -2,10 +2,13 @@
 
 from dataclasses import replace
 
+import pytest
+
 from tests.fakes import lies
-from tests.fakes.clock import Gate
+from tests.fakes.clock import Gate, until
 from tests.fakes.content import digest, some_bytes
 from tests.fakes.gateway import Gateways
+from tests.fakes.lies import Behaviour
 from tests.fakes.ranged import stopping_at
 from tests.gateway.mirrors import APP, BLOB, HALF, TAG, mirrored
 from tests.store.cap import Boundless
@@ -162,3 +165,24 @@ async def test_what_the_owner_says_it_lacks_there_no_mirror_opens(gateways: Gate
         got = await case.gateway.get(f"/v2/hub/{APP}/blobs/{digest(private)}")
 
     assert (404, "BLOB_UNKNOWN") == (got.status, got.code)
+
+
+FAILING: dict[str, Behaviour] = {
+    "away": lies.page(503),
+    "hangs up": lies.hangs_up,
+    "breaks off": stopping_at((HALF, None)),
+    "lies": lies.says(200, bytes(len(BLOB))),
+    "ends with its line": lies.until_it_ends(BLOB[:HALF]),
+}
+
+
+@pytest.mark.usefixtures("uncollected")
+@pytest.mark.parametrize("mirror", FAILING.values(), ids=FAILING.keys())
+async def test_a_mirror_that_failed_keeps_no_file_open(mirror: Behaviour, gateways: Gateways) -> None:
+    async with mirrored(gateways) as case:
+        case.mirrors[0].on["blob"] = mirror
+        got = await case.pull()
+        await case.gateway.at_rest()
+
+        assert BLOB == got.body
+        await until(lambda: not case.gateway.open_files)

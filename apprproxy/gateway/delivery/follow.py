@@ -9,7 +9,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 
-from apprproxy.core.errors import Lied, StoreFailed
+from apprproxy.core.errors import Lied, StoreFailed, forget_calls
 from apprproxy.core.label import OWNER, Label
 from apprproxy.core.model import KIB, MIB, Verdict
 from apprproxy.core.ports.store import Held, Readable
@@ -93,9 +93,10 @@ class Following:
                 self._whose = self._sent_by(upto)
                 yield Stretch(reading, at, upto)
                 at = upto
-        except StoreFailed:
+        except StoreFailed as failure:
             if self._stream == "never":
                 raise
+            forget_calls(failure)
             had = (reading, self._whose) if reading is not None else None
             async with aclosing(self._instead(at, stop, self.size, had)) as pieces:
                 async for piece in pieces:

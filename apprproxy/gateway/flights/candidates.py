@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from apprproxy.core.errors import NoRoom, UpstreamFault
+from apprproxy.core.errors import NoRoom, UpstreamFault, forget_calls
 from apprproxy.core.kind import Kind
 from apprproxy.core.label import Label
 from apprproxy.core.model import BlobWant
@@ -191,11 +191,13 @@ class Candidates:
         self.no_room[member] = failure
 
     def fail(self, candidate: Candidate, failure: UpstreamFault) -> None:
+        forget_calls(failure)
         self.failures[candidate.key] = failure
         if candidate.source.owner:
             self._end_turn(candidate.member.name)
 
     def distrust(self, sources: Iterable[Source], failure: UpstreamFault) -> None:
         """None of these is asked again."""
+        forget_calls(failure)
         self._distrusted.update(sources)
         self.failures |= {key: failure for key, one in self._all.items() if one.source in self._distrusted}

@@ -167,7 +167,7 @@ class Flight:
         if self.held is not None:
             return self.held
         if self.fault is not None:
-            raise self.fault
+            raise self.fault.with_traceback(None)  # that of who was told before
         failures = {one.key: self._told[one.key] for one in candidates if one.key in self._told}
         if len(failures) == len(candidates):
             raise _of_owners(candidates, failures)

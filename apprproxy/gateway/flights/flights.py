@@ -15,6 +15,7 @@ from apprproxy.core.errors import (
     Shut,
     StoreFailed,
     UpstreamFault,
+    forget_calls,
 )
 from apprproxy.core.events import FlightBegan, FlightEnded, Followed, Observer, Trouble, trouble_of
 from apprproxy.core.model import MAX_DOCUMENT, Expected
@@ -275,6 +276,7 @@ class Flights:
     def _cannot(self, flight: Flight, fault: Failure, whose: str = "") -> None:
         """Told to everyone who waits; where the bytes have landed already, they are only not kept."""
         if flight.held is None:
+            forget_calls(fault)
             flight.fault = fault
         self._observer(Trouble("keep", whose or _whose(flight), flight.expected.key, str(fault)))
 

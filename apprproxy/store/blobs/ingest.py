@@ -219,6 +219,7 @@ class DiskIngest:
         stays for whoever continues. Done even if the caller is cancelled meanwhile."""
         rest, self._pending = bytes(self._pending), bytearray()
         before, after = self._work, self._yard.threads.submit
+        self._work = self._held = self.grown = None  # a failure may hold this in a cycle, and with it the disk's room
         if before is not None and (keep or not before.cancel()):
             closed: Future[None] = Future()
             before.add_done_callback(lambda done: _chain(after(self._close, _rest(done, rest), keep=keep), closed))
