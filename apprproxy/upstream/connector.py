@@ -135,6 +135,13 @@ class _Handler(ResponseHandler):
         over = self._payload is None or self._payload.is_eof()
         return self._answered and not over and (self._resting or self._reading_paused)
 
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        """The library begins to count ``read`` anew, also where the whole answer has come by now. While the connection
+        lies idle that would run out, and whoever is given it next be told at once that nothing came in time."""
+        super().resume_reading(resume_parser)
+        if self._answered and self._payload is not None and self._payload.is_eof():
+            self._drop_timeout()
+
     def connection_lost(self, exc: BaseException | None) -> None:
         """By TLS a line ends although reading was paused, and what came before is the answer's all the same."""
         self._lost, self._should_close = (exc,), True

@@ -43,3 +43,28 @@ async def test_who_leads_to_ever_new_ports_has_no_more_connections_lie_idle_than
 
         await until(lambda: hosts.connected <= LIMIT)
         assert LIMIT == hosts.connected
+
+
+async def test_a_connection_that_lies_idle_is_not_waited_for() -> None:
+    """A body whose end came while its reader was behind: reading goes on once that has caught up."""
+    body = bytes(600_000)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body))
+        await reader.read()
+        writer.close()
+
+    async with AsyncExitStack() as stack:
+        server = await stack.enter_async_context(await asyncio.start_server(serve, "127.0.0.1"))
+        waits = aiohttp.ClientTimeout(sock_read=60)
+        session = await stack.enter_async_context(aiohttp.ClientSession(connector=Connector(), timeout=waits))
+        answer = await session.get(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
+        assert answer.connection is not None
+        protocol = answer.connection.protocol
+        assert protocol is not None
+        assert protocol._read_timeout_handle is not None
+        protocol.data_received(body)  # all that one read brought
+
+        assert body == await answer.read()
+        assert protocol._read_timeout_handle is None
