@@ -64,7 +64,8 @@ class Exchange:
 
     @property
     def old_http(self) -> bool:
-        """HTTP/1.0: a connection that ends early cannot be told from one that ends well."""
+        """HTTP/1.0: many of its clients take a connection that ends early for one that ends well, whatever the length
+        said."""
         return self.request.version < (1, 1)
 
     def found(self, verdict: Verdict, upstream: str, control: str) -> dict[str, str]:

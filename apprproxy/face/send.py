@@ -154,7 +154,7 @@ async def _pour(exchange: Exchange, response: web.StreamResponse, transfer: Tran
                 else:
                     await _stretch(exchange, response, piece)
     except Failure as failure:
-        abort(exchange, reset=_lie(failure))
+        abort(exchange, reset=exchange.old_http or _lie(failure))
         raise BrokenOff(str(failure)) from failure
     _whole(exchange, part.length, exchange.sent - begun)
 
@@ -303,7 +303,8 @@ def _lie(failure: Failure) -> bool:
 
 def abort(exchange: Exchange, *, reset: bool = False) -> None:
     """Break the connection, so that no client can take what it has for the whole. ``reset`` where what it has is wrong:
-    containerd asks for the rest after an orderly end, and gives up after a reset."""
+    containerd asks for the rest after an orderly end, and gives up after a reset. An HTTP/1.0 client may see nothing
+    else than how its connection ends."""
     transport = exchange.request.transport
     if isinstance(transport, asyncio.WriteTransport):
         if reset and (line := transport.get_extra_info("socket")) is not None:

@@ -47,8 +47,9 @@ class Blobs:
     async def get(
         self, want: BlobWant, *, whole: bool = False, span: Span | None = None, only_held: bool = False
     ) -> Transfer:
-        """``whole`` waits for the bytes, however long that takes; otherwise after ``patience`` a transfer whose size is
-        known is returned, and one that is not known is waited for. Raises what ``Gateway.blob`` raises."""
+        """``whole`` waits for the bytes, however long that takes, unless they have to be passed on; otherwise after
+        ``patience`` a transfer whose size is known is returned, and one that is not known is waited for. Raises what
+        ``Gateway.blob`` raises."""
         since = asyncio.get_running_loop().time()
         diary = Diary()
         with diary.meanwhile(THE_CACHE):
@@ -104,7 +105,10 @@ class Blobs:
     async def durable(self, want: BlobWant) -> Brought:
         """Durable when it returns, if the disk takes it: a name's record is going to point at it."""
         transfer = await self.get(want, whole=True)
-        held = await transfer.held()
+        try:
+            held = await transfer.held()
+        finally:
+            await transfer.close()
         await self._flights.kept(want.expected)
         return Brought(held, transfer.verdict.detail != "unkept", transfer.tried)
 

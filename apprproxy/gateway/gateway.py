@@ -61,10 +61,10 @@ class Gateway:
     ) -> Transfer:
         """Verified bytes, or after ``patience`` a transfer whose size is known; the caller closes it.
 
-        ``whole`` waits for the bytes however long that takes. ``span`` is the closed range that the caller is after: it
-        may be given just that. ``only_held``: nobody is asked, and what is not held is NotHeld. Raises Denied,
-        Exhausted, Moved, NotHeld, or another OurFault where this gateway itself cannot (Crowded, StoreFailed,
-        Interrupted).
+        ``whole`` waits for the bytes however long that takes, unless they cannot be kept and are passed on: then they
+        are not ``held``, which raises StoreFailed. ``span`` is the closed range that the caller is after: it may be
+        given just that. ``only_held``: nobody is asked, and what is not held is NotHeld. Raises Denied, Exhausted,
+        Moved, NotHeld, or another OurFault where this gateway itself cannot (Crowded, StoreFailed, Interrupted).
         """
         return await self._blobs.get(self._gate.for_bytes(want), whole=whole, span=span, only_held=only_held)
 

@@ -19,6 +19,7 @@ from tests.fakes.clock import PATIENCE, Gate, until
 from tests.fakes.content import digest, manifest, some_bytes
 from tests.fakes.fixtures import Logged
 from tests.fakes.gateway import Gateways, Running, oci
+from tests.fakes.lies import Behaviour
 from tests.fakes.ranged import by_range, ranges_asked, stopping_at
 from tests.fakes.raw import wire
 from tests.fakes.registry import Registry
@@ -466,3 +467,39 @@ async def test_what_the_full_disk_ended_gives_its_room_back_at_once(
 
     assert (200, BLOB) == (got.status, got.body)
     assert [] == gateway.open_files
+
+
+OLD = f"GET {path_of()} HTTP/1.0\r\n\r\n"
+
+
+async def test_an_old_client_is_passed_what_cannot_be_kept(registry: Registry, gateways: Gateways) -> None:
+    registry.add_blob("library/app", BLOB)
+    gateway = await gateways.start({"hub": registry})
+    without_room(gateway)
+    async with wire(gateway.url) as client:
+        await client.send(OLD)
+        head, _, body = (await client.rest()).partition(b"\r\n\r\n")
+
+    assert head.startswith(b"HTTP/1.0 200")
+    assert b"Content-Length: %d\r\n" % SIZE in head
+    assert BLOB == body
+
+
+@pytest.mark.parametrize(
+    "how", [lies.says(200, BLOB[:-1] + b"!"), stopping_at(*[(SIZE // 2, None)] * 9)], ids=["wrong", "broken off"]
+)
+async def test_an_old_client_can_tell_that_what_it_was_passed_is_not_the_whole(
+    how: Behaviour, registry: Registry, gateways: Gateways
+) -> None:
+    """It may look at the end of its connection alone."""
+    registry.add_blob("library/app", BLOB)
+    registry.on["GET blob"] = how
+    gateway = await gateways.start({"hub": registry})
+    without_room(gateway)
+    async with wire(gateway.url) as client:
+        await client.send(OLD)
+        head = await client.head()
+        with pytest.raises(ConnectionResetError):
+            await client.reader.readexactly(SIZE)
+
+    assert f"Content-Length: {SIZE}\r\n" in head

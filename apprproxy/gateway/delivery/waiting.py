@@ -56,7 +56,8 @@ class Waiting:
         self._own = Diary()
 
     async def transfer(self, cache: Cache, *, whole: bool) -> Transfer:
-        """``cache`` is how the caller came to the flight. Raises Exhausted, Moved, or StoreFailed."""
+        """``cache`` is how the caller came to the flight; ``whole`` waits for the bytes, unless they cannot be kept and
+        have to be passed on. Raises Exhausted, Moved, or StoreFailed."""
         self._flight.candidates.joined_by(self._candidates)
         task = asyncio.ensure_future(self._done())
         try:
@@ -69,7 +70,8 @@ class Waiting:
             try:
                 held = await task
             except StoreFailed:
-                if whole or not self._delivery.streamable(self._candidates):
+                passed = not self._want.kind.document and self._want.expected.content is not None
+                if not (passed and self._delivery.streamable(self._candidates)):
                     raise
                 size = self._told(self._flight.candidates.in_order(self._candidates))  # of whoever is asked first now
                 return self._following(cache, size or await self._asked_size(), kept=False)
