@@ -469,6 +469,40 @@ async def test_what_the_full_disk_ended_gives_its_room_back_at_once(
     assert [] == gateway.open_files
 
 
+@pytest.mark.usefixtures("uncollected")
+async def test_what_landed_and_is_not_kept_gives_its_room_back_at_once(registry: Registry, gateways: Gateways) -> None:
+    registry.add_blob("library/app", BLOB)
+    gateway = await gateways.start({"hub": registry})
+    without_room(gateway, "keep")
+    got = await gateway.get(path_of())
+    await gateway.at_rest()
+
+    assert (200, BLOB) == (got.status, got.body)
+    await until(lambda: not gateway.open_files)
+
+
+@pytest.mark.usefixtures("uncollected")
+async def test_what_another_member_sent_where_the_disk_was_full_gives_its_room_back_at_once(
+    registry: Registry, other: Registry, gateways: Gateways, disk: Disk
+) -> None:
+    gate = Gate()
+    for one in (registry, other):
+        one.add_blob("library/app", BLOB)
+    registry.on["GET blob"] = stopping_at((SIZE // 2, gate))
+    gateway = await gateways.start({"hub": registry, "far": other}, views={"all": ["hub", "far"]})
+    pull = asyncio.create_task(gateway.get(path_of().replace("/hub/", "/all/")))
+    await gate.reached()
+    disk.full = True
+    gate.open()
+    await until(lambda: other.count("GET blob") > 0)
+    disk.full = False
+    got = await pull
+    await gateway.at_rest()
+
+    assert (200, BLOB) == (got.status, got.body)
+    await until(lambda: not gateway.open_files)
+
+
 OLD = f"GET {path_of()} HTTP/1.0\r\n\r\n"
 
 

@@ -188,6 +188,7 @@ class Candidates:
         return not before
 
     def lacks_room(self, member: str, failure: NoRoom) -> None:
+        forget_calls(failure)
         self.no_room[member] = failure
 
     def fail(self, candidate: Candidate, failure: UpstreamFault) -> None:

@@ -105,6 +105,7 @@ class DiskIngest:
             working = asyncio.wrap_future(self._work)
             working.add_done_callback(lambda done: done.cancelled() or done.exception())  # it is heard of below
             await asyncio.wait([working])
+            del working  # it has the failure as well, whose call this is
             self._work.result()
             self._work = None
 
