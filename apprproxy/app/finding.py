@@ -41,7 +41,7 @@ def search(
 def _searched(name: str, settings: Settings, member: Member) -> Searched:
     upstream = settings.upstreams[name]
     stamp = f"{member.identity} {upstream.names}"
-    return Searched(name, PROTOCOLS[upstream.kind].lists, member.identity, stamp, upstream.fresh_for)
+    return Searched(name, PROTOCOLS[upstream.kind].lists, stamp, upstream.fresh_for)
 
 
 def provenances(

@@ -45,12 +45,11 @@ class Kept(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Searched:
-    """An upstream, as it is searched. ``identity`` is its Member's. ``stamp`` changes with that, and with whose word is
-    taken for its names: then what was kept is not its list."""
+    """An upstream, as it is searched. ``stamp`` changes with the place and the account behind the name, and with whose
+    word is taken for its names: then what was kept is not its list."""
 
     name: str
     lists: ListReader
-    identity: str
     stamp: str
     fresh_for: float
 
@@ -145,23 +144,15 @@ class Keeper:
         want = NameWant(self.place, self.searched.lists.listing)
         try:
             (answer,) = await self._gateway.survey(want)
-            if answer.named is not None and not self._is_ours(answer.named):
-                (answer,) = await self._gateway.survey(want, again=True)
         except Denied as refusal:
             self._without(refusal)
         else:
-            named = answer.named if answer.named is not None and self._is_ours(answer.named) else None
-            self._in_vain = named is None
-            if named is not None:
-                await self._take(named)
+            self._in_vain = answer.named is None
+            if answer.named is not None:
+                await self._take(answer.named)
             else:
                 self._without(answer.failure)
         await self.save()
-
-    def _is_ours(self, named: Named) -> bool:
-        """Not what another account was told, or another place of that name, which is remembered for a while: it would
-        be kept as this one's, and found for as long as that has no list."""
-        return named.record.told in ("", self.searched.identity)
 
     def _without(self, failure: Failure | None) -> None:
         match failure:

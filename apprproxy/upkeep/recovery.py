@@ -3,9 +3,10 @@
 A repository shows the document that its name points at, since its owner said so, and what that names as far as it is
 held. Beside another upstream that has an account it shows of the latter only what a pin of its upstream covers, and no
 name of that account leads to: a stranger's document must not open what only an account may read, and of what came by
-digest nothing tells any more by whom. Where only some of the index was lost, a document opens nothing of which the rest
-says that it came of another account, configured still or not, or only through repositories that are denied now. All
-else its owner is asked for when somebody asks.
+digest nothing tells any more by whom. What another account of an upstream was told, or another place of its name, opens
+nothing, and what that leads to no other upstream shows. Where only some of the index was lost, a document opens nothing
+of which the rest says that it came of another account, configured still or not, or only through repositories that are
+denied now. All else its owner is asked for when somebody asks.
 """
 
 import asyncio
@@ -32,7 +33,8 @@ from apprproxy.store.names.lock_file import read
 @dataclass(frozen=True, slots=True)
 class Known:
     """The owner's word that a repository has this: ``itself``, or only what it names. ``claimed``: it said so when it
-    was asked for the digest, and may never have sent it. ``locked``: a lock file has it, which may be all."""
+    was asked for the digest, and may never have sent it. ``locked``: a lock file has it, which may be all. ``before``:
+    it was told to another account of its upstream's than is configured now, or by another place."""
 
     member: Member
     repository: str
@@ -40,6 +42,7 @@ class Known:
     itself: bool = True
     claimed: bool = False
     locked: bool = False
+    before: bool = False
 
 
 @dataclass(slots=True)
@@ -78,13 +81,19 @@ class Recovery:
         self._accounts = {name for name, member in app.members.items() if member.private}
         self._open = open_in(app.settings)
         self._namers: dict[str, frozenset[str]] = {}
+        self._named_before: dict[str, frozenset[str]] = {}
 
     def run(self) -> Count:
-        if self._accounts and len(self._app.members) > 1:
+        if len(self._app.members) > 1:
             for known in self._all():
-                self._note_namers(known)
+                if known.before:
+                    self._note(known, self._named_before)
+                elif self._accounts:
+                    self._note(known, self._namers)
         count = Count()
         for known in self._all():
+            if known.before:
+                continue
             shown = self._shown(known)
             count.shown += shown
             count.names += bool(shown) or not known.locked  # a new cache has lost nothing
@@ -107,12 +116,11 @@ class Recovery:
             want = want_of(Place.of(name, upstream.kind), key)
             if want is None:
                 continue
-            if want.kind.by_digest and record.told not in ("", member.identity):
-                continue  # another account was told so; of before that was written down nobody knows
+            before = record.told not in ("", member.identity)  # of what was written down without that nobody knows
             if want.kind.content or want.kind is Kind.REFERRERS:
-                yield Known(member, want.repository, Expected(record.target.digest), want.kind.content)
+                yield Known(member, want.repository, Expected(record.target.digest), want.kind.content, before=before)
             elif want.kind.by_digest and (expected := _present(want, PROTOCOLS[upstream.kind].spelling)):
-                yield Known(member, want.repository, expected, claimed=True)
+                yield Known(member, want.repository, expected, claimed=True, before=before)
 
     def _locked(self, name: str) -> Iterator[Known]:
         path, member = self._app.settings.upstreams[name].lock_file, self._app.members[name]
@@ -132,9 +140,9 @@ class Recovery:
 
     # --- what follows from it
 
-    def _note_namers(self, known: Known) -> None:
+    def _note(self, known: Known, namers: dict[str, frozenset[str]]) -> None:
         for expected, _ in self._below(known):
-            self._namers[expected.key] = self._namers.get(expected.key, frozenset()) | {known.member.name}
+            namers[expected.key] = namers.get(expected.key, frozenset()) | {known.member.name}
 
     def _shown(self, known: Known) -> int:
         """How many blobs the repository shows because of it."""
@@ -150,14 +158,14 @@ class Recovery:
         return sum(map(len, opened.values()))
 
     def _may_show(self, upstream: str, where: Where, key: str) -> bool:
-        membership = self._app.ledger.membership
+        membership, others = self._app.ledger.membership, self._accounts - {upstream}
         if membership.is_anothers(where, key, self._open):
             return False
-        others = self._accounts - {upstream}
-        return not others or (
-            all(self._namers.get(one, frozenset()).isdisjoint(others) for one in membership.alike(key))
-            and self._app.ledger.pinned.covers(upstream, key)
-        )
+        for one in membership.alike(key):
+            before = self._named_before.get(one, frozenset())
+            if before - {upstream} or not self._namers.get(one, frozenset()).isdisjoint(others):
+                return False
+        return not others or self._app.ledger.pinned.covers(upstream, key)
 
     def _below(self, known: Known) -> Iterator[tuple[Expected, int]]:
         children = known.member.dialect.children

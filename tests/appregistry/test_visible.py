@@ -128,18 +128,19 @@ def refuses(status: int, code: str) -> Answer:
     return as_json({"error": {"code": code, "message": "said so", "details": {}}}, status)
 
 
+@pytest.mark.parametrize("passed", [0, 120])
 @pytest.mark.parametrize(("status", "code"), [(404, "package-not-found"), (403, "forbidden")])
 async def test_what_an_account_was_told_is_not_kept_for_whoever_is_told_that_there_is_none(
-    status: int, code: str, start: Start, upstream: Upstream, clock: Clock
+    status: int, code: str, passed: int, start: Start, upstream: Upstream, clock: Clock
 ) -> None:
-    """What is gone is kept, and this is not gone."""
+    """What is gone is kept, and this is not gone; nor is it fresh."""
     upstream.registry.push("alice/nginx", "1.0.0", "helm", packed(TAR), {"of": "the account"})
     paths = ["", "/alice/nginx", "/alice/nginx/1.0.0", "/alice/nginx/1.0.0/helm", "/alice/nginx/1.0.0/-"]
     gateway = await start({"up": upstream}, auth=ACCOUNT)
     shown = [await gateway.get(f"/cnr/api/v1/packages{path}") for path in paths]
     await gateway.close()
     upstream.twist = lambda _: refuses(status, code)
-    clock.advance(120)
+    clock.advance(passed)
     gateway = await start({"up": upstream})
     refused = [await gateway.get(f"/cnr/api/v1/packages{path}") for path in paths]
     known = await gateway.get("/api/provenance?name=up/alice/nginx@1.0.0/helm")
@@ -147,6 +148,22 @@ async def test_what_an_account_was_told_is_not_kept_for_whoever_is_told_that_the
     assert [200] * 5 == [answer.status for answer in shown]
     assert [status] * 5 == [answer.status for answer in refused]
     assert 404 == known.status
+
+
+@pytest.mark.parametrize("offline", [False, True])
+async def test_it_stands_in_for_nothing_while_the_upstream_lets_nobody_in_or_is_not_asked(
+    offline: bool, start: Start, upstream: Upstream
+) -> None:
+    upstream.registry.push("alice/nginx", "1.0.0", "helm", packed(TAR), {"of": "the account"})
+    target = "/cnr/api/v1/packages/alice/nginx/1.0.0/helm"
+    gateway = await start({"up": upstream}, auth=ACCOUNT)
+    await gateway.get(target)
+    await gateway.close()
+    upstream.twist = lambda _: refuses(401, "unauthorized-access")
+    gateway = await start({"up": upstream}, gateway={"offline": offline})
+    refused = await gateway.get(target)
+
+    assert (504 if offline else 502) == refused.status
 
 
 async def test_what_an_account_was_told_stays_its_own_while_another_one_is_used(

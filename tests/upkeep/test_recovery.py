@@ -200,6 +200,37 @@ async def test_what_one_account_was_told_to_be_there_opens_nothing_for_another(
     assert status == seen.status
 
 
+@pytest.mark.parametrize("user", ["bot", "eve", None])
+async def test_what_names_say_that_another_account_was_told_opens_nothing(
+    user: str | None, registry: Registry, other: Registry, gateways: Gateways
+) -> None:
+    """Neither for its own upstream, as that is configured now, nor for a stranger whose document names the same."""
+
+    def upstreams(name: str | None) -> dict[str, Any]:
+        auth = {"auth": {"username": name, "password": "s3cret"}} if name is not None else {}
+        return {"corp": oci(registry, **auth), "public": oci(other)}
+
+    image = registry.push(SECRET, "1.0", PRIVATE)
+    other.push(STRANGER, "1.0", PRIVATE, note="another document")
+    other.push(APP, "1.0", LAYER)
+    running = await gateways.start(upstreams("bot"))
+    secret = [
+        f"corp/{SECRET}/{what}" for what in ("manifests/1.0", f"manifests/{digest(image)}", f"blobs/{digest(PRIVATE)}")
+    ]
+    theirs = [f"public/{STRANGER}/manifests/1.0", f"public/{APP}/manifests/1.0", f"public/{APP}/blobs/{digest(LAYER)}"]
+    before = [(await running.get(f"/v2/{path}")).status for path in (*secret, *theirs)]
+    await forgotten(running)
+    again = await gateways.start(upstreams(user), offline=True)
+    await recover(again.app)
+    seen = [(await again.get(f"/v2/{path}")).status for path in (*secret, *theirs)]
+    strange = await again.get(f"/v2/public/{STRANGER}/blobs/{digest(PRIVATE)}")
+
+    assert [200] * 6 == before
+    assert [200 if user == "bot" else 504] * 3 == seen[:3]
+    assert [200, 200, 200 if user is None else 504] == seen[3:], "beside an account layers are transferred once more"
+    assert 504 == strange.status
+
+
 @pytest.mark.parametrize("how", ["by tag", "by digest", "the layer alone"])
 async def test_a_stranger_s_document_opens_nothing_that_no_name_of_its_account_leads_to(
     how: str, registry: Registry, other: Registry, gateways: Gateways

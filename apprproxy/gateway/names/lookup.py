@@ -113,12 +113,9 @@ class Lookups:
         return question.result()
 
     async def recall(self, member: Member, want: NameWant) -> Named | None:
-        """What is held of the name, of whatever age, without asking anybody; what another account was told only where
-        ``find`` would answer with it. Raises Denied as that does."""
+        """What is held of the name, of whatever age, without asking anybody; raises Denied as ``find`` does."""
         if member.locked is None:
-            old = await self._remembered(member, want)
-            hidden = old is not None and _is_anothers(member, old.record) and not self.is_fresh(member, old.record)
-            return None if hidden else old
+            return await self._remembered(member, want)
         target = (await asyncio.to_thread(member.locked.find, want)).target
         held = await self._shelf.blobs.find(Expected(target.digest))
         return None if held is None else Named(self._record(member, None, target), Verdict(Cache.HIT), held)
@@ -142,8 +139,8 @@ class Lookups:
         return _named(self._record(member, None, landed.target), verdict, landed)
 
     async def _remembered(self, member: Member, want: NameWant) -> Named | None:
-        """What is held for the name. A record whose document has gone is no record; nor is that bytes are there, where
-        another account was told so; nor is one that cannot be read, where its owner can be asked: of a release the
+        """What is held for the name. A record whose document has gone is no record; nor is one of what another account
+        was told; nor is one that cannot be read, where its owner can be asked: of a release the
         first digest is read after that, and must be."""
         try:
             record = await self._shelf.names.get(member.name, want.key)
@@ -152,7 +149,7 @@ class Lookups:
                 raise
             self._observer(Trouble("names", member.name, spoken(want.key), str(failure)))
             return None
-        if record is None or (want.kind.by_digest and record.told != member.identity):
+        if record is None or not _is_its_own(member, want, record):
             return None
         verdict = Verdict(Cache.HIT)
         if want.kind.bodiless:
@@ -188,9 +185,8 @@ class Lookups:
         return replace(old, verdict=stale(old.record, member.terms, self._now(), detail=detail, status=status))
 
     def _despite(self, member: Member, want: NameWant, old: Named | None, no: NotThere) -> Named:
-        """The owner says there is none: what is held is hidden (``gone: follow``) or served on (``keep``). So is what
-        another account was told: of this one nothing is gone."""
-        if old is None or self._hides(member, want) or _is_anothers(member, old.record):
+        """The owner says there is none: what is held is hidden (``gone: follow``) or served on (``keep``)."""
+        if old is None or self._hides(member, want):
             raise no
         return self._stale(member, old, "gone-upstream", no.status)
 
@@ -229,7 +225,7 @@ class Lookups:
             async with asyncio.timeout(member.terms.timeout) as limit, piled(member.desk.room) as pile:
                 found = await self._found(member, want, pile)
                 with not_counted(limit):
-                    before = old.held if old is not None and not _is_anothers(member, old.record) else None
+                    before = old.held if old is not None else None
                     found = await self._settling(member, want, found, as_of, before)
                 if found.body is None:
                     pile.clear()
@@ -269,7 +265,7 @@ class Lookups:
             raise
         except (NotThere, NotOffered) as no:
             before = await self._shelf.names.get(member.name, want.key) if want.kind.everything else None
-            if before is not None and not (before.doubtful or _is_anothers(member, before)):
+            if before is not None and not before.doubtful and _is_its_own(member, want, before):
                 raise Outage(member.name, f"had a list of {want.kind} and now {no.sentence}", no.status) from no
             raise
 
@@ -281,10 +277,10 @@ class Lookups:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _is_anothers(member: Member, record: Record) -> bool:
-    """Was it told to another account, or by another place of that name? Of before that was written down nobody
-    knows."""
-    return record.told not in ("", member.identity)
+def _is_its_own(member: Member, want: NameWant, record: Record) -> bool:
+    """Was it told to the account, and by the place, that the upstream's name stands for now? Of before that was written
+    down nobody knows, which counts for names."""
+    return record.told == member.identity or (record.told == "" and not want.kind.by_digest)
 
 
 def _named(record: Record, verdict: Verdict, landed: Landed) -> Named:
