@@ -264,6 +264,28 @@ async def test_pushes_of_one_package_at_which_an_upstream_fails_shut_nobody_else
     assert [200] * 4 == others
 
 
+async def test_pushes_at_which_an_upstream_hangs_up_shut_nobody_elses_names(start: Start) -> None:
+    """As a server does whose worker is killed for what it was sent."""
+
+    async def server(request: web.BaseRequest) -> web.StreamResponse:
+        if request.method == "POST":
+            assert request.transport is not None
+            request.transport.abort()
+        return web.json_response([])
+
+    async with listening(server) as url:
+        gateway = await start({"up": SimpleNamespace(url=url)}, writes="pass")
+        failed = [(await gateway.get(PUSH, "POST", body=b"{}")).status for _ in range(4)]
+        others = [
+            (await gateway.get("/cnr/api/v1/packages/bob/web", "DELETE")).status,
+            (await gateway.get("/cnr/api/v1/packages/bob/web/1.0.0/helm", "DELETE")).status,
+            (await gateway.get("/cnr/api/v1/packages/bob/web/channels")).status,
+        ]
+
+    assert [502, 502, 502, 503] == failed
+    assert [405, 200, 200] == others
+
+
 async def test_a_large_push_arrives_as_it_came(start: Start) -> None:
     got: list[tuple[str | None, bytes]] = []
 

@@ -5,7 +5,8 @@
 - Trouble that a source has while it can be reached may be that of one repository, of one filter of a list, or of
   writes to one repository, which any client may ask for as often as it likes: it shuts that one. What came too late
   counts against the source as well, once for each repository, for a list and for writes, until something succeeds; a
-  status does not, since it came, and names below what is broken can be made up without end.
+  status does not, since it came, and names below what is broken can be made up without end. A write that is not
+  answered counts as one that came too late, however it ended.
 - A repository that has answered lately is asked all the same, until it fails itself: of names that nobody has heard of
   a client can make up as many as it likes.
 - Who says how long to be left alone (429) is left alone so long, a minute at most, about that repository: about its

@@ -83,7 +83,7 @@ class Watched:
                 yield _Heard(incoming, attempt)
             attempt.finished()
         except UpstreamFault as fault:
-            self._judge(attempt, fault)
+            self._judge(attempt, fault, write=request.as_caller)
             raise
         except asyncio.CancelledError:
             # A caller that gives up does so because the answer is late, its headers or the rest (a lookup's time-out):
@@ -97,9 +97,10 @@ class Watched:
         finally:
             attempt.ended()
 
-    def _judge(self, attempt: Attempt, fault: UpstreamFault) -> None:
+    def _judge(self, attempt: Attempt, fault: UpstreamFault, *, write: bool) -> None:
         """A failure before or after the headers: the line's, or one by which the source shows that it lives; or ours,
-        which says nothing of it."""
+        which says nothing of it. That a ``write`` breaks its line may be for what its client sent: a worker that is
+        killed for it answers no more than one that has none."""
         if isinstance(fault, NoFiles):
             return
         if attempt.judged and isinstance(fault, Unreachable):  # whoever reads the body may see that it broke off
@@ -109,7 +110,7 @@ class Watched:
         elif isinstance(fault, LedAway):  # as where that host says so itself
             attempt.away(fault.sentence)
         elif isinstance(fault, (Unreachable, NoConnection)):
-            attempt.troubled(fault.sentence)
+            attempt.troubled(fault.sentence, reached=write)
         elif isinstance(fault, TooSlow):
             attempt.troubled(fault.sentence, reached=True)
         elif self._health.is_away(fault.status) and not (isinstance(fault, Throttled) and fault.beyond):
