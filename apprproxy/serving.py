@@ -76,7 +76,7 @@ async def serve(
         log.info("stopping", grace_seconds=grace, **({"signal": signals[0].name} if signals else {}))
         app.journal.end()
     finally:
-        await _finish(ports, grace)
+        await _finish(app, ports, grace)
         recovering.cancel()
         await asyncio.wait([recovering])
         await app.close()
@@ -176,12 +176,15 @@ async def _recovered(app: App) -> None:
         logger("apprproxy").exception("who may see what is held could not be recovered")
 
 
-async def _finish(ports: Ports, grace: float) -> None:
+async def _finish(app: App, ports: Ports, grace: float) -> None:
     """The library waits for a running request, and once more as long after it has told it that nothing is read any
-    more."""
+    more. Writes go on without their clients."""
+    now = asyncio.get_running_loop().time
+    until = now() + grace
     for port, _ in ports:
         port.close()
     await asyncio.sleep(0)
     for _, handler in ports:
         handler.pre_shutdown()
     await asyncio.gather(*(handler.shutdown(grace / 2) for _, handler in ports))
+    await app.gateway.finish_writes(max(0.0, until - now()))

@@ -1,6 +1,7 @@
 """The process as operators meet it: start, signals, addresses, TLS."""
 
 import asyncio
+import base64
 import datetime
 import json
 import os
@@ -34,7 +35,10 @@ from apprproxy.serving import serve
 from apprproxy.settings import Settings
 from apprproxy.store.index.ledger import Ledger
 from apprproxy.store.names.names import DiskNames
-from tests.fakes.clock import until
+from tests.appregistry.archives import chart, packed
+from tests.appregistry.registry import Answer
+from tests.appregistry.upstream import running as running_upstream
+from tests.fakes.clock import Gate, until
 from tests.fakes.content import some_bytes
 from tests.fakes.fixtures import Logged
 from tests.fakes.fixtures import logged as logged
@@ -114,14 +118,15 @@ async def started(folder: Path, configuration: dict[str, Any], files: int = 0) -
 
 
 async def serving_here(
-    folder: Path, upstream: str, stop: asyncio.Event, *, grace: float
+    folder: Path, upstream: str, stop: asyncio.Event, *, grace: float, **keys: Any
 ) -> tuple[asyncio.Task[None], str]:
-    """In this process, where the grace can be given: what serves until ``stop``, and its URL."""
+    """In this process, where the grace can be given: what serves until ``stop``, and its URL. ``keys`` are the
+    upstream's."""
     settings = Settings.model_validate(
         {
             "server": {"listen": "127.0.0.1:0"},
             "cache": {"directory": str(folder / "cache")},
-            "upstreams": {"hub": {"kind": "oci", "url": upstream}},
+            "upstreams": {"hub": {"kind": "oci", "url": upstream, **keys}},
         }
     )
     urls: list[str] = []
@@ -189,6 +194,30 @@ async def test_a_client_that_takes_for_ever_is_given_the_grace_once(tmp_path: Pa
         await asyncio.gather(pull, return_exceptions=True)
 
     assert 0.9 < taken < 1.8
+
+
+async def test_what_was_pushed_counts_although_its_client_left_and_the_gateway_was_stopped(tmp_path: Path) -> None:
+    """Its upstream had taken it, and it would be refused as a move from the next start on."""
+    package, now, stop = "/hub/cnr/api/v1/packages/alice/nginx", chart("1.0.0", "now"), asyncio.Event()
+    body = {"release": "1.0.0", "media_type": "helm", "blob": base64.b64encode(packed(now)).decode()}
+    async with running_upstream() as upstream, aiohttp.ClientSession() as client:
+        upstream.registry.push("alice/nginx", "1.0.0", "helm", packed(chart("1.0.0")))
+        serving, ours = await serving_here(tmp_path, upstream.url, stop, grace=5, kind="appr", writes="pass")
+        await _get(client, f"{ours}{package}/1.0.0/helm")
+        upstream.gate, upstream.twist = Gate(), lambda _: Answer(200, b"{}")
+        push = asyncio.create_task(client.post(f"{ours}{package}?force=true", json=body))
+        await upstream.gate.reached()
+        push.cancel()
+        stop.set()
+        ended, _ = await asyncio.wait([serving], timeout=0.2)
+        upstream.gate.open()
+        await serving
+    names = DiskNames(tmp_path / "cache" / "names")
+    seen = [first.pushed for _, _, first in names.all_first_seen()]
+    names.close()
+
+    assert not ended
+    assert [Digest.of(now)] == seen
 
 
 @pytest.mark.parametrize(

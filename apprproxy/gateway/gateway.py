@@ -3,6 +3,7 @@
 Faces turn a request into a want and call one of these; nobody here calls a face.
 """
 
+import asyncio
 from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
@@ -50,6 +51,7 @@ class Gateway:
         self._blobs = Blobs(members, shelf, visible, observer, delivery, offline=offline)
         self._lookups = Lookups(shelf, self._blobs.durable, observer, now, offline=offline)
         self._views = Views(members, shelf.names, self._lookups)
+        self._writes: set[asyncio.Future[None]] = set()
 
     @property
     def waiting(self) -> int:
@@ -115,10 +117,16 @@ class Gateway:
         Denied, or an UpstreamFault.
         """
         member = self._members(self.taker(write.place, write.repository))
-        reply = await answer_of(member.upstream, member.dialect.write(write))
-        if write.repository and 200 <= reply.status < 300:
-            await self._written(member, write)
-        return member.name, reply
+        over = asyncio.get_running_loop().create_future()
+        self._writes.add(over)
+        try:
+            reply = await answer_of(member.upstream, member.dialect.write(write))
+            if write.repository and 200 <= reply.status < 300:
+                await self._written(member, write)
+            return member.name, reply
+        finally:
+            self._writes.discard(over)
+            over.set_result(None)
 
     async def _written(self, member: Member, write: Write) -> None:
         """The upstream says that it has been: of what it names now, only what was brought is what its caller meant."""
@@ -141,6 +149,12 @@ class Gateway:
 
     async def _confirm(self, member: Member, want: NameWant) -> Named:
         return await self._lookups.find(member, want, again=False)
+
+    async def finish_writes(self, seconds: float) -> None:
+        """Wait, no longer than that, until those are over that are under way. What an upstream has taken would be
+        refused as a move for good, if its answer were not heard; nobody else waits for that of a client that left."""
+        if self._writes:
+            await asyncio.wait(self._writes, timeout=seconds)
 
     async def close(self) -> None:
         """Break off what is under way."""
