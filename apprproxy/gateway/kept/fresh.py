@@ -29,8 +29,8 @@ def decide(record: Record | None, terms: Terms, now: float, *, again: bool, offl
         return Ask(may_serve=False)
     age = abs(now - record.checked)
     ttl = terms.fresh_for - age
-    asked_now = age < AGAIN_AFTER if again else ttl > 0
-    if offline or (asked_now and not record.doubtful):
+    is_young = age < AGAIN_AFTER if again else ttl > 0
+    if offline or (is_young and not record.doubtful):
         return Serve(Verdict(Cache.HIT, age=age, ttl=ttl))
     return Ask(may_serve=age < terms.fresh_for + terms.stale_for)
 

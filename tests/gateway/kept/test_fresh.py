@@ -1,5 +1,7 @@
 """Serve what is remembered, or ask?"""
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -33,6 +35,14 @@ def test_what_is_too_old_may_not_stand_in(age: float) -> None:
     decision = decide(record(age), TERMS, NOW, again=True, offline=False)
 
     assert isinstance(decision, Serve) if age < AGAIN_AFTER else Ask(may_serve=age < 3660) == decision
+
+
+@given(AGES, st.booleans())
+def test_what_was_accepted_meanwhile_is_asked_for_however_young_it_is(age: float, again: bool) -> None:
+    """Also by a client that says no-cache twice in a second, who was given what was there before."""
+    doubtful = replace(record(age), doubtful=True)
+
+    assert Ask(may_serve=age < 3660) == decide(doubtful, TERMS, NOW, again=again, offline=False)
 
 
 @given(st.floats(0, 1e9), st.booleans())
