@@ -185,3 +185,20 @@ async def test_so_is_what_was_pushed_while_the_other_member_was_asked_for_it(
             after = await pulled(gateway)
 
     assert (OTHER, NOW) == (before, after)
+
+
+async def test_offline_what_was_pushed_through_a_view_is_not_what_another_member_had_before(
+    tmp_path: Path, clock: Clock, upstream: Upstream
+) -> None:
+    """Nobody has pulled it since, so that it is not held: that does not make it the other one's."""
+    async with running(Registry()) as other:
+        other.registry.push("alice/nginx", "1.0.0", "helm", packed(OTHER))
+        sections = {"one": keys_of(upstream, writes="pass"), "two": keys_of(other)}
+        async with running_gateway(tmp_path, sections, clock) as gateway:
+            before = await pulled(gateway)
+            upstream.twist = lambda target: Answer(200, b"{}") if target == f"{PACKAGE}?force=true" else None
+            await push(gateway, packed(NOW))
+        async with running_gateway(tmp_path, sections, clock, offline=True) as gateway:
+            after = [(await gateway.get(f"{place}{RELEASE}")).status for place in ("", "/two")]
+
+    assert (OTHER, [504, 200]) == (before, after)

@@ -173,8 +173,7 @@ class DiskNames:
         others = {name.encode() for name in place.members if name != upstream} if place is not None else set()
         if place is None or not others:
             return []
-        owner = f"owner {place.name}"
-        ours = [*self._below(owner, repository), f"{owner} repository {place.protocol or '-'} {repository}"]
+        ours = [*self._below(f"owner {place.name}", repository), _home(place, repository)]
         return [key for key in ours if self._records.get(key) in others]
 
     def _below(self, what: str, *repositories: str) -> list[str]:
@@ -196,12 +195,15 @@ class DiskNames:
         through: Place | None,
     ) -> None:
         """What was pushed for a title that was not seen yet is kept for when it is: by whoever asked before the push,
-        maybe, and was told what was there then."""
+        maybe, and was told what was there then. Nobody is before the first member of a view: what is pushed to it
+        through that is its repository from then on, also for who cannot ask."""
         with self._forgetting(upstream, *([through.name] if through is not None else [])):
             gone = {f"name {upstream} {key}" for key in changed}
             for key in (*gone, *self._owned_by_others(upstream, repository, through)):
                 self._records.delete(key)
             self._doubt(self._of(upstream, repository))
+            if through is not None and len(through.members) > 1 and through.members[0] == upstream:
+                self._records.set(_home(through, repository), upstream.encode())
             known = self._first_seen(upstream, tuple(pushed))
             for title, digest in pushed.items():
                 if title in known:
@@ -269,6 +271,11 @@ class DiskNames:
     def close(self) -> None:
         self.database.close()
         self._generation.close()
+
+
+def _home(place: Place, repository: str) -> str:
+    """The key under which a view remembers whose a repository is."""
+    return f"owner {place.name} repository {place.protocol or '-'} {repository}"
 
 
 def _whose(key: str) -> str:

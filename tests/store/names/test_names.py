@@ -336,16 +336,20 @@ async def test_what_is_pushed_to_one_upstream_keeps_nothing_of_anothers_from_bei
     assert {TITLE: replace(FIRST, pushed=FIRST.digest)} == await names.first_seen("hub", [TITLE])
 
 
-async def test_what_is_pushed_through_a_view_is_no_other_members_there_any_more(names: DiskNames) -> None:
+@pytest.mark.parametrize(("members", "whose"), [(("up", "two"), "up"), (("two", "up"), None)])
+async def test_what_is_pushed_through_a_view_is_no_other_members_there_any_more(
+    members: tuple[str, ...], whose: str | None, names: DiskNames
+) -> None:
+    """It is the member's that took it, where nobody is before that."""
     release, home, channel = "release alice/nginx 1.0.0/helm", "repository appr alice/nginx", "channel alice/nginx beta"
     redis, image = "release alice/redis 1.0.0/helm", "tag alice/nginx 1.0"
     had = {release: "two", home: "two", channel: "up", redis: "two", image: "images"}
     for view in ("corp", "other"):
         for key, upstream in had.items():
             await names.set_owner(view, key, upstream, names.generation(view))
-    await names.written("up", "alice/nginx", through=Place("corp", ("up", "two"), "appr"))
+    await names.written("up", "alice/nginx", through=Place("corp", members, "appr"))
 
-    assert [None, None, "up", "two", "images"] == [await names.owner("corp", key) for key in had]
+    assert [None, whose, "up", "two", "images"] == [await names.owner("corp", key) for key in had]
     assert [*had.values()] == [await names.owner("other", key) for key in had]
 
 
