@@ -86,6 +86,10 @@ class Place:
         """That upstream alone."""
         return cls(upstream, (upstream,), protocol)
 
+    def home(self, repository: str) -> str:
+        """The key under which a view remembers who has a repository; an image and a package may have one name."""
+        return f"repository {self.protocol or '-'} {repository}"
+
 
 @dataclass(frozen=True, slots=True)
 class Contribution:

@@ -11,7 +11,7 @@ from apprproxy.gateway.diary import THE_CACHE, Diary, Tried
 from apprproxy.gateway.flights.flights import Flights
 from apprproxy.gateway.kept.shelf import Shelf
 from apprproxy.gateway.members.member import Member, Members
-from apprproxy.gateway.names.route import home, order
+from apprproxy.gateway.names.route import order
 from apprproxy.gateway.transfer import HeldTransfer
 from apprproxy.gateway.visible import EVERYTHING, NOTHING, Sight, Visible
 
@@ -30,7 +30,7 @@ class Here:
         names, place = want.place.members, want.place
         if len(names) > 1:
             with suppress(StoreFailed):  # whose bytes they are their digest tells
-                names = order(place, await self._shelf.names.owner(place.name, home(place, want.repository)))
+                names = order(place, await self._shelf.names.owner(place.name, place.home(want.repository)))
         return [self._members(name) for name in names]
 
     async def shown(self, members: Sequence[Member], want: BlobWant) -> HeldTransfer | None:

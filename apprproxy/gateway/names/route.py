@@ -8,8 +8,3 @@ def order(place: Place, remembered: str | None) -> tuple[str, ...]:
     if remembered is None or remembered not in place.members:
         return place.members
     return (remembered, *(name for name in place.members if name != remembered))
-
-
-def home(place: Place, repository: str) -> str:
-    """The key under which a view remembers who has a repository; an image and a package may have one name."""
-    return f"repository {place.protocol or '-'} {repository}"

@@ -4,16 +4,14 @@ import asyncio
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from apprproxy.core.errors import Denied, Exhausted, Failure, NotHeld, NotOffered, NotThere, StoreFailed, UpstreamFault
+from apprproxy.core.errors import Denied, Exhausted, Failure, NotHeld, NotOffered, NotThere, UpstreamFault
 from apprproxy.core.kind import Kind
-from apprproxy.core.model import Cache, NameWant, Place
+from apprproxy.core.model import NameWant, Place
 from apprproxy.core.ports.store import Names
 from apprproxy.gateway.members.member import Members
 from apprproxy.gateway.names.lookup import Lookups, Named
-from apprproxy.gateway.names.route import home, order
-
-_NOBODY = ""
-"""In the place of a member that had a name."""
+from apprproxy.gateway.names.owners import Owners
+from apprproxy.gateway.names.route import order
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +28,7 @@ class Views:
         self._members = members
         self._names = names
         self._lookups = lookups
+        self._owners = Owners(names)
 
     async def lookup(self, want: NameWant, *, again: bool = False) -> Named:
         """A name from the member that owns it; only an authoritative *no* passes it on to the next, and that of a
@@ -38,7 +37,7 @@ class Views:
         ``again`` revalidates what is fresh (a client's no-cache). Raises Exhausted (all of NotThere: there is none),
         Denied (no member's lock file has it), NotHeld, Moved, or another OurFault as ``Gateway.blob`` does.
         """
-        as_of, remembered = self._names.generation(want.place.name), await self._remembered(want)
+        as_of, remembered = self._names.generation(want.place.name), await self._owners.of(want)
         owner = await self._owner(want, remembered)
         noes: list[UpstreamFault] = []
         refusals: list[Denied] = []
@@ -64,7 +63,7 @@ class Views:
             else:
                 if named.record.empty and left and await self._lacks(name, want):
                     named = await self._of_others(want, left, again=again) or named
-                await self._remember_owner(want, named, remembered, as_of)
+                await self._owners.answered(want, named, remembered, as_of)
                 return named
         if unheld is not None:
             raise unheld
@@ -81,8 +80,7 @@ class Views:
         ahead = [one for one in left if one in before]
         if ahead == left or not want.kind.part or not await self._has(name, want, noes):
             return left
-        with suppress(StoreFailed):  # then it is found there again
-            await self._set_owner(want.place, home(want.place, want.repository), name, as_of)
+        await self._owners.found(want, name, as_of)
         return ahead
 
     async def _has(self, name: str, want: NameWant, noes: list[UpstreamFault]) -> bool:
@@ -113,26 +111,11 @@ class Views:
             return None if named.record.empty else named
         return None
 
-    async def _remembered(self, want: NameWant) -> str | None:
-        """The member that had this name, if it still is one. A list is not one's any more whose repository has been
-        found at a member before it since: it would have other names in it than those that are answered."""
-        members = want.place.members
-        if len(members) == 1:
-            return None
-        owner = await self._names.owner(want.place.name, want.key)
-        if owner not in members:
-            return None
-        if want.kind.lists_it and owner != members[0]:
-            found_at = await self._names.owner(want.place.name, home(want.place, want.repository))
-            return found_at if found_at in members[: members.index(owner)] else owner
-        return owner
-
     async def _owner(self, want: NameWant, remembered: str | None) -> str | None:
         """Whose name it is known to be. Who cannot ask goes by who had others of its repository last."""
         if remembered or not self._lookups.offline or not want.repository or want.kind.by_digest:
             return remembered
-        owner = await self._names.owner(want.place.name, home(want.place, want.repository))
-        return owner if len(want.place.members) > 1 and owner in want.place.members else None
+        return await self._owners.of_repository(want)
 
     def _asked(self, want: NameWant, remembered: str | None, owner: str | None) -> list[str]:
         """In their order; before who had the name those ahead that may have it in a lock file, which counts from the
@@ -155,7 +138,7 @@ class Views:
 
         ``fresh``: only what ``lookup`` would answer with without asking.
         """
-        remembered = await self._remembered(want)
+        remembered = await self._owners.of(want)
         owner = await self._owner(want, remembered)
         refusals: list[Denied] = []
         asked = self._asked(want, remembered, owner)
@@ -173,28 +156,6 @@ class Views:
         if len(refusals) == len(asked):
             raise Denied("; ".join(map(str, refusals)))
         return None
-
-    async def _remember_owner(self, want: NameWant, named: Named, remembered: str | None, as_of: int) -> None:
-        """Where one member is left that may be asked, only that the name is not another's any more: once all may be
-        asked again, the view's order decides anew."""
-        place, name = want.place, named.record.origin
-        alone = len(place.members) == 1
-        nothing_new = name == place.name or named.verdict.cache is Cache.HIT or named.record.empty
-        if name == remembered or (alone and nothing_new):
-            return
-        keys = [want.key]
-        if want.repository and want.kind.content:  # orders who is asked for bytes, which are verified; never names
-            keys.append(home(place, want.repository))
-        with suppress(StoreFailed):  # then the members are asked in order again
-            for key in keys:
-                if not alone:
-                    await self._set_owner(place, key, name, as_of)
-                elif await self._names.owner(place.name, key) not in (None, name):
-                    await self._set_owner(place, key, _NOBODY, as_of)
-
-    async def _set_owner(self, place: Place, key: str, name: str, as_of: int) -> None:
-        if await self._names.owner(place.name, key) != name:
-            await self._names.set_owner(place.name, key, name, as_of)
 
     async def survey(self, want: NameWant, *, again: bool = False) -> list[Answer]:
         """The same name from every member at once, every answer kept apart, in the view's order. Does not raise."""

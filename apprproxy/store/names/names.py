@@ -173,7 +173,7 @@ class DiskNames:
         others = {name.encode() for name in place.members if name != upstream} if place is not None else set()
         if place is None or not others:
             return []
-        ours = [*self._below(f"owner {place.name}", repository), _home(place, repository)]
+        ours = [*self._below(f"owner {place.name}", repository), f"owner {place.name} {place.home(repository)}"]
         return [key for key in ours if self._records.get(key) in others]
 
     def _below(self, what: str, *repositories: str) -> list[str]:
@@ -203,7 +203,7 @@ class DiskNames:
                 self._records.delete(key)
             self._doubt(self._of(upstream, repository))
             if through is not None and len(through.members) > 1 and through.members[0] == upstream:
-                self._records.set(_home(through, repository), upstream.encode())
+                self._records.set(f"owner {through.name} {through.home(repository)}", upstream.encode())
             known = self._first_seen(upstream, tuple(pushed))
             for title, digest in pushed.items():
                 if title in known:
@@ -271,11 +271,6 @@ class DiskNames:
     def close(self) -> None:
         self.database.close()
         self._generation.close()
-
-
-def _home(place: Place, repository: str) -> str:
-    """The key under which a view remembers whose a repository is."""
-    return f"owner {place.name} repository {place.protocol or '-'} {repository}"
 
 
 def _whose(key: str) -> str:
