@@ -14,9 +14,9 @@ from apprproxy.store.directory.locked import made, removed
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Makes the folder, too. Blocking; raises StoreFailed."""
+    """Blocking; raises StoreFailed, also where there is no folder: a cache that was moved away would be there again,
+    with this file alone in it, and be none at the next start."""
     try:
-        path.parent.mkdir(mode=0o700, exist_ok=True)
         _sweep(path)
         fd, part = made(lambda: path.with_name(f".{path.name}-{secrets.token_hex(4)}"), os.O_WRONLY, 0o644)
         try:

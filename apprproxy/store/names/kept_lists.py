@@ -1,5 +1,6 @@
 """What the search knows of each upstream, in a file of its own in the cache directory, so that a restart keeps it."""
 
+from contextlib import suppress
 from pathlib import Path
 
 from apprproxy.core.model import MIB
@@ -19,4 +20,6 @@ class KeptLists:
         return read_whole(self._folder / f"{name}.json", LARGEST)
 
     def save(self, name: str, content: bytes) -> None:
+        with suppress(OSError):  # told by the writing
+            self._folder.mkdir(mode=0o700, exist_ok=True)
         write_whole(self._folder / f"{name}.json", content)

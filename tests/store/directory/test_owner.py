@@ -16,8 +16,8 @@ from apprproxy.store.directory.owner import me, trouble
 from apprproxy.store.directory.place import expect, prepare, strange
 from apprproxy.store.directory.quarantine import quarantined
 from apprproxy.store.directory.runs import Run
-from apprproxy.store.directory.whole import write_whole
 from apprproxy.store.index.ledger import Ledger
+from apprproxy.store.names.kept_lists import KeptLists
 from apprproxy.store.names.names import DiskNames
 from apprproxy.upkeep.findings import Fault, Finding
 from apprproxy.upkeep.unrepaired import note
@@ -33,7 +33,7 @@ def used(root: Path) -> None:
     Ledger(root, CAP, Clock(), Told()).close()
     DiskNames(root / "names").close()
     Run(root / "runs", CAP, Clock())
-    write_whole(root / "search" / "hub.json", b"{}")
+    KeptLists(root / "search").save("hub", b"{}")
     (root / "blobs" / "sha256" / "strange").touch()
     quarantined(root, root / "blobs" / "sha256" / "strange", "strange")
 

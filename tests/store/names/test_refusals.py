@@ -48,6 +48,16 @@ def test_a_mirror_that_lies_without_end_fills_neither_memory_nor_disk(path: Path
     assert [path] == list(path.parent.iterdir())
 
 
+def test_a_cache_that_was_moved_away_is_not_begun_anew(path: Path) -> None:
+    """It would be a folder with this file alone, and no cache at the next start."""
+    moved = path.parent / "cache"
+    refusals = Refusals(moved / path.name, Clock())
+    refusals(LIE)
+    refusals.close()
+
+    assert not moved.exists()
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"{}", b"[1]", b'[["a","b","c","x","y",1]]', b"\xff"])
 def test_a_file_that_cannot_be_read_is_begun_anew(path: Path, content: bytes) -> None:
     path.write_bytes(content)
