@@ -75,7 +75,7 @@ def _change(method: str, place: Place, package: str, below: tuple[str, ...], tar
             return Change(place, method, base, query, package, pushes=True)
         case "DELETE", (release, media_type) if release != "channels":
             release, media_type = paths.release_name(release), paths.format_name(media_type)
-            changed = _release(place, package, release, media_type)
+            changed = (*_release(place, package, release, media_type), *_lists(place, package, media_type))
             return Change(place, method, f"{base}/{quote(release, safe='')}/{media_type}", "", package, changed)
         case "POST" | "DELETE", ("channels", channel, release):
             channel = paths.channel_name(channel)
@@ -94,6 +94,11 @@ def _release(place: Place, package: str, release: str, media_type: str) -> tuple
     return tuple(NameWant(place, Kind.RELEASE, package, name).key for name in names)
 
 
+def _lists(place: Place, package: str, media_type: str) -> tuple[str, ...]:
+    """Of the package's releases. Where the last one is deleted there is none, and what was would be kept as gone."""
+    return tuple(NameWant(place, Kind.PACKAGE, package, name).key for name in ("", media_type))
+
+
 def _of_title(place: Place, title: str) -> tuple[str, ...]:
     package, _, name = title.partition("@")
     release, _, media_type = name.partition("/")
@@ -101,7 +106,7 @@ def _of_title(place: Place, title: str) -> tuple[str, ...]:
 
 
 def _channel(place: Place, package: str, channel: str) -> tuple[str, ...]:
-    return (NameWant(place, Kind.CHANNEL, package, channel).key,)
+    return (NameWant(place, Kind.CHANNEL, package, channel).key, NameWant(place, Kind.CHANNELS, package).key)
 
 
 def _refuse_misread_prefix(method: str, namespace: str, name: str, places: Places) -> None:

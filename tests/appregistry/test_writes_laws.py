@@ -1,5 +1,6 @@
 """Whatever is written, through whichever of two gateways on one cache, and asked meanwhile: from then on nobody reads
-anything older, and the first digest of a release stands until another was pushed or accepted."""
+anything older of what it changed, nor of anything else as long as the upstream can be asked; and the first digest of a
+release stands until another was pushed or accepted."""
 
 import asyncio
 import base64
@@ -224,11 +225,13 @@ def _alias(title: str) -> str:
 
 @dataclass
 class Asked:
-    """``floor`` is the state of before which nothing may be told any more, ``generation`` that of then."""
+    """``floor`` is the state of before which nothing may be told any more, and ``fallen`` where its server cannot be
+    asked; ``generation`` is that of then."""
 
     read: str
     generation: int
     floor: int
+    fallen: int
     answer: asyncio.Task[Got]
 
 
@@ -236,7 +239,7 @@ class World:
     def __init__(self, clock: Clock, server: Server, gateways: list[RunningGateway]) -> None:
         self._clock, self._server, self._gateways = clock, server, gateways
         self._firsts = Firsts()
-        self._floor = 0
+        self._floor, self._fallen = 0, defaultdict[str, int](int)
         self._held: tuple[Asked, Gate] | None = None
 
     async def step(self, what: str, which: int, value: Any) -> None:
@@ -263,7 +266,7 @@ class World:
         self._server.gate = gate if hold else None
         headers = {"Cache-Control": "no-cache"} if again else {}
         answer = asyncio.create_task(self._gateways[which].get(f"{BASE}{read}", headers=headers))
-        asked = Asked(read, self._server.generation, self._floor, answer)
+        asked = Asked(read, self._server.generation, self._floor, self._fallen[_key(read)], answer)
         await until(lambda: gate.waiting > 0 or answer.done())
         self._server.gate = None
         if answer.done():
@@ -291,6 +294,7 @@ class World:
             body = json.dumps({"release": release, "media_type": media_type, "blob": blob}).encode()
         if (await self._gateways[which].get(target, method, body=body)).status == 200:
             self._floor = len(self._server.past) - 1
+            self._fallen |= dict.fromkeys(_changed(what, value), self._floor)
             self._server.generation += 1
             if what == "push":
                 self._firsts.pushed(*value)
@@ -309,7 +313,8 @@ class World:
         self._server.told.clear()
         assert self._firsts.moves == sum(one.total(MOVES) for one in self._gateways)
         unseen = read.endswith("/pull") and "uri-miss" in found.cache  # how old the name was: it is the bytes' word
-        states = self._states(asked.floor, kept=unseen or "gone-upstream" in found.cache)
+        floor = asked.fallen if self._failed else asked.floor
+        states = self._states(floor, kept=unseen or "gone-upstream" in found.cache)
         if found.status != 200:
             assert self._failed or (found.status in (400, 404) and any(_lacks(state, read) for state in states))
         elif read == "/channels":
@@ -345,6 +350,17 @@ class World:
             return
         assert digest in self._firsts.past[title]
         assert "fwd" not in found.cache or digest == self._firsts.shown[title]
+
+
+def _changed(what: str, value: Any) -> Sequence[str]:
+    """Under which names it shows."""
+    match what:
+        case "push":
+            return f"/{value[0]}", f"/{_alias(value[0])}"
+        case "delete":
+            return f"/{value}", f"/{_alias(value)}", ""
+        case _:
+            return ("/channels",)
 
 
 def _key(read: str) -> str:
