@@ -64,9 +64,10 @@ def open_records(directory: Path) -> diskcache.Cache:
     )
 
 
-def keys_below(records: diskcache.Cache, prefix: str) -> list[str]:
-    """Those that begin so, which the index of the keys finds: what it costs does not grow with all others. Blocking;
+def keys_below(records: diskcache.Cache, prefix: str, condition: str = "TRUE", *values: bytes) -> list[str]:
+    """Those that begin so, which the index of the keys finds: what it costs does not grow with all others. Of these
+    those whose ``value`` meets sqlite's ``condition``, so that no other record is taken out to be looked at. Blocking;
     within a transaction of this thread as that sees them."""
     end = prefix[:-1] + chr(ord(prefix[-1]) + 1)
-    rows = records._sql("SELECT key FROM Cache WHERE raw = 1 AND key >= ? AND key < ?", (prefix, end))
-    return [key for (key,) in rows.fetchall()]
+    below = f"SELECT key FROM Cache WHERE raw = 1 AND key >= ? AND key < ? AND {condition}"
+    return [key for (key,) in records._sql(below, (prefix, end, *values)).fetchall()]

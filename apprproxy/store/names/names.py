@@ -18,7 +18,15 @@ from apprproxy.core.model import FirstSeen, Place, Record
 from apprproxy.store.directory.generation import Generation
 from apprproxy.store.names.database import Database
 from apprproxy.store.names.fence import keys_below
-from apprproxy.store.names.record import read_first, read_pushed, read_record, write_first, write_pushed, write_record
+from apprproxy.store.names.record import (
+    DOUBTFUL,
+    read_first,
+    read_pushed,
+    read_record,
+    write_first,
+    write_pushed,
+    write_record,
+)
 from apprproxy.store.rounds import in_pieces
 
 REMEMBERED = 20_000
@@ -68,7 +76,14 @@ class DiskNames:
         pushed: Mapping[str, Digest] | None = None,
         through: Place | None = None,
     ) -> None:
+        """What is doubted is some after the other, so that one with thousands of names holds up nobody else's; and told
+        once more when all is, for whoever has read meanwhile what was not yet."""
         await self.database.write(upstream, self._written, upstream, repository, changed, pushed or {}, through)
+        known = await self.database.read(upstream, self._undoubted, upstream, repository)
+        for some in in_pieces(known):
+            await self.database.write(upstream, self._doubt_some, some)
+        if known:
+            await self.database.write(upstream, self._generation.bump, upstream)
         self._memory.clear()
 
     def generation(self, of: str = "") -> int:
@@ -159,32 +174,37 @@ class DiskNames:
         with self._forgetting(upstream):
             known = self._first_seen(upstream, (title, *aliases))
             meant = {one for one, old in known.items() if title in known and old.digest == known[title].digest}
-            self._doubt(self._of(upstream, repository))
+            self._doubt(self._undoubted(upstream, repository))
             for one in {title} | meant:
                 self._records.set(f"{_FIRST}{upstream} {one}", write_first(first))
         self._memory.clear()
 
-    def _of(self, upstream: str, repository: str) -> list[str]:
-        """The keys of every name of the repository, and of the lists it may stand in."""
-        return self._below(f"name {upstream}", repository, "-")
+    def _undoubted(self, upstream: str, repository: str) -> list[str]:
+        """The keys of every name of the repository, and of the lists it may stand in, that is not doubtful yet."""
+        return self._below(f"name {upstream}", (repository, "-"), "NOT instr(value, ?)", DOUBTFUL)
 
     def _owned_by_others(self, upstream: str, repository: str, place: Place | None) -> list[str]:
         """The keys under which a view remembers that the repository, or a name of it, is of another of its members."""
         others = {name.encode() for name in place.members if name != upstream} if place is not None else set()
         if place is None or not others:
             return []
-        ours = [*self._below(f"owner {place.name}", repository), f"owner {place.name} {place.home(repository)}"]
+        ours = self._below(f"owner {place.name}", [repository], "value <> ?", upstream.encode())
+        ours.append(f"owner {place.name} {place.home(repository)}")
         return [key for key in ours if self._records.get(key) in others]
 
-    def _below(self, what: str, *repositories: str) -> list[str]:
-        """The keys of all kinds of names of these repositories (``NameWant.key``)."""
+    def _below(self, what: str, repositories: Iterable[str], condition: str, value: bytes) -> list[str]:
+        """The keys of all kinds of names of these repositories (``NameWant.key``) whose record meets the condition."""
         prefixes = [f"{what} {kind} {repository} " for kind in Kind for repository in repositories]
-        return [key for prefix in prefixes for key in keys_below(self._records, prefix)]
+        return [key for prefix in prefixes for key in keys_below(self._records, prefix, condition, value)]
 
     def _doubt(self, keys: Iterable[str]) -> None:
         for key in keys:
-            if (record := read_record(self._records.get(key))) is not None and not record.doubtful:
+            if (record := read_record(self._records.get(key))) is not None:
                 self._records.set(key, write_record(replace(record, doubtful=True)))
+
+    def _doubt_some(self, keys: Iterable[str]) -> None:
+        with self._writing():
+            self._doubt(keys)
 
     def _written(
         self,
@@ -201,7 +221,6 @@ class DiskNames:
             gone = {f"name {upstream} {key}" for key in changed}
             for key in (*gone, *self._owned_by_others(upstream, repository, through)):
                 self._records.delete(key)
-            self._doubt(self._of(upstream, repository))
             if through is not None and len(through.members) > 1 and through.members[0] == upstream:
                 self._records.set(f"owner {through.name} {through.home(repository)}", upstream.encode())
             known = self._first_seen(upstream, tuple(pushed))

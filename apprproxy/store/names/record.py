@@ -8,6 +8,8 @@ from apprproxy.store.names.fence import ADVICE, Tampered
 
 LATEST = 253_402_300_800.0
 """The year 10,000, which is beyond what a date can be."""
+DOUBTFUL = b'"doubtful":true'
+"""In every record that is, and in no other: within a text quotation marks have a slash before them."""
 
 
 def write_record(record: Record) -> bytes:

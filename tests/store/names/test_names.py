@@ -26,6 +26,7 @@ from apprproxy.store.directory.place import SPARE
 from apprproxy.store.names import database
 from apprproxy.store.names.fence import MAX_RECORD, Tampered, keys_below, open_records
 from apprproxy.store.names.names import DiskNames
+from apprproxy.store.names.record import write_record
 from apprproxy.store.rounds import PIECE
 
 ROOT = Path(__file__).parents[3]
@@ -309,6 +310,28 @@ async def test_a_write_takes_what_it_changed_and_has_the_repositorys_other_names
     assert [replace(RECORD, doubtful=True)] * 3 == [await names.get("up", key) for key in doubtful]
 
 
+async def test_a_write_beside_thousands_of_names_holds_up_no_other_upstream(names: DiskNames) -> None:
+    """Whoever has them may push as often as they like. What is doubtful already is not even read."""
+    keys = [f"release alice/nginx 1.0.{number}/helm" for number in range(4 * PIECE)]
+    with names._writing():
+        for key in keys:
+            names._records.set(f"name up {key}", write_record(RECORD))
+            names._records.set(f"owner corp {key}", b"up")
+    writing = asyncio.create_task(names.written("up", "alice/nginx", through=Place("corp", ("two", "up"), "appr")))
+    await asyncio.sleep(0)
+    for _ in range(2):
+        await names.put("two", keys[0], RECORD, names.generation("two"))
+    before = writing.done()
+    await writing
+    rows = count()
+    with pytest.MonkeyPatch.context() as counted:
+        counted.setattr(names._records, "get", lambda _: next(rows))
+        await names.written("up", "alice/nginx", through=Place("corp", ("two", "up"), "appr"))
+
+    assert (False, 1) == (before, next(rows)), "the home of the repository"
+    assert all(names.known("up", key) == replace(RECORD, doubtful=True) for key in keys)
+
+
 async def test_what_was_pushed_is_added_to_what_was_seen(names: DiskNames) -> None:
     await names.set_first_seen("up", {TITLE: FIRST, "alice/nginx@2.0.0/helm": FIRST}, names.generation("up"))
     now, never = Digest.of(b"pushed"), "alice/nginx@3.0.0/helm"
@@ -393,6 +416,7 @@ from pathlib import Path
 from apprproxy.core.digest import Digest
 from apprproxy.core.model import FirstSeen
 from apprproxy.store.names.names import DiskNames
+from apprproxy.store.names.record import write_record
 names = DiskNames(Path({str(directory)!r}))
 names.accept("up", "alice/nginx", {TITLE!r}, FirstSeen(Digest.of(b"now"), 2.0))
 names.close()
