@@ -75,7 +75,8 @@ def _change(method: str, place: Place, package: str, below: tuple[str, ...], tar
             return Change(place, method, base, query, package, pushes=True)
         case "DELETE", (release, media_type) if release != "channels":
             release, media_type = paths.release_name(release), paths.format_name(media_type)
-            changed = (*_release(place, package, release, media_type), *_lists(place, package, media_type))
+            led = _release(place, package, "default", media_type)
+            changed = (*_release(place, package, release, media_type), *led, *_lists(place, package, media_type))
             return Change(place, method, f"{base}/{quote(release, safe='')}/{media_type}", "", package, changed)
         case "POST" | "DELETE", ("channels", channel, release):
             channel = paths.channel_name(channel)

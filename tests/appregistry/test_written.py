@@ -9,7 +9,7 @@ import pytest
 from tests.appregistry.archives import chart, packed, unpacked
 from tests.appregistry.conftest import Start
 from tests.appregistry.gateway import RunningGateway
-from tests.appregistry.registry import Answer
+from tests.appregistry.registry import Answer, html
 from tests.appregistry.upstream import Upstream
 from tests.fakes.clock import Gate
 
@@ -71,6 +71,25 @@ async def test_a_deletion_takes_what_it_deletes_and_keeps_what_its_owner_had_dro
     await write(gateway, upstream, "DELETE", f"{PACKAGE}/2.0.0/helm")
 
     assert [200, 404, 404] == await statuses(gateway, f"{PACKAGE}/1.0.0/helm/pull", *ITS_NAMES[:2])
+
+
+@pytest.mark.parametrize("media_type", ["helm", "-"])
+async def test_who_names_no_release_is_not_given_one_that_was_deleted(
+    media_type: str, gateway: RunningGateway, upstream: Upstream
+) -> None:
+    """Not for as long as the upstream is away, nor as what is gone where there is none any more."""
+    default, gone = (
+        f"{PACKAGE}/default/{media_type}/pull",
+        Answer(404, upstream.registry.answer("GET", f"{PACKAGE}/3/-").body),
+    )
+    before = (await gateway.get(default)).status
+    await write(gateway, upstream, "DELETE", f"{PACKAGE}/2.0.0/helm")
+    upstream.twist = lambda _: html(503)
+    away = (await gateway.get(default)).status
+    upstream.twist = lambda _: gone
+    gateway.clock.advance(120)
+
+    assert (200, 503, 404) == (before, away, (await gateway.get(default)).status)
 
 
 @pytest.mark.parametrize(
