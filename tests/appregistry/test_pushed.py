@@ -187,13 +187,16 @@ async def test_so_is_what_was_pushed_while_the_other_member_was_asked_for_it(
     assert (OTHER, NOW) == (before, after)
 
 
+@pytest.mark.parametrize("ahead", [None, {}, {"deny": ["alice/*"]}], ids=["first", "behind", "behind-denied"])
 async def test_offline_what_was_pushed_through_a_view_is_not_what_another_member_had_before(
-    tmp_path: Path, clock: Clock, upstream: Upstream
+    ahead: dict[str, Any] | None, tmp_path: Path, clock: Clock, upstream: Upstream
 ) -> None:
-    """Nobody has pulled it since, so that it is not held: that does not make it the other one's."""
-    async with running(Registry()) as other:
+    """Nobody has pulled it since, so that it is not held: that does not make it the other one's. So it is where another
+    member is ahead of who took it."""
+    async with running(Registry()) as nobody, running(Registry()) as other:
         other.registry.push("alice/nginx", "1.0.0", "helm", packed(OTHER))
-        sections = {"one": keys_of(upstream, writes="pass"), "two": keys_of(other)}
+        before_it = {} if ahead is None else {"zero": keys_of(nobody, **ahead)}
+        sections = before_it | {"one": keys_of(upstream, writes="pass"), "two": keys_of(other)}
         async with running_gateway(tmp_path, sections, clock) as gateway:
             before = await pulled(gateway)
             upstream.twist = lambda target: Answer(200, b"{}") if target == f"{PACKAGE}?force=true" else None
@@ -202,3 +205,23 @@ async def test_offline_what_was_pushed_through_a_view_is_not_what_another_member
             after = [(await gateway.get(f"{place}{RELEASE}")).status for place in ("", "/two")]
 
     assert (OTHER, [504, 200]) == (before, after)
+
+
+async def test_offline_what_was_pushed_behind_the_owner_of_a_package_is_no_name_of_it_in_the_view(
+    tmp_path: Path, clock: Clock, upstream: Upstream
+) -> None:
+    """As it is none where the owner can be asked: whoever may push there would have names of their own given out."""
+    theirs = f"{PACKAGE}/2.0.0/helm"
+    async with running(Registry()) as owner:
+        owner.registry.push("alice/nginx", "1.0.0", "helm", packed(FIRST))
+        upstream.registry.push("alice/nginx", "2.0.0", "helm", packed(OTHER))
+        sections = {"one": keys_of(owner), "two": keys_of(upstream, writes="pass")}
+        async with running_gateway(tmp_path, sections, clock) as gateway:
+            before = await pulled(gateway)
+            upstream.twist = lambda target: Answer(200, b"{}") if target == f"{PACKAGE}?force=true" else None
+            await push(gateway, packed(NOW))
+            await gateway.get(f"/two{theirs}")
+        async with running_gateway(tmp_path, sections, clock, offline=True) as gateway:
+            after = [(await gateway.get(f"{place}{theirs}")).status for place in ("/two", "")]
+
+    assert (FIRST, [200, 504]) == (before, after)

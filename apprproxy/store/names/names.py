@@ -184,13 +184,22 @@ class DiskNames:
         return self._below(f"name {upstream}", (repository, "-"), "NOT instr(value, ?)", DOUBTFUL)
 
     def _owned_by_others(self, upstream: str, repository: str, place: Place | None) -> list[str]:
-        """The keys under which a view remembers that the repository, or a name of it, is of another of its members."""
+        """The keys under which a view remembers that a name of the repository is of another of its members."""
         others = {name.encode() for name in place.members if name != upstream} if place is not None else set()
         if place is None or not others:
             return []
         ours = self._below(f"owner {place.name}", [repository], "value <> ?", upstream.encode())
-        ours.append(f"owner {place.name} {place.home(repository)}")
         return [key for key in ours if self._records.get(key) in others]
+
+    def _take_home(self, upstream: str, repository: str, place: Place) -> None:
+        """What is pushed to a member is its repository from then on, also for who cannot ask, where nobody is before it
+        or it was found behind it. Who has it ahead has it still: else whoever may push behind would have names of their
+        own given out beside those, where nobody can be asked."""
+        key, members = f"owner {place.name} {place.home(repository)}", place.members
+        known = (self._records.get(key) or b"").decode(errors="replace")
+        ahead, behind = members[: members.index(upstream)], members[members.index(upstream) + 1 :]
+        if known in behind or (known not in ahead and not ahead):
+            self._records.set(key, upstream.encode())
 
     def _below(self, what: str, repositories: Iterable[str], condition: str, value: bytes) -> list[str]:
         """The keys of all kinds of names of these repositories (``NameWant.key``) whose record meets the condition."""
@@ -215,14 +224,13 @@ class DiskNames:
         through: Place | None,
     ) -> None:
         """What was pushed for a title that was not seen yet is kept for when it is: by whoever asked before the push,
-        maybe, and was told what was there then. Nobody is before the first member of a view: what is pushed to it
-        through that is its repository from then on, also for who cannot ask."""
+        maybe, and was told what was there then."""
         with self._forgetting(upstream, *([through.name] if through is not None else [])):
             gone = {f"name {upstream} {key}" for key in changed}
             for key in (*gone, *self._owned_by_others(upstream, repository, through)):
                 self._records.delete(key)
-            if through is not None and len(through.members) > 1 and through.members[0] == upstream:
-                self._records.set(f"owner {through.name} {through.home(repository)}", upstream.encode())
+            if through is not None and len(through.members) > 1:
+                self._take_home(upstream, repository, through)
             known = self._first_seen(upstream, tuple(pushed))
             for title, digest in pushed.items():
                 if title in known:

@@ -359,11 +359,14 @@ async def test_what_is_pushed_to_one_upstream_keeps_nothing_of_anothers_from_bei
     assert {TITLE: replace(FIRST, pushed=FIRST.digest)} == await names.first_seen("hub", [TITLE])
 
 
-@pytest.mark.parametrize(("members", "whose"), [(("up", "two"), "up"), (("two", "up"), None)])
+@pytest.mark.parametrize(
+    ("members", "whose"),
+    [(("up", "two"), "up"), (("zero", "up", "two"), "up"), (("two", "up"), "two"), (("two", "up", "three"), "two")],
+)
 async def test_what_is_pushed_through_a_view_is_no_other_members_there_any_more(
-    members: tuple[str, ...], whose: str | None, names: DiskNames
+    members: tuple[str, ...], whose: str, names: DiskNames
 ) -> None:
-    """It is the member's that took it, where nobody is before that."""
+    """It is the member's that took it, unless one ahead has it."""
     release, home, channel = "release alice/nginx 1.0.0/helm", "repository appr alice/nginx", "channel alice/nginx beta"
     redis, image = "release alice/redis 1.0.0/helm", "tag alice/nginx 1.0"
     had = {release: "two", home: "two", channel: "up", redis: "two", image: "images"}
