@@ -390,6 +390,28 @@ async def test_offline_what_a_lock_file_has_and_is_not_held_is_nobody_else_s(
     assert 404 == told.status
 
 
+async def test_what_is_asked_for_by_digest_no_lock_file_has(
+    registry: Registry, other: Registry, gateways: Gateways, tmp_path: Path
+) -> None:
+    """Whose it was is asked first, and who has a lock file takes nothing from it."""
+    layer, lock = b"a layer", tmp_path / "lock.json"
+    other.push("library/app", "1.0", layer)
+    lock.write_text(locking())
+    upstreams = {"first": oci(registry, names="locked", lock_file=str(lock)), "second": oci(other)}
+    views, path = {one: ["first", "second"] for one in ("one", "other")}, f"library/app/blobs/{digest(layer)}"
+    gateway = await gateways.start(upstreams, views=views)
+    told = [(await gateway.head(f"/v2/one/{path}")).status]
+    before = registry.count("HEAD blob")
+    gateways.clock.advance(600)
+    told.append((await gateway.head(f"/v2/one/{path}")).status)
+    since = registry.count("HEAD blob")
+    await gateway.close()
+    gateway = await gateways.start(upstreams, views=views, offline=True)
+    told += [(await gateway.head(f"/v2/{view}/{path}")).status for view in views]
+
+    assert ([200] * 4, 1, 1) == (told, before, since)
+
+
 def locking(content: bytes | None = None) -> str:
     names = {"library/app:1.0": digest(content)} if content is not None else {}
     return json.dumps({"version": 1, "names": names})
