@@ -168,6 +168,21 @@ def test_documents_that_name_thousands_go_in_several_steps(
     assert "" == cache.holds(*map(str, range(8)))
 
 
+@pytest.mark.parametrize(("files", "size"), [(2, 1 << 40), (1000, 200)])
+def test_of_those_no_more_go_than_the_disk_lacks(
+    files: int, size: int, cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(links, "GONE", 10)
+    monkeypatch.setattr(ledger, "FILES", files)
+    monkeypatch.setattr(ledger, "STEP", size)
+    for document in range(5):
+        cache.put(f"{document}", 100)
+        cache.ledger.membership.link(digest_of(f"{document}"), [names(f"{document} of {n}") for n in range(10)])
+    cache.ledger.relieve(0, files=True)
+
+    assert "2 3 4" == cache.holds(*map(str, range(5)))
+
+
 def test_a_blob_that_is_about_to_be_renamed_into_place_is_not_evicted(cache: Cache) -> None:
     """Its row would go, and then its file would come, and nobody would count it."""
     cache.ledger.reserve("a.part", 300)
