@@ -198,7 +198,7 @@ class DiskNames:
         key, members = f"owner {place.name} {place.home(repository)}", place.members
         known = (self._records.get(key) or b"").decode(errors="replace")
         ahead, behind = members[: members.index(upstream)], members[members.index(upstream) + 1 :]
-        if known in behind or (known not in ahead and not ahead):
+        if known in behind or not ahead:
             self._records.set(key, upstream.encode())
 
     def _below(self, what: str, repositories: Iterable[str], condition: str, value: bytes) -> list[str]:
