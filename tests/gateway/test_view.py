@@ -351,6 +351,29 @@ async def test_where_one_had_left_or_was_denied_a_name_that_another_answered_mea
     assert ["first"] * 3 == seen
 
 
+async def test_what_it_answered_alone_for_stays_a_member_s_own_and_nothing_is_written_down_of_it(
+    registry: Registry, other: Registry, gateways: Gateways, clock: Clock
+) -> None:
+    """A view of one member would have a record of each name else."""
+    both, views = {"first": oci(registry), "second": oci(other)}, {"default": ["first", "second"]}
+    other.push("library/app", "1.0", b"second")
+    other.push("library/other", "1.0", b"other")
+    gateway = await gateways.start(both, views=views)
+    await gateway.get(TAG)
+    await gateway.close()
+    registry.push("library/app", "1.0", b"first")
+    clock.advance(61)
+    gateway = await gateways.start(both, views={"default": ["second"]})
+    for path in (TAG, "/v2/library/other/manifests/1.0"):
+        await gateway.get(path)
+    names = [await gateway.app.names.owner("default", f"tag library/{one} 1.0") for one in ("app", "other")]
+    await gateway.close()
+    gateway = await gateways.start(both, views=views)
+
+    assert ["second", None] == names
+    assert "second" == whose(await gateway.get(TAG))
+
+
 async def test_what_an_earlier_member_s_lock_file_has_since_is_what_it_says(
     registry: Registry, other: Registry, gateways: Gateways, tmp_path: Path
 ) -> None:

@@ -3,12 +3,13 @@
 import asyncio
 import os
 import threading
+from dataclasses import replace
 
 import pytest
 
 from tests.fakes import lies
 from tests.fakes.clock import PATIENCE, START, Clock, Gate, until
-from tests.fakes.content import oci_error
+from tests.fakes.content import digest, oci_error
 from tests.fakes.gateway import Gateways, oci
 from tests.fakes.registry import Registry
 
@@ -260,3 +261,22 @@ async def test_a_no_of_before_a_write_is_not_remembered(registry: Registry, gate
     after = await gateway.get(TAG)
 
     assert (404, 200) == (before.status, after.status)
+
+
+async def test_what_was_told_before_it_was_written_down_to_whom_counts_for_names_alone(
+    registry: Registry, gateways: Gateways, clock: Clock
+) -> None:
+    registry.push("library/app", "1.0", b"layer")
+    blob, names = f"/v2/library/app/blobs/{digest(b'layer')}", list[str]()
+    gateway = await gateways.start({"hub": registry})
+    for path in (TAG, blob):
+        await gateway.head(path)
+    for upstream, key, record in [*gateway.app.names.all_names()]:
+        names.append(key.partition(" ")[0])
+        generation = gateway.app.names.generation(upstream)
+        await gateway.app.names.put(upstream, key, replace(record, told=""), generation)
+    await gateway.close()
+    offline = await gateways.start({"hub": registry}, offline=True)
+
+    assert {"tag", "presence"} == {*names}
+    assert [200, 504] == [(await offline.head(path)).status for path in (TAG, blob)]
