@@ -33,15 +33,14 @@ from apprproxy.store.names.lock_file import read
 @dataclass(frozen=True, slots=True)
 class Known:
     """The owner's word that a repository has this: ``itself``, or only what it names. ``claimed``: it said so when it
-    was asked for the digest, and may never have sent it. ``locked``: a lock file has it, which may be all. ``before``:
-    it was told to another account of its upstream's than is configured now, or by another place."""
+    was asked for the digest, and may never have sent it. ``before``: it was told to another account of its
+    upstream's than is configured now, or by another place."""
 
     member: Member
     repository: str
     expected: Expected
     itself: bool = True
     claimed: bool = False
-    locked: bool = False
     before: bool = False
 
 
@@ -94,9 +93,8 @@ class Recovery:
         for known in self._all():
             if known.before:
                 continue
-            shown = self._shown(known)
-            count.shown += shown
-            count.names += bool(shown) or not known.locked  # a new cache has lost nothing
+            count.shown += self._shown(known)
+            count.names += 1
         return count
 
     # --- what owners, and lock files, said
@@ -133,10 +131,10 @@ class Recovery:
             return
         for repository, tags in lock.tags.items():
             for digest in tags.values():
-                yield Known(member, repository, Expected(digest), locked=True)
+                yield Known(member, repository, Expected(digest))
         for package, releases in lock.releases.items():
             for digest in releases.values():
-                yield Known(member, package, Expected(unpacked=digest), locked=True)
+                yield Known(member, package, Expected(unpacked=digest))
 
     # --- what follows from it
 

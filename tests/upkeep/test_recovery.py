@@ -106,6 +106,12 @@ async def forgotten(running: Running) -> None:
         file.unlink()
 
 
+def in_doubt(running: Running) -> None:
+    """As where an index was begun anew."""
+    with running.app.ledger.database.transaction() as db:
+        db.execute("UPDATE totals SET recovered = 0")
+
+
 async def recovered(registry: Registry, gateways: Gateways) -> Running:
     """A gateway without upstreams, which has found again what one before it had pulled."""
     running = await gateways.start({"hub": registry})
@@ -432,10 +438,26 @@ async def test_a_new_cache_has_lost_nothing_of_what_a_lock_file_has(
     assert "recovered" not in logged.text
 
 
+async def test_a_cache_that_was_filled_before_its_first_gateway_has_lost_nothing(
+    registry: Registry, gateways: Gateways, logged: Logged
+) -> None:
+    registry.push(APP, "1.0", LAYER)
+    filling = await gateways.start({"hub": registry})
+    await filling.get(f"/v2/hub/{APP}/manifests/1.0")
+    await filling.at_rest()
+    await filling.close()
+    running = await gateways.start({"hub": registry})
+    recovered = await recover(running.app)
+
+    assert recovered is None
+    assert "recovered" not in logged.text
+
+
 async def test_an_index_that_was_not_lost_is_let_be(registry: Registry, gateways: Gateways) -> None:
     registry.push(APP, "1.0", LAYER)
     running = await gateways.start({"hub": registry})
     await running.get(f"/v2/hub/{APP}/manifests/1.0")
+    in_doubt(running)
     first, second = await recover(running.app), await recover(running.app)
 
     assert first is not None
@@ -458,6 +480,7 @@ async def test_what_was_linked_is_counted_at_the_end(registry: Registry, gateway
     await running.at_rest()
     ledger = running.app.ledger
     ledger.links.most = 0
+    in_doubt(running)
     await recover(running.app)
 
     await until(lambda: ledger.database.read("SELECT count(*) FROM links") == [(0,)])
@@ -467,6 +490,7 @@ async def test_what_was_broken_off_begins_again(registry: Registry, gateways: Ga
     registry.push(APP, "1.0", LAYER)
     running = await gateways.start({"hub": registry})
     await running.get(f"/v2/hub/{APP}/manifests/1.0")
+    in_doubt(running)
     broken_off = asyncio.create_task(recover(running.app))
     await asyncio.sleep(0)
     broken_off.cancel()

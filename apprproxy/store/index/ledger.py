@@ -252,7 +252,7 @@ class Ledger:
                 yield Blob(Digest.parse(last), size, used, bool(pinned))
 
     def recovered(self) -> bool:
-        """Is it known who may see what is held? Not of an index that was begun anew."""
+        """Is it known who may see what is held? Not where an index was begun anew beside blobs."""
         return self.database.read("SELECT recovered FROM totals") == [(1,)]
 
     def set_recovered(self) -> None:

@@ -24,8 +24,9 @@ def count_once(database: Database, root: Path, now: float) -> None:
     boot = f"{_boot()} {_file(root / 'index.db')}"
     if database.read("SELECT scanned FROM totals") == [(boot,)]:
         return
-    blobs = _blobs(root, now)
+    blobs, held = _blobs(root, now), False
     while batch := _some(blobs):
+        held = True
         with database.transaction() as db:
             if db.executemany(_COUNT, batch).rowcount:  # what was told of them besides is lost as well
                 db.execute("UPDATE totals SET recovered = 0")
@@ -35,7 +36,8 @@ def count_once(database: Database, root: Path, now: float) -> None:
             "UPDATE blobs SET pinned = 1 WHERE pinned = 0 AND (key IN (SELECT key FROM pinned)"
             " OR unpacked IN (SELECT key FROM pinned))"
         )
-        db.execute("UPDATE totals SET scanned = ?", (boot,))
+        # where nothing is held, nothing of it is lost
+        db.execute("UPDATE totals SET scanned = ?, recovered = recovered OR ?", (boot, not held))
 
 
 def _file(path: Path) -> str:
