@@ -3,18 +3,20 @@
 import asyncio
 import sys
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import click
 
 from apprproxy.app import App, build_beside
 from apprproxy.cli.common import CONFIG, asking_settings_of, entered, failures_told, settings_of
-from apprproxy.cli.progress import BLOBS, Begin, side_by_side
+from apprproxy.cli.progress import BLOBS, Display, side_by_side
 from apprproxy.cli.shown import as_json
 from apprproxy.cli.verified import ELSEWHERE
+from apprproxy.core.digest import Digest
 from apprproxy.core.errors import Malformed, StoreFailed
 from apprproxy.ops.logs import plain
 from apprproxy.settings import Settings
@@ -23,6 +25,8 @@ from apprproxy.upkeep.folder import Folder, opened
 from apprproxy.upkeep.pins import Pin
 from apprproxy.upkeep.referrers import Referring
 from apprproxy.upkeep.title import Title, parse
+
+Tell = Callable[[Pin], None]
 
 
 @click.command(short_help="Keep names with all that they lead to, or list the pins.")
@@ -46,14 +50,15 @@ def pin(path: Path | None, fetch: bool, referrers: bool, as_lines: bool, wanted:
     settings = asking_settings_of(path) if fetch else settings_of(path)
     titles = [_parsed(name, settings) for name in wanted]
     entered(settings)
+    tell = partial(_tell, as_lines=as_lines)
     with failures_told():
         if fetch:
-            pins = asyncio.run(_fetched(settings, titles, referrers=referrers))
+            pins = asyncio.run(_fetched(settings, titles, tell, referrers=referrers))
         else:
             with opened(settings) as folder:
                 pins = [_pinned(folder, settings, title) for title in titles] if titles else work.pins(folder)
-    for one in pins:
-        _tell(one, as_lines=as_lines)
+            for one in pins:
+                tell(one)
     if not fetch and any(one.missing for one in pins):
         click.echo(ELSEWHERE if settings.offline else "`apprproxy cache pin --fetch` fetches what is missing", err=True)
     sys.exit(1 if any(one.failure or one.missing for one in pins) else 0)
@@ -90,16 +95,18 @@ def _pinned(folder: Folder, settings: Settings, title: Title) -> Pin:
     return replace(one, failure=f"no upstream is called {title.upstream!r}") if strange else one
 
 
-async def _fetched(settings: Settings, titles: Sequence[Title], *, referrers: bool) -> list[Pin]:
+async def _fetched(settings: Settings, titles: Sequence[Title], tell: Tell, *, referrers: bool) -> list[Pin]:
     """Those of an upstream one after the other, and upstreams side by side: one that sends slowly holds up its own.
-    Without titles, what the pins there are lack."""
+    Each is told once it is done: the last may be hours away, and somebody may stop it before. Without titles, what the
+    pins there are lack."""
     app, queues = build_beside(settings), defaultdict[str, list[Title]](list)
     tasks = list[asyncio.Task[list[Pin]]]()
     try:
         for title in titles or work.titles(app.ledger.pinned.pins()):
             queues[title.upstream].append(title)
-        with side_by_side(BLOBS) as begin:
-            tasks += [asyncio.create_task(_in_order(app, some, begin, referrers=referrers)) for some in queues.values()]
+        with side_by_side(BLOBS) as display:
+            for some in queues.values():
+                tasks.append(asyncio.create_task(_in_order(app, some, display, tell, referrers=referrers)))
             return [one for done in await asyncio.gather(*tasks) for one in done]
     finally:
         for task in tasks:
@@ -108,29 +115,41 @@ async def _fetched(settings: Settings, titles: Sequence[Title], *, referrers: bo
         await app.close()
 
 
-async def _in_order(app: App, titles: Sequence[Title], begin: Begin, *, referrers: bool) -> list[Pin]:
+async def _in_order(app: App, titles: Sequence[Title], display: Display, tell: Tell, *, referrers: bool) -> list[Pin]:
     done, names, referring = list[Pin](), set[str](), Referring(app)
     for title in titles:
         if title.text in names:  # it refers to one before it
             continue
-        with begin(f"fetching {plain(title.text)}", 1) as told:
-            done.append(pin := await work.fetch(app, title, told))
-        await _warn_of_move(app, title)
+        with display.begin(f"fetching {plain(title.text)}", 1) as told:
+            some = [pin := await work.fetch(app, title, told)]
+        moved = await _moved_to(app, title)
+        with display.aside():
+            tell(pin)
+            if moved:
+                _warn_of_move(title, moved)
         if referrers and pin.root and title.protocol == "oci":
-            with begin(f"asking what refers to {plain(title.text)}", 1) as told:
-                done += [one for one in await referring.to(title, pin.root, told) if one.name not in names]
-        names.update(one.name for one in done)
+            with display.begin(f"asking what refers to {plain(title.text)}", 1) as told:
+                found = [one for one in await referring.to(title, pin.root, told) if one.name not in names]
+            with display.aside():
+                for one in found:
+                    tell(one)
+            some += found
+        done += some
+        names.update(one.name for one in some)
     return done
 
 
-async def _warn_of_move(app: App, title: Title) -> None:
-    """A gateway counts and logs what moves when it learns of it itself, and what this command saw is known by then."""
+async def _moved_to(app: App, title: Title) -> Digest | None:
     name, first = title.text.partition("/")[2], None
     with suppress(StoreFailed):  # the pin says so
         first = (await app.names.first_seen(title.upstream, [name])).get(name)
-    if first is not None and first.moved_to is not None:
-        stands = f"moved to {first.moved_to}, and its first digest stands: `apprproxy names list --moved`"
-        click.echo(f"warning: {plain(title.text)} {stands}", err=True)
+    return first.moved_to if first is not None else None
+
+
+def _warn_of_move(title: Title, moved_to: Digest) -> None:
+    """A gateway counts and logs what moves when it learns of it itself, and what this command saw is known by then."""
+    stands = f"moved to {moved_to}, and its first digest stands: `apprproxy names list --moved`"
+    click.echo(f"warning: {plain(title.text)} {stands}", err=True)
 
 
 def _tell(one: Pin, *, as_lines: bool) -> None:

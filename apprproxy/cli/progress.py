@@ -45,24 +45,40 @@ BYTES = Unit("bytes", (DownloadColumn(), TransferSpeedColumn(), TimeRemainingCol
 BLOBS = Unit("blobs", (MofNCompleteColumn(),))
 
 
-Begin = Callable[[str, int], AbstractContextManager[Told]]
+@dataclass(frozen=True, slots=True)
+class Display:
+    """``begin`` is for each piece of work, and what is printed meanwhile is printed within ``aside``."""
+
+    begin: Callable[[str, int], AbstractContextManager[Told]]
+    aside: Callable[[], AbstractContextManager[None]]
 
 
 @contextmanager
 def progress(doing: str, total: int, unit: Unit = BYTES) -> Iterator[Told]:
-    with side_by_side(unit) as begin, begin(doing, total) as told:
+    with side_by_side(unit) as display, display.begin(doing, total) as told:
         yield told
 
 
 @contextmanager
-def side_by_side(unit: Unit) -> Iterator[Begin]:
+def side_by_side(unit: Unit) -> Iterator[Display]:
     """For several at once: a terminal has room for one such display."""
     if not sys.stderr.isatty():
-        yield lambda doing, total: nullcontext(Lines(doing, total, unit, time.monotonic))
+        yield Display(lambda doing, total: nullcontext(Lines(doing, total, unit, time.monotonic)), nullcontext)
         return
     columns = TextColumn("{task.description}"), BarColumn(), *unit.columns
     with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
-        yield partial(_bar, bars)
+        yield Display(partial(_bar, bars), partial(_aside, bars))
+
+
+@contextmanager
+def _aside(bars: Progress) -> Iterator[None]:
+    """The bars are taken off the terminal as long. What is printed beside them goes to theirs, standard output too, and
+    is cut into lines of the terminal's width."""
+    bars.stop()
+    try:
+        yield
+    finally:
+        bars.start()
 
 
 @contextmanager

@@ -3,7 +3,9 @@
 import asyncio
 import json
 import os
+import pty
 import sqlite3
+import sys
 from contextlib import closing
 
 import pytest
@@ -18,7 +20,8 @@ from tests.appregistry.archives import chart, digest_of, packed, unpacked
 from tests.appregistry.upstream import running as app_registry
 from tests.cli.operator import Operator
 from tests.fakes import lies
-from tests.fakes.clock import Gate, until
+from tests.fakes.clock import Gate
+from tests.fakes.command import ROOT, not_ours
 from tests.fakes.content import IMAGE, INDEX, digest, manifest, some_bytes
 from tests.fakes.gateway import Gateways, oci
 from tests.fakes.registry import Registry, descriptor
@@ -117,7 +120,7 @@ async def test_what_could_not_be_fetched_is_told_and_the_rest_is_kept(registry: 
     assert f"error: hub/{APP}:9: hub: says MANIFEST_UNKNOWN" in ran.stderr
 
 
-async def test_an_upstream_that_sends_nothing_holds_up_its_own_names(
+async def test_an_upstream_that_sends_nothing_holds_up_its_own_names_and_no_word_on_others(
     registry: Registry, other: Registry, operator: Operator
 ) -> None:
     gate = Gate()
@@ -126,14 +129,37 @@ async def test_an_upstream_that_sends_nothing_holds_up_its_own_names(
         one.add_blob(APP, b"{}")
     registry.on["blob"] = lies.waiting_for(gate)
     operator.configures({"hub": oci(registry), "far": oci(other)})
-    running = asyncio.create_task(operator.runs("pin", "--fetch", f"hub/{APP}:1.0", f"far/{APP}:1.0"))
+    words = ("cache", "pin", "--config", str(operator.path), "--fetch", f"hub/{APP}:1.0", f"far/{APP}:1.0")
+    running = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "apprproxy", *words, cwd=ROOT, env=not_ours(), stdout=asyncio.subprocess.PIPE
+    )
+    assert running.stdout is not None
     await gate.reached()
-    await until(lambda: other.count("blob") == 2)
+    before = await running.stdout.readline()
     gate.open()
-    ran = await running
+    after, _ = await running.communicate()
 
-    assert 0 == ran.returncode, ran.stderr
-    assert [f"hub/{APP}:1.0", f"far/{APP}:1.0"] == [line.split()[0] for line in ran.stdout.splitlines()]
+    assert 0 == running.returncode
+    assert f"far/{APP}:1.0" == before.split()[0].decode()
+    assert f"hub/{APP}:1.0" == after.split()[0].decode()
+
+
+async def test_at_a_terminal_what_is_told_of_a_name_stands_by_itself(registry: Registry, operator: Operator) -> None:
+    for name in ("1.0", "2.0"):
+        registry.push(APP, name, ONE)
+    registry.add_blob(APP, b"{}")
+    operator.configures({"hub": oci(registry)})
+    ours, theirs = pty.openpty()
+    try:
+        ran = await operator.runs("pin", "--fetch", f"hub/{APP}:9", f"hub/{APP}:1.0", f"hub/{APP}:2.0", stderr=theirs)
+        shown = os.read(ours, 65536).decode()
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+    assert [f"hub/{APP}:1.0", f"hub/{APP}:2.0"] == [line.split()[0] for line in ran.stdout.splitlines()]
+    assert f"error: hub/{APP}:9: hub: says MANIFEST_UNKNOWN" in shown
+    assert "fetching" not in shown.partition("error:")[0].rpartition("\x1b[2K")[2]
 
 
 async def test_a_name_that_is_not_known_is_not_pinned(operator: Operator) -> None:
