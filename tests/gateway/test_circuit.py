@@ -114,6 +114,22 @@ async def test_a_name_that_met_a_shut_circuit_is_refreshed_as_soon_as_it_opens(
     assert 1 == available(gateway)
 
 
+async def test_who_looks_whether_it_is_back_is_told_nothing_of_a_slow_upstream(
+    registry: Registry, gateways: Gateways, clock: Clock
+) -> None:
+    gateway, content = await held(registry, gateways)
+    registry.on["tag"] = lies.hangs_up
+    clock.advance(61)
+    await break_it(gateway)
+    gate = Gate()
+    registry.on["tag"] = lies.waiting_for(gate)
+    clock.advance(1)
+    stale = await gateway.get(TAG)
+    gate.open()
+
+    assert (200, content, "hit; ttl=-2") == (stale.status, stale.body, stale.cache)
+
+
 async def test_after_its_time_one_probe_goes_out(registry: Registry, gateways: Gateways, clock: Clock) -> None:
     gateway, _ = await held(registry, gateways)
     registry.on["tag"] = lies.hangs_up

@@ -158,17 +158,19 @@ class Lookups:
         return Named(record, verdict, held) if held is not None else None
 
     async def _refreshed(self, member: Member, want: NameWant, old: Named, *, again: bool) -> Named:
-        """What is doubtful is served only where its owner cannot be asked, however long that takes."""
-        key, doubtful = self._key(member, want), old.record.doubtful
-        under_way = key in self._running and not doubtful
+        """What is to be asked anew (``Record.doubtful``) is served only where its owner cannot be asked, however long
+        that takes."""
+        key, asked_anew = self._key(member, want), old.record.doubtful
+        under_way = key in self._running and not asked_anew
         if not again and (under_way or await self._shelf.brief.get(f"trouble {key}") is not None):
             return self._stale(member, old, "refreshing")
         task = self._question(member, want, old)
-        patience = AT_ONCE if member.health.doubtful else None if doubtful else member.terms.revalidate
+        looking = member.health.doubtful  # whether it is back, for which nobody waits who has an answer
+        patience = AT_ONCE if looking else None if asked_anew else member.terms.revalidate
         done, _ = await asyncio.wait([task], timeout=patience)
         if not done:
             await self._shelf.brief.set(f"trouble {key}", "slow", member.terms.missing_for)
-            return self._stale(member, old, "upstream-slow")
+            return self._stale(member, old, "refreshing" if looking else "upstream-slow")
         try:
             named = task.result()
             return replace(named, verdict=replace(named.verdict, cache=Cache.REVALIDATED, status=200))
