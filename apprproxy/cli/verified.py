@@ -42,7 +42,10 @@ def _spoken(key: str) -> str:
     return spoken(key) if key.count(" ") == 2 else key
 
 
-ELSEWHERE = "this gateway is offline: fetch it on the connected side, and carry the cache over again"
+ELSEWHERE = (
+    "this gateway is offline: fetch it on the connected side, with the url and account that each upstream has "
+    "here, and carry the cache over again"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,11 @@ class Summary:
         if (self.wrong or self.before) and not self.offline and not self.repaired:
             click.echo("`apprproxy cache verify --repair` fetches them again")
         for name, count in lacking.items():
-            fetch = "" if self.offline else f": `apprproxy cache pin --fetch {quote(name)}` fetches them"
+            fetch = (
+                ": `apprproxy cache pin` says what, and why"
+                if self.offline
+                else f": `apprproxy cache pin --fetch {quote(name)}` fetches them"
+            )
             click.echo(f"{name} is pinned and lacks {count}{fetch}")
         if self.offline and (self.wrong or self.before or lacking):
             click.echo(ELSEWHERE)
