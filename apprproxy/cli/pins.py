@@ -59,6 +59,8 @@ def pin(path: Path | None, fetch: bool, referrers: bool, as_lines: bool, wanted:
                 pins = [_pinned(folder, settings, title) for title in titles] if titles else work.pins(folder)
             for one in pins:
                 tell(one)
+    if not pins:
+        click.echo("no name is pinned; pins are carried in index.db", err=True)
     if not fetch and any(one.missing for one in pins):
         click.echo(ELSEWHERE if settings.offline else "`apprproxy cache pin --fetch` fetches what is missing", err=True)
     sys.exit(1 if any(one.failure or one.missing for one in pins) else 0)

@@ -162,6 +162,17 @@ async def test_at_a_terminal_what_is_told_of_a_name_stands_by_itself(registry: R
     assert "fetching" not in shown.partition("error:")[0].rpartition("\x1b[2K")[2]
 
 
+@pytest.mark.parametrize("words", [("pin",), ("pin", "--fetch")])
+async def test_a_cache_without_pins_is_told_from_one_that_lacks_nothing(
+    words: tuple[str, ...], operator: Operator
+) -> None:
+    operator.configures({"hub": {"kind": "oci", "url": "http://127.0.0.1:1"}})
+    operator.begins()
+    ran = await operator.runs(*words)
+
+    assert (0, "", "no name is pinned; pins are carried in index.db\n") == (ran.returncode, ran.stdout, ran.stderr)
+
+
 async def test_a_name_that_is_not_known_is_not_pinned(operator: Operator) -> None:
     operator.configures({"hub": {"kind": "oci", "url": "http://127.0.0.1:1"}})
     operator.begins()
