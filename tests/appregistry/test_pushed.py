@@ -225,3 +225,22 @@ async def test_offline_what_was_pushed_behind_the_owner_of_a_package_is_no_name_
             after = [(await gateway.get(f"{place}{theirs}")).status for place in ("/two", "")]
 
     assert (FIRST, [200, 504]) == (before, after)
+
+
+async def test_offline_what_was_pushed_to_a_later_member_makes_a_repository_no_less_the_earlier_ones(
+    tmp_path: Path, clock: Clock, upstream: Upstream
+) -> None:
+    """Whoever may push there would have its own word taken for the earlier one's names."""
+    async with running(Registry()) as later:
+        upstream.registry.push("alice/nginx", "1.0.0", "helm", packed(FIRST))
+        later.registry.push("alice/nginx", "2.0.0", "helm", packed(OTHER))
+        sections = {"one": keys_of(upstream), "two": keys_of(later, writes="pass")}
+        names = [f"{PACKAGE}/{release}/helm" for release in ("1.0.0", "2.0.0")]
+        async with running_gateway(tmp_path, sections, clock) as gateway:
+            before = [(await gateway.get(path)).status for path in (*names, f"/two{names[1]}")]
+            later.twist = lambda target: Answer(200, b"{}") if target == f"{PACKAGE}?force=true" else None
+            await push(gateway, packed(NOW))
+        async with running_gateway(tmp_path, sections, clock, offline=True) as gateway:
+            after = [(await gateway.get(path)).status for path in (names[1], f"/two{names[1]}", names[0])]
+
+    assert ([200, 404, 200], [504, 200, 200]) == (before, after)

@@ -194,7 +194,7 @@ class Names(Protocol):
         """The upstream has taken a write: in every process at once, the keys that it ``changed`` are forgotten, and all
         other names of the repository, and the lists it may stand in, are doubtful. To each title is added what was
         ``pushed`` for it, also where it is seen only later; where that was pushed ``through`` a view, it is forgotten
-        which names of it other members of that view had."""
+        which names of it members behind this one had there."""
         ...
 
     def generation(self, of: str = "") -> int:

@@ -76,14 +76,14 @@ class DiskNames:
         pushed: Mapping[str, Digest] | None = None,
         through: Place | None = None,
     ) -> None:
-        """What is doubted is some after the other, so that one with thousands of names holds up nobody else's; and told
-        once more when all is, for whoever has read meanwhile what was not yet."""
+        """What is beside that is looked at some after the other, so that one with thousands of names holds up nobody
+        else's; and told once more when all is, for whoever has read meanwhile what was not yet."""
         await self.database.write(upstream, self._written, upstream, repository, changed, pushed or {}, through)
-        known = await self.database.read(upstream, self._undoubted, upstream, repository)
-        for some in in_pieces(known):
-            await self.database.write(upstream, self._doubt_some, some)
-        if known:
-            await self.database.write(upstream, self._generation.bump, upstream)
+        beside = await self.database.read(upstream, self._beside, upstream, repository, through)
+        for some in in_pieces(beside):
+            await self.database.write(upstream, self._written_beside, some)
+        if beside:
+            await self.database.write(upstream, self._generation.bump, *_whose_names(upstream, through))
         self._memory.clear()
 
     def generation(self, of: str = "") -> int:
@@ -183,13 +183,14 @@ class DiskNames:
         """The keys of every name of the repository, and of the lists it may stand in, that is not doubtful yet."""
         return self._below(f"name {upstream}", (repository, "-"), "NOT instr(value, ?)", DOUBTFUL)
 
-    def _owned_by_others(self, upstream: str, repository: str, place: Place | None) -> list[str]:
-        """The keys under which a view remembers that a name of the repository is of another of its members."""
-        others = {name.encode() for name in place.members if name != upstream} if place is not None else set()
-        if place is None or not others:
+    def _owned_behind(self, upstream: str, repository: str, place: Place | None) -> list[str]:
+        """The keys under which a view remembers that a name of the repository is a member's behind this one. What is of
+        those before it stays so."""
+        behind = {name.encode() for name in _behind(upstream, place)} if place is not None else set()
+        if place is None or not behind:
             return []
         ours = self._below(f"owner {place.name}", [repository], "value <> ?", upstream.encode())
-        return [key for key in ours if self._records.get(key) in others]
+        return [key for key in ours if self._records.get(key) in behind]
 
     def _take_home(self, upstream: str, repository: str, place: Place) -> None:
         """What is pushed to a member is its repository from then on, also for who cannot ask, where nobody is before it
@@ -197,8 +198,7 @@ class DiskNames:
         own given out beside those, where nobody can be asked."""
         key, members = f"owner {place.name} {place.home(repository)}", place.members
         known = (self._records.get(key) or b"").decode(errors="replace")
-        ahead, behind = members[: members.index(upstream)], members[members.index(upstream) + 1 :]
-        if known in behind or not ahead:
+        if known in _behind(upstream, place) or members[0] == upstream:
             self._records.set(key, upstream.encode())
 
     def _below(self, what: str, repositories: Iterable[str], condition: str, value: bytes) -> list[str]:
@@ -211,9 +211,17 @@ class DiskNames:
             if (record := read_record(self._records.get(key))) is not None:
                 self._records.set(key, write_record(replace(record, doubtful=True)))
 
-    def _doubt_some(self, keys: Iterable[str]) -> None:
+    def _beside(self, upstream: str, repository: str, through: Place | None) -> list[str]:
+        return [*self._undoubted(upstream, repository), *self._owned_behind(upstream, repository, through)]
+
+    def _written_beside(self, keys: Iterable[str]) -> None:
+        """A name is doubtful from now on, and whose one is in a view is not known any more."""
         with self._writing():
-            self._doubt(keys)
+            for key in keys:
+                if key.startswith("owner "):
+                    self._records.delete(key)
+                else:
+                    self._doubt([key])
 
     def _written(
         self,
@@ -225,10 +233,9 @@ class DiskNames:
     ) -> None:
         """What was pushed for a title that was not seen yet is kept for when it is: by whoever asked before the push,
         maybe, and was told what was there then."""
-        with self._forgetting(upstream, *([through.name] if through is not None else [])):
-            gone = {f"name {upstream} {key}" for key in changed}
-            for key in (*gone, *self._owned_by_others(upstream, repository, through)):
-                self._records.delete(key)
+        with self._forgetting(*_whose_names(upstream, through)):
+            for key in changed:
+                self._records.delete(f"name {upstream} {key}")
             if through is not None and len(through.members) > 1:
                 self._take_home(upstream, repository, through)
             known = self._first_seen(upstream, tuple(pushed))
@@ -303,6 +310,16 @@ class DiskNames:
 def _whose(key: str) -> str:
     """The upstream, or the view, that the name is of."""
     return key.split(" ", 2)[1]
+
+
+def _whose_names(upstream: str, through: Place | None) -> tuple[str, ...]:
+    """Those of which a write has another generation drawn."""
+    return (upstream,) if through is None else (upstream, through.name)
+
+
+def _behind(upstream: str, place: Place) -> tuple[str, ...]:
+    """Those that are asked after it in a view."""
+    return place.members[place.members.index(upstream) + 1 :]
 
 
 def _age(key: str, raw: bytes) -> float:

@@ -360,13 +360,18 @@ async def test_what_is_pushed_to_one_upstream_keeps_nothing_of_anothers_from_bei
 
 
 @pytest.mark.parametrize(
-    ("members", "whose"),
-    [(("up", "two"), "up"), (("zero", "up", "two"), "up"), (("two", "up"), "two"), (("two", "up", "three"), "two")],
+    ("members", "theirs"),
+    [
+        (("up", "two"), [None, "up"]),
+        (("zero", "up", "two"), [None, "up"]),
+        (("two", "up"), ["two", "two"]),
+        (("two", "up", "three"), ["two", "two"]),
+    ],
 )
-async def test_what_is_pushed_through_a_view_is_no_other_members_there_any_more(
-    members: tuple[str, ...], whose: str, names: DiskNames
+async def test_what_is_pushed_through_a_view_is_no_later_members_there_any_more(
+    members: tuple[str, ...], theirs: list[str | None], names: DiskNames
 ) -> None:
-    """It is the member's that took it, unless one ahead has it."""
+    """It is the member's that took it, unless one ahead has it; what an earlier one had stays its own."""
     release, home, channel = "release alice/nginx 1.0.0/helm", "repository appr alice/nginx", "channel alice/nginx beta"
     redis, image = "release alice/redis 1.0.0/helm", "tag alice/nginx 1.0"
     had = {release: "two", home: "two", channel: "up", redis: "two", image: "images"}
@@ -375,7 +380,7 @@ async def test_what_is_pushed_through_a_view_is_no_other_members_there_any_more(
             await names.set_owner(view, key, upstream, names.generation(view))
     await names.written("up", "alice/nginx", through=Place("corp", members, "appr"))
 
-    assert [None, whose, "up", "two", "images"] == [await names.owner("corp", key) for key in had]
+    assert [*theirs, "up", "two", "images"] == [await names.owner("corp", key) for key in had]
     assert [*had.values()] == [await names.owner("other", key) for key in had]
 
 
