@@ -162,8 +162,7 @@ class AppRegistryDialect:
 
     def _packages(self, want: NameWant) -> Plan[Found]:
         path = f"{self._prefix}{write_path(Packages(want.place))[0]}"
-        about = f"_{want.kind}?{want.name}".removesuffix("?")
-        asked = Request("GET", path, want.name, about=about, kind=want.kind.label)
+        asked = Request("GET", path, want.name, about=want.about, kind=want.kind.label)
         reply = yield from self._answered(asked, self._judge_list)
         self._shaped(shapes.check_packages, reply.body)
         return _found(reply.body)

@@ -156,6 +156,12 @@ class NameWant:
         return filtered or self.kind is Kind.TAGS
 
     @property
+    def about(self) -> str:
+        """What trouble with it is counted for: its repository, or a list and its filter, which no repository is
+        called."""
+        return self.repository or f"_{self.kind}?{self.name}".removesuffix("?")
+
+    @property
     def key(self) -> str:
         """Equal for equal names whatever the place; words are separated by blanks, which no parsed name contains."""
         return f"{self.kind} {_word(self.repository)} {_word(self.name)}"

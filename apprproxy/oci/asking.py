@@ -53,7 +53,7 @@ class Asking:
             query,
             headers={"Accept": accept, **(headers or {})},
             scope=scope(want.repository) if want.repository else "registry:catalog:*",
-            about=want.repository or f"_{want.kind}",  # which no repository is called
+            about=want.about,
             kind=want.kind.label,
         )
 

@@ -1,15 +1,18 @@
 """The list of packages: one upstream's as it came, several upstreams' as one, and never silently short."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
+from apprproxy.gateway.names import lookup
 from tests.appregistry.archives import chart, packed
 from tests.appregistry.conftest import Start
 from tests.appregistry.registry import Answer, as_json, html
 from tests.appregistry.upstream import Upstream, running
+from tests.fakes.clock import PATIENCE
 
 LIST = "/cnr/api/v1/packages"
 
@@ -363,6 +366,25 @@ async def test_a_member_that_stalls_is_stood_in_for_by_its_last_list_after_reval
 
         assert "bob/app" in got.body.decode()
         assert "Apprproxy-Partial" not in got.headers
+
+
+async def test_whether_a_list_is_back_at_which_a_member_failed_is_waited_for_no_longer_than_for_an_upstream(
+    start: Start, upstream: Upstream, other: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That it answers all else, or takes what is pushed, made everybody wait as long as it likes, each time anew."""
+    monkeypatch.setattr(lookup, "PROBED_BY", 0.05)
+    holds(upstream, "alice/nginx")
+    holds(other, "bob/app")
+    gateway = await start({"one": upstream, "two": other}, timeouts={"name": "1m"})
+    other.twist = lambda target: html(503) if target == LIST else None
+    for _ in range(4):
+        await gateway.get(LIST)
+    other.silent = True
+    gateway.clock.advance(2)
+    async with asyncio.timeout(PATIENCE):
+        got = await gateway.get(LIST)
+
+    assert (["alice/nginx"], "two") == (listed(got.json), got.headers["Apprproxy-Partial"])
 
 
 @pytest.mark.parametrize("target", [f"{LIST}?namespace=bob", f"{LIST}?media_type=helm", f"{LIST}/search?q=a"])

@@ -6,12 +6,13 @@ import json
 
 import pytest
 
+from apprproxy.gateway.names import lookup
 from tests.appregistry.archives import chart, packed, unpacked
 from tests.appregistry.conftest import Start
 from tests.appregistry.gateway import RunningGateway
 from tests.appregistry.registry import Answer, html
 from tests.appregistry.upstream import Upstream
-from tests.fakes.clock import Gate
+from tests.fakes.clock import PATIENCE, Gate
 
 LIST = "/cnr/api/v1/packages"
 PACKAGE = f"{LIST}/alice/nginx"
@@ -122,6 +123,39 @@ async def test_who_pushed_and_who_comes_with_them_wait_for_what_a_slow_upstream_
 
     assert not done
     assert [{"1.0.0", "2.0.0", "3.0.0"}] * 3 == found
+
+
+async def test_nor_is_what_was_before_served_at_once_where_it_was_shut_meanwhile_and_may_be_back(
+    gateway: RunningGateway, upstream: Upstream
+) -> None:
+    await push(gateway, upstream, "3.0.0")
+    upstream.registry.push("alice/nginx", "3.0.0", "helm", packed(chart("3.0.0", "now")))
+    upstream.twist = lambda _: html(503)
+    away = await statuses(gateway, *[PACKAGE] * 3)
+    gateway.clock.advance(60)
+    upstream.twist, upstream.gate = lambda _: None, Gate()
+    asking = asyncio.create_task(gateway.get(PACKAGE))
+    await upstream.gate.reached()
+    done, _ = await asyncio.wait([asking], timeout=0.1)  # longer than somebody who is shut is waited for else
+    upstream.gate.open()
+
+    assert ([200] * 3, set()) == (away, done)
+    assert {"1.0.0", "2.0.0", "3.0.0"} == {one["release"] for one in (await asking).json}
+
+
+async def test_and_no_longer_than_others_wait_to_hear_that(
+    gateway: RunningGateway, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lookup, "PROBED_BY", 0.05)
+    await push(gateway, upstream, "3.0.0")
+    upstream.twist = lambda _: html(503)
+    await statuses(gateway, *[PACKAGE] * 3)
+    gateway.clock.advance(60)
+    upstream.silent = True
+    async with asyncio.timeout(PATIENCE):
+        got = await gateway.get(PACKAGE)
+
+    assert (200, "apprproxy; hit; ttl=0") == (got.status, got.cache)
 
 
 async def test_a_list_of_everything_may_be_gone_after_a_write(gateway: RunningGateway, upstream: Upstream) -> None:

@@ -113,8 +113,8 @@ class Health:
         Raises Shut."""
         attempt = Attempt(self, about, sort)
         self._refuse_resting(attempt.rested)
-        closure = self._closure(about)
-        if closure is None or (closure is self._penalty and closure.reached and self._is_good(about)):
+        closure = self._shut(about)
+        if closure is None:
             return attempt
         if (left := closure.left(self._now())) > 0:
             raise Shut(self._label.name, closure.reason, max(left, 1.0))
@@ -129,6 +129,12 @@ class Health:
         if rest is not None and (left := rest.left(self._now())) > 0:
             raise Shut(self._label.name, rest.reason, max(left, 1.0))
 
+    def _shut(self, about: str) -> Closure | None:
+        closure = self._closure(about)
+        if closure is not None and closure is self._penalty and closure.reached and self._is_good(about):
+            return None
+        return closure
+
     def _is_good(self, about: str) -> bool:
         spot = self._spots.get(about)
         return about in self._good and (spot is None or spot.penalty is None)
@@ -137,6 +143,10 @@ class Health:
     def doubtful(self) -> bool:
         """It was shut, and has not answered since."""
         return self._closure() is not None
+
+    def doubts(self, about: str) -> bool:
+        """It was shut, or this was, and has not answered since: one request looks whether it is back."""
+        return self._shut(about) is not None
 
     def probing(self, about: str = "") -> Shut:
         """What is told to those who do not wait for the probe."""

@@ -96,20 +96,20 @@ class Lookups:
             return await self._refreshed(member, want, old, again=again)
         joined = self._key(member, want) in self._running
         try:
-            named = await self._answered(member, self._question(member, want, old))
+            named = await self._answered(member, want, self._question(member, want, old))
         except NotThere as denial:
             return self._despite(member, want, old, denial)
         return replace(named, verdict=replace(named.verdict, cache=Cache.COLLAPSED)) if joined else named
 
     @staticmethod
-    async def _answered(member: Member, question: asyncio.Task[Named]) -> Named:
-        """The question goes on if its caller leaves; and behind a caller who is told to come back, since the upstream
-        was shut a moment ago and may still be away."""
-        if not member.health.doubtful:
+    async def _answered(member: Member, want: NameWant, question: asyncio.Task[Named]) -> Named:
+        """The question goes on if its caller leaves; and behind a caller who is told to come back, since the upstream,
+        or what of it is asked about, was shut a moment ago and may still be away."""
+        if not member.health.doubts(want.about):
             return await asyncio.shield(question)
         done, _ = await asyncio.wait([question], timeout=PROBED_BY)
         if not done:
-            raise member.health.probing()
+            raise member.health.probing(want.about)
         return question.result()
 
     async def recall(self, member: Member, want: NameWant) -> Named | None:
@@ -159,14 +159,16 @@ class Lookups:
 
     async def _refreshed(self, member: Member, want: NameWant, old: Named, *, again: bool) -> Named:
         """What is to be asked anew (``Record.doubtful``) is served only where its owner cannot be asked, however long
-        that takes."""
+        that takes; where it was shut, as long as others wait to hear whether it is back."""
         key, asked_anew = self._key(member, want), old.record.doubtful
         under_way = key in self._running and not asked_anew
         if not again and (under_way or await self._shelf.brief.get(f"trouble {key}") is not None):
             return self._stale(member, old, "refreshing")
-        task = self._question(member, want, old)
-        looking = member.health.doubtful  # whether it is back, for which nobody waits who has an answer
-        patience = AT_ONCE if looking else None if asked_anew else member.terms.revalidate
+        task, looking = self._question(member, want, old), member.health.doubts(want.about)
+        if looking:
+            patience: float | None = PROBED_BY if asked_anew else AT_ONCE
+        else:
+            patience = None if asked_anew else member.terms.revalidate
         done, _ = await asyncio.wait([task], timeout=patience)
         if not done:
             await self._shelf.brief.set(f"trouble {key}", "slow", member.terms.missing_for)

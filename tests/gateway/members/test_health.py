@@ -529,3 +529,20 @@ def test_of_a_mirror_any_trouble_is_that_of_all_it_has(mirror: Case) -> None:
 
     with pytest.raises(Shut):
         mirror.health.admit("library/app")
+
+
+def test_it_is_doubtful_whether_what_was_shut_is_back_and_nothing_else_is() -> None:
+    case = Case(FOR_OWNERS)
+    good = case.health.admit("good")
+    good.answered()
+    good.finished()
+    for _ in range(3):
+        reached(case, "bad")
+    case.clock.advance(HOUR)
+    one = [case.health.doubts(about) for about in ("bad", "good", "new")]
+    for about in ("worse", "worst"):
+        attempt = case.health.admit(about)
+        attempt.troubled("no answer in time", reached=True)
+    all_new = [case.health.doubts(about) for about in ("bad", "good", "new")]
+
+    assert ([True, False, False], [True, False, True]) == (one, all_new)
