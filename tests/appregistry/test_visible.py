@@ -186,6 +186,25 @@ async def test_what_an_account_was_told_stays_its_own_while_another_one_is_used(
     assert "gone-upstream" in again.cache
 
 
+@pytest.mark.parametrize("path", ["", "/alice/nginx/1.0.0/helm", "/alice/nginx/channels"])
+async def test_nor_is_it_dropped_by_what_the_other_one_is_told_where_what_is_gone_is(
+    path: str, start: Start, upstream: Upstream
+) -> None:
+    upstream.registry.push("alice/nginx", "1.0.0", "helm", packed(TAR), {"of": "the account"})
+    target = f"/cnr/api/v1/packages{path}"
+    gateway = await start({"up": upstream}, auth=ACCOUNT, gone="follow")
+    first = await gateway.get(target)
+    await gateway.close()
+    upstream.twist = lambda _: refuses(404, "package-not-found")
+    gateway = await start({"up": upstream}, gone="follow")
+    await gateway.get(target)
+    await gateway.close()
+    gateway = await start({"up": upstream}, auth=ACCOUNT, gone="follow", gateway={"offline": True})
+    again = await gateway.get(target)
+
+    assert (200, first.body) == (again.status, again.body)
+
+
 async def test_the_document_that_an_account_had_does_not_stand_in_for_what_another_one_is_told(
     start: Start, upstream: Upstream, clock: Clock
 ) -> None:

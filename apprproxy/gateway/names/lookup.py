@@ -8,7 +8,7 @@
 import asyncio
 import logging
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 
 from apprproxy.core.errors import (
@@ -246,13 +246,21 @@ class Lookups:
         except NotThere as no:
             await self._shelf.misses.note(member, want.key, no, as_of)
             if no.passes_on and self._hides(member, want):
-                await self._landing.drop(member, want, as_of)
+                await self._drop(member, want, as_of)
             raise
         except Failure:
             raise
         except Exception as crash:
             log.exception("a lookup crashed", extra={"key": self._key(member, want)})
             raise Interrupted(f"{member.name}: asking for {want.key!r} failed inside this gateway") from crash
+
+    async def _drop(self, member: Member, want: NameWant, as_of: int) -> None:
+        """What another account was told is there again once that one is."""
+        with suppress(StoreFailed):
+            known = await self._shelf.names.get(member.name, want.key)
+            if known is not None and not _is_its_own(member, want, known):
+                return
+        await self._landing.drop(member, want, as_of)
 
     def _record(self, member: Member, old: Named | None, target: Descriptor) -> Record:
         now = self._now()
