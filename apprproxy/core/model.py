@@ -156,6 +156,12 @@ class NameWant:
         return filtered or self.kind is Kind.TAGS
 
     @property
+    def part(self) -> bool:
+        """Has its repository one owner in a view, whoever else has this in one of that name? A list of a package by a
+        filter is a part of that package."""
+        return self.kind.part or (self.kind is Kind.PACKAGE and self.name != "")
+
+    @property
     def about(self) -> str:
         """What trouble with it is counted for: its repository, or a list and its filter, which no repository is
         called."""

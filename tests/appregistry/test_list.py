@@ -285,6 +285,19 @@ async def test_what_the_owner_of_a_package_lacks_is_nobody_elses(
     assert [] == other.asked
 
 
+async def test_nor_is_a_list_of_it_by_a_filter_where_the_owner_says_no_to_that(
+    start: Start, upstream: Upstream, other: Upstream
+) -> None:
+    holds(upstream, "alice/nginx")
+    holds(other, "alice/nginx", "bob/app")
+    no = as_json({"error": {"code": "package-not-found", "message": "there is none", "details": {}}}, 404)
+    upstream.twist = lambda target: no if "media_type" in target else None
+    gateway = await start({"one": upstream, "two": other})
+    got = [await gateway.get(f"{LIST}/{package}?media_type=helm") for package in ("alice/nginx", "bob/app")]
+
+    assert [404, 200] == [one.status for one in got]
+
+
 async def test_no_member_has_it_is_404(start: Start, upstream: Upstream, other: Upstream) -> None:
     gateway = await start({"one": upstream, "two": other})
     got = await gateway.get(f"{LIST}/alice/nginx/1.0.0/helm/pull")

@@ -78,7 +78,7 @@ class Views:
         names would be mixed with those of whoever registered the same repository elsewhere."""
         before = want.place.members[: want.place.members.index(name)]
         ahead = [one for one in left if one in before]
-        if ahead == left or not want.kind.part or not await self._has(name, want, noes):
+        if ahead == left or not want.part or not await self._has(name, want, noes):
             return left
         await self._owners.found(want, name, as_of)
         return ahead
