@@ -36,6 +36,8 @@ def decide(record: Record | None, terms: Terms, now: float, *, again: bool, offl
 
 
 def stale(record: Record, terms: Terms, now: float, *, detail: str, status: int | None = None) -> Verdict:
-    """The verdict on a remembered answer that stands in for one that could not be had."""
+    """The verdict on a remembered answer that stands in for one that could not be had; however young, a doubtful one is
+    not fresh."""
     age = abs(now - record.checked)
-    return Verdict(Cache.STALE, age=age, ttl=terms.fresh_for - age, status=status, detail=detail)
+    ttl = min(terms.fresh_for - age, 0.0) if record.doubtful else terms.fresh_for - age
+    return Verdict(Cache.STALE, age=age, ttl=ttl, status=status, detail=detail)

@@ -61,3 +61,9 @@ def test_a_stale_answer_says_how_long_it_has_been() -> None:
     verdict = stale(record(90), TERMS, NOW, detail="stale-if-error", status=503)
 
     assert (Cache.STALE, 90.0, -30.0, 503) == (verdict.cache, verdict.age, verdict.ttl, verdict.status)
+
+
+def test_a_doubtful_answer_is_not_told_as_fresh_however_young_it_is() -> None:
+    verdict = stale(replace(record(1), doubtful=True), TERMS, NOW, detail="refreshing")
+
+    assert (Cache.STALE, 1.0, 0.0) == (verdict.cache, verdict.age, verdict.ttl)
