@@ -1,4 +1,5 @@
-"""What the lists do not say of what was found: asked for behind the answer, one by one, at a bounded rate.
+"""What the lists do not say of what was found: asked for behind the answer, of each upstream one by one, at a bounded
+rate.
 
 Whatever could not be asked now is asked when somebody finds it again: there is no backlog beyond ``WAITING``.
 """
@@ -22,9 +23,11 @@ from apprproxy.search.keeper import Keeper
 log = logging.getLogger(__name__)
 
 BURST = 30
-"""Questions at once, and in each ``SPAN`` seconds after: a page of results, and no more than a person would click."""
+"""Questions at once, and in each ``SPAN`` seconds after: a page of results, and no more than a person would click. They
+are each upstream's own, so that none uses up what others have, or keeps their questions waiting for its answers."""
 SPAN = 60.0
 WAITING = 200
+"""Names, and how many are remembered of those that were asked for; of each upstream."""
 ASKED = 20_000
 
 
@@ -51,60 +54,79 @@ class Learning:
     def __init__(self, gateway: Gateway, now: Clock) -> None:
         self._gateway = gateway
         self._now = now
-        self._allowance = Allowance(now)
-        self._waiting: deque[tuple[Keeper, str]] = deque(maxlen=WAITING)
-        self._asked: LRUCache[tuple[str, str], float] = LRUCache(ASKED)
-        self._task: asyncio.Task[None] | None = None
+        self._queues: dict[str, _Queue] = {}
 
     def want(self, keeper: Keeper, thing: Listed) -> None:
         """More is to be known of this, if it was not asked for a while."""
-        key = (keeper.searched.name, thing.name)
-        before = self._asked.get(key)
-        if before is not None and abs(self._now() - before) < keeper.interval:
-            return
-        if (keeper, thing.name) not in self._waiting:
-            self._waiting.append((keeper, thing.name))
-        if self._task is None:
-            self._task = asyncio.create_task(self._work(), name="search details")
-            self._task.add_done_callback(self._ended)
+        upstream = keeper.searched.name
+        if upstream not in self._queues:
+            self._queues[upstream] = _Queue(keeper, self._gateway, self._now)
+        self._queues[upstream].want(thing.name)
 
     async def rest(self, patience: float) -> None:
         """Until nothing is waiting any more, or so many seconds are over."""
-        if self._task is not None:
-            await asyncio.wait([self._task], timeout=patience)
+        if tasks := self._tasks():
+            await asyncio.wait(tasks, timeout=patience)
+
+    def _tasks(self) -> list[asyncio.Task[None]]:
+        return [queue.task for queue in self._queues.values() if queue.task is not None]
+
+    async def close(self) -> None:
+        tasks = self._tasks()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class _Queue:
+    """What is asked of one upstream: ``task`` does so, while there is something."""
+
+    def __init__(self, keeper: Keeper, gateway: Gateway, now: Clock) -> None:
+        self.task: asyncio.Task[None] | None = None
+        self._keeper = keeper
+        self._gateway = gateway
+        self._now = now
+        self._allowance = Allowance(now)
+        self._waiting: deque[str] = deque(maxlen=WAITING)
+        self._asked: LRUCache[str, float] = LRUCache(ASKED)
+
+    def want(self, name: str) -> None:
+        before = self._asked.get(name)
+        if before is not None and abs(self._now() - before) < self._keeper.interval:
+            return
+        if name not in self._waiting:
+            self._waiting.append(name)
+        if self.task is None:
+            self.task = asyncio.create_task(self._work(), name=f"search details of {self._keeper.searched.name}")
+            self.task.add_done_callback(self._ended)
 
     async def _work(self) -> None:
         while self._waiting:
-            keeper, name = self._waiting.popleft()
-            for kind in keeper.searched.lists.details:
-                if not await self._learned(keeper, name, kind):
+            name = self._waiting.popleft()
+            for kind in self._keeper.searched.lists.details:
+                if not await self._learned(name, kind):
                     self._waiting.clear()
                     return
-            self._asked[keeper.searched.name, name] = self._now()
+            self._asked[name] = self._now()
 
-    async def _learned(self, keeper: Keeper, name: str, kind: Kind) -> bool:
+    async def _learned(self, name: str, kind: Kind) -> bool:
         """False where no more may be asked now."""
-        want = NameWant(keeper.place, kind, name)
+        want = NameWant(self._keeper.place, kind, name)
         try:
             if (held := await self._gateway.recall(want, fresh=True)) is None:
                 if not self._allowance.take():
                     return False
                 held = await self._gateway.lookup(want)
-            facts = await unhurried(_facts, keeper, kind, held.document)
+            facts = await unhurried(_facts, self._keeper, kind, held.document)
         except Failure:
             return True  # it may be asked again after a while, as everything
-        keeper.learn(name, facts)
+        self._keeper.learn(name, facts)
         return True
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        self._task = None
+        self.task = None
         if not task.cancelled() and (crash := task.exception()) is not None:
             log.error("learning more of what was found crashed", exc_info=crash)
-
-    async def close(self) -> None:
-        if (task := self._task) is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
 
 
 def _facts(keeper: Keeper, kind: Kind, document: Held) -> Facts:

@@ -300,6 +300,26 @@ async def test_a_page_of_results_is_no_storm_of_requests(registry: Registry, gat
     assert (BURST, BURST + 5) == (first, registry.count("tags"))
 
 
+async def test_an_upstream_that_does_not_answer_keeps_nothing_from_being_learned_of_another(
+    registry: Registry, other: Registry, gateways: Gateways
+) -> None:
+    for number in range(2 * BURST):
+        other.push(f"a/app-{number:03d}", "1.0", b"layer")
+    registry.push("b/app", "1.0", b"layer")
+    gate = Gate()
+    other.on["tags"] = lies.waiting_for(gate)
+    gateway = await gateways.start({"slow": other, "hub": registry})
+    await find(gateway, "q=app&limit=100")
+    await gate.reached()
+    await until(lambda: registry.count("tags") == 1)
+    gate.open()
+    await gateway.app.search.rest()
+    found = await find(gateway, "q=b/app")
+
+    assert [1] == [one["versions"] for one in found["results"]]
+    assert BURST == other.count("tags")
+
+
 async def test_a_tag_list_that_is_held_costs_no_request(registry: Registry, gateways: Gateways) -> None:
     registry.push("a/app", "1.0", b"layer")
     gateway = await gateways.start({"hub": registry})
