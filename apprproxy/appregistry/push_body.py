@@ -112,12 +112,16 @@ def _text(body: bytes, begin: int, stop: int) -> tuple[str, int]:
 
 
 def _decoded(texts: Iterable[str]) -> bytes:
-    """Base64; raises ValueError where it is cut off. Padding ends it, however much of that there is."""
+    """Base64; raises ValueError where it is cut off, or is not ASCII as a whole. Padding ends it, however much of that
+    there is, and whatever is behind it."""
     packed, coded, padding = io.BytesIO(), b"", b""
     for text in texts:
-        coded, padding, _ = (coded + text.encode("ascii").translate(None, _FOREIGN)).partition(b"=")
+        more = text.encode("ascii").translate(None, _FOREIGN)
         if padding:
-            break
+            continue
+        coded, padding, _ = (coded + more).partition(b"=")
+        if padding:
+            continue
         whole = len(coded) // 4 * 4
         packed.write(base64.b64decode(coded[:whole]))
         coded = coded[whole:]
