@@ -6,8 +6,9 @@ What takes long is done in steps: between two of them everybody else has a turn,
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from typing import ParamSpec, TypeVar
 
@@ -20,6 +21,10 @@ LONGEST = 0.125
 """Seconds of a step that are counted: one that takes longer waits for the disk, or for another process, which is the
 fault of nobody here."""
 
+PAUSE = 0.04
+"""Seconds, at most, for which a database is left alone after a piece. Who waits for it looks again after some
+milliseconds at first, and every 100 later on (sqlite's ``sqliteDefaultBusyCallback``)."""
+
 P = ParamSpec("P")
 T = TypeVar("T")
 Steps = Generator[None, None, T]
@@ -27,6 +32,21 @@ Steps = Generator[None, None, T]
 
 def in_pieces(rows: Sequence[T]) -> list[Sequence[T]]:
     return [rows[at : at + PIECE] for at in range(0, len(rows), PIECE)]
+
+
+class Pauses:
+    """Between pieces, for other processes: they look from time to time whether the database is free, which it would
+    hardly ever be. ``seconds`` to leave it alone before the next piece: as long as the last one took."""
+
+    def __init__(self, now: Clock = time.monotonic) -> None:
+        self.seconds = 0.0
+        self._now = now
+
+    @contextmanager
+    def after(self) -> Iterator[None]:
+        began = self._now()
+        yield
+        self.seconds = min(self._now() - began, PAUSE)
 
 
 class Rounds:

@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 
-from apprproxy.store.rounds import LONGEST, Rounds, Steps
+from apprproxy.store.rounds import LONGEST, PAUSE, Pauses, Rounds, Steps
 
 SHORT = 2**-7
 """Seconds."""
@@ -192,3 +192,14 @@ def test_a_failure_is_its_askers_alone(rounds: Rounds) -> None:
     assert (1, 2) == (asked[0].result(10), asked[2].result(10))
     with pytest.raises(ValueError, match="no"):
         asked[1].result(10)
+
+
+def test_after_each_piece_others_have_as_long_as_it_took_but_not_without_end() -> None:
+    passing, told = Passing(), list[float]()
+    pause = Pauses(passing)
+    for took in (SHORT, 60.0, SHORT):
+        told.append(pause.seconds)
+        with pause.after():
+            passing.seconds += took
+
+    assert [0.0, SHORT, PAUSE, SHORT] == [*told, pause.seconds]

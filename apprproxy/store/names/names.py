@@ -4,6 +4,8 @@ One record per name, JSON, under a text key. What is read often is also held in 
 has changed anything (``generation``).
 """
 
+import asyncio
+import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -27,7 +29,7 @@ from apprproxy.store.names.record import (
     write_pushed,
     write_record,
 )
-from apprproxy.store.rounds import in_pieces
+from apprproxy.store.rounds import Pauses, in_pieces
 
 REMEMBERED = 20_000
 """Records in memory, of about half a kilobyte each."""
@@ -80,8 +82,11 @@ class DiskNames:
         else's; and told once more when all is, for whoever has read meanwhile what was not yet."""
         await self.database.write(upstream, self._written, upstream, repository, changed, pushed or {}, through)
         beside = await self.database.read(upstream, self._beside, upstream, repository, through)
+        pause = Pauses()
         for some in in_pieces(beside):
-            await self.database.write(upstream, self._written_beside, some)
+            await asyncio.sleep(pause.seconds)
+            with pause.after():
+                await self.database.write(upstream, self._written_beside, some)
         if beside:
             await self.database.write(upstream, self._generation.bump, *_whose_names(upstream, through))
         self._memory.clear()
@@ -170,7 +175,13 @@ class DiskNames:
 
     def accept(self, upstream: str, repository: str, title: str, first: FirstSeen, aliases: Iterable[str] = ()) -> None:
         """Take a new first-seen digest, also for those of the ``aliases`` that meant the old one, and have the names
-        asked anew that may show that: they stay, for whoever cannot ask. Blocking."""
+        asked anew that may show that: they stay, for whoever cannot ask. As after a write some after the other, and at
+        last what has come meanwhile. Blocking."""
+        pause = Pauses()
+        for some in in_pieces(self._undoubted(upstream, repository)):
+            time.sleep(pause.seconds)
+            with pause.after(), self._writing():
+                self._doubt(some)
         with self._forgetting(upstream):
             known = self._first_seen(upstream, (title, *aliases))
             meant = {one for one, old in known.items() if title in known and old.digest == known[title].digest}

@@ -27,7 +27,7 @@ from apprproxy.store.names import database
 from apprproxy.store.names.fence import MAX_RECORD, Tampered, keys_below, open_records
 from apprproxy.store.names.names import DiskNames
 from apprproxy.store.names.record import write_record
-from apprproxy.store.rounds import PIECE
+from apprproxy.store.rounds import PAUSE, PIECE
 
 ROOT = Path(__file__).parents[3]
 RECORD = Record(Descriptor(Digest.of(b"a document"), 10, "application/json"), "up", checked=1000.5, since=900.25)
@@ -312,10 +312,9 @@ async def test_a_write_takes_what_it_changed_and_has_the_repositorys_other_names
 
 async def test_a_write_beside_thousands_of_names_holds_up_no_other_upstream(names: DiskNames) -> None:
     """Whoever has them may push as often as they like. What is doubtful already is not even read."""
-    keys = [f"release alice/nginx 1.0.{number}/helm" for number in range(4 * PIECE)]
+    keys = hold_thousands(names)
     with names._writing():
         for key in keys:
-            names._records.set(f"name up {key}", write_record(RECORD))
             names._records.set(f"owner corp {key}", b"up")
     writing = asyncio.create_task(names.written("up", "alice/nginx", through=Place("corp", ("two", "up"), "appr")))
     await asyncio.sleep(0)
@@ -330,6 +329,86 @@ async def test_a_write_beside_thousands_of_names_holds_up_no_other_upstream(name
 
     assert (False, 1) == (before, next(rows)), "the home of the repository"
     assert all(names.known("up", key) == replace(RECORD, doubtful=True) for key in keys)
+
+
+async def test_nor_does_a_digest_that_is_accepted_beside_them(
+    names: DiskNames, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = hold_thousands(names)
+    writing, set_one, sizes = names._writing, names._records.set, list[int]()
+
+    @contextmanager
+    def counted() -> Iterator[None]:
+        with writing():
+            sizes.append(0)
+            yield
+
+    def set_counted(key: str, raw: bytes) -> None:
+        sizes[-1] += 1
+        set_one(key, raw)
+
+    monkeypatch.setattr(names, "_writing", counted)
+    monkeypatch.setattr(names._records, "set", set_counted)
+    names.accept("up", "alice/nginx", TITLE, FIRST)
+
+    assert [PIECE] * 4 + [1] == sizes
+    assert all(names.known("up", key) == replace(RECORD, doubtful=True) for key in keys)
+
+
+async def test_between_the_pieces_of_a_write_other_processes_have_the_database_for_a_while(
+    names: DiskNames, beside: DiskNames, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They look from time to time whether it is free."""
+    hold_thousands(names)
+    pauses = list[float]()
+
+    async def meanwhile(seconds: float) -> None:
+        pauses.append(seconds)
+        await put(beside, f"tag alice/redis {len(pauses)}")
+
+    monkeypatch.setattr(asyncio, "sleep", meanwhile)
+    await names.written("up", "alice/nginx")
+
+    assert [False, True, True, True] == [0 < one <= PAUSE for one in pauses]
+
+
+async def test_so_they_have_between_those_of_an_accepted_digest(
+    names: DiskNames, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hold_thousands(names)
+    pauses = list[float]()
+    monkeypatch.setattr(time, "sleep", pauses.append)
+    names.accept("up", "alice/nginx", TITLE, FIRST)
+
+    assert [False, True, True, True] == [0 < one <= PAUSE for one in pauses]
+
+
+def hold_thousands(names: DiskNames) -> list[str]:
+    keys = [f"release alice/nginx 1.0.{number}/helm" for number in range(4 * PIECE)]
+    with names._writing():
+        for key in keys:
+            names._records.set(f"name up {key}", write_record(RECORD))
+    return keys
+
+
+async def test_what_is_put_while_they_are_doubted_is_doubtful_once_a_digest_is_accepted(
+    names: DiskNames, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was asked before that, and may have been answered with what was first seen."""
+    key, writing = "release alice/nginx 1.0.0/helm", names._writing
+    await put(names, key)
+
+    @contextmanager
+    def and_again() -> Iterator[None]:
+        monkeypatch.setattr(names, "_writing", writing)
+        with writing():
+            yield
+        names._records.set(f"name up {key}", write_record(RECORD))
+
+    monkeypatch.setattr(names, "_writing", and_again)
+    names.accept("up", "alice/nginx", TITLE, FIRST)
+
+    assert replace(RECORD, doubtful=True) == names.known("up", key)
 
 
 async def test_what_was_pushed_is_added_to_what_was_seen(names: DiskNames) -> None:
@@ -424,7 +503,6 @@ from pathlib import Path
 from apprproxy.core.digest import Digest
 from apprproxy.core.model import FirstSeen
 from apprproxy.store.names.names import DiskNames
-from apprproxy.store.names.record import write_record
 names = DiskNames(Path({str(directory)!r}))
 names.accept("up", "alice/nginx", {TITLE!r}, FirstSeen(Digest.of(b"now"), 2.0))
 names.close()
