@@ -79,7 +79,8 @@ class DiskNames:
         through: Place | None = None,
     ) -> None:
         """What is beside that is looked at some after the other, so that one with thousands of names holds up nobody
-        else's; and told once more when all is, for whoever has read meanwhile what was not yet."""
+        else's; and what is in memory is forgotten once more when all is, by whoever has read meanwhile what was not
+        yet. What is asked meanwhile is asked after the write."""
         await self.database.write(upstream, self._written, upstream, repository, changed, pushed or {}, through)
         beside = await self.database.read(upstream, self._beside, upstream, repository, through)
         pause = Pauses()
@@ -88,7 +89,7 @@ class DiskNames:
             with pause.after():
                 await self.database.write(upstream, self._written_beside, some)
         if beside:
-            await self.database.write(upstream, self._generation.bump, *_whose_names(upstream, through))
+            await self.database.write(upstream, self._generation.bump)
         self._memory.clear()
 
     def generation(self, of: str = "") -> int:
@@ -244,7 +245,7 @@ class DiskNames:
     ) -> None:
         """What was pushed for a title that was not seen yet is kept for when it is: by whoever asked before the push,
         maybe, and was told what was there then."""
-        with self._forgetting(*_whose_names(upstream, through)):
+        with self._forgetting(upstream, *([through.name] if through is not None else [])):
             for key in changed:
                 self._records.delete(f"name {upstream} {key}")
             if through is not None and len(through.members) > 1:
@@ -321,11 +322,6 @@ class DiskNames:
 def _whose(key: str) -> str:
     """The upstream, or the view, that the name is of."""
     return key.split(" ", 2)[1]
-
-
-def _whose_names(upstream: str, through: Place | None) -> tuple[str, ...]:
-    """Those of which a write has another generation drawn."""
-    return (upstream,) if through is None else (upstream, through.name)
 
 
 def _behind(upstream: str, place: Place) -> tuple[str, ...]:

@@ -372,6 +372,22 @@ async def test_between_the_pieces_of_a_write_other_processes_have_the_database_f
     assert [False, True, True, True] == [0 < one <= PAUSE for one in pauses]
 
 
+async def test_what_is_asked_between_the_pieces_of_a_write_is_kept(
+    names: DiskNames, beside: DiskNames, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is asked after what was written, and may take longer than all the pieces."""
+    hold_thousands(names)
+    asked, view = list[int](), Place("corp", ("up", "two"), "appr")
+
+    async def meanwhile(_: float) -> None:
+        asked[:] = [beside.generation(of) for of in ("up", "corp")]
+
+    monkeypatch.setattr(asyncio, "sleep", meanwhile)
+    await names.written("up", "alice/nginx", through=view)
+
+    assert asked == [names.generation(of) for of in ("up", "corp")]
+
+
 async def test_so_they_have_between_those_of_an_accepted_digest(
     names: DiskNames, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -461,6 +477,16 @@ async def test_what_is_pushed_through_a_view_is_no_later_members_there_any_more(
 
     assert [*theirs, "up", "two", "images"] == [await names.owner("corp", key) for key in had]
     assert [*had.values()] == [await names.owner("other", key) for key in had]
+
+
+@pytest.mark.parametrize(("members", "whose"), [(("up",), None), (("up", "two"), "up"), (("two", "up"), None)])
+async def test_a_repository_that_was_found_nowhere_is_the_first_members_by_a_push(
+    members: tuple[str, ...], whose: str | None, names: DiskNames
+) -> None:
+    """Nobody is before that; of a place with one member nothing is written down."""
+    await names.written("up", "alice/nginx", through=Place("corp", members, "appr"))
+
+    assert whose == await names.owner("corp", "repository appr alice/nginx")
 
 
 async def test_a_push_reads_nothing_of_what_others_have(names: DiskNames) -> None:
