@@ -395,9 +395,21 @@ async def test_whether_a_list_is_back_at_which_a_member_failed_is_waited_for_no_
     other.silent = True
     gateway.clock.advance(2)
     async with asyncio.timeout(PATIENCE):
-        got = await gateway.get(LIST)
+        got, alone = await gateway.get(LIST), await gateway.get(f"/two{LIST}")
 
     assert (["alice/nginx"], "two") == (listed(got.json), got.headers["Apprproxy-Partial"])
+    assert (503, True) == (alone.status, b"is back; answered 503" in alone.body), "and is told what it failed with"
+
+
+async def test_of_a_member_that_lacks_a_package_its_list_is_asked_for_once(
+    start: Start, upstream: Upstream, other: Upstream
+) -> None:
+    """Whether it has the package, too, is told by that."""
+    holds(other, "bob/app")
+    gateway = await start({"one": upstream, "two": other})
+
+    assert 200 == (await gateway.get(f"{LIST}/bob/app")).status
+    assert 1 == upstream.count("/bob/app")
 
 
 @pytest.mark.parametrize("target", [f"{LIST}?namespace=bob", f"{LIST}?media_type=helm", f"{LIST}/search?q=a"])

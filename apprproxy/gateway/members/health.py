@@ -131,9 +131,7 @@ class Health:
 
     def _shut(self, about: str) -> Closure | None:
         closure = self._closure(about)
-        if closure is not None and closure is self._penalty and closure.reached and self._is_good(about):
-            return None
-        return closure
+        return None if closure is not None and closure.reached and self._is_good(about) else closure
 
     def _is_good(self, about: str) -> bool:
         spot = self._spots.get(about)

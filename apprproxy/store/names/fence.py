@@ -64,10 +64,10 @@ def open_records(directory: Path) -> diskcache.Cache:
     )
 
 
-def keys_below(records: diskcache.Cache, prefix: str, condition: str = "TRUE", *values: bytes) -> list[str]:
+def keys_below(records: diskcache.Cache, prefix: str, condition: str, value: bytes) -> list[str]:
     """Those that begin so, which the index of the keys finds: what it costs does not grow with all others. Of these
-    those whose ``value`` meets sqlite's ``condition``, so that no other record is taken out to be looked at. Blocking;
-    within a transaction of this thread as that sees them."""
+    those whose record, ``value`` there, meets sqlite's ``condition`` with this one, so that no other is taken out to be
+    looked at. Blocking; within a transaction of this thread as that sees them."""
     end = prefix[:-1] + chr(ord(prefix[-1]) + 1)
     below = f"SELECT key FROM Cache WHERE raw = 1 AND key >= ? AND key < ? AND {condition}"
-    return [key for (key,) in records._sql(below, (prefix, end, *values)).fetchall()]
+    return [key for (key,) in records._sql(below, (prefix, end, value)).fetchall()]

@@ -668,7 +668,7 @@ def test_keys_below_a_prefix_are_those_that_begin_so(
         with records.transact():
             for key in keys:
                 records.set(key, b"")
-        below = keys_below(records, f"{prefix} ")
+        below = keys_below(records, f"{prefix} ", "value = ?", b"")
 
     assert sorted(key for key in keys if key.startswith(f"{prefix} ")) == sorted(below)
 
