@@ -424,6 +424,17 @@ def test_after_a_boot_what_the_index_lost_is_counted(tmp_path: Path, monkeypatch
     assert Totals(2, 500, 300, 0) == found
 
 
+def test_a_boot_after_which_nothing_is_lost_leaves_it_known_who_may_see_what_is_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made(tmp_path)
+    with opened(tmp_path) as cache:
+        cache.ledger.set_recovered()
+    monkeypatch.setattr("apprproxy.store.index.scan._boot", lambda: "another boot")
+    with opened(tmp_path) as other:
+        assert other.ledger.recovered()
+
+
 def test_an_index_that_was_copied_before_its_blobs_counts_them(tmp_path: Path) -> None:
     """As a copy of a cache in use, on one machine."""
     here, there = tmp_path / "here", tmp_path / "there"
