@@ -320,6 +320,33 @@ async def test_an_upstream_that_does_not_answer_keeps_nothing_from_being_learned
     assert BURST == other.count("tags")
 
 
+async def test_what_failed_is_not_asked_at_each_search(registry: Registry, gateways: Gateways) -> None:
+    registry.push("a/app", "1.0", b"layer")
+    registry.on["tags"] = lies.hangs_up
+    gateway, asked = await gateways.start({"hub": registry}), list[int]()
+    for _ in range(2):
+        await find(gateway, "q=app")
+        await gateway.app.search.rest()
+        asked.append(registry.count("tags"))
+
+    assert 0 < asked[0] == asked[1]
+
+
+async def test_what_was_one_too_many_is_asked_once_it_is_found_again(registry: Registry, gateways: Gateways) -> None:
+    """Not in its turn, before what somebody looks for now."""
+    for number in range(BURST + 20):
+        registry.push(f"a/app-{number:03d}", "1.0", b"layer")
+    registry.push("b/other", "1.0", b"layer")
+    gateway = await gateways.start({"hub": registry})
+    await find(gateway, "q=app&limit=100")
+    await gateway.app.search.rest()
+    gateways.clock.advance(2)
+    await find(gateway, "q=other")
+    await gateway.app.search.rest()
+
+    assert [1] == [one["versions"] for one in (await find(gateway, "q=other"))["results"]]
+
+
 async def test_a_tag_list_that_is_held_costs_no_request(registry: Registry, gateways: Gateways) -> None:
     registry.push("a/app", "1.0", b"layer")
     gateway = await gateways.start({"hub": registry})
