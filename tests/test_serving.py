@@ -220,6 +220,30 @@ async def test_what_was_pushed_counts_although_its_client_left_and_the_gateway_w
     assert [Digest.of(now)] == seen
 
 
+async def test_a_push_that_is_still_coming_is_taken_when_the_gateway_stops(tmp_path: Path, logged: Logged) -> None:
+    """The library drops whatever else of a body comes from then on, and waits for the end of it."""
+    package, stop = "/hub/cnr/api/v1/packages/alice/nginx", asyncio.Event()
+    push = {"release": "1.0.0", "media_type": "helm", "blob": base64.b64encode(packed(chart("1.0.0"))).decode()}
+    body = json.dumps(push).encode()
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield body[:10]
+        stop.set()
+        await until(lambda: "stopping" in logged.text)
+        for at in range(10, len(body)):
+            yield body[at : at + 1]
+            await asyncio.sleep(0)
+
+    async with running_upstream() as upstream, aiohttp.ClientSession() as client:
+        serving, ours = await serving_here(tmp_path, upstream.url, stop, grace=2, kind="appr", writes="pass")
+        upstream.twist = lambda _: Answer(200, b"{}")
+        async with client.post(f"{ours}{package}", data=slowly(), expect100=True) as answer:
+            status, told = answer.status, await answer.read()
+        await serving
+
+    assert (200, b"{}") == (status, told)
+
+
 @pytest.mark.parametrize(
     ("leaves", "outcome", "reason"),
     [(False, "broken-off", "this gateway stopped"), (True, "client-left", "the client left")],

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
 from heapq import nsmallest
 from operator import itemgetter
@@ -48,7 +49,17 @@ class Connection(RequestHandler):
     """Drops a client that does not finish its header in time, and reads hardly ahead of what it answers. One that sends
     tiny chunks is left alone in between, whoever reads them."""
 
-    __slots__ = ("_end_timer", "_full", "_header_timer", "_left", "_limits", "_look_timer", "_rest_timer", "cut")
+    __slots__ = (
+        "_body_over",
+        "_end_timer",
+        "_full",
+        "_header_timer",
+        "_left",
+        "_limits",
+        "_look_timer",
+        "_rest_timer",
+        "cut",
+    )
 
     _manager: "Server | None"
 
@@ -60,6 +71,7 @@ class Connection(RequestHandler):
         self._header_timer, self._end_timer, self._look_timer, self._rest_timer = Timer(), Timer(), Timer(), Timer()
         self._left = False
         self._full = 0
+        self._body_over = asyncio.Event()
         self.cut = False
         """Was it broken off because we stop, while its client waited?"""
 
@@ -162,10 +174,27 @@ class Connection(RequestHandler):
         for timer in (self._header_timer, self._look_timer, self._rest_timer, self._end_timer):
             timer.stop()
         self._left = self.transport is not None  # it is None where it was us who closed it
+        self._body_over.set()
         super().connection_lost(exc)
 
+    def close(self) -> None:
+        """No request is taken up any more. The library would drop what else comes of a body that is being read, and
+        wait for the rest of it."""
+        if self._current_request is None:
+            super().close()
+        else:
+            self._current_request.content.on_eof(super().close)
+
     async def shutdown(self, timeout: float | None = 15.0) -> None:
-        """``cut`` is told in time: the handler hears of its end after this has returned."""
+        """A body that is still coming is waited for as long as its answer. ``cut`` is told in time: the handler hears
+        of its end after this has returned."""
+        if timeout and self._current_request is not None:
+            until = self._loop.time() + timeout
+            self._current_request.content.on_eof(self._body_over.set)
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(until):
+                    await self._body_over.wait()
+            timeout = max(0.01, until - self._loop.time())  # none would be no bound to the library
         await super().shutdown(timeout)
         self.cut = not self._left
 
