@@ -19,19 +19,27 @@ class Shares:
     """Each flight has a place among those of one upstream, from ``take`` to ``give_back``."""
 
     def __init__(self) -> None:
-        self._of: Counter[str] = Counter()
+        self._of = Counter[str]()
+        self._guests = Counter[str]()
+        """Of these, what another leads."""
 
     def take(self, flight: Flight) -> None:
         """Counted is it among those of its first upstream, or of the next in a view, of whose share that leaves a half
         to its own clients. Blobs leave a fifth to documents. Raises Crowded."""
-        share = IN_ALL // 4 if self._of.total() < IN_ALL else min(IN_ALL // 4, ITS_OWN)
+        crowded = self._of.total() >= IN_ALL
+        share = min(IN_ALL // 4, ITS_OWN) if crowded else IN_ALL // 4
         if not flight.brief:
             share -= share // 5
-        room = (one for one in flight.upstreams if self._of[one] < (share if one == flight.lead else share // 2))
+        guests = self._guests[flight.lead] if crowded else 0  # they may wait for the one that leads them
+        room = (
+            one for one in flight.upstreams if self._of[one] < (share + guests if one == flight.lead else share // 2)
+        )
         if (counted := next(room, None)) is None:
             raise Crowded(f"too many transfers of {flight.lead} are waiting here", BACK_AFTER)
         flight.counted = counted
         self._of[counted] += 1
+        self._guests[counted] += counted != flight.lead
 
     def give_back(self, flight: Flight) -> None:
         self._of[flight.counted] -= 1
+        self._guests[flight.counted] -= flight.counted != flight.lead

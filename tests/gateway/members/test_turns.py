@@ -361,6 +361,25 @@ async def test_however_many_transfers_others_have_an_upstream_has_room_for_its_o
     assert [503, 200] == [refused.status, far.status]
 
 
+async def test_what_others_have_counted_in_its_share_leaves_an_upstream_room_for_its_own(
+    registry: Registry, other: Registry, gateways: Gateways, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a view a transfer whose first member has no room is counted as the next one's, and waits for both."""
+    monkeypatch.setattr(shares, "IN_ALL", 16)
+    monkeypatch.setattr(shares, "ITS_OWN", 2)
+    gate = Gate()
+    registry.on["blob"] = lies.waiting_for(gate)
+    hostile = {f"hub{number}": oci(registry) for number in range(4)}
+    gateway = await gateways.start({**hostile, "far": other}, views={"both": ["hub0", "far"]})
+    for upstream, count in {"hub0": 4, "both": 2, "hub1": 4, "hub2": 4, "hub3": 2}.items():
+        await leave_after_asking(gateway, count, upstream)
+    refused = await gateway.get(f"/v2/both/library/app/blobs/{digest(b'one more')}")
+    far = await gateway.get(f"/v2/far/library/app/blobs/{other.add_blob('library/app', b'far')}")
+    gate.open()
+
+    assert [503, 200] == [refused.status, far.status]
+
+
 async def test_transfers_that_have_ended_count_no_more(
     registry: Registry, gateways: Gateways, monkeypatch: pytest.MonkeyPatch
 ) -> None:
