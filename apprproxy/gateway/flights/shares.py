@@ -24,8 +24,8 @@ class Shares:
         """Of these, what another leads."""
 
     def take(self, flight: Flight) -> None:
-        """Counted is it among those of its first upstream, or of the next in a view, of whose share that leaves a half
-        to its own clients. Blobs leave a fifth to documents. Raises Crowded."""
+        """It is counted among those of its first upstream or, where there is no room, of a later one in a view, which
+        keeps a half of its share for its own clients. Blobs leave a fifth to documents. Raises Crowded."""
         crowded = self._of.total() >= IN_ALL
         share = min(IN_ALL // 4, ITS_OWN) if crowded else IN_ALL // 4
         if not flight.brief:

@@ -290,8 +290,8 @@ class Lookups:
 
 
 def _is_its_own(member: Member, want: NameWant, record: Record) -> bool:
-    """Was it told to the account, and by the place, that the upstream's name stands for now? Of before that was written
-    down nobody knows, which counts for names."""
+    """Was it told to the account, and by the place, that the upstream's name stands for now? Where that was not written
+    down yet (``told`` is empty), a name counts as its own, and that bytes are there does not."""
     return record.told == member.identity or (record.told == "" and not want.kind.by_digest)
 
 
