@@ -11,7 +11,8 @@ from urllib.parse import quote, urlencode
 from apprproxy.core.digest import Digest, MalformedDigest
 from apprproxy.core.errors import Malformed, UnknownPlace
 from apprproxy.core.grammar import FORMAT, NO_RELEASE, PACKAGE_PART
-from apprproxy.core.model import Place
+from apprproxy.core.kind import Kind
+from apprproxy.core.model import NameWant, Place
 from apprproxy.face.places import Places
 from apprproxy.face.target import Target
 
@@ -231,3 +232,8 @@ def _digest(text: str) -> Digest:
         return Digest("sha256", text)
     except MalformedDigest as error:
         raise Malformed(str(error), "DIGEST_INVALID") from None
+
+
+def release_want(place: Place, package: str, release: str, media_type: str) -> NameWant:
+    """One manifest of a release, ``-`` for the only one there is; without a format the list of all of them."""
+    return NameWant(place, Kind.RELEASE, package, f"{release}/{media_type}" if media_type else release)

@@ -117,13 +117,10 @@ def _decoded(texts: Iterable[str]) -> bytes:
     packed, coded, padding = io.BytesIO(), b"", b""
     for text in texts:
         more = text.encode("ascii").translate(None, _FOREIGN)
-        if padding:
-            continue
-        coded, padding, _ = (coded + more).partition(b"=")
-        if padding:
-            continue
-        whole = len(coded) // 4 * 4
-        packed.write(base64.b64decode(coded[:whole]))
-        coded = coded[whole:]
+        if not padding:
+            coded, padding, _ = (coded + more).partition(b"=")
+            whole = len(coded) // 4 * 4
+            packed.write(base64.b64decode(coded[:whole]))
+            coded = coded[whole:]
     packed.write(base64.b64decode(coded + 2 * padding))
     return packed.getvalue()

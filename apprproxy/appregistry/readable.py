@@ -25,13 +25,14 @@ _NEEDED: Mapping[str, tuple[Callable[[Any], bool], bytes]] = {"default": (_text,
 def readable(package: Mapping[str, Any], raw: bytes) -> bytes:
     """``raw``, in nearly every case: else with what it lacks; or, where that is there and is something else, no more
     than what has been checked. Text that cannot be seen as it is, such as a line break, is not in it."""
-    if any(name in package and not is_one(package[name]) for name, (is_one, _) in _NEEDED.items()):
-        package = {name: package[name] for name in ("name", "releases") if name in package}
-        raw = json.dumps(package).encode()
-    if not all(map(_seen, package.values())):
-        package = {name: _what_is_seen(value) for name, value in package.items()}
-        raw = json.dumps(package).encode()
-    lacks = [b',"%s":%s' % (name.encode(), none) for name, (_, none) in _NEEDED.items() if name not in package]
+    fit = package
+    if any(name in fit and not is_one(fit[name]) for name, (is_one, _) in _NEEDED.items()):
+        fit = {name: fit[name] for name in ("name", "releases") if name in fit}
+    if not all(map(_seen, fit.values())):
+        fit = {name: _what_is_seen(value) for name, value in fit.items()}
+    if fit is not package:
+        raw = json.dumps(fit).encode()
+    lacks = [b',"%s":%s' % (name.encode(), none) for name, (_, none) in _NEEDED.items() if name not in fit]
     return raw[:-1] + b"".join(lacks) + b"}" if lacks else raw
 
 

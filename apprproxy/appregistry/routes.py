@@ -22,6 +22,7 @@ from apprproxy.appregistry.paths import (
     Search,
     Version,
     parse_path,
+    release_want,
 )
 from apprproxy.appregistry.shapes import PackageManifest
 from apprproxy.core.digest import Digest
@@ -87,7 +88,7 @@ class AppRegistryFace:
                 want = NameWant(path.place, Kind.PACKAGE, path.package, path.media_type)
                 return await self._name(exchange, want, path.package)
             case Release():
-                want = _release_want(path.place, path.package, path.release, path.format)
+                want = release_want(path.place, path.package, path.release, path.format)
                 return await self._name(exchange, want, f"{path.package}@{path.release}")
             case Channels():
                 kind = Kind.CHANNEL if path.channel else Kind.CHANNELS
@@ -152,7 +153,7 @@ class AppRegistryFace:
         """A pull by release is served by the digest that its manifest names. Bytes that are held are as old as the
         release's name: which they are may have been confirmed now, or not."""
         exchange.kind, exchange.name = Kind.RELEASE, f"{path.package}@{path.release}"
-        want = _release_want(path.place, path.package, path.release, path.format)
+        want = release_want(path.place, path.package, path.release, path.format)
         named, manifest, transfer = await self._released(want, again=exchange.again)
         if transfer.verdict.cache is Cache.HIT and named.verdict.cache in (Cache.REVALIDATED, Cache.STALE):
             transfer.verdict = named.verdict
@@ -229,10 +230,6 @@ async def _in_base64(begin: bytes, held: Held, end: bytes) -> AsyncIterator[byte
     for at in range(0, held.size, _CODED):
         yield base64.b64encode(await read_piece(held, at, min(_CODED, held.size - at)))
     yield end
-
-
-def _release_want(place: Place, package: str, release: str, media_type: str) -> NameWant:
-    return NameWant(place, Kind.RELEASE, package, f"{release}/{media_type}" if media_type else release)
 
 
 def _archive(stem: str) -> dict[str, str]:

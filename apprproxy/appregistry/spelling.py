@@ -28,8 +28,8 @@ class PackageSpelling:
         namespace, _, short = package.partition("/")
         release, slash, media_type = release.partition("/")
         name, version = paths.package_name(namespace, short), paths.release_name(release)
-        forms = [f"{version}/{paths.format_name(media_type)}"] if slash else [f"{version}/-", version]
-        return tuple(NameWant(place, Kind.RELEASE, name, form) for form in forms)
+        formats = [paths.format_name(media_type)] if slash else ["-", ""]
+        return tuple(paths.release_want(place, name, version, one) for one in formats)
 
     def meanings(self, want: NameWant, target: Digest, document: bytes) -> Sequence[Meaning]:
         try:

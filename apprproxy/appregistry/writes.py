@@ -91,8 +91,7 @@ def _change(method: str, place: Place, package: str, below: tuple[str, ...], tar
 
 def _release(place: Place, package: str, release: str, media_type: str) -> tuple[str, ...]:
     """In that format, and as it is asked for without one."""
-    names = (f"{release}/{media_type}", f"{release}/-", release)
-    return tuple(NameWant(place, Kind.RELEASE, package, name).key for name in names)
+    return tuple(paths.release_want(place, package, release, one).key for one in (media_type, "-", ""))
 
 
 def _lists(place: Place, package: str, media_type: str) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ from apprproxy.core.model import KIB, MAX_PACKED, MIB, Expected
 from apprproxy.core.ports.store import Held
 from apprproxy.store.blobs.cap import Cap
 from apprproxy.store.blobs.held import FileHeld
-from apprproxy.store.blobs.part import OpenPart, blob_path, has_another, link_unpacked
+from apprproxy.store.blobs.part import OpenPart, blob_path, held_content, link_unpacked
 from apprproxy.store.blobs.unpacking import digest_sent, hashing, unpacking
 from apprproxy.store.calls import on_loop
 from apprproxy.store.directory.owner import trouble
@@ -197,7 +197,8 @@ class DiskIngest:
         target = blob_path(self._yard.root, digest)
         path = self._part.path
         try:
-            if self._expected.unpacked is not None and has_another(self._yard.root, self._expected.unpacked, digest):
+            tar = self._expected.unpacked
+            if tar is not None and held_content(self._yard.root, tar) not in (None, digest):
                 self._let_go(keep=False)
                 self._published = True
                 return

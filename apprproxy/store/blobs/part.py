@@ -84,16 +84,15 @@ def linked_content(root: Path, unpacked: Digest) -> Digest | None:
         return None
 
 
-def has_another(root: Path, unpacked: Digest, content: Digest) -> bool:
-    """Is a tar held as other bytes than these?"""
+def held_content(root: Path, unpacked: Digest) -> Digest | None:
+    """The same, as long as its bytes are there."""
     first = linked_content(root, unpacked)
-    return first is not None and first != content and blob_path(root, first).exists()
+    return first if first is not None and blob_path(root, first).exists() else None
 
 
 def link_unpacked(root: Path, unpacked: Digest, target: Path, part: Path) -> None:
     """The first content digest seen for a tar is kept, as long as its bytes are. ``part`` is a path of our own."""
-    first = linked_content(root, unpacked)
-    if first is not None and blob_path(root, first).exists():
+    if held_content(root, unpacked) is not None:
         return
     link = link_path(root, unpacked)
     part.unlink(missing_ok=True)  # a killed process may have left it

@@ -4,6 +4,7 @@
 - A blob is counted before its file is visible and until after it is gone: a crash over-counts, and never under-counts.
 """
 
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -189,13 +190,17 @@ class Ledger:
 
     def free(self, size: int, because: Because = "cap") -> int:
         """Evict so many bytes, as far as pins allow, whatever the cap says; returns how many they were."""
-        freed, enough = 0, False
-        while not enough:
+        return self._in_steps(because, lambda db, gone: self._room.make_what_can_be(db, size - gone.size)).size
+
+    def _in_steps(self, because: Because, step: Callable[[sqlite3.Connection, Made], Made]) -> Made:
+        """A transaction each; ``step`` is given what is gone by then."""
+        gone = Made(enough=False)
+        while not gone.enough:
             with self.database.transaction() as db:
-                made = self._room.make_what_can_be(db, size - freed)
+                made = step(db, gone)
             self._tell(made, because)
-            freed, enough = freed + made.size, made.enough
-        return freed
+            gone = Made(made.enough, gone.blobs + made.blobs, gone.size + made.size)
+        return gone
 
     def relieve(self, written: int, *, files: bool) -> None:
         """Something goes, for the disk lacks bytes or ``files``; nothing where what went last for the same was of no
@@ -224,13 +229,11 @@ class Ledger:
 
     def _free_files(self) -> int:
         """Returns how many went."""
-        went, freed, enough = 0, 0, False
-        while not enough:
-            with self.database.transaction() as db:
-                made = self._room.make_files(db, STEP - freed, FILES - went)
-            self._tell(made, "disk")
-            went, freed, enough = went + made.blobs, freed + made.size, made.enough
-        return went
+
+        def step(db: sqlite3.Connection, gone: Made) -> Made:
+            return self._room.make_files(db, STEP - gone.size, FILES - gone.blobs)
+
+        return self._in_steps("disk", step).blobs
 
     # --- what is held
 

@@ -181,12 +181,13 @@ class DiskNames:
         pause = Pauses()
         for some in in_pieces(self._undoubted(upstream, repository)):
             time.sleep(pause.seconds)
-            with pause.after(), self._writing():
-                self._doubt(some)
+            with pause.after():
+                self._written_beside(some)
         with self._forgetting(upstream):
             known = self._first_seen(upstream, (title, *aliases))
             meant = {one for one, old in known.items() if title in known and old.digest == known[title].digest}
-            self._doubt(self._undoubted(upstream, repository))
+            for key in self._undoubted(upstream, repository):
+                self._doubt(key)
             for one in {title} | meant:
                 self._records.set(f"{_FIRST}{upstream} {one}", write_first(first))
         self._memory.clear()
@@ -218,10 +219,9 @@ class DiskNames:
         prefixes = [f"{what} {kind} {repository} " for kind in Kind for repository in repositories]
         return [key for prefix in prefixes for key in keys_below(self._records, prefix, condition, value)]
 
-    def _doubt(self, keys: Iterable[str]) -> None:
-        for key in keys:
-            if (record := read_record(self._records.get(key))) is not None:
-                self._records.set(key, write_record(replace(record, doubtful=True)))
+    def _doubt(self, key: str) -> None:
+        if (record := read_record(self._records.get(key))) is not None:
+            self._records.set(key, write_record(replace(record, doubtful=True)))
 
     def _beside(self, upstream: str, repository: str, through: Place | None) -> list[str]:
         return [*self._undoubted(upstream, repository), *self._owned_behind(upstream, repository, through)]
@@ -233,7 +233,7 @@ class DiskNames:
                 if key.startswith("owner "):
                     self._records.delete(key)
                 else:
-                    self._doubt([key])
+                    self._doubt(key)
 
     def _written(
         self,
