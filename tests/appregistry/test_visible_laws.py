@@ -17,6 +17,7 @@ from apprproxy.upkeep.folder import opened
 from apprproxy.upkeep.purge import purge_digest
 from tests.appregistry.archives import chart, digest_of, packed
 from tests.appregistry.registry import GZIP, Answer, Registry, as_json
+from tests.fakes import lies
 from tests.fakes.listening import listening
 from tests.fakes.lock import basic
 from tests.gateway.test_visible_laws import APP, EVIL, EXAMPLES, LIBRARY, Machine, layers, upstreams
@@ -61,13 +62,8 @@ class Owner:
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
         answer = self._answer(request)
-        response = web.StreamResponse(status=answer.status, headers={"Content-Type": answer.content_type})
-        response.content_length = len(answer.body)
-        await response.prepare(request)
-        if request.method != "HEAD":
-            await response.write(answer.body)
-        await response.write_eof()
-        return response
+        honest = lies.Honest(answer.status, answer.body, {"Content-Type": answer.content_type})
+        return await lies.honestly(request, honest)
 
     def _answer(self, request: web.BaseRequest) -> Answer:
         if self.private and request.headers.get("Authorization") != basic("bot", "s3cret"):

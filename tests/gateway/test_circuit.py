@@ -35,6 +35,15 @@ async def break_it(gateway: Running) -> list[int]:
     return [(await gateway.get(COLD.format(f"cold-{number}"))).status for number in range(3)]
 
 
+async def broken_while_held(registry: Registry, gateways: Gateways, clock: Clock) -> tuple[Running, bytes]:
+    """What it holds is not fresh any more, and its owner hangs up."""
+    gateway, content = await held(registry, gateways)
+    registry.on["tag"] = lies.hangs_up
+    clock.advance(61)
+    await break_it(gateway)
+    return gateway, content
+
+
 def available(gateway: Running) -> float:
     return gateway.metric("apprproxy_upstream_available", upstream="hub", source="owner")
 
@@ -64,10 +73,7 @@ async def test_with_a_circuit_open_a_warm_answer_is_immediate_and_a_cold_one_fai
 async def test_what_is_stale_is_served_without_asking_while_the_circuit_is_open(
     registry: Registry, gateways: Gateways, clock: Clock
 ) -> None:
-    gateway, content = await held(registry, gateways)
-    registry.on["tag"] = lies.hangs_up
-    clock.advance(61)
-    await break_it(gateway)
+    gateway, content = await broken_while_held(registry, gateways, clock)
     asked = registry.count()
     answers, spent = [], []
     for _ in range(20):
@@ -99,10 +105,7 @@ async def test_without_a_listener_three_asks_open_the_circuit(
 async def test_a_name_that_met_a_shut_circuit_is_refreshed_as_soon_as_it_opens(
     registry: Registry, gateways: Gateways, clock: Clock
 ) -> None:
-    gateway, _ = await held(registry, gateways)
-    registry.on["tag"] = lies.hangs_up
-    clock.advance(61)
-    await break_it(gateway)
+    gateway, _ = await broken_while_held(registry, gateways, clock)
     await gateway.get(TAG)
     registry.on.clear()
     moved = registry.push("library/app", "1.0", b"layer", note="moved")
@@ -117,10 +120,7 @@ async def test_a_name_that_met_a_shut_circuit_is_refreshed_as_soon_as_it_opens(
 async def test_who_looks_whether_it_is_back_is_told_nothing_of_a_slow_upstream(
     registry: Registry, gateways: Gateways, clock: Clock
 ) -> None:
-    gateway, content = await held(registry, gateways)
-    registry.on["tag"] = lies.hangs_up
-    clock.advance(61)
-    await break_it(gateway)
+    gateway, content = await broken_while_held(registry, gateways, clock)
     gate = Gate()
     registry.on["tag"] = lies.waiting_for(gate)
     clock.advance(1)

@@ -379,11 +379,8 @@ async def test_what_an_earlier_member_s_lock_file_has_since_is_what_it_says(
 ) -> None:
     content, lock = registry.push("library/app", "1.0", b"first"), tmp_path / "lock.json"
     other.push("library/app", "1.0", b"squatted")
-    lock.write_text(locking())
-    locked = oci(registry, names="locked", lock_file=str(lock))
-    gateway = await gateways.start(
-        {"first": locked, "second": oci(other)}, views={"default": ["first", "second"]}, cache="filled"
-    )
+    upstreams = beside_an_empty_lock_file(registry, other, lock)
+    gateway = await gateways.start(upstreams, views={"default": ["first", "second"]}, cache="filled")
     paths = TAG, "/v2/library/app/tags/list"
     before = [whose(await gateway.get(path)) for path in paths]
     lock.write_text(locking(content))
@@ -399,8 +396,7 @@ async def test_offline_what_a_lock_file_has_and_is_not_held_is_nobody_else_s(
 ) -> None:
     content, lock = registry.push("library/app", "1.0", b"first"), tmp_path / "lock.json"
     other.push("library/app", "1.0", b"squatted")
-    lock.write_text(locking())
-    upstreams = {"first": oci(registry, names="locked", lock_file=str(lock)), "second": oci(other)}
+    upstreams = beside_an_empty_lock_file(registry, other, lock)
     views = {"default": ["first", "second"]}
     gateway = await gateways.start(upstreams, views=views)
     before = whose(await gateway.get(TAG))
@@ -419,8 +415,7 @@ async def test_what_is_asked_for_by_digest_no_lock_file_has(
     """Whose it was is asked first, and who has a lock file takes nothing from it."""
     layer, lock = b"a layer", tmp_path / "lock.json"
     other.push("library/app", "1.0", layer)
-    lock.write_text(locking())
-    upstreams = {"first": oci(registry, names="locked", lock_file=str(lock)), "second": oci(other)}
+    upstreams = beside_an_empty_lock_file(registry, other, lock)
     views, path = {one: ["first", "second"] for one in ("one", "other")}, f"library/app/blobs/{digest(layer)}"
     gateway = await gateways.start(upstreams, views=views)
     told = [(await gateway.head(f"/v2/one/{path}")).status]
@@ -438,6 +433,11 @@ async def test_what_is_asked_for_by_digest_no_lock_file_has(
 def locking(content: bytes | None = None) -> str:
     names = {"library/app:1.0": digest(content)} if content is not None else {}
     return json.dumps({"version": 1, "names": names})
+
+
+def beside_an_empty_lock_file(registry: Registry, other: Registry, lock: Path) -> dict[str, Any]:
+    lock.write_text(locking())
+    return {"first": oci(registry, names="locked", lock_file=str(lock)), "second": oci(other)}
 
 
 async def test_two_views_of_the_same_members_remember_apart(

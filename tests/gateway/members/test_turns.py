@@ -343,22 +343,30 @@ async def test_blobs_that_hang_leave_room_for_documents(
     assert [503, 200] == [blob.status, document.status]
 
 
+async def beside_four_that_hang(
+    registry: Registry, other: Registry, gateways: Gateways, counts: dict[str, int], last: str
+) -> list[int]:
+    """The statuses of one more of the ``last``, once each has so many transfers, and of one from whoever does not."""
+    gate = Gate()
+    registry.on["blob"] = lies.waiting_for(gate)
+    hostile = {f"hub{number}": oci(registry) for number in range(4)}
+    gateway = await gateways.start({**hostile, "far": other}, views={"both": ["hub0", "far"]})
+    for upstream, count in counts.items():
+        await leave_after_asking(gateway, count, upstream)
+    one_more = await gateway.get(f"/v2/{last}/library/app/blobs/{digest(b'one more')}")
+    far = await gateway.get(f"/v2/far/library/app/blobs/{other.add_blob('library/app', b'far')}")
+    gate.open()
+    return [one_more.status, far.status]
+
+
 async def test_however_many_transfers_others_have_an_upstream_has_room_for_its_own(
     registry: Registry, other: Registry, gateways: Gateways, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shares, "IN_ALL", 8)
     monkeypatch.setattr(shares, "ITS_OWN", 2)
-    gate = Gate()
-    registry.on["blob"] = lies.waiting_for(gate)
-    hostile = {f"hub{number}": oci(registry) for number in range(4)}
-    gateway = await gateways.start({**hostile, "far": other})
-    for upstream in hostile:
-        await leave_after_asking(gateway, 2, upstream)
-    refused = await gateway.get(f"/v2/hub0/library/app/blobs/{digest(b'one more')}")
-    far = await gateway.get(f"/v2/far/library/app/blobs/{other.add_blob('library/app', b'far')}")
-    gate.open()
+    counts = {f"hub{number}": 2 for number in range(4)}
 
-    assert [503, 200] == [refused.status, far.status]
+    assert [503, 200] == await beside_four_that_hang(registry, other, gateways, counts, "hub0")
 
 
 async def test_what_others_have_counted_in_its_share_leaves_an_upstream_room_for_its_own(
@@ -367,17 +375,9 @@ async def test_what_others_have_counted_in_its_share_leaves_an_upstream_room_for
     """In a view a transfer whose first member has no room is counted as the next one's, and waits for both."""
     monkeypatch.setattr(shares, "IN_ALL", 16)
     monkeypatch.setattr(shares, "ITS_OWN", 2)
-    gate = Gate()
-    registry.on["blob"] = lies.waiting_for(gate)
-    hostile = {f"hub{number}": oci(registry) for number in range(4)}
-    gateway = await gateways.start({**hostile, "far": other}, views={"both": ["hub0", "far"]})
-    for upstream, count in {"hub0": 4, "both": 2, "hub1": 4, "hub2": 4, "hub3": 2}.items():
-        await leave_after_asking(gateway, count, upstream)
-    refused = await gateway.get(f"/v2/both/library/app/blobs/{digest(b'one more')}")
-    far = await gateway.get(f"/v2/far/library/app/blobs/{other.add_blob('library/app', b'far')}")
-    gate.open()
+    counts = {"hub0": 4, "both": 2, "hub1": 4, "hub2": 4, "hub3": 2}
 
-    assert [503, 200] == [refused.status, far.status]
+    assert [503, 200] == await beside_four_that_hang(registry, other, gateways, counts, "both")
 
 
 async def test_transfers_that_have_ended_count_no_more(
